@@ -1,0 +1,147 @@
+package catalog
+
+import (
+	"strings"
+	"time"
+
+	"perennial/internal/fault"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+)
+
+// NormalizeCode gives a discount code as it is kept and compared: upper case, without the blanks around it. ok is
+// false when it cannot be a code: 3 to 40 of A-Z, 0-9, "-" and "_".
+func NormalizeCode(s string) (code string, ok bool) {
+	code = strings.ToUpper(strings.TrimSpace(s))
+	if len(code) < 3 || len(code) > 40 {
+		return code, false
+	}
+	for i := range len(code) {
+		if c := code[i]; (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_' {
+			return code, false
+		}
+	}
+	return code, true
+}
+
+// CreateDiscount makes a discount. Its code is unique in the shop for ever (Conflict, code_taken), whatever the case
+// of its letters, and never changes.
+type CreateDiscount struct {
+	ID             id.ID
+	Code           string
+	Kind           string // KindPercentage or KindAmount
+	Value          int64  // basis points, 1 to 10,000, or minor units of the shop's currency
+	MaxCycles      *int
+	MaxRedemptions *int
+	EndsAt         *time.Time // after now
+}
+
+// Load asks who holds the code.
+func (c CreateDiscount) Load(r journal.Reader) (w World, err error) {
+	if code, ok := NormalizeCode(c.Code); ok {
+		w.CodeOwner, _, err = r.Reserved(ScopeDiscountCode, code)
+	}
+	return w, err
+}
+
+// Decide refuses wrong fields and a code that is taken.
+func (c CreateDiscount) Decide(w World, now time.Time) (journal.Decision, error) {
+	code, _ := NormalizeCode(c.Code)
+	next := journal.Clone(&Discount{
+		ID: c.ID, Code: code, Kind: c.Kind, Value: c.Value, MaxCycles: c.MaxCycles, MaxRedemptions: c.MaxRedemptions,
+		EndsAt: instant(c.EndsAt), Status: Active, CreatedAt: journal.At(now),
+	})
+	var f fault.Fields
+	next.check(&f)
+	endsLater(&f, next.EndsAt, now)
+	if err := f.Err(); err != nil {
+		return journal.Decision{}, err
+	}
+	if w.CodeOwner != "" {
+		return journal.Decision{}, fault.New(fault.Conflict, "code_taken", "The code %s is already in use, or was used before. Choose another one.", code)
+	}
+	d := created("discount.created", next)
+	d.Reservations = []journal.Reservation{{Scope: ScopeDiscountCode, Value: code, Owner: c.ID}}
+	return d, nil
+}
+
+// UpdateDiscount changes the fields that are not nil. Subscriptions that already have the discount keep it as it was
+// when it was applied.
+type UpdateDiscount struct {
+	ID             id.ID
+	Kind           *string
+	Value          *int64
+	MaxCycles      Nullable[int]
+	MaxRedemptions Nullable[int]
+	EndsAt         Nullable[time.Time]
+}
+
+// Load needs the discount.
+func (c UpdateDiscount) Load(r journal.Reader) (w World, err error) {
+	w.Discount, err = journal.Get[Discount](r, journal.Discount, c.ID)
+	return w, err
+}
+
+// Decide refuses wrong fields and changes of a discount that was deactivated (status_inactive).
+func (c UpdateDiscount) Decide(w World, now time.Time) (journal.Decision, error) {
+	next := journal.Clone(w.Discount)
+	put(&next.Kind, c.Kind)
+	put(&next.Value, c.Value)
+	c.MaxCycles.apply(&next.MaxCycles)
+	c.MaxRedemptions.apply(&next.MaxRedemptions)
+	var f fault.Fields
+	if c.EndsAt.Given {
+		next.EndsAt = instant(c.EndsAt.Value)
+		if !sameInstant(next.EndsAt, w.Discount.EndsAt) {
+			endsLater(&f, next.EndsAt, now)
+		}
+	}
+	next = journal.Clone(next)
+	next.check(&f)
+	if err := f.Err(); err != nil {
+		return journal.Decision{}, err
+	}
+	s := &steps{last: w.Discount}
+	if err := s.add("discount.updated", next); err != nil {
+		return journal.Decision{}, err
+	}
+	if len(s.drafts) > 0 && w.Discount.Status == Inactive {
+		return journal.Decision{}, closed("discount", Inactive)
+	}
+	return s.decision(), nil
+}
+
+// DeactivateDiscount ends a discount for new subscriptions. Its code stays reserved, and subscriptions that have it
+// keep it.
+type DeactivateDiscount struct{ ID id.ID }
+
+// Load needs the discount.
+func (c DeactivateDiscount) Load(r journal.Reader) (World, error) {
+	return UpdateDiscount{ID: c.ID}.Load(r)
+}
+
+// Decide refuses nothing: an inactive discount stays inactive.
+func (c DeactivateDiscount) Decide(w World, _ time.Time) (journal.Decision, error) {
+	next := journal.Clone(w.Discount)
+	next.Status = Inactive
+	s := &steps{last: w.Discount}
+	err := s.add("discount.deactivated", next)
+	return s.decision(), err
+}
+
+func instant(t *time.Time) *journal.Time {
+	if t == nil {
+		return nil
+	}
+	return journal.AtPtr(*t)
+}
+
+func sameInstant(a, b *journal.Time) bool {
+	return a == b || a != nil && b != nil && a.Equal(b.Time)
+}
+
+func endsLater(f *fault.Fields, ends *journal.Time, now time.Time) {
+	if ends != nil && !ends.After(now) {
+		f.Add("/ends_at", "A discount ends in the future. Deactivate it to end it now.")
+	}
+}

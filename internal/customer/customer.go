@@ -1,0 +1,83 @@
+// Package customer holds the people who subscribe: profile, addresses, references to payment methods.
+package customer
+
+import (
+	"perennial/internal/id"
+	"perennial/internal/journal"
+)
+
+// Status of a customer.
+type Status string
+
+// The statuses.
+const (
+	Active   Status = "active"
+	Redacted Status = "redacted" // the personal data was erased; nothing may change any more
+)
+
+// ScopeEmail is the scope of the reservation of a customer's e-mail address.
+const ScopeEmail = "customer_email"
+
+// Customer is a person who subscribes.
+type Customer struct {
+	ID                     id.ID                    `json:"id"`
+	Email                  journal.Personal[string] `json:"email"`
+	FirstName              journal.Personal[string] `json:"first_name"`
+	LastName               journal.Personal[string] `json:"last_name"`
+	Phone                  journal.Personal[string] `json:"phone"`
+	Locale                 string                   `json:"locale"`
+	Tags                   []string                 `json:"tags"` // sorted, without duplicates
+	DefaultAddressID       id.ID                    `json:"default_address_id"`
+	DefaultPaymentMethodID id.ID                    `json:"default_payment_method_id"`
+	BackupPaymentMethodID  id.ID                    `json:"backup_payment_method_id"`
+	Status                 Status                   `json:"status"`
+	CreatedAt              journal.Time             `json:"created_at"`
+}
+
+// AddressStatus and the like share the words of the rows of a customer.
+const (
+	StatusActive  = "active"
+	StatusRemoved = "removed"
+	StatusErased  = "redacted"
+	StatusExpired = "expired" // a payment method past its month
+)
+
+// Address is where parcels go.
+type Address struct {
+	ID         id.ID                    `json:"id"`
+	CustomerID id.ID                    `json:"customer_id"`
+	FirstName  journal.Personal[string] `json:"first_name"`
+	LastName   journal.Personal[string] `json:"last_name"`
+	Company    journal.Personal[string] `json:"company"`
+	Line1      journal.Personal[string] `json:"line1"`
+	Line2      journal.Personal[string] `json:"line2"`
+	City       journal.Personal[string] `json:"city"`
+	Region     journal.Personal[string] `json:"region"`
+	PostalCode journal.Personal[string] `json:"postal_code"`
+	Country    string                   `json:"country"` // ISO 3166-1 alpha-2; not personal by itself
+	Phone      journal.Personal[string] `json:"phone"`
+	Status     string                   `json:"status"` // active, removed, redacted
+	CreatedAt  journal.Time             `json:"created_at"`
+}
+
+// PaymentMethod refers to a payment method that the gateway keeps. Card data never comes here.
+type PaymentMethod struct {
+	ID               id.ID                    `json:"id"`
+	CustomerID       id.ID                    `json:"customer_id"`
+	Gateway          string                   `json:"gateway"`
+	GatewayReference journal.Personal[string] `json:"gateway_reference"`
+	Brand            string                   `json:"brand"`
+	Last4            journal.Personal[string] `json:"last4"`
+	ExpMonth         int                      `json:"exp_month"` // 1 to 12; 0 when the method does not expire
+	ExpYear          int                      `json:"exp_year"`
+	Status           string                   `json:"status"` // active, removed, redacted
+	CreatedAt        journal.Time             `json:"created_at"`
+}
+
+func (c *Customer) Ref() journal.Ref      { return journal.Ref{Kind: journal.Customer, ID: c.ID} }
+func (a *Address) Ref() journal.Ref       { return journal.Ref{Kind: journal.Address, ID: a.ID} }
+func (p *PaymentMethod) Ref() journal.Ref { return journal.Ref{Kind: journal.PaymentMethod, ID: p.ID} }
+
+func (c *Customer) Person() id.ID      { return c.ID }
+func (a *Address) Person() id.ID       { return a.CustomerID }
+func (p *PaymentMethod) Person() id.ID { return p.CustomerID }

@@ -1,0 +1,205 @@
+// Package db opens a database and knows where engines differ. Everything above writes one SQL text, with $n
+// placeholders and the subset that SQLite and PostgreSQL share.
+//
+// An embedded database has one writing connection and a pool of reading ones. It runs in WAL mode with
+// synchronous=FULL: a commit that returned survives a power cut.
+package db
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"perennial/internal/fault"
+)
+
+// DB is one database: a writer that is used by one goroutine at a time, and readers.
+type DB struct {
+	Writer *sql.DB // exactly one connection
+	Reader *sql.DB // read-only
+	Path   string
+}
+
+// Options say how to open an embedded database.
+type Options struct {
+	// ReadOnly opens without ever writing, as verification does beside a running server.
+	ReadOnly bool
+	// Relaxed turns synchronous off: a crash of the machine may lose the file. Only for making a demo's history.
+	Relaxed bool
+}
+
+// Open opens the embedded database at path, and makes it when it is missing. A file that cannot be written is refused
+// with a fault that says so.
+func Open(ctx context.Context, path string, opt Options) (*DB, error) {
+	if opt.ReadOnly {
+		if _, err := os.Stat(path); err != nil {
+			return nil, fault.Wrap(err, fault.Unavailable, "database_missing", "There is no database at %s.", path)
+		}
+	} else if err := writable(path); err != nil {
+		return nil, err
+	}
+	synchronous := "FULL"
+	if opt.Relaxed {
+		synchronous = "OFF"
+	}
+	d := &DB{Path: path}
+	var err error
+	if !opt.ReadOnly {
+		d.Writer, err = sql.Open("sqlite", dsn(path, url.Values{
+			"_txlock": {"immediate"},
+			"_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(" + synchronous + ")", "foreign_keys(ON)",
+				"wal_autocheckpoint(16000)", "journal_size_limit(67108864)", "secure_delete(ON)", "cache_size(-65536)", "temp_store(MEMORY)"},
+		}))
+		if err != nil {
+			return nil, err
+		}
+		d.Writer.SetMaxOpenConns(1)
+		if err := d.Writer.PingContext(ctx); err != nil {
+			d.Writer.Close()
+			return nil, Fault(err)
+		}
+	}
+	d.Reader, err = sql.Open("sqlite", dsn(path, url.Values{
+		"_txlock": {"deferred"},
+		"_pragma": {"busy_timeout(10000)", "query_only(ON)", "cache_size(-16384)", "mmap_size(268435456)"},
+	}))
+	if err != nil {
+		return nil, err
+	}
+	d.Reader.SetMaxOpenConns(max(4, 2*runtime.GOMAXPROCS(0)))
+	d.Reader.SetMaxIdleConns(max(4, 2*runtime.GOMAXPROCS(0)))
+	if err := d.Reader.PingContext(ctx); err != nil {
+		return nil, errors.Join(Fault(err), d.Close())
+	}
+	return d, nil
+}
+
+func dsn(path string, v url.Values) string {
+	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + v.Encode()
+}
+
+// writable tells a read-only file or folder apart before SQLite does, in words that help.
+func writable(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fault.Wrap(err, fault.Unavailable, "database_unwritable", "The folder %s cannot be made.", filepath.Dir(path))
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fault.Wrap(err, fault.Unavailable, "database_unwritable", "The database %s cannot be written: check its permissions and its file system.", path)
+	}
+	return f.Close()
+}
+
+// Close closes all connections.
+func (d *DB) Close() error {
+	var errs []error
+	if d.Reader != nil {
+		errs = append(errs, d.Reader.Close())
+	}
+	if d.Writer != nil {
+		errs = append(errs, d.Writer.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Checkpoint moves the write-ahead log into the file and empties it, so that what was overwritten is gone from both.
+func (d *DB) Checkpoint(ctx context.Context) error {
+	var busy, log, moved int
+	return d.Writer.QueryRowContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &log, &moved)
+}
+
+// Restore full durability after a Relaxed opening.
+func (d *DB) Durable(ctx context.Context) error {
+	if _, err := d.Writer.ExecContext(ctx, `PRAGMA synchronous = FULL`); err != nil {
+		return err
+	}
+	return d.Checkpoint(ctx)
+}
+
+// IsConstraint says whether the database refused a statement by a constraint or by a trigger's RAISE.
+func IsConstraint(err error) bool {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	return ok && e.Code()&0xff == sqlite3.SQLITE_CONSTRAINT
+}
+
+// Fault turns an engine's error into one that a person understands. It keeps faults as they are.
+func Fault(err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := errors.AsType[*fault.Error](err); ok {
+		return err
+	}
+	e, ok := errors.AsType[*sqlite.Error](err)
+	if !ok {
+		return err
+	}
+	switch e.Code() & 0xff {
+	case sqlite3.SQLITE_FULL:
+		return fault.Wrap(err, fault.Unavailable, "storage_full", "The disk that holds the database is full. Nothing was changed.")
+	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM:
+		return fault.Wrap(err, fault.Unavailable, "database_unwritable", "The database cannot be written. Nothing was changed.")
+	case sqlite3.SQLITE_IOERR:
+		return fault.Wrap(err, fault.Unavailable, "storage_failed", "The disk that holds the database reports an error. Nothing was changed.")
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
+		return fault.Wrap(err, fault.Unavailable, "database_busy", "The database is held by another program. Try again.")
+	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
+		return fault.Wrap(err, fault.Unavailable, "database_damaged", "The file is not a database, or it is damaged. Run perennial verify, and restore a backup.")
+	}
+	return err
+}
+
+// Refusal gives the words of a trigger that refused, empty when err is something else.
+func Refusal(err error) string {
+	if err == nil || !IsConstraint(err) {
+		return ""
+	}
+	_, words, ok := strings.Cut(err.Error(), "perennial: ")
+	if !ok {
+		return ""
+	}
+	words, _, _ = strings.Cut(words, " (")
+	return words
+}
+
+// Querier is what reads: a database, a transaction or a connection.
+type Querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// Each runs a query and calls scan for every row.
+func Each(ctx context.Context, q Querier, scan func(*sql.Rows) error, query string, args ...any) error {
+	rows, err := q.QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// Placeholders gives "$from, $from+1, …" for n values.
+func Placeholders(from, n int) string {
+	var b strings.Builder
+	for i := range n {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "$%d", from+i)
+	}
+	return b.String()
+}

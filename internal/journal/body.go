@@ -1,0 +1,598 @@
+package journal
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"perennial/internal/id"
+)
+
+// Classes of sealed boxes: whose key it is.
+const (
+	ClassPerson  = "person"  // a customer, a team member, an anonymous contact
+	ClassNetwork = "network" // the month's key for IP addresses and user agents
+	ClassShop    = "shop"    // free text about the account that belongs to no person
+)
+
+// Sealed is a box with its ciphertext.
+type Sealed struct {
+	Box        Box
+	Ciphertext []byte
+}
+
+// Sealer seals a canonical JSON value under the key of a class and owner. The owner is the person's id for
+// ClassPerson and empty otherwise.
+type Sealer interface {
+	Seal(class string, owner id.ID, value []byte) (Sealed, error)
+}
+
+// Encode gives the event's canonical bytes (RFC 8785) and the ciphertexts of its boxes, in the order of e.Boxes, which
+// it sets. network is the box of e.Source, sealed beforehand with SealNetwork; nil when there is none.
+func (e *Event) Encode(s Sealer, network *Sealed) (body []byte, ciphertexts [][]byte, err error) {
+	w := writer{buf: make([]byte, 0, 768), person: e.Person}
+	for _, c := range e.Changes {
+		if c.Personal {
+			w.collect(c.Before)
+			w.collect(c.After)
+		}
+	}
+	for _, d := range e.Details {
+		if d.Personal {
+			w.collect(d.Value)
+		}
+	}
+	var comment jsontext.Value
+	if e.Comment.Value != "" {
+		if comment, err = Canonical(e.Comment.Value); err != nil {
+			return nil, nil, err
+		}
+		w.collect(comment)
+	}
+	var boxes []Sealed
+	if len(w.values) > 0 {
+		class := ClassPerson
+		if e.Person == "" {
+			class = ClassShop
+		}
+		sealed, err := s.Seal(class, e.Person, w.joined())
+		if err != nil {
+			return nil, nil, err
+		}
+		boxes = append(boxes, sealed)
+	}
+	networkAt := -1
+	if network != nil {
+		networkAt = len(boxes)
+		boxes = append(boxes, *network)
+	}
+	e.Boxes = e.Boxes[:0]
+	for _, b := range boxes {
+		e.Boxes = append(e.Boxes, b.Box)
+		ciphertexts = append(ciphertexts, b.Ciphertext)
+	}
+	return w.event(e, comment != nil, networkAt), ciphertexts, nil
+}
+
+// network is the content of the box of class ClassNetwork.
+type network struct {
+	IP        string `json:"ip"`
+	UserAgent string `json:"user_agent"`
+}
+
+// SealNetwork seals the origin's personal part, nil when it has none. It needs no order, so it is done before the
+// command waits for the writer.
+func (o Origin) SealNetwork(s Sealer) (*Sealed, error) {
+	if o.IP.Value == "" && o.UserAgent.Value == "" {
+		return nil, nil
+	}
+	v, err := Canonical(network{o.IP.Value, o.UserAgent.Value})
+	if err != nil {
+		return nil, err
+	}
+	sealed, err := s.Seal(ClassNetwork, "", v)
+	if err != nil {
+		return nil, err
+	}
+	return &sealed, nil
+}
+
+// writer builds canonical bytes by hand: the members are known, so they are written in their sorted order.
+type writer struct {
+	buf    []byte
+	values []jsontext.Value // what goes into the event's own box, in order of appearance
+	next   int              // the next of values to be referred to
+	person id.ID
+}
+
+func sealable(j jsontext.Value) bool { return j != nil && string(j) != ErasedJSON }
+
+func (w *writer) collect(j jsontext.Value) {
+	if sealable(j) {
+		w.values = append(w.values, j)
+	}
+}
+
+func (w *writer) joined() []byte {
+	b := []byte{'['}
+	for i, v := range w.values {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, v...)
+	}
+	return append(b, ']')
+}
+
+func (w *writer) raw(s string) { w.buf = append(w.buf, s...) }
+
+func (w *writer) str(s string) {
+	b, err := jsontext.AppendQuote(w.buf, s)
+	if err != nil {
+		// Invalid UTF-8 is refused where text comes in; what got past becomes the replacement character, which
+		// AppendQuote has already written.
+		w.buf = b
+		return
+	}
+	w.buf = b
+}
+
+func (w *writer) num(n int64) { w.buf = strconv.AppendInt(w.buf, n, 10) }
+
+func (w *writer) base64(b []byte) {
+	w.buf = append(w.buf, '"')
+	w.buf = base64.StdEncoding.AppendEncode(w.buf, b)
+	w.buf = append(w.buf, '"')
+}
+
+// member starts a member of an object whose first byte is already written.
+func (w *writer) member(name string) {
+	if w.buf[len(w.buf)-1] != '{' {
+		w.buf = append(w.buf, ',')
+	}
+	w.buf = append(w.buf, '"')
+	w.buf = append(w.buf, name...)
+	w.buf = append(w.buf, '"', ':')
+}
+
+func (w *writer) item() {
+	if w.buf[len(w.buf)-1] != '[' {
+		w.buf = append(w.buf, ',')
+	}
+}
+
+// place writes the place of the next sealed value: [box, position].
+func (w *writer) place() {
+	w.raw("[0,")
+	w.num(int64(w.next))
+	w.raw("]")
+	w.next++
+}
+
+func (w *writer) actor(a Actor) {
+	w.raw("{")
+	w.member("id")
+	w.str(a.ID)
+	w.member("kind")
+	w.str(string(a.Kind))
+	w.raw("}")
+}
+
+func (w *writer) time(t time.Time) {
+	w.buf = append(w.buf, '"')
+	w.buf = t.UTC().AppendFormat(w.buf, TimeLayout)
+	w.buf = append(w.buf, '"')
+}
+
+func (w *writer) event(e *Event, comment bool, networkAt int) []byte {
+	w.raw("{")
+	w.member("actor")
+	w.actor(e.Actor)
+	if len(e.Boxes) > 0 {
+		w.member("boxes")
+		w.raw("[")
+		for _, b := range e.Boxes {
+			w.item()
+			w.raw("{")
+			w.member("class")
+			w.str(b.Class)
+			w.member("commitment")
+			w.base64(b.Commitment)
+			w.member("hash")
+			w.base64(b.Hash)
+			w.member("key")
+			w.str(b.Key)
+			w.raw("}")
+		}
+		w.raw("]")
+	}
+	if e.CausationID != "" {
+		w.member("causation_id")
+		w.str(string(e.CausationID))
+	}
+	if len(e.Changes) > 0 {
+		w.member("changes")
+		w.raw("[")
+		for _, c := range e.Changes {
+			w.change(c)
+		}
+		w.raw("]")
+	}
+	w.member("command_id")
+	w.str(string(e.CommandID))
+	if e.Corrects != "" {
+		w.member("corrects")
+		w.str(string(e.Corrects))
+	}
+	if e.CorrelationID != "" && e.CorrelationID != e.CommandID {
+		w.member("correlation_id")
+		w.str(string(e.CorrelationID))
+	}
+	w.details(e.Details)
+	w.member("id")
+	w.str(string(e.ID))
+	if !e.OccurredAt.IsZero() && !e.OccurredAt.Equal(e.RecordedAt) {
+		w.member("occurred_at")
+		w.time(e.OccurredAt)
+	}
+	if e.OnBehalfOf != nil {
+		w.member("on_behalf_of")
+		w.actor(*e.OnBehalfOf)
+	}
+	w.member("recorded_at")
+	w.time(e.RecordedAt)
+	if comment {
+		w.member("sealed_comment")
+		w.raw("[0,")
+		w.num(int64(len(w.values) - 1))
+		w.raw("]")
+	}
+	w.sealedDetails(e.Details)
+	if len(e.Secrets) > 0 {
+		w.member("secrets")
+		w.raw("[")
+		for _, s := range e.Secrets {
+			w.item()
+			w.raw("{")
+			w.member("commitment")
+			w.base64(s.Commitment)
+			w.member("name")
+			w.str(s.Name)
+			w.raw("}")
+		}
+		w.raw("]")
+	}
+	w.member("seq")
+	w.num(e.Seq)
+	w.member("shop_id")
+	w.str(string(e.Shop))
+	w.member("source")
+	w.raw("{")
+	w.member("channel")
+	w.str(string(e.Source.Channel))
+	if networkAt >= 0 {
+		w.member("network")
+		w.num(int64(networkAt))
+	}
+	if e.Source.RequestID != "" {
+		w.member("request_id")
+		w.str(e.Source.RequestID)
+	}
+	w.raw("}")
+	if e.TargetPrevSeq != NoPrev {
+		w.member("target_prev_seq")
+		w.num(e.TargetPrevSeq)
+	}
+	w.member("target_version")
+	w.num(e.TargetVersion)
+	w.member("targets")
+	w.raw("[")
+	for _, t := range e.Targets {
+		w.item()
+		w.raw("{")
+		w.member("id")
+		w.str(string(t.ID))
+		w.member("kind")
+		w.str(string(t.Kind))
+		w.raw("}")
+	}
+	w.raw("]")
+	w.member("type")
+	w.str(e.Type)
+	w.member("type_version")
+	w.num(int64(e.TypeVersion))
+	w.member("v")
+	w.num(FormatVersion)
+	w.raw("}")
+	return w.buf
+}
+
+func (w *writer) change(c Change) {
+	w.item()
+	w.raw("{")
+	beforeAt, afterAt := -1, -1
+	if c.Personal {
+		if sealable(c.Before) {
+			beforeAt = w.next
+			w.next++
+		}
+		if sealable(c.After) {
+			afterAt = w.next
+			w.next++
+		}
+	}
+	if c.After != nil && afterAt < 0 {
+		w.member("after")
+		w.buf = append(w.buf, c.After...)
+	}
+	if c.Before != nil && beforeAt < 0 {
+		w.member("before")
+		w.buf = append(w.buf, c.Before...)
+	}
+	w.member("field")
+	w.str(c.Field)
+	if afterAt >= 0 {
+		w.member("sealed_after")
+		w.raw("[0,")
+		w.num(int64(afterAt))
+		w.raw("]")
+	}
+	if beforeAt >= 0 {
+		w.member("sealed_before")
+		w.raw("[0,")
+		w.num(int64(beforeAt))
+		w.raw("]")
+	}
+	w.raw("}")
+}
+
+func (w *writer) details(ds []Detail) {
+	open := false
+	for _, d := range ds {
+		if d.Personal && sealable(d.Value) {
+			continue
+		}
+		if !open {
+			w.member("details")
+			w.raw("{")
+			open = true
+		}
+		w.member(d.Name)
+		w.buf = append(w.buf, d.Value...)
+	}
+	if open {
+		w.raw("}")
+	}
+}
+
+func (w *writer) sealedDetails(ds []Detail) {
+	open := false
+	for _, d := range ds {
+		if !d.Personal || !sealable(d.Value) {
+			continue
+		}
+		if !open {
+			w.member("sealed_details")
+			w.raw("{")
+			open = true
+		}
+		w.member(d.Name)
+		w.place()
+	}
+	if open {
+		w.raw("}")
+	}
+}
+
+// MakeDetails gives the members of a details struct, sorted by name as the canonical form wants them. Details that were
+// made already are kept.
+func MakeDetails(v any) ([]Detail, error) {
+	switch v := v.(type) {
+	case nil:
+		return nil, nil
+	case []Detail:
+		return v, nil
+	}
+	return detailsOf(v)
+}
+
+// place is where a sealed value is: the box, and the position in its list.
+type place [2]int
+
+type rawChange struct {
+	After        jsontext.Value `json:"after"`
+	Before       jsontext.Value `json:"before"`
+	Field        string         `json:"field"`
+	SealedAfter  *place         `json:"sealed_after"`
+	SealedBefore *place         `json:"sealed_before"`
+}
+
+type rawEvent struct {
+	Actor         Actor                     `json:"actor"`
+	Boxes         []Box                     `json:"boxes"`
+	CausationID   id.ID                     `json:"causation_id"`
+	Changes       []rawChange               `json:"changes"`
+	CommandID     id.ID                     `json:"command_id"`
+	CorrelationID id.ID                     `json:"correlation_id"`
+	Corrects      id.ID                     `json:"corrects"`
+	Details       map[string]jsontext.Value `json:"details"`
+	ID            id.ID                     `json:"id"`
+	OccurredAt    string                    `json:"occurred_at"`
+	OnBehalfOf    *Actor                    `json:"on_behalf_of"`
+	RecordedAt    string                    `json:"recorded_at"`
+	SealedComment *place                    `json:"sealed_comment"`
+	SealedDetails map[string]place          `json:"sealed_details"`
+	Secrets       []struct {
+		Commitment []byte `json:"commitment"`
+		Name       string `json:"name"`
+	} `json:"secrets"`
+	Seq    int64 `json:"seq"`
+	ShopID id.ID `json:"shop_id"`
+	Source struct {
+		Channel   Channel `json:"channel"`
+		Network   *int    `json:"network"`
+		RequestID string  `json:"request_id"`
+	} `json:"source"`
+	TargetPrevSeq *int64 `json:"target_prev_seq"`
+	TargetVersion int64  `json:"target_version"`
+	Targets       []Ref  `json:"targets"`
+	Type          string `json:"type"`
+	TypeVersion   int    `json:"type_version"`
+	V             int    `json:"v"`
+}
+
+// ErrUnreadable is what an Opener returns for a box whose key was destroyed: its values then read as erased.
+var ErrUnreadable = errors.New("journal: the key of this box was destroyed")
+
+// Opener opens one box of an event. It returns ErrUnreadable when the key is gone for good; any other error means that
+// the bytes are not what they should be.
+type Opener func(b Box, ciphertext []byte) ([]byte, error)
+
+// Decode reads an event's body and opens its boxes. ciphertexts stand in the order of the boxes. A nil open leaves
+// every sealed value erased, which is what indexing and following without personal data want.
+func Decode(body []byte, ciphertexts [][]byte, open Opener) (*Event, error) {
+	var r rawEvent
+	if err := json.Unmarshal(body, &r, json.RejectUnknownMembers(true)); err != nil {
+		return nil, fmt.Errorf("journal: body: %w", err)
+	}
+	if r.V != FormatVersion {
+		return nil, fmt.Errorf("journal: body: format version %d, this program reads %d", r.V, FormatVersion)
+	}
+	if len(r.Targets) == 0 {
+		return nil, errors.New("journal: body: no target")
+	}
+	o := opened{boxes: r.Boxes, values: make([][]jsontext.Value, len(r.Boxes)), plain: make([][]byte, len(r.Boxes))}
+	if open != nil {
+		if len(ciphertexts) != len(r.Boxes) {
+			return nil, fmt.Errorf("journal: %d boxes but %d ciphertexts", len(r.Boxes), len(ciphertexts))
+		}
+		for i, b := range r.Boxes {
+			v, err := open(b, ciphertexts[i])
+			switch {
+			case errors.Is(err, ErrUnreadable):
+			case err != nil:
+				return nil, fmt.Errorf("journal: box %d: %w", i, err)
+			default:
+				o.plain[i] = v
+			}
+		}
+	}
+	e := &Event{
+		Shop: r.ShopID, ID: r.ID, Seq: r.Seq, Type: r.Type, TypeVersion: r.TypeVersion, Targets: r.Targets,
+		TargetVersion: r.TargetVersion, TargetPrevSeq: NoPrev, Actor: r.Actor, OnBehalfOf: r.OnBehalfOf,
+		CorrelationID: r.CorrelationID, CausationID: r.CausationID, CommandID: r.CommandID, Corrects: r.Corrects, Boxes: r.Boxes,
+		Source: Origin{Channel: r.Source.Channel, RequestID: r.Source.RequestID},
+	}
+	if r.TargetPrevSeq != nil {
+		e.TargetPrevSeq = *r.TargetPrevSeq
+	}
+	if e.CorrelationID == "" {
+		e.CorrelationID = e.CommandID
+	}
+	var err error
+	if e.RecordedAt, err = time.Parse(TimeLayout, r.RecordedAt); err != nil {
+		return nil, fmt.Errorf("journal: recorded_at: %w", err)
+	}
+	e.OccurredAt = e.RecordedAt
+	if r.OccurredAt != "" {
+		if e.OccurredAt, err = time.Parse(TimeLayout, r.OccurredAt); err != nil {
+			return nil, fmt.Errorf("journal: occurred_at: %w", err)
+		}
+	}
+	if len(r.Changes) > 0 {
+		e.Changes = make([]Change, len(r.Changes))
+	}
+	for i, c := range r.Changes {
+		out := Change{Field: c.Field, Before: nullable(c.Before), After: nullable(c.After)}
+		if c.SealedBefore != nil {
+			out.Personal = true
+			if out.Before, err = o.at(*c.SealedBefore); err != nil {
+				return nil, err
+			}
+		}
+		if c.SealedAfter != nil {
+			out.Personal = true
+			if out.After, err = o.at(*c.SealedAfter); err != nil {
+				return nil, err
+			}
+		}
+		if string(out.Before) == ErasedJSON || string(out.After) == ErasedJSON {
+			out.Personal = true
+		}
+		e.Changes[i] = out
+	}
+	for name, v := range r.Details {
+		e.Details = append(e.Details, Detail{Name: name, Value: v, Personal: string(v) == ErasedJSON})
+	}
+	for name, p := range r.SealedDetails {
+		v, err := o.at(p)
+		if err != nil {
+			return nil, err
+		}
+		e.Details = append(e.Details, Detail{Name: name, Value: v, Personal: true})
+	}
+	slices.SortFunc(e.Details, func(a, b Detail) int {
+		if a.Name < b.Name {
+			return -1
+		}
+		return 1
+	})
+	if r.SealedComment != nil {
+		v, err := o.at(*r.SealedComment)
+		if err != nil {
+			return nil, err
+		}
+		if err := e.Comment.UnmarshalJSON(v); err != nil {
+			return nil, fmt.Errorf("journal: comment: %w", err)
+		}
+	}
+	for _, s := range r.Secrets {
+		e.Secrets = append(e.Secrets, SecretCommitment{s.Name, s.Commitment})
+	}
+	if n := r.Source.Network; n != nil {
+		if *n < 0 || *n >= len(r.Boxes) {
+			return nil, fmt.Errorf("journal: source names box %d of %d", *n, len(r.Boxes))
+		}
+		if o.plain[*n] == nil {
+			e.Source.IP, e.Source.UserAgent = Erased[string](), Erased[string]()
+		} else {
+			var nw network
+			if err := json.Unmarshal(o.plain[*n], &nw); err != nil {
+				return nil, fmt.Errorf("journal: network box: %w", err)
+			}
+			e.Source.IP, e.Source.UserAgent = Secluded(nw.IP), Secluded(nw.UserAgent)
+		}
+	}
+	return e, nil
+}
+
+// opened gives the values of boxes as they are asked for.
+type opened struct {
+	boxes  []Box
+	plain  [][]byte
+	values [][]jsontext.Value
+}
+
+func (o *opened) at(p place) (jsontext.Value, error) {
+	if p[0] < 0 || p[0] >= len(o.boxes) {
+		return nil, fmt.Errorf("journal: a value in box %d of %d", p[0], len(o.boxes))
+	}
+	if o.plain[p[0]] == nil {
+		return jsontext.Value(ErasedJSON), nil
+	}
+	if o.values[p[0]] == nil {
+		if err := json.Unmarshal(o.plain[p[0]], &o.values[p[0]]); err != nil {
+			return nil, fmt.Errorf("journal: box %d: %w", p[0], err)
+		}
+	}
+	if p[1] < 0 || p[1] >= len(o.values[p[0]]) {
+		return nil, fmt.Errorf("journal: value %d of %d in box %d", p[1], len(o.values[p[0]]), p[0])
+	}
+	return o.values[p[0]][p[1]], nil
+}

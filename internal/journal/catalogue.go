@@ -1,0 +1,244 @@
+package journal
+
+import (
+	"slices"
+	"strings"
+)
+
+// LogName names the log that a type belongs to.
+type LogName string
+
+// The three logs.
+const (
+	ActivityLog     LogName = "activity"
+	CustomerLog     LogName = "customer"
+	SubscriptionLog LogName = "subscription"
+)
+
+// Type is one row of the catalogue.
+type Type struct {
+	Name     string   // noun.verb_in_the_past; never changed or reused
+	Label    string   // what a person reads in filters
+	Log      LogName  // the log that it belongs to
+	Category string   // the group of types in filters
+	Target   Kind     // the kind of the primary target
+	Mentions []Kind   // the kinds that it may mention besides
+	Fields   []string // the state fields that its changes may touch; All for every field of the target
+	Details  []string // the members its details may have
+	Undo     string   // the type of the event that undoes it; empty when it cannot be undone
+	NoUndo   string   // why it cannot be undone, as a sentence; a general one stands in when empty
+	Hidden   bool     // not shown in lists unless asked for by type
+	Since    string   // the version of the program that first wrote it
+	Version  int      // the type_version written today
+}
+
+// All stands for every field of the target's state.
+const All = "*"
+
+// External is the family of events that come in from outside: external.<name>.
+const External = "external."
+
+// Lookup gives the catalogue's row of a type. An external type, whose name its source chose, has a row made from the
+// family's.
+func Lookup(name string) (Type, bool) {
+	if i, ok := slices.BinarySearchFunc(sorted, name, func(t Type, n string) int { return strings.Compare(t.Name, n) }); ok {
+		return sorted[i], true
+	}
+	if ext, ok := strings.CutPrefix(name, External); ok && ext != "" {
+		t := externalType
+		t.Name = name
+		t.Label = "External: " + strings.ReplaceAll(ext, "_", " ")
+		return t, true
+	}
+	return Type{}, false
+}
+
+// Types gives the whole catalogue in the order in which it is declared; external.* stands for its family.
+func Types() []Type { return append(slices.Clone(catalogue), externalType) }
+
+// Undoable says whether an event of the type can be undone at all.
+func (t Type) Undoable() bool { return t.Undo != "" }
+
+// Family is the first half of the name: "subscription" of "subscription.paused".
+func (t Type) Family() string {
+	f, _, _ := strings.Cut(t.Name, ".")
+	return f
+}
+
+var sorted = func() []Type {
+	s := slices.Clone(catalogue)
+	slices.SortFunc(s, func(a, b Type) int { return strings.Compare(a.Name, b.Name) })
+	return s
+}()
+
+var externalType = Type{
+	Name: External + "*", Label: "External event", Log: CustomerLog, Category: "external", Target: Source,
+	Mentions: []Kind{Customer, Subscription, Order, Product, Variant},
+	Details:  []string{"source", "summary", "details", "idempotency_key"}, Since: "0.1", Version: 1,
+	NoUndo: "It tells what happened elsewhere; undo it there.",
+}
+
+func activity(category, name, label string, target Kind, fields ...string) Type {
+	return Type{Name: name, Label: label, Log: ActivityLog, Category: category, Target: target, Fields: fields, Since: "0.1", Version: 1}
+}
+
+func forCustomer(category, name, label string, target Kind, fields ...string) Type {
+	t := activity(category, name, label, target, fields...)
+	t.Log = CustomerLog
+	if target != Customer {
+		t.Mentions = []Kind{Customer}
+	}
+	return t
+}
+
+func forSubscription(category, name, label string, fields ...string) Type {
+	t := activity(category, name, label, Subscription, fields...)
+	t.Log = SubscriptionLog
+	t.Mentions = []Kind{Customer, Order, SellingPlan, Variant, Discount, Address, PaymentMethod, Subscription}
+	return t
+}
+
+func forOrder(category, name, label string, fields ...string) Type {
+	t := forSubscription(category, name, label, fields...)
+	t.Target = Order
+	t.Mentions = []Kind{Customer, Subscription, PaymentMethod, Discount}
+	return t
+}
+
+func (t Type) undo(by string) Type          { t.Undo = by; return t }
+func (t Type) undoSelf() Type               { t.Undo = t.Name; return t }
+func (t Type) never(why string) Type        { t.NoUndo = why; return t }
+func (t Type) details(names ...string) Type { t.Details = names; return t }
+func (t Type) mentions(kinds ...Kind) Type  { t.Mentions = kinds; return t }
+func (t Type) hidden() Type                 { t.Hidden = true; return t }
+
+// catalogue is the closed list of types. Filters, labels, the API's list, the documentation page and the tests are
+// made from it.
+var catalogue = []Type{
+	// People
+	activity("people", "team_member.invited", "Invited a team member", TeamMember, All),
+	activity("people", "team_member.joined", "Joined the team", TeamMember, All),
+	activity("people", "team_member.removed", "Removed a team member", TeamMember, "status"),
+	activity("people", "team_member.role_changed", "Changed a role", TeamMember, "role").undoSelf(),
+	activity("people", "team_member.permissions_updated", "Updated a team member's permissions", TeamMember, "permissions").undoSelf(),
+	activity("people", "team_member.profile_updated", "Updated a team member's profile", TeamMember, "name", "email").undoSelf(),
+	activity("people", "team_member.password_changed", "Changed a password", TeamMember).never("A password cannot be put back: only its fingerprint was kept."),
+	activity("people", "team.default_permissions_updated", "Updated the default permissions", Team, "default_permissions").undoSelf(),
+	activity("people", "access.denied", "Was refused access", Session).details("permission", "path", "count").
+		mentions(APIKey, TeamMember, Customer, Subscription, Session),
+
+	// Plans and products
+	activity("products", "product.created", "Created a product", Product, All).never("Archive the product instead."),
+	activity("products", "product.updated", "Updated a product", Product, All).undoSelf(),
+	activity("products", "product.archived", "Archived a product", Product, "status").undo("product.updated"),
+	activity("products", "variant.created", "Added a variant", Variant, All).mentions(Product).never("Archive the variant instead."),
+	activity("products", "variant.updated", "Updated a variant", Variant, All).mentions(Product).undoSelf(),
+	activity("products", "variant.archived", "Archived a variant", Variant, "status").mentions(Product).undo("variant.updated"),
+	activity("products", "variant.inventory_changed", "Changed a variant's stock", Variant, "inventory").mentions(Product, Order, Subscription).
+		never("Stock follows what is sold; correct it with a new count."),
+	activity("products", "product_settings.updated", "Updated product settings", Product, "portal_visible").undoSelf(),
+	activity("products", "product_upsell.variant_settings_updated", "Updated upsell settings", Product, "upsell").undoSelf(),
+	activity("products", "selling_plan_group.created", "Created a selling plan group", SellingPlanGroup, All).mentions(Product).never("Delete the group instead."),
+	activity("products", "selling_plan_group.updated", "Updated a selling plan group", SellingPlanGroup, All).mentions(Product).undoSelf(),
+	activity("products", "selling_plan_group.deleted", "Deleted a selling plan group", SellingPlanGroup, "status").mentions(Product).undo("selling_plan_group.updated"),
+	activity("products", "selling_plan.created", "Created a selling plan", SellingPlan, All).mentions(SellingPlanGroup).never("Delete the plan instead."),
+	activity("products", "selling_plan.updated", "Updated a selling plan", SellingPlan, All).mentions(SellingPlanGroup).undoSelf(),
+	activity("products", "selling_plan.deleted", "Deleted a selling plan", SellingPlan, "status").mentions(SellingPlanGroup).undo("selling_plan.updated"),
+	activity("products", "discount.created", "Created a discount", Discount, All).never("Deactivate the discount instead."),
+	activity("products", "discount.updated", "Updated a discount", Discount, All).undoSelf(),
+	activity("products", "discount.deactivated", "Deactivated a discount", Discount, "status").undo("discount.updated"),
+	activity("products", "discount.redeemed", "Redeemed a discount", Discount, "redemptions").mentions(Subscription, Customer).
+		never("A redemption is undone by taking the discount off the subscription."),
+
+	// Settings
+	activity("settings", "account_settings.updated", "Updated account settings", Settings, All).undoSelf(),
+	activity("settings", "portal_settings.updated", "Updated portal settings", Settings, All).undoSelf(),
+	activity("settings", "billing_settings.updated", "Updated billing settings", Settings, All).undoSelf(),
+	activity("settings", "recovery_settings.updated", "Updated recovery settings", Settings, All).undoSelf(),
+	activity("settings", "shipping_settings.updated", "Updated shipping settings", Settings, All).undoSelf(),
+	activity("settings", "log_settings.updated", "Updated log settings", Settings, All).undoSelf(),
+
+	// Access from outside
+	activity("access", "api_key.created", "Created an API key", APIKey, All).never("Revoke the key instead."),
+	activity("access", "api_key.updated", "Updated an API key", APIKey, "name", "permissions").undoSelf(),
+	activity("access", "api_key.revoked", "Revoked an API key", APIKey, "status").never("A revoked key stays revoked; make a new one."),
+
+	// Data and logs
+	activity("data", "log.viewed", "Viewed a log", Log).details("log", "customer_id", "subscription_id").mentions(Customer, Subscription).hidden(),
+	activity("data", "log.exported", "Downloaded a log", Log).details("log", "format", "filter").mentions(Customer, Subscription),
+
+	// Privacy
+	activity("privacy", "customer.data_requested", "Asked for a customer's data", Request).mentions(Customer),
+	activity("privacy", "customer.redacted", "Erased a customer's personal data", Customer, All).
+		never("Erasure destroys the key; nobody can bring the values back."),
+
+	// The customer
+	forCustomer("sign_in", "customer.magic_link_created", "Portal link created", SignIn).details("expires_at"),
+	forCustomer("profile", "customer.created", "Customer created", Customer, All).never("Erase the customer instead."),
+	forCustomer("profile", "customer.profile_updated", "Profile updated", Customer, "first_name", "last_name", "phone", "locale", "tags").undoSelf(),
+	forCustomer("profile", "customer.email_changed", "E-mail changed", Customer, "email").undoSelf(),
+	forCustomer("profile", "customer.default_address_changed", "Default address changed", Customer, "default_address_id").mentions(Address).undoSelf(),
+	forCustomer("profile", "address.added", "Address added", Address, All).never("Remove the address instead."),
+	forCustomer("profile", "address.updated", "Address updated", Address, All).undoSelf(),
+	forCustomer("profile", "address.removed", "Address removed", Address, "status").undo("address.updated"),
+	forCustomer("privacy", "address.redacted", "Address erased", Address, All).never("Erasure destroys the key; nobody can bring the values back."),
+	forCustomer("payment", "payment_method.added", "Payment method added", PaymentMethod, All).never("Remove the payment method instead."),
+	forCustomer("payment", "payment_method.updated", "Payment method updated", PaymentMethod, All).undoSelf(),
+	forCustomer("payment", "payment_method.removed", "Payment method removed", PaymentMethod, "status").undo("payment_method.updated"),
+	forCustomer("payment", "payment_method.default_changed", "Default payment method changed", Customer, "default_payment_method_id").mentions(PaymentMethod).undoSelf(),
+	forCustomer("payment", "payment_method.backup_set", "Backup payment method set", Customer, "backup_payment_method_id").mentions(PaymentMethod).undoSelf(),
+	forCustomer("privacy", "payment_method.redacted", "Payment method erased", PaymentMethod, All).never("Erasure destroys the key; nobody can bring the values back."),
+
+	// The subscription
+	forSubscription("lifecycle", "subscription.created", "Created", All).never("Cancel the subscription instead."),
+	forSubscription("lifecycle", "subscription.renewed", "Renewed", "cycle", "position", "next_billing_date", "last_billing_date", "moved_from", "skipped_dates", "status", "recovery", "items", "discounts", "gifts").
+		details("order_id", "order_number", "total", "date").never("The order was paid; refund it instead."),
+	forSubscription("lifecycle", "subscription.paused", "Paused", All).undo("subscription.resumed"),
+	forSubscription("lifecycle", "subscription.resumed", "Resumed", All).undo("subscription.paused"),
+	forSubscription("lifecycle", "subscription.cancelled", "Cancelled", All).undo("subscription.reactivated"),
+	forSubscription("lifecycle", "subscription.reactivated", "Reactivated", All).undo("subscription.cancelled"),
+	forSubscription("lifecycle", "subscription.expired", "Expired", "status", "next_billing_date", "moved_from", "paused_until", "recovery").never("All its orders were made; create a new subscription."),
+	forSubscription("lifecycle", "subscription.failed", "Payment failed", "status", "recovery").never("Retry the payment, or change the payment method."),
+	forSubscription("lifecycle", "subscription.merged", "Merged", All).details("from", "into").never("A merge cannot be undone: split the subscription instead."),
+	forSubscription("lifecycle", "subscription.split", "Split", "items").details("new_subscription_id").never("A split cannot be undone: merge the two subscriptions instead."),
+	forSubscription("schedule", "subscription.order_skipped", "Skipped an order", "skipped_dates", "next_billing_date", "position", "moved_from").details("date").undo("subscription.order_unskipped"),
+	forSubscription("schedule", "subscription.order_unskipped", "Unskipped an order", "skipped_dates", "next_billing_date", "position", "moved_from").details("date").undo("subscription.order_skipped"),
+	forSubscription("schedule", "subscription.next_billing_date_changed", "Changed the next billing date", "next_billing_date", "moved_from", "anchor_date", "billing_policy", "position", "skipped_dates", "gifts").undoSelf(),
+	forSubscription("schedule", "subscription.frequency_changed", "Changed the frequency", "billing_policy", "delivery_policy", "anchor_date", "position", "next_billing_date", "moved_from", "skipped_dates").undoSelf(),
+	forSubscription("schedule", "subscription.order_requested_now", "Requested an order now", "extra_orders").details("order_id").
+		never("The order is already on its way; cancel or refund the order instead."),
+	forSubscription("schedule", "subscription.order_gifted", "Gifted an order", "gifts").undoSelf(),
+	forSubscription("items", "subscription.item_added", "Added an item", "items").undo("subscription.item_removed"),
+	forSubscription("items", "subscription.item_removed", "Removed an item", "items").undo("subscription.item_added"),
+	forSubscription("items", "subscription.item_quantity_changed", "Changed a quantity", "items").details("title").undoSelf(),
+	forSubscription("items", "subscription.item_swapped", "Swapped an item", "items").details("title").undoSelf(),
+	forSubscription("items", "subscription.item_price_overridden", "Changed a price", "items").details("title").undoSelf(),
+	forSubscription("items", "subscription.one_time_item_added", "Added a one-time item", "items").undo("subscription.one_time_item_removed"),
+	forSubscription("items", "subscription.one_time_item_removed", "Removed a one-time item", "items").undo("subscription.one_time_item_added"),
+	forSubscription("delivery_and_payment", "subscription.shipping_address_changed", "Changed the shipping address", "shipping_address_id").undoSelf(),
+	forSubscription("delivery_and_payment", "subscription.payment_method_changed", "Changed the payment method", "payment_method_id").undoSelf(),
+	forSubscription("delivery_and_payment", "subscription.backup_payment_method_changed", "Changed the backup payment method", "backup_payment_method_id").undoSelf(),
+	forSubscription("delivery_and_payment", "subscription.delivery_price_changed", "Changed the delivery price", "delivery_price").undoSelf(),
+	forSubscription("discounts", "subscription.discount_applied", "Applied a discount", "discounts").undo("subscription.discount_removed"),
+	forSubscription("discounts", "subscription.discount_removed", "Removed a discount", "discounts").undo("subscription.discount_applied"),
+	forSubscription("notes", "subscription.note_changed", "Changed the note", "note").undoSelf(),
+	forSubscription("notes", "subscription.attributes_changed", "Changed the attributes", "attributes").undoSelf(),
+	forSubscription("privacy", "subscription.redacted", "Erased personal data", All).never("Erasure destroys the key; nobody can bring the values back."),
+
+	// Billing and recovery
+	forOrder("billing", "order.created", "Order created", All).never("Cancel or refund the order instead."),
+	forOrder("billing", "order.placed", "Order placed", "status", "placed_at").never("The order was paid; refund it instead."),
+	forOrder("billing", "order.failed", "Order failed", "status").never("Retry the payment instead."),
+	forOrder("billing", "order.cancelled", "Order cancelled", "status", "cancelled_at").never("A cancelled order stays cancelled; order again."),
+	forOrder("billing", "order.refunded", "Order refunded", "status", "refunded").details("amount", "reason").never("Money that was sent back cannot be taken again; order again."),
+	forOrder("billing", "order.fulfilled", "Order fulfilled", "fulfilled_at", "tracking_url").never("The parcel has left."),
+	forOrder("privacy", "order.redacted", "Personal data of an order erased", All).never("Erasure destroys the key; nobody can bring the values back."),
+	forOrder("billing", "billing_attempt.started", "Payment started", "attempts").details("attempt", "amount", "payment_method_id").never("A payment attempt is a fact; refund the order instead."),
+	forOrder("billing", "billing_attempt.succeeded", "Payment succeeded", "attempts").details("attempt", "amount").never("A payment attempt is a fact; refund the order instead."),
+	forOrder("billing", "billing_attempt.failed", "Payment failed", "attempts").details("attempt", "amount", "code", "message").never("A payment attempt is a fact."),
+	forOrder("billing", "billing_attempt.action_required", "Payment needs the customer", "attempts").details("attempt", "amount", "code", "message").never("A payment attempt is a fact."),
+	forSubscription("recovery", "recovery.entered", "Entered recovery", "status", "recovery").details("order_id", "code").never("Recovery ends when the order is paid."),
+	forSubscription("recovery", "recovery.retry_scheduled", "Retry scheduled", "recovery").details("order_id").never("Recovery ends when the order is paid."),
+	forSubscription("recovery", "recovery.recovered", "Recovered", "status", "recovery").details("order_id").never("Recovery ends when the order is paid."),
+	forSubscription("recovery", "recovery.exhausted", "Recovery exhausted", "status", "recovery").details("order_id").never("Recovery ends when the order is paid."),
+}

@@ -1,0 +1,147 @@
+package program
+
+import (
+	"slices"
+	"strings"
+
+	"perennial/internal/billing"
+	"perennial/internal/catalog"
+	"perennial/internal/civil"
+	"perennial/internal/customer"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/settings"
+	"perennial/internal/store"
+	"perennial/internal/subscription"
+	"perennial/internal/team"
+)
+
+// Mappings says how the states of every kind become rows: the one place where the domain meets the tables.
+func Mappings() []store.Mapping {
+	return []store.Mapping{
+		{Kind: journal.Subscription, Fresh: fresh[subscription.Subscription], Columns: []string{"status", "customer_id", "due_date", "next_billing_date", "product_ids"},
+			Values: func(s journal.State) []any {
+				v := s.(*subscription.Subscription)
+				return []any{string(v.Status), string(v.CustomerID), date(dueDate(v)), date(v.NextBillingDate), productIDs(v)}
+			}},
+		{Kind: journal.Customer, Fresh: fresh[customer.Customer], Columns: []string{"status"},
+			Values: func(s journal.State) []any { return []any{string(s.(*customer.Customer).Status)} }},
+		{Kind: journal.Address, Fresh: fresh[customer.Address], Columns: []string{"status", "customer_id"},
+			Values: func(s journal.State) []any {
+				v := s.(*customer.Address)
+				return []any{string(v.Status), string(v.CustomerID)}
+			}},
+		{Kind: journal.PaymentMethod, Fresh: fresh[customer.PaymentMethod], Columns: []string{"status", "customer_id"},
+			Values: func(s journal.State) []any {
+				v := s.(*customer.PaymentMethod)
+				return []any{string(v.Status), string(v.CustomerID)}
+			}},
+		{Kind: journal.Order, Fresh: fresh[billing.Order], Columns: []string{"status", "customer_id", "subscription_id", "open_attempt", "paid"},
+			Values: func(s journal.State) []any {
+				v := s.(*billing.Order)
+				return []any{string(v.Status), string(v.CustomerID), string(v.SubscriptionID), openAttempt(v), paid(v)}
+			}},
+		{Kind: journal.Product, Fresh: fresh[catalog.Product], Columns: []string{"status"},
+			Values: func(s journal.State) []any { return []any{string(s.(*catalog.Product).Status)} }},
+		{Kind: journal.Variant, Fresh: fresh[catalog.Variant], Columns: []string{"status", "product_id"},
+			Values: func(s journal.State) []any {
+				v := s.(*catalog.Variant)
+				return []any{string(v.Status), string(v.ProductID)}
+			}},
+		{Kind: journal.SellingPlanGroup, Fresh: fresh[catalog.Group], Columns: []string{"status"},
+			Values: func(s journal.State) []any { return []any{string(s.(*catalog.Group).Status)} }},
+		{Kind: journal.SellingPlan, Fresh: fresh[catalog.Plan], Columns: []string{"status", "group_id"},
+			Values: func(s journal.State) []any {
+				v := s.(*catalog.Plan)
+				return []any{string(v.Status), string(v.GroupID)}
+			}},
+		{Kind: journal.Discount, Fresh: fresh[catalog.Discount], Columns: []string{"status"},
+			Values: func(s journal.State) []any { return []any{string(s.(*catalog.Discount).Status)} }},
+		{Kind: journal.Settings, Fresh: freshSettings, Values: none},
+		{Kind: journal.Team, Fresh: fresh[team.Defaults], Values: none},
+		{Kind: journal.TeamMember, Fresh: fresh[team.TeamMember], Columns: []string{"status", "role"},
+			Values: func(s journal.State) []any {
+				v := s.(*team.TeamMember)
+				return []any{string(v.Status), string(v.Role)}
+			}},
+		{Kind: journal.APIKey, Fresh: fresh[team.Key], Columns: []string{"status"},
+			Values: func(s journal.State) []any { return []any{string(s.(*team.Key).Status)} }},
+	}
+}
+
+func fresh[T any, P interface {
+	*T
+	journal.State
+}](id.ID) journal.State {
+	return P(new(T))
+}
+
+func freshSettings(page id.ID) journal.State {
+	switch page {
+	case settings.PageBilling:
+		return new(settings.Billing)
+	case settings.PageRecovery:
+		return new(settings.Recovery)
+	case settings.PageShipping:
+		return new(settings.Shipping)
+	case settings.PagePortal:
+		return new(settings.Portal)
+	case settings.PageLog:
+		return new(settings.Log)
+	}
+	return new(settings.General)
+}
+
+func none(journal.State) []any { return nil }
+
+func date(d *civil.Date) any {
+	if d == nil {
+		return nil
+	}
+	return d.String()
+}
+
+// dueDate is the next day on which the engine has something to do for a subscription.
+func dueDate(s *subscription.Subscription) *civil.Date {
+	switch s.Status {
+	case subscription.Active:
+		return s.NextBillingDate
+	case subscription.Paused:
+		return s.PausedUntil
+	case subscription.Failed:
+		if s.Recovery != nil {
+			return s.Recovery.NextRetry
+		}
+	}
+	return nil
+}
+
+// productIDs is the list of products in a subscription as one text, "|prod_a|prod_b|", that a LIKE can look into.
+func productIDs(s *subscription.Subscription) string {
+	var ids []string
+	for _, it := range s.Items {
+		if !slices.Contains(ids, string(it.ProductID)) {
+			ids = append(ids, string(it.ProductID))
+		}
+	}
+	slices.Sort(ids)
+	return "|" + strings.Join(ids, "|") + "|"
+}
+
+func openAttempt(o *billing.Order) any {
+	for _, a := range o.Attempts {
+		if a.Status == "started" {
+			return string(a.ID)
+		}
+	}
+	return nil
+}
+
+// paid is what the order brought in so far, in minor units.
+func paid(o *billing.Order) int64 {
+	switch o.Status {
+	case billing.Placed, billing.Refunded, billing.PartiallyRefunded:
+		return o.Total.Minor - o.Refunded.Minor
+	}
+	return 0
+}

@@ -1,0 +1,465 @@
+package program_test
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"perennial/internal/catalog"
+	"perennial/internal/fault"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/program"
+	"perennial/internal/team"
+	"perennial/internal/test/shop"
+)
+
+func product(s *shop.Shop, title string) (id.ID, journal.Command) {
+	key := s.IDs.New(id.Product)
+	return key, journal.Bind(catalog.CreateProduct{ID: key, Title: title})
+}
+
+type panics struct{}
+
+func (panics) Run(journal.Reader, time.Time) (journal.Decision, error) { panic("a bug in a rule") }
+
+func TestNobodyFailsForANeighbour(t *testing.T) {
+	s := shop.Open(t)
+	var wg sync.WaitGroup
+	for n := range 300 {
+		wg.Go(func() {
+			switch n % 3 {
+			case 0:
+				if _, err := s.Try(panics{}); fault.As(err).Kind != fault.Internal {
+					t.Errorf("a panicking command: got %v", err)
+				}
+			case 1:
+				_, c := product(s, "")
+				if _, err := s.Try(c); fault.As(err).Kind != fault.Refused {
+					t.Errorf("a refused command: got %v", err)
+				}
+			default:
+				key, c := product(s, fmt.Sprintf("Coffee %d", n))
+				out, err := s.Try(c)
+				if err != nil || len(out.Events) != 1 || out.Events[0].Target().ID != key {
+					t.Errorf("an accepted command: got %+v, %v", out, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if got, want := s.Program.Head(), int64(6+100-1); got != want {
+		t.Errorf("head: got %d, want %d", got, want)
+	}
+}
+
+func TestACallerThatWentAwayIsNotServed(t *testing.T) {
+	s := shop.Open(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, c := product(s, "Coffee")
+	if _, err := s.Program.Do(ctx, &program.Request{Meta: shop.System, Command: c}); fault.As(err).Code != "cancelled" {
+		t.Errorf("got %v, want cancelled", err)
+	}
+}
+
+// blocks holds the writer until it is let go.
+type blocks struct{ began, release chan struct{} }
+
+func (b blocks) Run(journal.Reader, time.Time) (journal.Decision, error) {
+	close(b.began)
+	<-b.release
+	return journal.Decision{}, nil
+}
+
+func TestAFullQueueIsRefusedWithRetryAfter(t *testing.T) {
+	s := shop.Open(t)
+	b := blocks{make(chan struct{}), make(chan struct{})}
+	held, err := s.Program.Submit(t.Context(), &program.Request{Meta: shop.System, Command: b})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-b.began
+	var waiting []program.Pending
+	for range program.QueueLength {
+		_, c := product(s, "Coffee")
+		p, err := s.Program.Submit(t.Context(), &program.Request{Meta: shop.System, Command: c})
+		if err != nil {
+			t.Fatal(err)
+		}
+		waiting = append(waiting, p)
+	}
+	_, c := product(s, "One too many")
+	_, err = s.Try(c)
+	if f := fault.As(err); f.Code != "queue_full" || f.RetryAfter <= 0 {
+		t.Errorf("got %v, want queue_full with a RetryAfter", err)
+	}
+	close(b.release)
+	for _, p := range append(waiting, held) {
+		if _, err := p.Wait(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestIdempotency(t *testing.T) {
+	s := shop.Open(t)
+	do := func(title string, caller, hash string) (*program.Outcome, error) {
+		_, c := product(s, title)
+		return s.Program.Do(t.Context(), &program.Request{Meta: shop.System, Command: c,
+			Idempotency: &program.Idempotency{CallerKey: []byte(caller), RequestHash: []byte(hash)},
+			Answer: func(_ program.Query, o *program.Outcome) (program.Reply, error) {
+				return program.Reply{Status: 201, ETag: `"1"`, Location: "/x", Body: []byte(o.Decision.Result.ID)}, nil
+			},
+			Refusal: func(err error) program.Reply {
+				return program.Reply{Status: 422, Body: []byte(fault.As(err).Code)}
+			},
+		})
+	}
+	first, err := do("Coffee", "a", "1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := do("Coffee", "a", "1")
+	if err != nil || !again.Replayed || !bytes.Equal(again.Reply.Body, first.Reply.Body) || again.Reply.ETag != `"1"` {
+		t.Errorf("the same request again: got %+v, %v, want %+v", again, err, first.Reply)
+	}
+	if _, err := do("Coffee", "a", "2"); fault.As(err).Code != "idempotency_key_reused" {
+		t.Errorf("another request with the key: got %v", err)
+	}
+	if _, err := do("", "b", "1"); fault.As(err).Kind != fault.Refused {
+		t.Errorf("a refused request: got %v", err)
+	}
+	kept, err := do("", "b", "1")
+	if err != nil || !kept.Replayed || kept.Reply.Status != 422 {
+		t.Errorf("a refused request again: got %+v, %v, want the kept refusal", kept, err)
+	}
+	// Duplicates at once: one change, one answer.
+	before := s.Program.Head()
+	var wg sync.WaitGroup
+	bodies := make([]string, 50)
+	for n := range bodies {
+		wg.Go(func() {
+			out, err := do("Tea", "c", "1")
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			bodies[n] = string(out.Reply.Body)
+		})
+	}
+	wg.Wait()
+	for _, b := range bodies {
+		if b != bodies[0] {
+			t.Errorf("answers differ: %q and %q", b, bodies[0])
+		}
+	}
+	if got := s.Program.Head() - before; got != 1 {
+		t.Errorf("50 duplicates made %d events", got)
+	}
+}
+
+func TestOneTimePerBatchAndNeverBackwards(t *testing.T) {
+	s := shop.Open(t)
+	_, c := product(s, "Coffee")
+	first := s.Do(c).Events[0]
+	_, c = product(s, "Tea")
+	second := s.Do(c).Events[0]
+	if second.RecordedAt.Before(first.RecordedAt) {
+		t.Errorf("recorded_at went from %v to %v", first.RecordedAt, second.RecordedAt)
+	}
+}
+
+// raw opens the shop's file as the stock shell would: no code of ours between.
+func raw(t *testing.T, s *shop.Shop) *sql.DB {
+	t.Helper()
+	d, err := sql.Open("sqlite", "file:"+filepath.Join(s.Dir, "perennial.db")+"?_pragma=busy_timeout(5000)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	return d
+}
+
+func TestTheDatabaseRefusesEveryWayRound(t *testing.T) {
+	s := shop.Open(t)
+	key, c := product(s, "Coffee")
+	s.Do(c)
+	other, c := product(s, "Tea")
+	s.Do(c)
+	title := "Espresso"
+	s.Do(journal.Bind(catalog.UpdateProduct{ID: key, Title: &title}))
+	k := s.IDs.New(id.APIKey)
+	s.Do(journal.Bind(team.CreateKey{ID: k, Name: "Key", Permissions: []team.Permission{team.ProductsView}, Hash: make([]byte, 32), Actor: shop.System.Actor}))
+	d := raw(t, s)
+	ev := func(seq, kind, target, version, prev string) string {
+		return `INSERT INTO event (shop_id, seq, recorded_at, type, target_kind, target_id, target_version, target_prev_seq, leaf_hash, body, boxes)
+			SELECT shop_id, ` + seq + `, recorded_at, 'product.updated', ` + kind + `, ` + target + `, ` + version + `, ` + prev + `, leaf_hash, body, x'' FROM event ORDER BY seq DESC LIMIT 1`
+	}
+	q := func(v id.ID) string { return "'" + string(v) + "'" }
+	const next = "(SELECT max(seq) + 1 FROM event)"
+	last := "(SELECT last_seq FROM product WHERE id = " + q(key) + ")"
+	for name, text := range map[string]string{
+		"update a state":                  `UPDATE product SET status = 'archived' WHERE id = ` + q(key),
+		"bulk update":                     `UPDATE product SET doc = replace(doc, 'Coffee', 'Cocoa')`,
+		"update with a higher version":    `UPDATE product SET version = version + 1, last_seq = last_seq + 1 WHERE id = ` + q(key),
+		"update that keeps last_seq":      `UPDATE product SET version = version + 1, doc = '{}' WHERE id = ` + q(key),
+		"update with another's event":     `UPDATE product SET version = version + 1, last_seq = (SELECT last_seq FROM product WHERE id = ` + q(other) + `) + 100 WHERE id = ` + q(key),
+		"delete a state":                  `DELETE FROM product WHERE id = ` + q(key),
+		"delete all states":               `DELETE FROM product`,
+		"replace a state":                 `REPLACE INTO product SELECT * FROM product WHERE id = ` + q(key),
+		"replace by rowid":                `INSERT OR REPLACE INTO product (rowid, shop_id, id, version, last_seq, schema_version, status, doc) SELECT rowid, shop_id, 'prod_new', version, last_seq, 1, status, doc FROM product WHERE id = ` + q(key),
+		"upsert a state":                  `INSERT INTO product SELECT * FROM product WHERE id = ` + q(key) + ` ON CONFLICT (shop_id, id) DO UPDATE SET status = 'archived'`,
+		"insert or ignore a state":        `INSERT OR IGNORE INTO product (shop_id, id, version, last_seq, schema_version, status, doc) SELECT shop_id, 'prod_new', 1, last_seq, 1, 'active', '{}' FROM product`,
+		"update or replace a key":         `UPDATE OR REPLACE product SET id = ` + q(other) + ` WHERE id = ` + q(key),
+		"update or replace a rowid":       `UPDATE OR REPLACE product SET rowid = (SELECT rowid FROM product WHERE id = ` + q(other) + `) WHERE id = ` + q(key),
+		"update an event":                 `UPDATE event SET body = replace(body, 'Coffee', 'Cocoa')`,
+		"update an event's type":          `UPDATE event SET type = 'product.created' WHERE seq = 7`,
+		"delete an event":                 `DELETE FROM event WHERE seq = (SELECT max(seq) FROM event)`,
+		"replace an event":                `REPLACE INTO event SELECT * FROM event WHERE seq = 3`,
+		"replace an event by rowid":       `INSERT OR REPLACE INTO event (rowid, shop_id, seq, recorded_at, type, target_kind, target_id, target_version, target_prev_seq, leaf_hash, body, boxes) SELECT 3, shop_id, ` + next + `, recorded_at, type, 'log', 'x', 1, NULL, leaf_hash, body, boxes FROM event WHERE seq = 3`,
+		"a seq with a gap":                ev(next+" + 1", "'product'", q(key), "3", last),
+		"a seq again":                     ev("3", "'product'", q(key), "3", last),
+		"a version with a gap":            ev(next, "'product'", q(key), "4", last),
+		"a version again":                 ev(next, "'product'", q(key), "2", "(SELECT target_prev_seq FROM event WHERE seq = "+last+")"),
+		"version 1 of what exists":        ev(next, "'product'", q(key), "1", "NULL"),
+		"a chain to another target":       ev(next, "'product'", q(key), "3", "(SELECT last_seq FROM product WHERE id = "+q(other)+")"),
+		"a chain to an older event":       ev(next, "'product'", q(key), "3", "(SELECT target_prev_seq FROM event WHERE seq = "+last+")"),
+		"no chain":                        ev(next, "'product'", q(key), "3", "NULL"),
+		"an earlier time":                 strings.Replace(ev(next, "'product'", q(key), "3", last), "recorded_at, 'product.updated'", "'2001-01-01T00:00:00.000000Z', 'product.updated'", 1),
+		"an event, and no row (the head)": ev(next, "'product'", q(key), "3", last) + `; UPDATE head SET seq = seq + 1`,
+		"a forked chain":                  ev(next, "'product'", q(key), "3", last) + `; ` + ev(next, "'product'", q(key), "3", last),
+		"a fork, then the row":            ev(next, "'product'", q(key), "3", last) + `; ` + ev(next, "'product'", q(key), "3", last) + `; UPDATE product SET version = 3, last_seq = (SELECT max(seq) FROM event) WHERE id = ` + q(key),
+		"the row of another event":        ev(next, "'product'", q(key), "3", last) + `; UPDATE product SET version = 3, last_seq = (SELECT max(seq) FROM event) WHERE id = ` + q(other),
+		"swap a password hash":            `UPDATE secret SET value = zeroblob(32)`,
+		"swap with a higher version":      `UPDATE secret SET value = zeroblob(32), version = version + 1, last_seq = last_seq + 1`,
+		"replace a secret":                `REPLACE INTO secret SELECT * FROM secret`,
+		"delete a secret":                 `DELETE FROM secret`,
+		"a secret of an old event":        `INSERT INTO secret SELECT shop_id, owner_kind, owner_id, 'other', version, last_seq, salt, value FROM secret`,
+		"move the head back":              `UPDATE head SET seq = seq - 1`,
+		"move the head on":                `UPDATE head SET seq = seq + 1`,
+		"delete the head":                 `DELETE FROM head`,
+		"replace the head":                `REPLACE INTO head SELECT * FROM head`,
+		"update a tree node":              `UPDATE tree_node SET hash = zeroblob(32)`,
+		"an observed target's row":        `INSERT INTO target_head (shop_id, kind, id, version, last_seq) SELECT shop_id, 'log', 'activity', 1, 3 FROM head`,
+		"truncate, as SQLite knows it":    `DELETE FROM event`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			if name == "update a tree node" {
+				if _, err := d.Exec(`BEGIN; INSERT INTO tree_node SELECT shop_id, 8, 0, zeroblob(32) FROM head; ` + text + `; COMMIT`); err == nil {
+					t.Error("the database let it happen")
+				}
+				_, _ = d.Exec(`ROLLBACK`)
+				return
+			}
+			conn, err := d.Conn(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			if _, err := conn.ExecContext(t.Context(), `BEGIN IMMEDIATE`); err != nil {
+				t.Fatal(err)
+			}
+			_, err = conn.ExecContext(t.Context(), text)
+			if _, rerr := conn.ExecContext(t.Context(), `ROLLBACK`); rerr != nil {
+				t.Fatal(rerr)
+			}
+			if err == nil {
+				t.Fatalf("the database let it happen: %s", text)
+			}
+			if !strings.Contains(err.Error(), "perennial: ") {
+				t.Errorf("refused, but not by a trigger of ours: %v", err)
+			}
+		})
+	}
+}
+
+func TestVerifyNamesWhatWasChanged(t *testing.T) {
+	for name, c := range map[string]struct{ text, field string }{
+		"a byte of a body":     {`UPDATE event SET body = replace(body, 'Espresso', 'Esprezzo') WHERE seq = 8`, "leaf_hash"},
+		"a leaf hash":          {`UPDATE event SET leaf_hash = zeroblob(32) WHERE seq = 8`, "leaf_hash"},
+		"a body and its hash":  {`UPDATE event SET leaf_hash = (SELECT leaf_hash FROM event WHERE seq = 7), body = (SELECT body FROM event WHERE seq = 7), boxes = (SELECT boxes FROM event WHERE seq = 7) WHERE seq = 8`, "seq"},
+		"a type column":        {`UPDATE event SET type = 'product.created' WHERE seq = 8`, "type"},
+		"a time column":        {`UPDATE event SET recorded_at = '2099-01-01T00:00:00.000000Z' WHERE seq = 8`, "recorded_at"},
+		"a target column":      {`UPDATE event SET target_id = 'prod_x' WHERE seq = 8`, "target_id"},
+		"a version column":     {`UPDATE event SET target_version = 9 WHERE seq = 8`, "target_version"},
+		"a chain column":       {`UPDATE event SET target_prev_seq = 1 WHERE seq = 8`, "target_prev_seq"},
+		"a missing event":      {`DELETE FROM event WHERE seq = 8`, "seq"},
+		"a state's document":   {`UPDATE product SET doc = replace(doc, 'Espresso', 'Esprezzo')`, "title"},
+		"a state's column":     {`UPDATE product SET status = 'archived'`, "status"},
+		"a state's version":    {`UPDATE product SET version = version + 1`, "version"},
+		"a state's last_seq":   {`UPDATE product SET last_seq = 1`, "last_seq"},
+		"a missing state":      {`DELETE FROM product`, "product"},
+		"a state too many":     {`INSERT INTO product SELECT shop_id, 'prod_x', version, last_seq, schema_version, status, doc, box, sealed FROM product LIMIT 1`, "product"},
+		"a swapped secret":     {`UPDATE secret SET value = zeroblob(32)`, "secret api_key"},
+		"a missing secret":     {`DELETE FROM secret`, "secret api_key"},
+		"a sealed value":       {`UPDATE event SET boxes = zeroblob(length(boxes)) WHERE length(boxes) > 0`, "boxes"},
+		"a signed checkpoint":  {`UPDATE checkpoint SET note = replace(note, 'perennial', 'perennias')`, "note"},
+		"the head":             {`UPDATE head SET seq = seq - 1`, "head"},
+		"the edge of the tree": {`UPDATE head SET edge = zeroblob(length(edge))`, "head"},
+		"a trigger":            {`SELECT 1`, "trigger"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := shop.Open(t)
+			s.Broken()
+			key, create := product(s, "Coffee")
+			s.Do(create)
+			_, create = product(s, "Tea")
+			s.Do(create)
+			title := "Espresso"
+			if _, err := s.Program.Do(t.Context(), &program.Request{Meta: program.Meta{Actor: shop.System.Actor, Source: shop.System.Source, Comment: "a better name"},
+				Command: journal.Bind(catalog.UpdateProduct{ID: key, Title: &title})}); err != nil {
+				t.Fatal(err)
+			}
+			s.Do(journal.Bind(team.CreateKey{ID: s.IDs.New(id.APIKey), Name: "Key", Permissions: []team.Permission{team.ProductsView}, Hash: bytes.Repeat([]byte{7}, 32), Actor: shop.System.Actor}))
+			if _, err := s.Program.Checkpoint(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if r := s.Verify(); !r.Holds() {
+				t.Fatalf("before the damage: %v", r.Problems)
+			}
+			d := raw(t, s)
+			if _, err := d.Exec(dropTriggers(t, d)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := d.Exec(c.text); err != nil {
+				t.Fatal(err)
+			}
+			r := s.Verify()
+			if r.Holds() {
+				t.Fatal("verify found nothing")
+			}
+			if c.field != "" && r.Problems[0].Field != c.field {
+				t.Errorf("the first thing wrong: got %s, want the field %s", r.Problems[0], c.field)
+			}
+		})
+	}
+}
+
+func dropTriggers(t *testing.T, d *sql.DB) string {
+	t.Helper()
+	rows, err := d.Query(`SELECT name FROM sqlite_master WHERE type = 'trigger'`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	var b strings.Builder
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&b, "DROP TRIGGER %s;", name)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func TestAShopGoesOnAfterAReopening(t *testing.T) {
+	dir := t.TempDir()
+	s := shop.OpenAt(t, dir)
+	s.Found()
+	_, c := product(s, "Coffee")
+	s.Do(c)
+	s2 := shop.OpenAt(t, dir)
+	_, c = product(s2, "Tea")
+	if got, want := s2.Do(c).Events[0].Seq, int64(7); got != want {
+		t.Errorf("seq: got %d, want %d", got, want)
+	}
+	// The first writer sees that the head moved under it.
+	_, c = product(s, "Cocoa")
+	if got, want := s.Do(c).Events[0].Seq, int64(8); got != want {
+		t.Errorf("seq: got %d, want %d", got, want)
+	}
+}
+
+func TestStaleVersionsAreRefused(t *testing.T) {
+	s := shop.Open(t)
+	key, c := product(s, "Coffee")
+	s.Do(c)
+	title := "Espresso"
+	update := journal.Bind(catalog.UpdateProduct{ID: key, Title: &title})
+	req := &program.Request{Meta: shop.System, Command: update, Target: journal.Ref{Kind: journal.Product, ID: key}, IfMatch: new(int64(7))}
+	if _, err := s.Program.Do(t.Context(), req); fault.As(err).Kind != fault.Stale {
+		t.Errorf("got %v, want stale", err)
+	}
+	req.IfMatch = new(int64(1))
+	if _, err := s.Program.Do(t.Context(), req); err != nil {
+		t.Error(err)
+	}
+	out, err := s.Program.Do(t.Context(), &program.Request{Meta: shop.System, Command: update})
+	if err != nil || len(out.Events) != 0 {
+		t.Errorf("a change that changes nothing: got %v, %v, want no events", out, err)
+	}
+}
+
+func TestUndo(t *testing.T) {
+	s := shop.Open(t)
+	key, c := product(s, "Coffee")
+	created := s.Do(c).Events[0]
+	title, text := "Espresso", "Dark"
+	renamed := s.Do(journal.Bind(catalog.UpdateProduct{ID: key, Title: &title})).Events[0]
+	s.Do(journal.Bind(catalog.UpdateProduct{ID: key, Description: &text}))
+	undone := s.Do(journal.Bind(program.Undo{Event: renamed.ID})).Events[0]
+	if undone.Corrects != renamed.ID {
+		t.Errorf("corrects: got %q, want %q", undone.Corrects, renamed.ID)
+	}
+	row, err := s.Store.Load(t.Context(), s.Store.Read, journal.Ref{Kind: journal.Product, ID: key})
+	if p := row.State.(*catalog.Product); err != nil || p.Title != "Coffee" || p.Description != "Dark" {
+		t.Errorf("after the undo: got %+v, %v", p, err)
+	}
+	for event, code := range map[id.ID]string{created.ID: "not_undoable", renamed.ID: "undone_already"} {
+		if _, err := s.Try(journal.Bind(program.Undo{Event: event})); fault.As(err).Code != code {
+			t.Errorf("got %v, want %s", err, code)
+		}
+	}
+	second := s.Do(journal.Bind(catalog.UpdateProduct{ID: key, Title: &title})).Events[0]
+	third := "Ristretto"
+	s.Do(journal.Bind(catalog.UpdateProduct{ID: key, Title: &third}))
+	if _, err := s.Try(journal.Bind(program.Undo{Event: second.ID})); fault.As(err).Code != "changed_since" {
+		t.Errorf("got %v, want changed_since", err)
+	}
+}
+
+func TestTimeTravel(t *testing.T) {
+	s := shop.Open(t)
+	key, c := product(s, "A")
+	first := s.Do(c).Events[0]
+	ref := journal.Ref{Kind: journal.Product, ID: key}
+	var seqs []int64
+	for _, title := range []string{"B", "C", "D"} {
+		seqs = append(seqs, s.Do(journal.Bind(catalog.UpdateProduct{ID: key, Title: &title})).Events[0].Seq)
+	}
+	for seq, want := range map[int64]string{first.Seq: "A", seqs[0]: "B", seqs[1]: "C", seqs[2]: "D"} {
+		row, err := s.Store.StateAt(t.Context(), s.Store.Read, ref, func(e *journal.Event) bool { return e.Seq <= seq })
+		if err != nil || row.State.(*catalog.Product).Title != want {
+			t.Errorf("at %d: got %+v, %v, want %s", seq, row.State, err, want)
+		}
+	}
+	if row, err := s.Store.StateAt(t.Context(), s.Store.Read, ref, func(e *journal.Event) bool { return e.Seq < first.Seq }); err != nil || row.Version != 0 {
+		t.Errorf("before it was made: got %+v, %v", row, err)
+	}
+}
+
+func TestAStoppedProgramRefuses(t *testing.T) {
+	s := shop.Open(t)
+	if err := s.Program.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	_, c := product(s, "Coffee")
+	if _, err := s.Try(c); fault.As(err).Code != "stopping" {
+		t.Errorf("got %v, want stopping", err)
+	}
+	if errors.Is(s.Program.Stop(), nil) == false {
+		t.Error("a second Stop failed")
+	}
+}

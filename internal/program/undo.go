@@ -1,0 +1,132 @@
+package program
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"perennial/internal/catalog"
+	"perennial/internal/customer"
+	"perennial/internal/fault"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/settings"
+	"perennial/internal/subscription"
+	"perennial/internal/team"
+)
+
+// Undo puts back what one event changed, as a new event that names it. It is a command like any other.
+type Undo struct{ Event id.ID }
+
+// UndoWorld is what Undo needs: the event, what came after it on the same target, and the target's state.
+type UndoWorld struct {
+	Event   *journal.Event
+	Later   []*journal.Event
+	Current journal.State
+	General *settings.General
+}
+
+// Load implements journal.Decider.
+func (c Undo) Load(r journal.Reader) (UndoWorld, error) {
+	var w UndoWorld
+	var err error
+	if w.Event, w.Later, err = r.Event(c.Event); err != nil {
+		return w, err
+	}
+	if w.Current, _, err = r.State(w.Event.Target()); err != nil {
+		return w, err
+	}
+	w.General, err = journal.Find[settings.General](r, journal.Settings, settings.PageGeneral)
+	return w, err
+}
+
+// Decide implements journal.Decider. It refuses with a code that says why: not_undoable, undone_already,
+// changed_since, erased, or the rule's own.
+func (c Undo) Decide(w UndoWorld, now time.Time) (journal.Decision, error) {
+	restored, t, err := Restored(w, now)
+	if err != nil {
+		return journal.Decision{}, err
+	}
+	d := journal.Draft{Type: t.Undo, Before: w.Current, After: restored, Mentions: slices.Clone(w.Event.Targets[1:]), Corrects: w.Event.ID, CausedBy: w.Event.ID,
+		Details: detailsFor(t.Undo, w.Event)}
+	return journal.Decision{Drafts: []journal.Draft{d}, Result: restored.Ref()}, nil
+}
+
+// detailsFor carries over the details that the undoing type has too, such as the date of a skipped order.
+func detailsFor(undo string, e *journal.Event) any {
+	t, _ := journal.Lookup(undo)
+	var kept []journal.Detail
+	for _, d := range e.Details {
+		if slices.Contains(t.Details, d.Name) {
+			kept = append(kept, d)
+		}
+	}
+	if kept == nil {
+		return nil
+	}
+	return kept
+}
+
+// Restored gives the state that an undo would come to, or the reason why there is none.
+func Restored(w UndoWorld, now time.Time) (journal.State, journal.Type, error) {
+	e := w.Event
+	t, ok := journal.Lookup(e.Type)
+	switch {
+	case !ok || !t.Undoable():
+		why := t.NoUndo
+		if why == "" {
+			why = "This records what happened; it changed nothing that could be put back."
+		}
+		return nil, t, fault.New(fault.Conflict, "not_undoable", "%s", why)
+	case w.Current == nil || e.TargetVersion == 1:
+		return nil, t, fault.New(fault.Conflict, "not_undoable", "There is nothing before this to go back to.")
+	}
+	for _, l := range w.Later {
+		if l.Corrects == e.ID {
+			return nil, t, fault.New(fault.Conflict, "undone_already", "This was undone already.")
+		}
+	}
+	for _, c := range e.Changes {
+		if string(c.Before) == journal.ErasedJSON || string(c.After) == journal.ErasedJSON {
+			return nil, t, fault.New(fault.Conflict, "erased", "The value before was erased.")
+		}
+		for _, l := range w.Later {
+			for _, lc := range l.Changes {
+				if overlap(c.Field, lc.Field) {
+					return nil, t, fault.New(fault.Conflict, "changed_since", "A later change touched the same: %s (%s).", strings.ReplaceAll(lc.Root(), "_", " "), journal.Summary(l))
+				}
+			}
+		}
+	}
+	restored, err := journal.Apply(w.Current, func() journal.State { return freshLike(w.Current) }, journal.Inverse(e.Changes))
+	if err != nil {
+		return nil, t, fmt.Errorf("program: undo %s: %w", e.ID, err)
+	}
+	switch w.Current.(type) {
+	case *subscription.Subscription:
+		err = subscription.Undo(e, now, w.Current, restored, w.General)
+	case *customer.Customer, *customer.Address, *customer.PaymentMethod:
+		err = customer.Undo(e, now, w.Current, restored, w.General)
+	case *catalog.Product, *catalog.Variant, *catalog.Group, *catalog.Plan, *catalog.Discount:
+		err = catalog.Undo(e, now, w.Current, restored, w.General)
+	case *team.TeamMember, *team.Defaults, *team.Key:
+		err = team.Undo(e, now, w.Current, restored, w.General)
+	}
+	return restored, t, err
+}
+
+// overlap says whether two fields are the same or one is inside the other.
+func overlap(a, b string) bool {
+	return a == b || strings.HasPrefix(a, b+".") || strings.HasPrefix(b, a+".")
+}
+
+func freshLike(s journal.State) journal.State {
+	ref := s.Ref()
+	for _, m := range Mappings() {
+		if m.Kind == ref.Kind {
+			return m.Fresh(ref.ID)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,771 @@
+package program
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"maps"
+	"runtime/debug"
+	"slices"
+
+	"perennial/internal/db"
+	"perennial/internal/fault"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/seal"
+	"perennial/internal/store"
+	"perennial/internal/vault"
+)
+
+// writer is the goroutine that owns the writing connection, the cache of rows and the last head that it saw.
+type writer struct {
+	p     *Program
+	s     *store.Store
+	conn  *store.Writer
+	cache *cache
+	head  int64 // the cache is valid for this head
+
+	signed []byte // the last checkpoint that this writer signed or checked
+}
+
+func (w *writer) run(ctx context.Context) {
+	for {
+		var first *job
+		select {
+		case first = <-w.p.queue:
+		default:
+			select {
+			case first = <-w.p.queue:
+			case <-ctx.Done():
+				w.drain()
+				return
+			}
+		}
+		w.take(first)
+	}
+}
+
+// drain finishes what was queued before the stop.
+func (w *writer) drain() {
+	for {
+		select {
+		case j := <-w.p.queue:
+			w.take(j)
+		default:
+			return
+		}
+	}
+}
+
+// take makes a batch of a job and whatever else is waiting.
+func (w *writer) take(first *job) {
+	jobs := []*job{first}
+	for len(jobs) < BatchLength {
+		select {
+		case j := <-w.p.queue:
+			jobs = append(jobs, j)
+			continue
+		default:
+		}
+		break
+	}
+	var changes []*job
+	var checkpoints []signCheckpoint
+	for _, j := range jobs {
+		if c, ok := j.req.Command.(signCheckpoint); ok {
+			checkpoints = append(checkpoints, c)
+			continue
+		}
+		changes = append(changes, j)
+	}
+	if len(changes) > 0 {
+		w.commit(changes)
+	}
+	if len(checkpoints) > 0 {
+		c, err := w.checkpoint()
+		for _, want := range checkpoints {
+			want.done <- checkpointResult{c, err}
+		}
+	}
+}
+
+func (w *writer) commit(jobs []*job) {
+	b, err := w.conn.Begin(context.Background(), w.p.clock())
+	if err != nil {
+		failAll(jobs, err)
+		return
+	}
+	defer b.Rollback()
+	if b.Head.Seq != w.head {
+		w.cache.clear()
+		w.head = b.Head.Seq
+	}
+	t := newTransaction(w, b)
+	for _, j := range jobs {
+		t.run(j)
+	}
+	if !t.writes() {
+		b.Rollback()
+		t.reply()
+		return
+	}
+	if err := t.flush(); err != nil {
+		b.Rollback()
+		w.cache.clear()
+		if len(jobs) > 1 && db.IsConstraint(err) {
+			// Nobody fails for a neighbour: each alone.
+			for _, j := range jobs {
+				w.commit([]*job{j})
+			}
+			return
+		}
+		failAll(jobs, refusedBatch(err))
+		return
+	}
+	if err := b.Commit(); err != nil {
+		committed, lookup := w.wasCommitted(t)
+		if lookup != nil || !committed {
+			w.cache.clear()
+			failAll(jobs, db.Fault(errors.Join(err, lookup)))
+			return
+		}
+	}
+	t.keep()
+	w.head = t.head.Seq
+	if err := b.Destroyed(); err != nil {
+		w.p.log.Error("finish an erasure", "error", err)
+	}
+	w.p.committed(t.head.Seq)
+	t.reply()
+}
+
+func refusedBatch(err error) error {
+	if words := db.Refusal(err); words != "" {
+		return fault.Wrap(err, fault.Internal, "journal_refused", "The database refused this change: %s.", words)
+	}
+	return db.Fault(err)
+}
+
+// wasCommitted resolves a commit whose outcome is unknown: the batch's first event is there, under its command's id,
+// or nothing is.
+func (w *writer) wasCommitted(t *transaction) (bool, error) {
+	if len(t.entries) == 0 {
+		return false, nil
+	}
+	ctx := context.Background()
+	first := t.entries[0].Event
+	st, err := w.s.Event(ctx, w.s.DB.Reader, store.Closed, first.Seq)
+	if f := fault.As(err); err != nil && f.Kind == fault.NotFound {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return st.CommandID == first.CommandID, nil
+}
+
+func failAll(jobs []*job, err error) {
+	for _, j := range jobs {
+		j.done <- result{err: err}
+	}
+}
+
+// transaction is one batch being decided.
+type transaction struct {
+	w       *writer
+	b       *store.Batch
+	layer   // what the batch's accepted commands made so far
+	head    store.Head
+	nodes   []seal.Node
+	entries []store.Entry
+	secrets []secretRow
+	destroy []string
+	names   []journal.Reservation
+	before  map[journal.Ref]store.Row // rows as they were before the batch
+	answers map[string]*keptAnswer
+	results []finished
+}
+
+type secretRow struct {
+	owner        journal.Ref
+	version, seq int64
+	name         string
+	salt, value  []byte
+}
+
+type keptAnswer struct {
+	requestHash []byte
+	reply       Reply
+	person      id.ID
+	write       bool
+	key         []byte
+}
+
+type finished struct {
+	j      *job
+	out    *Outcome
+	err    error
+	answer *keptAnswer
+}
+
+// layer is a set of changes on top of what is below it.
+type layer struct {
+	states map[journal.Ref]store.Row
+	owners map[[2]string]id.ID // "" when released
+}
+
+func newLayer() layer {
+	return layer{states: map[journal.Ref]store.Row{}, owners: map[[2]string]id.ID{}}
+}
+
+func newTransaction(w *writer, b *store.Batch) *transaction {
+	return &transaction{w: w, b: b, layer: newLayer(), head: b.Head, before: map[journal.Ref]store.Row{}, answers: map[string]*keptAnswer{}}
+}
+
+func (t *transaction) writes() bool {
+	if len(t.entries) > 0 {
+		return true
+	}
+	for _, f := range t.results {
+		if (f.answer != nil && f.answer.write) || (f.err == nil && f.out != nil && !f.out.Replayed && f.j.req.Machinery != nil) {
+			return true
+		}
+	}
+	return false
+}
+
+// run decides one job. It never fails the batch: a refusal or a panic is the job's own result.
+func (t *transaction) run(j *job) {
+	f := finished{j: j}
+	if err := j.ctx.Err(); err != nil {
+		f.err = fault.Wrap(err, fault.Unavailable, "cancelled", "The request was given up before its turn came. Nothing was changed.")
+		t.results = append(t.results, f)
+		return
+	}
+	if idem := j.req.Idempotency; idem != nil {
+		out, known, err := t.first(idem)
+		if known || err != nil {
+			f.out, f.err = out, err
+			t.results = append(t.results, f)
+			return
+		}
+		f.answer = &keptAnswer{requestHash: idem.RequestHash, key: idem.CallerKey}
+		t.answers[string(idem.CallerKey)] = f.answer
+	}
+	f.out, f.err = t.decide(j)
+	if f.err != nil && f.answer != nil {
+		if k := fault.As(f.err).Kind; (k == fault.Conflict || k == fault.Refused) && j.req.Refusal != nil {
+			f.answer.reply, f.answer.write = j.req.Refusal(f.err), true
+		} else {
+			delete(t.answers, string(f.answer.key))
+			f.answer = nil
+		}
+	}
+	t.results = append(t.results, f)
+}
+
+// first gives the first answer to a request that was made before.
+func (t *transaction) first(idem *Idempotency) (out *Outcome, known bool, err error) {
+	reused := fault.New(fault.Conflict, "idempotency_key_reused", "This Idempotency-Key was used for another request.")
+	if a, ok := t.answers[string(idem.CallerKey)]; ok {
+		// The first is in this very batch: its answer is rendered before this one is given.
+		if !bytes.Equal(a.requestHash, idem.RequestHash) {
+			return nil, true, reused
+		}
+		return &Outcome{Replayed: true, sameAs: a}, true, nil
+	}
+	kept, err := t.b.FindAnswer(idem.CallerKey)
+	if err != nil || kept == nil {
+		return nil, false, db.Fault(err)
+	}
+	if !bytes.Equal(kept.RequestHash, idem.RequestHash) {
+		return nil, true, reused
+	}
+	if kept.Erased {
+		return nil, true, fault.New(fault.Gone, "erased", "The answer to this request was about a person whose data was erased.")
+	}
+	reply, err := decodeReply(kept.Answer)
+	if err != nil {
+		return nil, true, err
+	}
+	if reply.Once {
+		return nil, true, alreadyShown()
+	}
+	return &Outcome{Reply: reply, Replayed: true}, true, nil
+}
+
+func alreadyShown() error {
+	return fault.New(fault.Conflict, "already_shown", "The answer to this request held a secret that is shown only once.")
+}
+
+// decide runs the command on a layer of its own and merges it when it is accepted.
+func (t *transaction) decide(j *job) (out *Outcome, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			t.w.p.log.Error("command panicked", "command", fmt.Sprintf("%T", j.req.Command), "panic", r, "stack", string(debug.Stack()))
+			out, err = nil, fault.New(fault.Internal, "internal", "Something went wrong here. Nothing was changed.")
+		}
+	}()
+	v := &view{t: t, layer: newLayer()}
+	if j.req.Allow != nil {
+		if err := j.req.Allow(v); err != nil {
+			return nil, err
+		}
+	}
+	if j.req.IfMatch != nil {
+		row, err := v.load(j.req.Target)
+		if err != nil {
+			return nil, err
+		}
+		if row.Version != *j.req.IfMatch {
+			return nil, fault.New(fault.Stale, "stale_version", "This was changed in the meantime: it is at version %d, not %d.", row.Version, *j.req.IfMatch)
+		}
+	}
+	decision, err := j.req.Command.Run(v, t.b.Now)
+	if err != nil {
+		return nil, err
+	}
+	out = &Outcome{Command: j.command, Decision: decision}
+	edge, seq := t.head.Edge.Clone(), t.head.Seq
+	nodes := t.nodes
+	var entries []store.Entry
+	var secrets []secretRow
+	var destroy []string
+	network := j.network
+	if network == nil && len(decision.Drafts) > 0 {
+		if network, err = j.req.Meta.Source.SealNetwork(t.b); err != nil {
+			return nil, err
+		}
+	}
+	placed := make([]id.ID, len(decision.Drafts)) // ids of the decision's events by draft, for causation
+	for i, d := range decision.Drafts {
+		e, err := d.Event()
+		if err != nil {
+			return nil, err
+		}
+		target := e.Target()
+		before, err := v.load(target)
+		if err != nil {
+			return nil, err
+		}
+		if d.After != nil && (before.Version == 0) != (d.Before == nil) {
+			return nil, fault.New(fault.Conflict, "already_exists", "The %s %s exists already.", target.Kind.Words(), target.ID)
+		}
+		if d.Before != nil && len(e.Changes) == 0 && len(d.Secrets) == 0 {
+			continue
+		}
+		seq++
+		e.Shop, e.Seq, e.ID, e.RecordedAt = t.w.s.Shop, seq, id.Event(t.w.s.Shop, seq), t.b.Now
+		e.TargetVersion = before.Version + 1
+		if before.Version > 0 {
+			e.TargetPrevSeq = before.LastSeq
+		}
+		m := j.req.Meta
+		e.Actor, e.OnBehalfOf, e.Source = m.Actor, m.OnBehalfOf, m.Source
+		if m.Comment != "" {
+			e.Comment = journal.Secluded(m.Comment)
+		}
+		e.CommandID, e.CorrelationID = j.command, cmp.Or(m.CorrelationID, j.command)
+		if e.CausationID == "" {
+			e.CausationID = m.CausationID
+			if n := d.CausedByDraft; n > 0 && n <= i {
+				e.CausationID = placed[n-1]
+			}
+		}
+		after := store.Row{Version: e.TargetVersion, LastSeq: seq}
+		if d.After != nil {
+			fresh, err := t.w.s.Fresh(target)
+			if err != nil {
+				return nil, err
+			}
+			if after.State, err = journal.Apply(before.State, fresh, e.Changes); err != nil {
+				return nil, err
+			}
+		} else if before.State != nil {
+			return nil, fmt.Errorf("program: %s observes a %s, which has a state", d.Type, target.Kind)
+		}
+		for _, s := range d.Secrets {
+			salt := make([]byte, 16)
+			rand.Read(salt)
+			e.Secrets = append(e.Secrets, journal.SecretCommitment{Name: s.Name, Commitment: vault.CommitSecret(salt, s.Value)})
+			secrets = append(secrets, secretRow{target, e.TargetVersion, seq, s.Name, salt, s.Value})
+		}
+		body, ciphertexts, err := e.Encode(t.b, network)
+		if err != nil {
+			return nil, err
+		}
+		leaf := seal.LeafHash(body)
+		nodes = edge.Add(leaf, nodes)
+		entries = append(entries, store.Entry{Event: e, Body: body, Ciphertexts: ciphertexts, Leaf: leaf})
+		out.Events = append(out.Events, Done{e, leaf})
+		placed[i] = e.ID
+		v.states[target] = after
+		if e.Type == "customer.redacted" {
+			destroy = append(destroy, string(target.ID))
+		}
+	}
+	// Accepted: from here on nothing can fail.
+	for ref, row := range v.states {
+		t.states[ref] = row
+	}
+	for _, r := range decision.Reservations {
+		owner := r.Owner
+		if r.Release {
+			owner = ""
+		}
+		t.owners[[2]string{r.Scope, r.Value}] = owner
+	}
+	t.names = append(t.names, decision.Reservations...)
+	t.entries = append(t.entries, entries...)
+	t.secrets = append(t.secrets, secrets...)
+	t.destroy = append(t.destroy, destroy...)
+	t.nodes = nodes
+	t.head.Edge, t.head.Seq = edge, seq
+	if len(entries) > 0 {
+		t.head.RecordedAt = t.b.Now
+	}
+	out.states = v.states
+	return out, nil
+}
+
+// flush writes everything but the commit: events first, then each changed row once, then the head, then the answers.
+func (t *transaction) flush() error {
+	if err := t.b.Append(t.entries); err != nil {
+		return err
+	}
+	refs := slices.SortedFunc(maps.Keys(t.states), func(a, b journal.Ref) int { return cmp.Compare(t.states[a].LastSeq, t.states[b].LastSeq) })
+	for _, ref := range refs {
+		row := t.states[ref]
+		prev := t.before[ref]
+		if err := t.b.Write(ref, &row, &prev); err != nil {
+			return err
+		}
+		t.states[ref] = row
+	}
+	for _, s := range t.secrets {
+		if err := t.b.WriteSecret(s.owner, s.version, s.seq, s.name, s.salt, s.value); err != nil {
+			return err
+		}
+	}
+	for _, r := range t.names {
+		if err := t.b.Reserve(r); err != nil {
+			return err
+		}
+	}
+	if len(t.entries) > 0 {
+		if err := t.b.WriteHead(t.head, t.nodes); err != nil {
+			return err
+		}
+	}
+	for i := range t.results {
+		f := &t.results[i]
+		if f.err != nil || f.out == nil || f.out.Replayed {
+			continue
+		}
+		if m := f.j.req.Machinery; m != nil {
+			if err := m(t.b); err != nil {
+				return err
+			}
+		}
+		t.render(f)
+	}
+	for _, f := range t.results {
+		if a := f.answer; a != nil && a.write {
+			if err := t.b.KeepAnswer(a.key, a.requestHash, a.person, encodeReply(a.reply)); err != nil {
+				return err
+			}
+		}
+	}
+	for _, k := range t.destroy {
+		if err := t.b.DestroyKey(k); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// render makes a job's answer. A failure to render is the job's own: what it changed stands.
+func (t *transaction) render(f *finished) {
+	if f.j.req.Answer == nil {
+		return
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			t.w.p.log.Error("answer panicked", "command", fmt.Sprintf("%T", f.j.req.Command), "panic", r, "stack", string(debug.Stack()))
+			f.err = fault.New(fault.Internal, "internal", "The change was made, but its answer could not be shown.")
+		}
+	}()
+	reply, err := f.j.req.Answer(Query{Ctx: context.Background(), S: t.w.s, Q: t.b}, f.out)
+	if err != nil {
+		f.err = err
+		return
+	}
+	f.out.Reply = reply
+	if f.answer != nil {
+		f.answer.reply, f.answer.write = reply, true
+		f.answer.person = t.person(f.out)
+		if reply.Once {
+			f.answer.reply = Reply{Once: true}
+			f.answer.person = ""
+		}
+	}
+}
+
+// person is whose data an outcome shows.
+func (t *transaction) person(out *Outcome) id.ID {
+	if row, ok := t.states[out.Decision.Result]; ok && row.State != nil {
+		return row.State.Person()
+	}
+	for _, e := range out.Events {
+		if e.Person != "" {
+			return e.Person
+		}
+	}
+	return ""
+}
+
+// keep moves the batch's rows into the cache, after the commit.
+func (t *transaction) keep() {
+	for ref, row := range t.states {
+		t.w.cache.put(ref, row)
+	}
+}
+
+func (t *transaction) reply() {
+	for _, f := range t.results {
+		if f.out != nil && f.out.sameAs != nil {
+			switch a := f.out.sameAs; {
+			case !a.write:
+				f.out, f.err = nil, busy("retry", "The first request with this key did not succeed. Try again.")
+			case a.reply.Once:
+				f.out, f.err = nil, alreadyShown()
+			default:
+				f.out.Reply = a.reply
+			}
+		}
+		f.j.done <- result{f.out, f.err}
+	}
+}
+
+// view is the Reader of one command: its own layer, the batch's, the cache, the database.
+type view struct {
+	t *transaction
+	layer
+}
+
+func (v *view) load(ref journal.Ref) (store.Row, error) {
+	if r, ok := v.states[ref]; ok {
+		return r, nil
+	}
+	if r, ok := v.t.states[ref]; ok {
+		return r, nil
+	}
+	if r, ok := v.t.before[ref]; ok {
+		return r, nil
+	}
+	r, ok := v.t.w.cache.get(ref)
+	if !ok {
+		var err error
+		if r, err = v.t.w.s.Load(context.Background(), v.t.b, ref); err != nil {
+			return r, db.Fault(err)
+		}
+		v.t.w.cache.put(ref, r)
+	}
+	v.t.before[ref] = r
+	return r, nil
+}
+
+// State implements journal.Reader.
+func (v *view) State(ref journal.Ref) (journal.State, bool, error) {
+	r, err := v.load(ref)
+	return r.State, r.State != nil, err
+}
+
+// Where implements journal.Reader.
+func (v *view) Where(kind journal.Kind, column, value string) ([]id.ID, error) {
+	ids, err := v.t.w.s.Where(context.Background(), v.t.b, kind, column, value)
+	if err != nil {
+		return nil, err
+	}
+	for _, states := range []map[journal.Ref]store.Row{v.t.states, v.states} {
+		for ref, row := range states {
+			if ref.Kind != kind {
+				continue
+			}
+			got, err := v.t.w.s.ColumnOf(row.State, column)
+			if err != nil {
+				return nil, err
+			}
+			at, found := slices.BinarySearch(ids, ref.ID)
+			switch is := got == any(value); {
+			case is && !found:
+				ids = slices.Insert(ids, at, ref.ID)
+			case !is && found:
+				ids = slices.Delete(ids, at, at+1)
+			}
+		}
+	}
+	return ids, nil
+}
+
+// Reserved implements journal.Reader.
+func (v *view) Reserved(scope, value string) (id.ID, bool, error) {
+	if owner, ok := v.t.owners[[2]string{scope, value}]; ok {
+		return owner, owner != "", nil
+	}
+	return v.t.w.s.Reserved(context.Background(), v.t.b, scope, value)
+}
+
+// Event implements journal.Reader.
+func (v *view) Event(key id.ID) (*journal.Event, []*journal.Event, error) {
+	shop, seq, err := id.ParseEvent(string(key))
+	if err != nil || shop != v.t.w.s.Shop {
+		return nil, nil, fault.New(fault.NotFound, "unknown_event", "There is no event %s in this shop.", key)
+	}
+	e, err := v.event(seq)
+	if err != nil {
+		return nil, nil, err
+	}
+	row, err := v.load(e.Target())
+	if err != nil {
+		return nil, nil, err
+	}
+	var later []*journal.Event
+	for at := row.LastSeq; at > seq; {
+		l, err := v.event(at)
+		if err != nil {
+			return nil, nil, err
+		}
+		later = append(later, l)
+		at = l.TargetPrevSeq
+	}
+	slices.Reverse(later)
+	return e, later, nil
+}
+
+func (v *view) event(seq int64) (*journal.Event, error) {
+	if first := v.t.b.Head.Seq + 1; seq >= first {
+		if n := seq - first; n < int64(len(v.t.entries)) {
+			return v.t.entries[n].Event, nil
+		}
+		return nil, fault.New(fault.NotFound, "unknown_event", "There is no event %s in this shop.", id.Event(v.t.w.s.Shop, seq))
+	}
+	st, err := v.t.w.s.Event(context.Background(), v.t.b, store.Opened, seq)
+	return st.Event, err
+}
+
+// cache holds rows by target, up to a number of them.
+type cache struct {
+	rows  map[journal.Ref]store.Row
+	limit int
+}
+
+func newCache(limit int) *cache { return &cache{rows: map[journal.Ref]store.Row{}, limit: limit} }
+
+func (c *cache) get(ref journal.Ref) (store.Row, bool) {
+	r, ok := c.rows[ref]
+	return r, ok
+}
+
+func (c *cache) put(ref journal.Ref, r store.Row) {
+	if len(c.rows) >= c.limit {
+		// Half of them go, as the map happens to order them: there is no order worth keeping for rows that are one
+		// look-up away.
+		n := 0
+		for k := range c.rows {
+			delete(c.rows, k)
+			if n++; n >= c.limit/2 {
+				break
+			}
+		}
+	}
+	c.rows[ref] = r
+}
+
+func (c *cache) clear() { clear(c.rows) }
+
+// checkpoint signs the tree as it stands.
+func (w *writer) checkpoint() (c store.Checkpoint, err error) {
+	defer fault.Trail(&err, "checkpoint")
+	ctx := context.Background()
+	b, err := w.conn.Begin(ctx, w.p.clock())
+	if err != nil {
+		return c, err
+	}
+	defer b.Rollback()
+	size := b.Head.Seq + 1
+	if size == 0 {
+		return c, fault.New(fault.NotFound, "journal_empty", "The journal is empty: there is nothing to sign.")
+	}
+	if err := w.continues(ctx, b, size); err != nil {
+		return c, err
+	}
+	last, err := w.s.Checkpoints(ctx, b, size+1, 1)
+	if err != nil {
+		return c, db.Fault(err)
+	}
+	if len(last) == 1 && last[0].Size == size {
+		return last[0], nil
+	}
+	folder := w.s.Keys.Folder()
+	signer, err := folder.Signer(string(w.s.Shop))
+	if err != nil {
+		return c, err
+	}
+	root := b.Head.Edge.Root()
+	note, err := seal.SignCheckpoint(signer, Origin(w.s.Shop), size, root)
+	if err != nil {
+		return c, err
+	}
+	c = store.Checkpoint{Size: size, Root: root[:], Note: string(note), SignedAt: b.Now.UTC().Format(journal.TimeLayout)}
+	if err := b.PutCheckpoint(c); err != nil {
+		return c, db.Fault(err)
+	}
+	if err := b.Commit(); err != nil {
+		return c, db.Fault(err)
+	}
+	w.signed = note
+	return c, folder.SaveCheckpoint(string(w.s.Shop), note, size)
+}
+
+// Origin is the first line of a shop's checkpoints.
+func Origin(shop id.ID) string { return "perennial/" + string(shop) }
+
+// continues refuses a journal that is not a continuation of the last signed checkpoint in the keys folder: the
+// database was restored from before it, and signing would make two histories.
+func (w *writer) continues(ctx context.Context, b *store.Batch, size int64) error {
+	folder := w.s.Keys.Folder()
+	note, err := folder.LastCheckpoint(string(w.s.Shop))
+	if err != nil || note == nil || bytes.Equal(note, w.signed) {
+		return err
+	}
+	last, err := openCheckpoint(folder, w.s.Shop, note)
+	if err != nil {
+		return err
+	}
+	if last.Size > size {
+		return fault.New(fault.Unavailable, "database_behind",
+			"The database holds %d entries, but a checkpoint over %d was signed: it was restored from an older copy. Nothing is signed until the newer one is back.", size, last.Size)
+	}
+	root, err := seal.RootAt(store.Tree{Ctx: ctx, S: w.s, Q: b}, last.Size)
+	if err != nil {
+		return err
+	}
+	if root != last.Root {
+		return fault.New(fault.Unavailable, "database_forked",
+			"The first %d entries of the database are not those that the last checkpoint was signed over. Run perennial verify.", last.Size)
+	}
+	w.signed = note
+	return nil
+}
+
+func openCheckpoint(folder *vault.Folder, shop id.ID, note []byte) (seal.Checkpoint, error) {
+	verifiers, err := folder.Verifiers(string(shop))
+	if err != nil {
+		return seal.Checkpoint{}, err
+	}
+	return seal.OpenCheckpoint(note, verifiers, Origin(shop))
+}

@@ -1,0 +1,78 @@
+// Package settings holds the shop's settings: one typed document for each page, each a row of its own that changes as
+// a whole with one event a save.
+package settings
+
+import (
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/money"
+)
+
+// The pages, which are also the ids of their rows.
+const (
+	PageGeneral  id.ID = "general"
+	PageBilling  id.ID = "billing"
+	PageRecovery id.ID = "recovery"
+	PageShipping id.ID = "shipping"
+	PagePortal   id.ID = "portal"
+	PageLog      id.ID = "log"
+)
+
+// General is the page "general". Every shop has one from its first event on.
+type General struct {
+	Name         string `json:"name"`          // 1 to 100 characters
+	TimeZone     string `json:"time_zone"`     // IANA name; billing dates are days in this zone
+	Currency     string `json:"currency"`      // ISO 4217; fixed once a subscription exists
+	Locale       string `json:"locale"`        // BCP 47
+	SupportEmail string `json:"support_email"` // of the shop, not of a person; may be empty
+}
+
+// Billing is the page "billing".
+type Billing struct {
+	BillingHour      int `json:"billing_hour"`        // 0 to 23, hour of the day in the shop's zone at which due orders are made
+	CutoffDays       int `json:"cutoff_days"`         // 0 to 30
+	TaxBasisPoints   int `json:"tax_basis_points"`    // 0 to 10,000: a flat rate on the discounted subtotal and delivery
+	MaxCatchUpOrders int `json:"max_catch_up_orders"` // 1 to 12: how many missed orders one subscription is billed after a downtime
+}
+
+// Recovery is the page "recovery": what happens when a charge fails.
+type Recovery struct {
+	RetryDays []int  `json:"retry_days"` // days after the failed charge at which it is tried again, rising; 1 to 60, at most 10
+	EndAction string `json:"end_action"` // "cancel", "pause" or "skip", when the last retry failed
+}
+
+// Shipping is the page "shipping".
+type Shipping struct {
+	DefaultDeliveryPrice money.Amount `json:"default_delivery_price"`
+	Countries            []string     `json:"countries"` // ISO 3166-1 alpha-2; empty: everywhere
+}
+
+// Portal is the page "portal": what subscribers may do by themselves.
+type Portal struct {
+	Actions       []string `json:"actions"`          // names of subscription actions, in the order shown
+	MaxSkipsInRow int      `json:"max_skips_in_row"` // 0: no limit
+	MaxDaysAhead  int      `json:"max_days_ahead"`   // 1 to 730: how far an order may be moved
+}
+
+// Log is the page "log".
+type Log struct {
+	NetworkRetentionMonths int `json:"network_retention_months"` // 1 to 120: then the month's key for IP addresses is destroyed
+}
+
+// Each page is a row of kind settings.
+
+func page(p id.ID) journal.Ref { return journal.Ref{Kind: journal.Settings, ID: p} }
+
+func (*General) Ref() journal.Ref  { return page(PageGeneral) }
+func (*Billing) Ref() journal.Ref  { return page(PageBilling) }
+func (*Recovery) Ref() journal.Ref { return page(PageRecovery) }
+func (*Shipping) Ref() journal.Ref { return page(PageShipping) }
+func (*Portal) Ref() journal.Ref   { return page(PagePortal) }
+func (*Log) Ref() journal.Ref      { return page(PageLog) }
+
+func (*General) Person() id.ID  { return "" }
+func (*Billing) Person() id.ID  { return "" }
+func (*Recovery) Person() id.ID { return "" }
+func (*Shipping) Person() id.ID { return "" }
+func (*Portal) Person() id.ID   { return "" }
+func (*Log) Person() id.ID      { return "" }

@@ -1,0 +1,422 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"perennial/internal/db"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/seal"
+	"perennial/internal/vault"
+)
+
+// Head is the end of a shop's journal: the last seq (-1 when it is empty), its time, and the right edge of the tree.
+type Head struct {
+	Seq        int64
+	RecordedAt time.Time
+	Edge       seal.Edge
+}
+
+// Writer is the one connection that writes. It belongs to the goroutine that made it.
+type Writer struct {
+	s    *Store
+	conn *sql.Conn
+	p    *db.Prepared
+}
+
+// Writer takes the writing connection.
+func (s *Store) Writer(ctx context.Context) (*Writer, error) {
+	c, err := s.DB.Writer.Conn(ctx)
+	if err != nil {
+		return nil, db.Fault(err)
+	}
+	return &Writer{s: s, conn: c, p: db.NewPreparedConn(c)}, nil
+}
+
+// Close gives the connection back.
+func (w *Writer) Close() error { return errors.Join(w.p.Close(), w.conn.Close()) }
+
+// Batch is one transaction of the writer.
+type Batch struct {
+	*db.Prepared
+	Head Head // as it was when the batch began
+	Now  time.Time
+
+	ctx     context.Context
+	w       *Writer
+	s       *Store
+	made    map[string]vault.Key // keys made by this batch
+	destroy []string             // keys destroyed by this batch
+	done    bool
+}
+
+// Begin starts a transaction and reads the head under its lock. now is the batch's time: the later of the clock and
+// the last event's.
+func (w *Writer) Begin(ctx context.Context, now time.Time) (*Batch, error) {
+	ctx = context.WithoutCancel(ctx)
+	if _, err := w.p.ExecContext(ctx, `BEGIN IMMEDIATE`); err != nil {
+		return nil, db.Fault(err)
+	}
+	b := &Batch{Prepared: w.p, ctx: ctx, w: w, s: w.s, made: map[string]vault.Key{}}
+	var err error
+	if b.Head, err = w.s.ReadHead(ctx, w.p); err != nil {
+		b.Rollback()
+		return nil, db.Fault(err)
+	}
+	b.Now = journal.Truncate(now)
+	if b.Now.Before(b.Head.RecordedAt) {
+		b.Now = b.Head.RecordedAt
+	}
+	return b, nil
+}
+
+// ReadHead reads the head of the shop.
+func (s *Store) ReadHead(ctx context.Context, q db.Querier) (Head, error) {
+	h := Head{Seq: -1}
+	var at string
+	var edge []byte
+	err := q.QueryRowContext(ctx, `SELECT seq, recorded_at, edge FROM head WHERE shop_id = $1`, s.Shop).Scan(&h.Seq, &at, &edge)
+	if errors.Is(err, sql.ErrNoRows) {
+		return h, nil
+	}
+	if err != nil {
+		return h, err
+	}
+	if h.RecordedAt, err = time.Parse(journal.TimeLayout, at); err != nil {
+		return h, fmt.Errorf("store: head: %w", err)
+	}
+	h.Edge, err = seal.ParseEdge(edge)
+	return h, err
+}
+
+// Seal implements journal.Sealer: it makes the key of an owner who has none yet.
+func (b *Batch) Seal(class string, owner id.ID, value []byte) (journal.Sealed, error) {
+	name := KeyID(class, owner, b.Now)
+	key, ok := b.made[name]
+	if !ok {
+		var err error
+		if key, ok, err = b.s.Keys.get(b.ctx, b.Prepared, name); err != nil {
+			return journal.Sealed{}, fmt.Errorf("store: seal for %s: %w", name, err)
+		}
+	}
+	if !ok {
+		key = vault.NewKey(name, rand.Reader)
+		wrapped, err := b.s.Keys.folder.Wrap(key)
+		if err != nil {
+			return journal.Sealed{}, err
+		}
+		if _, err := b.ExecContext(b.ctx, `INSERT INTO data_key (shop_id, id, class, wrapped, created_at) VALUES ($1, $2, $3, $4, $5)`,
+			b.s.Shop, name, class, wrapped, stamp(b.Now)); err != nil {
+			return journal.Sealed{}, err
+		}
+		b.made[name] = key
+	}
+	return sealWith(key, class, value)
+}
+
+// DestroyKey destroys a person's key with this batch.
+func (b *Batch) DestroyKey(name string) error {
+	b.destroy = append(b.destroy, name)
+	_, err := b.ExecContext(b.ctx, `UPDATE data_key SET wrapped = NULL, destroyed_at = $1 WHERE shop_id = $2 AND id = $3 AND destroyed_at IS NULL`,
+		stamp(b.Now), b.s.Shop, name)
+	return err
+}
+
+// Entry is an event as it is stored.
+type Entry struct {
+	Event       *journal.Event
+	Body        []byte
+	Ciphertexts [][]byte
+	Leaf        seal.Hash
+}
+
+// Append inserts events, in order.
+func (b *Batch) Append(entries []Entry) error {
+	for _, e := range entries {
+		var prev any
+		if e.Event.TargetPrevSeq != journal.NoPrev {
+			prev = e.Event.TargetPrevSeq
+		}
+		t := e.Event.Target()
+		if _, err := b.ExecContext(b.ctx, `INSERT INTO event (shop_id, seq, recorded_at, type, target_kind, target_id, target_version, target_prev_seq, leaf_hash, body, boxes)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+			b.s.Shop, e.Event.Seq, stamp(e.Event.RecordedAt), e.Event.Type, t.Kind, t.ID, e.Event.TargetVersion, prev,
+			e.Leaf[:], string(e.Body), vault.JoinCiphertexts(e.Ciphertexts)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Write stores a row, once a batch, after its events. prev is the row before; its Version is 0 when there was none.
+func (b *Batch) Write(ref journal.Ref, r *Row, prev *Row) error {
+	if !HasState(ref.Kind) {
+		text := `UPDATE target_head SET version = $1, last_seq = $2 WHERE shop_id = $3 AND kind = $4 AND id = $5`
+		if prev == nil || prev.Version == 0 {
+			text = `INSERT INTO target_head (version, last_seq, shop_id, kind, id) VALUES ($1, $2, $3, $4, $5)`
+		}
+		_, err := b.ExecContext(b.ctx, text, r.Version, r.LastSeq, b.s.Shop, ref.Kind, ref.ID)
+		return err
+	}
+	m, err := b.s.mapping(ref.Kind)
+	if err != nil {
+		return err
+	}
+	doc, err := b.encode(r, prev)
+	if err != nil {
+		return err
+	}
+	var box any
+	if r.box != nil {
+		box = string(r.box)
+	}
+	args := append([]any{b.s.Shop, ref.ID, r.Version, r.LastSeq, SchemaVersion}, m.Values(r.State)...)
+	args = append(args, string(doc), box, r.sealed)
+	_, err = b.ExecContext(b.ctx, b.s.writeText(m, prev == nil || prev.Version == 0), args...)
+	return err
+}
+
+// writeText gives the statement that writes a row of a kind.
+func (s *Store) writeText(m Mapping, insert bool) string {
+	if insert {
+		return `INSERT INTO ` + quoted(m.Kind) + ` (` + stateColumns(m) + `) VALUES (` + db.Placeholders(1, 8+len(m.Columns)) + `)`
+	}
+	text := `UPDATE ` + quoted(m.Kind) + ` SET version = $3, last_seq = $4, schema_version = $5`
+	n := 6
+	for _, c := range append(append([]string(nil), m.Columns...), "doc", "box", "sealed") {
+		text += fmt.Sprintf(", %s = $%d", c, n)
+		n++
+	}
+	return text + ` WHERE shop_id = $1 AND id = $2`
+}
+
+// WriteSecret stores a secret that an event of this batch commits to.
+func (b *Batch) WriteSecret(owner journal.Ref, version, seq int64, name string, salt, value []byte) error {
+	res, err := b.ExecContext(b.ctx, `UPDATE secret SET version = $1, last_seq = $2, salt = $3, value = $4
+		WHERE shop_id = $5 AND owner_kind = $6 AND owner_id = $7 AND name = $8`, version, seq, salt, value, b.s.Shop, owner.Kind, owner.ID, name)
+	if err != nil {
+		return err
+	}
+	if n, err := res.RowsAffected(); err != nil || n > 0 {
+		return err
+	}
+	_, err = b.ExecContext(b.ctx, `INSERT INTO secret (version, last_seq, salt, value, shop_id, owner_kind, owner_id, name) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+		version, seq, salt, value, b.s.Shop, owner.Kind, owner.ID, name)
+	return err
+}
+
+// Reserve writes or releases a reservation.
+func (b *Batch) Reserve(r journal.Reservation) error {
+	hash := b.s.ReservationHash(r.Scope, r.Value)
+	if r.Release {
+		_, err := b.ExecContext(b.ctx, `DELETE FROM reservation WHERE shop_id = $1 AND scope = $2 AND hash = $3 AND owner = $4`, b.s.Shop, r.Scope, hash, r.Owner)
+		return err
+	}
+	_, err := b.ExecContext(b.ctx, `INSERT INTO reservation (shop_id, scope, hash, owner) VALUES ($1, $2, $3, $4)`, b.s.Shop, r.Scope, hash, r.Owner)
+	return err
+}
+
+// WriteHead closes the batch: the tree's new nodes, and the head.
+func (b *Batch) WriteHead(h Head, nodes []seal.Node) error {
+	for _, n := range nodes {
+		if _, err := b.ExecContext(b.ctx, `INSERT INTO tree_node (shop_id, level, idx, hash) VALUES ($1, $2, $3, $4)`,
+			b.s.Shop, n.Level, n.Index, n.Hash[:]); err != nil {
+			return err
+		}
+	}
+	edge, err := h.Edge.MarshalBinary()
+	if err != nil {
+		return err
+	}
+	if b.Head.Seq < 0 {
+		_, err = b.ExecContext(b.ctx, `INSERT INTO head (seq, recorded_at, edge, fingerprint, shop_id) VALUES ($1, $2, $3, $4, $5)`,
+			h.Seq, stamp(h.RecordedAt), edge, b.s.Keys.folder.Fingerprint(), b.s.Shop)
+		return err
+	}
+	_, err = b.ExecContext(b.ctx, `UPDATE head SET seq = $1, recorded_at = $2, edge = $3 WHERE shop_id = $4`, h.Seq, stamp(h.RecordedAt), edge, b.s.Shop)
+	return err
+}
+
+// FirstAnswer is a kept answer to a request with an idempotency key.
+type FirstAnswer struct {
+	RequestHash []byte
+	Answer      []byte // opened; nil when the person was erased
+	Erased      bool
+}
+
+// FindAnswer looks for the first answer of a caller's key.
+func (b *Batch) FindAnswer(callerKey []byte) (*FirstAnswer, error) {
+	var a FirstAnswer
+	var keyID string
+	var stored []byte
+	err := b.QueryRowContext(b.ctx, `SELECT request_hash, key_id, answer FROM idempotency WHERE shop_id = $1 AND caller_key = $2`,
+		b.s.Shop, callerKey).Scan(&a.RequestHash, &keyID, &stored)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if keyID == "" {
+		a.Answer = stored
+		return &a, nil
+	}
+	key, found, err := b.s.Keys.get(b.ctx, b.Prepared, keyID)
+	if errors.Is(err, vault.ErrErased) || (err == nil && !found) {
+		a.Erased = true
+		return &a, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	a.Answer, err = openAnswer(key, stored)
+	return &a, err
+}
+
+// KeepAnswer stores the first answer, sealed with the person's key when there is a person.
+func (b *Batch) KeepAnswer(callerKey, requestHash []byte, person id.ID, answer []byte) error {
+	keyID := string(person)
+	if person != "" {
+		key, ok := b.made[keyID]
+		if !ok {
+			var err error
+			if key, ok, err = b.s.Keys.get(b.ctx, b.Prepared, keyID); errors.Is(err, vault.ErrErased) {
+				ok = false
+			} else if err != nil {
+				return err
+			}
+		}
+		if ok {
+			sealed, err := sealAnswer(key, answer)
+			if err != nil {
+				return err
+			}
+			answer = sealed
+		} else {
+			keyID = ""
+		}
+	}
+	_, err := b.ExecContext(b.ctx, `INSERT INTO idempotency (shop_id, caller_key, request_hash, key_id, answer, created_at) VALUES ($1, $2, $3, $4, $5, $6)`,
+		b.s.Shop, callerKey, requestHash, keyID, answer, stamp(b.Now))
+	return err
+}
+
+// An answer is sealed as a box of its own class: commitment, hash and ciphertext in one.
+
+const classAnswer = "answer"
+
+func sealAnswer(key vault.Key, answer []byte) ([]byte, error) {
+	box, ciphertext, err := key.Seal(classAnswer, answer, rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(box.Commitment, box.Hash, ciphertext), nil
+}
+
+func openAnswer(key vault.Key, stored []byte) ([]byte, error) {
+	if len(stored) < 64 {
+		return nil, errors.New("store: a kept answer is cut short")
+	}
+	return key.Open(vault.Box{Key: key.ID(), Class: classAnswer, Commitment: stored[:32], Hash: stored[32:64]}, stored[64:])
+}
+
+// PutLink stores the hash of a magic link's token.
+func (b *Batch) PutLink(tokenHash []byte, signIn, owner id.ID, expires time.Time) error {
+	_, err := b.ExecContext(b.ctx, `INSERT INTO link (shop_id, token_hash, sign_in_id, owner_id, expires_at) VALUES ($1, $2, $3, $4, $5)`,
+		b.s.Shop, tokenHash, signIn, owner, stamp(expires))
+	return err
+}
+
+// Commit makes the batch durable. An error means that it is unknown whether it is; Rollback tells nothing then, and
+// ReadHead does.
+func (b *Batch) Commit() error {
+	b.done = true
+	if _, err := b.ExecContext(b.ctx, `COMMIT`); err != nil {
+		_, rerr := b.ExecContext(b.ctx, `ROLLBACK`)
+		_ = rerr // after a failed COMMIT there may be no transaction left to roll back
+		return err
+	}
+	b.s.Keys.keep(b.made)
+	return nil
+}
+
+// Destroyed finishes the destruction of keys after the commit: the keys folder remembers them, so that a restored old
+// database cannot bring them back, and the file's freed pages are overwritten.
+func (b *Batch) Destroyed() error {
+	if len(b.destroy) == 0 {
+		return nil
+	}
+	for _, k := range b.destroy {
+		b.s.Keys.forget(k)
+	}
+	if err := b.s.Keys.folder.Erase(b.destroy...); err != nil {
+		return err
+	}
+	var busy, log, moved int
+	return b.w.conn.QueryRowContext(b.ctx, `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &log, &moved)
+}
+
+// Rollback gives the batch up.
+func (b *Batch) Rollback() {
+	if b.done {
+		return
+	}
+	b.done = true
+	if _, err := b.ExecContext(b.ctx, `ROLLBACK`); err != nil {
+		// SQLite has already rolled back on some errors (disk full, I/O): then there is nothing left to undo.
+		return
+	}
+}
+
+// FinishErasures repeats what a crash may have cut off: keys that the database calls destroyed are so in the keys
+// folder too, and keys that the folder calls erased are destroyed in a database that was restored from before.
+func (s *Store) FinishErasures(ctx context.Context) error {
+	var lost []string
+	err := db.Each(ctx, s.DB.Writer, func(r *sql.Rows) error {
+		var name string
+		if err := r.Scan(&name); err != nil {
+			return err
+		}
+		if !s.Keys.folder.Erased(name) {
+			lost = append(lost, name)
+		}
+		return nil
+	}, `SELECT id FROM data_key WHERE shop_id = $1 AND destroyed_at IS NOT NULL`, s.Shop)
+	if err != nil {
+		return db.Fault(err)
+	}
+	if len(lost) > 0 {
+		if err := s.Keys.folder.Erase(lost...); err != nil {
+			return err
+		}
+	}
+	var back []string
+	err = db.Each(ctx, s.DB.Writer, func(r *sql.Rows) error {
+		var name string
+		if err := r.Scan(&name); err != nil {
+			return err
+		}
+		if s.Keys.folder.Erased(name) {
+			back = append(back, name)
+		}
+		return nil
+	}, `SELECT id FROM data_key WHERE shop_id = $1 AND destroyed_at IS NULL`, s.Shop)
+	if err != nil {
+		return db.Fault(err)
+	}
+	for _, name := range back {
+		if _, err := s.DB.Writer.ExecContext(ctx, `UPDATE data_key SET wrapped = NULL, destroyed_at = $1 WHERE shop_id = $2 AND id = $3`,
+			stamp(time.Unix(0, 0)), s.Shop, name); err != nil {
+			return db.Fault(err)
+		}
+	}
+	return nil
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(journal.TimeLayout) }

@@ -1,0 +1,139 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"perennial/internal/db"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/vault"
+)
+
+// Keys gives the data keys of a shop. A key's id is its owner: a person's id, a month of network data, the shop. So a
+// person has one key, ever, and one that was destroyed is never made again.
+type Keys struct {
+	shop   id.ID
+	folder *vault.Folder
+
+	mu   sync.RWMutex
+	open map[string]vault.Key // guarded by mu; opened keys
+}
+
+func newKeys(shop id.ID, folder *vault.Folder) *Keys {
+	return &Keys{shop: shop, folder: folder, open: map[string]vault.Key{}}
+}
+
+// Folder is the keys folder.
+func (k *Keys) Folder() *vault.Folder { return k.folder }
+
+// KeyID is the id of the key for a class and owner at a time.
+func KeyID(class string, owner id.ID, at time.Time) string {
+	switch class {
+	case journal.ClassNetwork:
+		return "net_" + at.UTC().Format("2006-01")
+	case journal.ClassShop:
+		return "shop"
+	}
+	return string(owner)
+}
+
+func (k *Keys) cached(key string) (vault.Key, bool) {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	v, ok := k.open[key]
+	return v, ok
+}
+
+// get gives a key, reading it from q when it is not open yet. found is false when there is none; a destroyed one is
+// vault.ErrErased.
+func (k *Keys) get(ctx context.Context, q db.Querier, key string) (v vault.Key, found bool, err error) {
+	if k.folder.Erased(key) {
+		return v, false, vault.ErrErased
+	}
+	if v, ok := k.cached(key); ok {
+		return v, true, nil
+	}
+	var wrapped []byte
+	var destroyed sql.NullString
+	err = q.QueryRowContext(ctx, `SELECT wrapped, destroyed_at FROM data_key WHERE shop_id = $1 AND id = $2`, k.shop, key).Scan(&wrapped, &destroyed)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return v, false, nil
+	case err != nil:
+		return v, false, err
+	case destroyed.Valid || wrapped == nil:
+		return v, false, vault.ErrErased
+	}
+	if v, err = k.folder.Unwrap(key, wrapped); err != nil {
+		return v, false, fmt.Errorf("data key %s: %w", key, err)
+	}
+	k.keep(map[string]vault.Key{key: v})
+	return v, true, nil
+}
+
+func (k *Keys) keep(keys map[string]vault.Key) {
+	if len(keys) == 0 {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.open) > 100_000 {
+		clear(k.open)
+	}
+	for name, v := range keys {
+		k.open[name] = v
+	}
+}
+
+func (k *Keys) forget(key string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.open, key)
+}
+
+// Opener opens the boxes of events with keys read from q.
+func (k *Keys) Opener(ctx context.Context, q db.Querier) journal.Opener {
+	return func(b journal.Box, ciphertext []byte) ([]byte, error) {
+		key, found, err := k.get(ctx, q, b.Key)
+		if errors.Is(err, vault.ErrErased) {
+			return nil, journal.ErrUnreadable
+		}
+		if err != nil {
+			return nil, err
+		}
+		if !found {
+			return nil, fmt.Errorf("data key %s is missing", b.Key)
+		}
+		v, err := key.Open(vault.Box(b), ciphertext)
+		if errors.Is(err, vault.ErrErased) {
+			return nil, journal.ErrUnreadable
+		}
+		return v, err
+	}
+}
+
+// TrySeal seals under a key that is open already; ok is false when it is not. It needs no transaction, so it serves
+// whoever prepares a command before the writer has it.
+func (k *Keys) TrySeal(class string, owner id.ID, at time.Time, value []byte) (s journal.Sealed, ok bool, err error) {
+	name := KeyID(class, owner, at)
+	key, ok := k.cached(name)
+	if !ok || k.folder.Erased(name) {
+		return s, false, nil
+	}
+	s, err = sealWith(key, class, value)
+	return s, err == nil, err
+}
+
+func sealWith(key vault.Key, class string, value []byte) (journal.Sealed, error) {
+	box, ciphertext, err := key.Seal(class, value, rand.Reader)
+	if err != nil {
+		return journal.Sealed{}, err
+	}
+	return journal.Sealed{Box: journal.Box(box), Ciphertext: ciphertext}, nil
+}

@@ -1,0 +1,205 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+
+	"perennial/internal/db"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/vault"
+)
+
+// SchemaVersion is the form of the states' documents.
+const SchemaVersion = 1
+
+// Row is a state as it is stored. The zero Row is a thing that does not exist.
+type Row struct {
+	State   journal.State // nil for a target that is only observed
+	Version int64
+	LastSeq int64
+
+	personal []byte // the plaintext of the box, to keep the box when nothing in it changed
+	box      []byte
+	sealed   []byte
+}
+
+// Load reads the row of a target. A target without a row has version 0.
+func (s *Store) Load(ctx context.Context, q db.Querier, ref journal.Ref) (Row, error) {
+	var r Row
+	if !HasState(ref.Kind) {
+		err := q.QueryRowContext(ctx, `SELECT version, last_seq FROM target_head WHERE shop_id = $1 AND kind = $2 AND id = $3`,
+			s.Shop, ref.Kind, ref.ID).Scan(&r.Version, &r.LastSeq)
+		if errors.Is(err, sql.ErrNoRows) {
+			err = nil
+		}
+		return r, err
+	}
+	var doc []byte
+	var box sql.NullString
+	err := q.QueryRowContext(ctx, `SELECT version, last_seq, doc, box, sealed FROM `+quoted(ref.Kind)+` WHERE shop_id = $1 AND id = $2`,
+		s.Shop, ref.ID).Scan(&r.Version, &r.LastSeq, &doc, &box, &r.sealed)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Row{}, nil
+	}
+	if err != nil {
+		return Row{}, err
+	}
+	if box.Valid {
+		r.box = []byte(box.String)
+	}
+	r.State, err = s.decode(ctx, q, ref, doc, &r)
+	return r, err
+}
+
+func (s *Store) decode(ctx context.Context, q db.Querier, ref journal.Ref, doc []byte, r *Row) (journal.State, error) {
+	m, err := s.mapping(ref.Kind)
+	if err != nil {
+		return nil, err
+	}
+	if r.box != nil {
+		var b journal.Box
+		if err := json.Unmarshal(r.box, &b); err != nil {
+			return nil, fmt.Errorf("store: box of %s %s: %w", ref.Kind, ref.ID, err)
+		}
+		r.personal, err = s.Keys.Opener(ctx, q)(b, r.sealed)
+		if err != nil && !errors.Is(err, journal.ErrUnreadable) {
+			return nil, fmt.Errorf("store: box of %s %s: %w", ref.Kind, ref.ID, err)
+		}
+	}
+	return journal.Join(m.Fresh(ref.ID), doc, r.personal, r.box != nil)
+}
+
+// List reads rows of a kind. where is SQL over the table's columns after "shop_id = $1 AND", with arguments from $2 on.
+func (s *Store) List(ctx context.Context, q db.Querier, kind journal.Kind, where string, args ...any) ([]Row, error) {
+	var out []Row
+	err := db.Each(ctx, q, func(rows *sql.Rows) error {
+		var r Row
+		var key id.ID
+		var doc []byte
+		var box sql.NullString
+		if err := rows.Scan(&key, &r.Version, &r.LastSeq, &doc, &box, &r.sealed); err != nil {
+			return err
+		}
+		if box.Valid {
+			r.box = []byte(box.String)
+		}
+		state, err := s.decode(ctx, q, journal.Ref{Kind: kind, ID: key}, doc, &r)
+		if err != nil {
+			return err
+		}
+		r.State = state
+		out = append(out, r)
+		return nil
+	}, `SELECT id, version, last_seq, doc, box, sealed FROM `+quoted(kind)+` WHERE shop_id = $1 AND `+where, append([]any{s.Shop}, args...)...)
+	return out, db.Fault(err)
+}
+
+// Where lists the ids of the rows of a kind whose column has a value, in order of id.
+func (s *Store) Where(ctx context.Context, q db.Querier, kind journal.Kind, column, value string) ([]id.ID, error) {
+	if err := s.known(kind, column); err != nil {
+		return nil, err
+	}
+	var out []id.ID
+	err := db.Each(ctx, q, func(r *sql.Rows) error {
+		var key id.ID
+		if err := r.Scan(&key); err != nil {
+			return err
+		}
+		out = append(out, key)
+		return nil
+	}, fmt.Sprintf(`SELECT id FROM %s WHERE shop_id = $1 AND %q = $2 ORDER BY id`, quoted(kind), column), s.Shop, value)
+	return out, err
+}
+
+func (s *Store) known(kind journal.Kind, column string) error {
+	m, err := s.mapping(kind)
+	if err != nil {
+		return err
+	}
+	for _, c := range m.Columns {
+		if c == column {
+			return nil
+		}
+	}
+	return fmt.Errorf("store: %s has no column %q", kind, column)
+}
+
+// ColumnOf gives a state's value of one of its table's columns.
+func (s *Store) ColumnOf(st journal.State, column string) (any, error) {
+	m, err := s.mapping(st.Ref().Kind)
+	if err != nil {
+		return nil, err
+	}
+	for i, c := range m.Columns {
+		if c == column {
+			return m.Values(st)[i], nil
+		}
+	}
+	return nil, fmt.Errorf("store: %s has no column %q", st.Ref().Kind, column)
+}
+
+// encode fills in how the row is stored. prev is the row before, whose box is kept when nothing in it changed.
+func (b *Batch) encode(r *Row, prev *Row) (doc []byte, err error) {
+	doc, personal, err := journal.Split(r.State)
+	if err != nil {
+		return nil, err
+	}
+	if personal == nil {
+		return doc, nil
+	}
+	if prev != nil && prev.box != nil && bytes.Equal(prev.personal, personal) {
+		r.personal, r.box, r.sealed = prev.personal, prev.box, prev.sealed
+		return doc, nil
+	}
+	class := journal.ClassPerson
+	if r.State.Person() == "" {
+		class = journal.ClassShop
+	}
+	sealed, err := b.Seal(class, r.State.Person(), personal)
+	if err != nil {
+		return nil, err
+	}
+	if r.box, err = journal.Canonical(sealed.Box); err != nil {
+		return nil, err
+	}
+	r.personal, r.sealed = personal, sealed.Ciphertext
+	return doc, nil
+}
+
+// Secret reads a secret with its salt; nil when there is none.
+func (s *Store) Secret(ctx context.Context, q db.Querier, owner journal.Ref, name string) (value []byte, err error) {
+	err = q.QueryRowContext(ctx, `SELECT value FROM secret WHERE shop_id = $1 AND owner_kind = $2 AND owner_id = $3 AND name = $4`,
+		s.Shop, owner.Kind, owner.ID, name).Scan(&value)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	return value, err
+}
+
+// ReservationHash is what is kept of a reserved name: an HMAC under a key of the shop.
+func (s *Store) ReservationHash(scope, value string) []byte {
+	key := s.Keys.folder.Derive("reservation " + string(s.Shop))
+	return vault.CommitSecret(key[:], []byte(scope+"\x00"+value))
+}
+
+// Reserved gives the owner of a name.
+func (s *Store) Reserved(ctx context.Context, q db.Querier, scope, value string) (owner id.ID, ok bool, err error) {
+	err = q.QueryRowContext(ctx, `SELECT owner FROM reservation WHERE shop_id = $1 AND scope = $2 AND hash = $3`,
+		s.Shop, scope, s.ReservationHash(scope, value)).Scan(&owner)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", false, nil
+	}
+	return owner, err == nil, err
+}
+
+func stateColumns(m Mapping) string {
+	cols := append([]string{"shop_id", "id", "version", "last_seq", "schema_version"}, m.Columns...)
+	return strings.Join(append(cols, "doc", "box", "sealed"), ", ")
+}

@@ -1,0 +1,120 @@
+// Package shop opens real shops for tests: a store on a real file, a program, and the check of the whole journal that
+// ends every test which touches it.
+package shop
+
+import (
+	"context"
+	"crypto/rand"
+	"log/slog"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"perennial/internal/audit"
+	"perennial/internal/db"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/program"
+	"perennial/internal/settings"
+	"perennial/internal/store"
+	"perennial/internal/vault"
+)
+
+// Shop is an open shop.
+type Shop struct {
+	Dir     string
+	DB      *db.DB
+	Store   *store.Store
+	Program *program.Program
+	IDs     *id.Maker
+	t       testing.TB
+	skip    bool
+}
+
+// Open makes a shop in an empty folder, with its settings. When the test ends the whole journal is checked, unless
+// Broken was called.
+func Open(t testing.TB) *Shop {
+	t.Helper()
+	s := OpenAt(t, t.TempDir())
+	s.Found()
+	return s
+}
+
+// OpenAt opens the shop of a folder.
+func OpenAt(t testing.TB, dir string) *Shop {
+	t.Helper()
+	ctx := context.Background()
+	folder, err := vault.Open(filepath.Join(dir, "keys"))
+	must(t, err)
+	d, err := db.Open(ctx, filepath.Join(dir, "perennial.db"), db.Options{})
+	must(t, err)
+	s := &Shop{Dir: dir, DB: d, IDs: id.NewMaker(time.Now, rand.Reader), t: t}
+	s.Store, err = store.Open(ctx, d, folder, program.Mappings(), s.IDs.NewShop)
+	must(t, err)
+	s.Program, err = program.Start(ctx, s.Store, s.IDs, time.Now, slog.New(slog.DiscardHandler))
+	must(t, err)
+	t.Cleanup(func() {
+		if !s.skip {
+			s.Check()
+		}
+		s.Close()
+	})
+	return s
+}
+
+// Broken says that the test damages the journal on purpose.
+func (s *Shop) Broken() { s.skip = true }
+
+// Close stops the program and closes the files.
+func (s *Shop) Close() {
+	must(s.t, s.Program.Stop())
+	must(s.t, s.DB.Close())
+}
+
+// Found makes the settings.
+func (s *Shop) Found() {
+	s.t.Helper()
+	for _, d := range settings.Defaults("Test shop", "Europe/Berlin", "EUR") {
+		s.Do(journal.Bind(settings.Update{Document: d}))
+	}
+}
+
+// System is who acts in tests unless they say otherwise.
+var System = program.Meta{Actor: journal.Actor{Kind: journal.ActorSystem, ID: "test"}, Source: journal.Origin{Channel: journal.ChannelCLI}}
+
+// Do runs a command that must be accepted.
+func (s *Shop) Do(c journal.Command) *program.Outcome {
+	s.t.Helper()
+	out, err := s.Try(c)
+	must(s.t, err)
+	return out
+}
+
+// Try runs a command.
+func (s *Shop) Try(c journal.Command) (*program.Outcome, error) {
+	return s.Program.Do(context.Background(), &program.Request{Meta: System, Command: c})
+}
+
+// Verify checks the whole journal.
+func (s *Shop) Verify() *audit.Report {
+	s.t.Helper()
+	r, err := audit.Verify(context.Background(), s.Store, nil)
+	must(s.t, err)
+	return r
+}
+
+// Check fails the test when anything in the journal is wrong.
+func (s *Shop) Check() {
+	s.t.Helper()
+	r := s.Verify()
+	for _, p := range r.Problems {
+		s.t.Errorf("verify: %s", p)
+	}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
