@@ -1,9 +1,29 @@
 // Package billing holds the rules of orders and of charging for them: an order is created before it is charged, and
 // placed once it is paid.
+//
+// A charge is two commands with the gateway between them. The first (CreateOrder, OrderNow, RetryOrder) writes
+// billing_attempt.started and nothing is charged before that entry is committed; the id of the attempt is the gateway's
+// idempotency key. The second (FinishAttempt) writes what the gateway answered. After a crash between the two, OpenAttempt
+// names the attempt to ask the gateway about, and FinishAttempt takes the answer as if nothing had happened. So these
+// hold, whatever order results come in and however often (TestMachine):
+//
+//   - a position of the rhythm is billed once: a subscription has at most one order of its rhythm that waits for money
+//     (ScopeOpenOrder), and a paid one uses its position up;
+//   - an order has at most one open attempt, and a status changes only as transitions says;
+//   - what an order was paid is the sum of its attempts that succeeded, refunds are never more, and money that came in for
+//     an order that is not placed is Owed, in plain sight, until it is refunded.
+//
+// docs/billing-rules.md tells the same rules to the people of a store.
 package billing
 
 import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+
 	"perennial/internal/civil"
+	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/money"
@@ -22,6 +42,28 @@ const (
 	PartiallyRefunded Status = "partially_refunded"
 )
 
+// transitions is the table of an order's statuses: where each may lead. What is not here is final.
+var transitions = map[Status][]Status{
+	Pending:           {Placed, Failed, Cancelled},
+	Placed:            {PartiallyRefunded, Refunded},
+	PartiallyRefunded: {Refunded},
+}
+
+// Becomes says whether an order of this status may get the status to.
+func (s Status) Becomes(to Status) bool { return slices.Contains(transitions[s], to) }
+
+// The statuses of an attempt. Started and ActionRequired are open: the gateway may still take the money.
+const (
+	AttemptStarted        = "started"
+	AttemptSucceeded      = "succeeded"
+	AttemptFailed         = "failed"
+	AttemptActionRequired = "action_required" // the customer has to confirm the payment
+)
+
+// ScopeOpenOrder is the scope of the reservation that a subscription holds while an order of its rhythm waits for
+// money: the value is the subscription's id, the owner the order's.
+const ScopeOpenOrder = "open_order"
+
 // Line is one line of an order: what the subscription's item was when the order was made.
 type Line struct {
 	ItemID    id.ID        `json:"item_id"`
@@ -31,7 +73,9 @@ type Line struct {
 	Quantity  int          `json:"quantity"`
 	UnitPrice money.Amount `json:"unit_price"` // after the plan's pricing
 	Total     money.Amount `json:"total"`      // before discounts
+	Discount  money.Amount `json:"discount"`   // its share of the order's discount
 	OneTime   bool         `json:"one_time"`
+	FromStock bool         `json:"from_stock"` // its pieces were taken from the variant's stock, and go back if the order is not paid
 }
 
 // Attempt is one charge of an order.
@@ -39,9 +83,10 @@ type Attempt struct {
 	ID              id.ID         `json:"id"` // also the gateway's idempotency key
 	PaymentMethodID id.ID         `json:"payment_method_id"`
 	Amount          money.Amount  `json:"amount"`
-	Status          string        `json:"status"` // started, succeeded, failed, action_required
-	Code            string        `json:"code"`   // of the failure
-	Message         string        `json:"message"`
+	Status          string        `json:"status"`  // started, succeeded, failed, action_required
+	Code            string        `json:"code"`    // of the failure
+	Message         string        `json:"message"` // of the gateway, at most 500 characters
+	Hard            bool          `json:"hard"`    // the method will not work again: it is not tried again for this order
 	GatewayID       string        `json:"gateway_id"`
 	StartedAt       journal.Time  `json:"started_at"`
 	FinishedAt      *journal.Time `json:"finished_at"`
@@ -66,7 +111,7 @@ type Order struct {
 	ID             id.ID                     `json:"id"`
 	SubscriptionID id.ID                     `json:"subscription_id"`
 	CustomerID     id.ID                     `json:"customer_id"`
-	Number         string                    `json:"number"` // "<number of the subscription's order>", see OrderNumber
+	Number         string                    `json:"number"` // "K3M8QT-7", see Number
 	Cycle          *int                      `json:"cycle"`  // which cycle of the subscription it bills; null for an extra order
 	BillingDate    civil.Date                `json:"billing_date"`
 	Status         Status                    `json:"status"`
@@ -91,3 +136,81 @@ func (o *Order) Ref() journal.Ref { return journal.Ref{Kind: journal.Order, ID: 
 
 // Person is the customer, whose key seals where the order goes.
 func (o *Order) Person() id.ID { return o.CustomerID }
+
+// numberTag is how many characters of a subscription's id stand in the numbers of its orders.
+const numberTag = 6
+
+// Number gives the number that people call an order by: the last six characters of its subscription's id, in upper
+// case, and which of the subscription's orders it is, counted from 1 as they were made: "K3M8QT-7". Orders that failed or
+// were cancelled keep theirs, so a number is never used twice in a subscription.
+func Number(subscription id.ID, n int) string {
+	tag := string(subscription)
+	tag = tag[max(0, len(tag)-numberTag):]
+	return strings.ToUpper(tag) + "-" + strconv.Itoa(n)
+}
+
+// OpenAttempt gives the attempt whose result is not known yet, if there is one: the one to ask the gateway about.
+func OpenAttempt(o *Order) (Attempt, bool) {
+	for _, a := range o.Attempts {
+		if a.open() {
+			return a, true
+		}
+	}
+	return Attempt{}, false
+}
+
+func (a Attempt) open() bool { return a.Status == AttemptStarted || a.Status == AttemptActionRequired }
+
+// Paid gives what came in for an order: the sum of its attempts that succeeded, refunds not taken off.
+func Paid(o *Order) money.Amount {
+	sum := money.Zero(o.Total.Currency)
+	for _, a := range o.Attempts {
+		if a.Status == AttemptSucceeded {
+			sum.Minor += a.Amount.Minor
+		}
+	}
+	return sum
+}
+
+// Refundable gives what can still be sent back: what was paid without what was refunded.
+func Refundable(o *Order) money.Amount {
+	return money.Of(Paid(o).Minor-o.Refunded.Minor, o.Total.Currency)
+}
+
+// Owed gives what has to be sent back because it was taken for nothing: a payment that came in for an order that had
+// been given up, or twice. It is zero for nearly every order.
+func Owed(o *Order) money.Amount {
+	owed := Refundable(o)
+	switch o.Status {
+	case Placed, PartiallyRefunded, Refunded:
+		owed.Minor = max(0, owed.Minor-o.Total.Minor)
+	}
+	return owed
+}
+
+// Chronological gives an order's attempts as they were started. The state keeps them in order of id.
+func Chronological(o *Order) []Attempt {
+	out := slices.Clone(o.Attempts)
+	slices.SortStableFunc(out, func(a, b Attempt) int {
+		return cmp.Or(a.StartedAt.Compare(b.StartedAt.Time), cmp.Compare(a.ID, b.ID))
+	})
+	return out
+}
+
+// withAttempt puts a new attempt into an order, in order of id.
+func (o *Order) withAttempt(a Attempt) {
+	i, _ := slices.BinarySearchFunc(o.Attempts, a.ID, func(x Attempt, key id.ID) int { return cmp.Compare(x.ID, key) })
+	o.Attempts = slices.Insert(o.Attempts, i, a)
+}
+
+// become changes the status by the table; anything else is a mistake of the program.
+func (o *Order) become(to Status) error {
+	if !o.Status.Becomes(to) {
+		return fault.New(fault.Conflict, "status_"+string(o.Status), "The order is %s, so it cannot become %s.", o.Status.Words(), to.Words())
+	}
+	o.Status = to
+	return nil
+}
+
+// Words is the status as people write it: "partially refunded".
+func (s Status) Words() string { return strings.ReplaceAll(string(s), "_", " ") }

@@ -1,4 +1,12 @@
-// Package catalog holds what is sold: products and their variants, selling plan groups and plans, discounts.
+// Package catalog holds what is sold: products and their variants, selling plan groups and plans, discounts. Every rule
+// is a pure function of a world, a command and a time.
+//
+// The contract: Check accepts every state that a command comes to (TestMachine). Nothing is ever deleted: a thing that
+// was archived keeps its row, and cannot change until that is undone. What can be sold is a matter of a thing and of the
+// one it belongs to (Sellable, Offered), so that one entry takes all of it out of sale and undoing that entry brings all of it
+// back. Subscriptions keep what they were made with: their price, their rhythm, their discounts.
+//
+// Percentages are whole numbers, 1 to 100.
 package catalog
 
 import (
@@ -68,7 +76,7 @@ func (p Policy) Every() civil.Interval {
 
 // Pricing is one step of a plan's price: from the order after AfterCycle orders on.
 type Pricing struct {
-	Kind       string `json:"kind"`        // "percentage" (basis points off), "amount" (minor units off), "price" (minor units: the price)
+	Kind       string `json:"kind"`        // "percentage" (0 to 100 off), "amount" (minor units off), "price" (minor units: the price)
 	Value      int64  `json:"value"`       // see Kind; never negative
 	AfterCycle int    `json:"after_cycle"` // 0: from the first order on
 }
@@ -91,7 +99,7 @@ type Plan struct {
 type Discount struct {
 	ID             id.ID         `json:"id"`
 	Code           string        `json:"code"` // upper case, A-Z 0-9 - _, 3 to 40 characters; reserved under scope "discount_code"
-	Kind           string        `json:"kind"` // "percentage" (basis points) or "amount" (minor units of the shop's currency)
+	Kind           string        `json:"kind"` // "percentage" (1 to 100) or "amount" (minor units of the shop's currency)
 	Value          int64         `json:"value"`
 	MaxCycles      *int          `json:"max_cycles"`      // how many orders of one subscription; null: all
 	MaxRedemptions *int          `json:"max_redemptions"` // how many subscriptions; null: no limit

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"perennial/internal/civil"
@@ -16,7 +17,7 @@ import (
 
 // The kinds of money off.
 const (
-	KindPercentage = "percentage" // basis points: 1,000 are 10 %
+	KindPercentage = "percentage" // whole percent
 	KindAmount     = "amount"     // minor units off
 	KindPrice      = "price"      // minor units: the price itself; only for a plan's pricing
 )
@@ -24,7 +25,7 @@ const (
 // Limits of the catalogue.
 const (
 	MaxPrice         int64 = 1_000_000_000_000 // minor units
-	MaxBasisPoints   int64 = 10_000            // 100 %
+	MaxPercent       int64 = 100
 	MaxCycles              = 1_000
 	MaxRedemptions         = 1_000_000_000
 	maxWeightGrams         = 1_000_000
@@ -187,15 +188,15 @@ func moneyOff(f *fault.Fields, at, kind string, value, least int64, kinds ...str
 		return
 	}
 	switch most := MaxPrice; {
-	case kind == KindPercentage && (value < least || value > MaxBasisPoints):
-		f.Add(at+"/value", "A percentage is given in basis points, %d to %d: 1000 are 10 %%.", least, MaxBasisPoints)
+	case kind == KindPercentage && (value < least || value > MaxPercent):
+		f.Add(at+"/value", "A percentage is a whole number from %d to %d.", least, MaxPercent)
 	case kind != KindPercentage && (value < least || value > most):
 		f.Add(at+"/value", "An amount is %d to %d minor units.", least, most)
 	}
 }
 
 func name(f *fault.Fields, at, s string) {
-	if s == "" {
+	if strings.TrimSpace(s) == "" {
 		f.Add(at, "This must not be empty.")
 	} else if why := plain.Text(s, 200); why != "" {
 		f.Add(at, "%s", why)

@@ -10,18 +10,23 @@ import (
 )
 
 // NormalizeCode gives a discount code as it is kept and compared: upper case, without the blanks around it. ok is
-// false when it cannot be a code: 3 to 40 of A-Z, 0-9, "-" and "_".
+// false when it cannot be a code: 3 to 40 of A-Z, 0-9, "-" and "_". Letters beyond ASCII are not folded into them.
 func NormalizeCode(s string) (code string, ok bool) {
-	code = strings.ToUpper(strings.TrimSpace(s))
-	if len(code) < 3 || len(code) > 40 {
-		return code, false
+	s = strings.TrimSpace(s)
+	if len(s) < 3 || len(s) > 40 {
+		return "", false
 	}
-	for i := range len(code) {
-		if c := code[i]; (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_' {
-			return code, false
+	b := []byte(s)
+	for i, c := range b {
+		switch {
+		case 'a' <= c && c <= 'z':
+			b[i] = c - 'a' + 'A'
+		case 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_':
+		default:
+			return "", false
 		}
 	}
-	return code, true
+	return string(b), true
 }
 
 // CreateDiscount makes a discount. Its code is unique in the shop for ever (Conflict, code_taken), whatever the case
@@ -30,7 +35,7 @@ type CreateDiscount struct {
 	ID             id.ID
 	Code           string
 	Kind           string // KindPercentage or KindAmount
-	Value          int64  // basis points, 1 to 10,000, or minor units of the shop's currency
+	Value          int64  // percent, 1 to 100, or minor units of the shop's currency
 	MaxCycles      *int
 	MaxRedemptions *int
 	EndsAt         *time.Time // after now

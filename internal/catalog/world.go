@@ -55,7 +55,7 @@ func general(r journal.Reader) (*settings.General, error) {
 // steps turns one request into the events of one row, an event for each kind of change.
 type steps struct {
 	last   journal.State
-	drafts      []journal.Draft
+	drafts []journal.Draft
 }
 
 // add makes a draft of the next step, unless it changes nothing. next must be a changed clone of the last state.

@@ -219,11 +219,16 @@ func (d Date) At(hour, minute int, loc *time.Location) time.Time {
 	// change that can matter.
 	wall := d.midnightUTC().Add(time.Duration(hour)*time.Hour + time.Duration(minute)*time.Minute)
 	for t := wall.AddDate(0, 0, -2).In(loc); ; {
-		begin, end := t.ZoneBounds()
 		_, offset := t.Zone()
 		instant := wall.Add(-time.Duration(offset) * time.Second)
-		if !begin.IsZero() && instant.Before(begin) {
-			instant = begin
+		if instant.Before(t) {
+			instant = t
+		}
+		_, end := t.ZoneBounds()
+		if !end.IsZero() && !end.After(t) {
+			// Past the zone's table of changes ZoneBounds takes every year for 365 days (time.tzset in Go 1.26), so
+			// that on 31 December of a leap year the period has ended before it has: it lasts out the day in UTC.
+			end = t.Truncate(24 * time.Hour).Add(24 * time.Hour)
 		}
 		if end.IsZero() || instant.Before(end) {
 			return instant.In(loc)

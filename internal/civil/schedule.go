@@ -143,9 +143,9 @@ func (s Schedule) Skip(date Date) (Schedule, error) {
 }
 
 // Unskip brings the skipped order at date back, with the date and position that it had. If it is earlier than the next
-// order it becomes the next one, and skipped orders between them are on their rhythm dates again. Today is refused no
-// more than later days. Errors: ErrNotSkipped; ErrPast if date is before today; ErrNextMoved if the next order would
-// have to give up the date that it was moved to.
+// order it becomes the next one, and skipped orders between them are on their rhythm dates again. Errors: ErrNotSkipped;
+// ErrNotOnSchedule if no order is due; ErrPast if date is before today; ErrNextMoved if the next order would have to
+// give up the date that it was moved to.
 func (s Schedule) Unskip(date, today Date) (Schedule, error) {
 	i, found := slices.BinarySearchFunc(s.Skipped, date, Date.Compare)
 	switch {

@@ -1,4 +1,11 @@
 // Package customer holds the people who subscribe: profile, addresses, references to payment methods.
+//
+// A customer's e-mail address is theirs alone in the shop, whatever the case of its letters. The default and backup
+// that a customer names are active rows of the same customer. What an open subscription ships to or is charged to
+// cannot be removed. After an erasure nothing of a customer changes any more. Card numbers never come here: a payment
+// method is the gateway's reference.
+//
+// customer_test.go tests every refusal, and that these rules hold after any sequence of commands.
 package customer
 
 import (
@@ -29,17 +36,19 @@ type Customer struct {
 	Tags                   []string                 `json:"tags"` // sorted, without duplicates
 	DefaultAddressID       id.ID                    `json:"default_address_id"`
 	DefaultPaymentMethodID id.ID                    `json:"default_payment_method_id"`
-	BackupPaymentMethodID  id.ID                    `json:"backup_payment_method_id"`
+	BackupPaymentMethodID  id.ID                    `json:"backup_payment_method_id"` // never the default one
 	Status                 Status                   `json:"status"`
 	CreatedAt              journal.Time             `json:"created_at"`
 }
 
-// AddressStatus and the like share the words of the rows of a customer.
+// The statuses of an address and of a payment method.
 const (
 	StatusActive  = "active"
 	StatusRemoved = "removed"
 	StatusErased  = "redacted"
-	StatusExpired = "expired" // a payment method past its month
+	// StatusExpired is a payment method that was found to be past its month. It can still be tried: gateways renew
+	// cards by themselves.
+	StatusExpired = "expired"
 )
 
 // Address is where parcels go.
@@ -69,15 +78,25 @@ type PaymentMethod struct {
 	Brand            string                   `json:"brand"`
 	Last4            journal.Personal[string] `json:"last4"`
 	ExpMonth         int                      `json:"exp_month"` // 1 to 12; 0 when the method does not expire
-	ExpYear          int                      `json:"exp_year"`
-	Status           string                   `json:"status"` // active, removed, redacted
+	ExpYear          int                      `json:"exp_year"`  // 2000 to 2099; 0 with ExpMonth
+	Status           string                   `json:"status"`    // active, expired, removed, redacted
 	CreatedAt        journal.Time             `json:"created_at"`
 }
 
-func (c *Customer) Ref() journal.Ref      { return journal.Ref{Kind: journal.Customer, ID: c.ID} }
-func (a *Address) Ref() journal.Ref       { return journal.Ref{Kind: journal.Address, ID: a.ID} }
+// Ref names the row.
+func (c *Customer) Ref() journal.Ref { return journal.Ref{Kind: journal.Customer, ID: c.ID} }
+
+// Person is the customer.
+func (c *Customer) Person() id.ID { return c.ID }
+
+// Ref names the row.
+func (a *Address) Ref() journal.Ref { return journal.Ref{Kind: journal.Address, ID: a.ID} }
+
+// Person is the customer, whose key seals the address.
+func (a *Address) Person() id.ID { return a.CustomerID }
+
+// Ref names the row.
 func (p *PaymentMethod) Ref() journal.Ref { return journal.Ref{Kind: journal.PaymentMethod, ID: p.ID} }
 
-func (c *Customer) Person() id.ID      { return c.ID }
-func (a *Address) Person() id.ID       { return a.CustomerID }
+// Person is the customer, whose key seals the reference.
 func (p *PaymentMethod) Person() id.ID { return p.CustomerID }

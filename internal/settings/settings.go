@@ -1,5 +1,10 @@
 // Package settings holds the shop's settings: one typed document for each page, each a row of its own that changes as
 // a whole with one event a save.
+//
+// Until its first save a page says what Default gives. The page "general" comes first. Every amount of the settings is
+// in the shop's currency, and the currency stays once a subscription exists.
+//
+// settings_test.go tests every refusal, and that these rules hold after any sequence of saves.
 package settings
 
 import (
@@ -59,20 +64,40 @@ type Log struct {
 	NetworkRetentionMonths int `json:"network_retention_months"` // 1 to 120: then the month's key for IP addresses is destroyed
 }
 
-// Each page is a row of kind settings.
-
 func page(p id.ID) journal.Ref { return journal.Ref{Kind: journal.Settings, ID: p} }
 
-func (*General) Ref() journal.Ref  { return page(PageGeneral) }
-func (*Billing) Ref() journal.Ref  { return page(PageBilling) }
-func (*Recovery) Ref() journal.Ref { return page(PageRecovery) }
-func (*Shipping) Ref() journal.Ref { return page(PageShipping) }
-func (*Portal) Ref() journal.Ref   { return page(PagePortal) }
-func (*Log) Ref() journal.Ref      { return page(PageLog) }
+// Ref names the row of the page.
+func (*General) Ref() journal.Ref { return page(PageGeneral) }
 
-func (*General) Person() id.ID  { return "" }
-func (*Billing) Person() id.ID  { return "" }
+// Person is nobody: settings are not personal.
+func (*General) Person() id.ID { return "" }
+
+// Ref names the row of the page.
+func (*Billing) Ref() journal.Ref { return page(PageBilling) }
+
+// Person is nobody: settings are not personal.
+func (*Billing) Person() id.ID { return "" }
+
+// Ref names the row of the page.
+func (*Recovery) Ref() journal.Ref { return page(PageRecovery) }
+
+// Person is nobody: settings are not personal.
 func (*Recovery) Person() id.ID { return "" }
+
+// Ref names the row of the page.
+func (*Shipping) Ref() journal.Ref { return page(PageShipping) }
+
+// Person is nobody: settings are not personal.
 func (*Shipping) Person() id.ID { return "" }
-func (*Portal) Person() id.ID   { return "" }
-func (*Log) Person() id.ID      { return "" }
+
+// Ref names the row of the page.
+func (*Portal) Ref() journal.Ref { return page(PagePortal) }
+
+// Person is nobody: settings are not personal.
+func (*Portal) Person() id.ID { return "" }
+
+// Ref names the row of the page.
+func (*Log) Ref() journal.Ref { return page(PageLog) }
+
+// Person is nobody: settings are not personal.
+func (*Log) Person() id.ID { return "" }

@@ -1,5 +1,13 @@
 // Package subscription holds the rules of a subscription: what may be done to it, from which status, and what comes
 // of it. Every rule is a pure function of a world, a command and a time.
+//
+// One file holds one family of rules: status.go what may be done from which status; create.go, lifecycle.go,
+// schedule.go (skip, unskip, reschedule, frequency), items.go, delivery.go, discounts.go, gifts.go, notes.go and merge.go
+// the commands; renew.go and recovery.go what billing brings about; price.go and upcoming.go what orders cost and when
+// they come; undo.go and check.go what must hold afterwards. The arithmetic of dates is package civil's.
+//
+// The invariants are those of Check. A refusal is a fault: Conflict with the code status_<status> or the rule's own,
+// or Refused with a JSON pointer for each wrong field. The rules are written down in docs/billing-rules.md.
 package subscription
 
 import (
@@ -74,8 +82,7 @@ type Recovery struct {
 	EnteredOn civil.Date  `json:"entered_on"`
 }
 
-// Subscription is the state of one subscription. Position is the k of its next rhythm date; MovedFrom is that date
-// when the next order was moved, so that the rhythm knows where it was.
+// Subscription is the state of one subscription.
 type Subscription struct {
 	ID                    id.ID                               `json:"id"`
 	Status                Status                              `json:"status"`
@@ -85,13 +92,15 @@ type Subscription struct {
 	SellingPlanID         id.ID                               `json:"selling_plan_id"`
 	BillingPolicy         catalog.Policy                      `json:"billing_policy"`
 	DeliveryPolicy        *catalog.Policy                     `json:"delivery_policy"`
-	AnchorDate            civil.Date                          `json:"anchor_date"`
-	Position              int                                 `json:"position"`
-	Cycle                 int                                 `json:"cycle"` // orders billed
-	NextBillingDate       *civil.Date                         `json:"next_billing_date"`
-	MovedFrom             *civil.Date                         `json:"moved_from"`
-	PausedUntil           *civil.Date                         `json:"paused_until"`
-	SkippedDates          []civil.Date                        `json:"skipped_dates"` // rhythm dates not before the next order, sorted
+	AnchorDate            civil.Date                          `json:"anchor_date"`       // rhythm date 0
+	Position              int                                 `json:"position"`          // k of the next order; civil.Unanchored: the rhythm begins with the resume
+	Cycle                 int                                 `json:"cycle"`             // orders billed
+	NextBillingDate       *civil.Date                         `json:"next_billing_date"` // only while active or failed
+	MovedFrom             *civil.Date                         `json:"moved_from"`        // the next order's rhythm date, when it was moved
+	MovedTo               *civil.Date                         `json:"moved_to"`          // while nothing is billed: where the next order was moved, if it was
+	LastBillingDate       *civil.Date                         `json:"last_billing_date"` // of the last order of the rhythm
+	PausedUntil           *civil.Date                         `json:"paused_until"`      // the first day active again
+	SkippedDates          []civil.Date                        `json:"skipped_dates"`     // after the last order, sorted; what date each had when it was skipped
 	ShippingAddressID     id.ID                               `json:"shipping_address_id"`
 	PaymentMethodID       id.ID                               `json:"payment_method_id"`
 	BackupPaymentMethodID id.ID                               `json:"backup_payment_method_id"`

@@ -5,6 +5,7 @@ package shop
 import (
 	"context"
 	"crypto/rand"
+	"io"
 	"log/slog"
 	"path/filepath"
 	"testing"
@@ -43,15 +44,21 @@ func Open(t testing.TB) *Shop {
 // OpenAt opens the shop of a folder.
 func OpenAt(t testing.TB, dir string) *Shop {
 	t.Helper()
+	return OpenWith(t, dir, time.Now, rand.Reader, db.Options{})
+}
+
+// OpenWith opens the shop of a folder with a clock and a source of ids.
+func OpenWith(t testing.TB, dir string, clock program.Clock, random io.Reader, opt db.Options) *Shop {
+	t.Helper()
 	ctx := context.Background()
 	folder, err := vault.Open(filepath.Join(dir, "keys"))
 	must(t, err)
-	d, err := db.Open(ctx, filepath.Join(dir, "perennial.db"), db.Options{})
+	d, err := db.Open(ctx, filepath.Join(dir, "perennial.db"), opt)
 	must(t, err)
-	s := &Shop{Dir: dir, DB: d, IDs: id.NewMaker(time.Now, rand.Reader), t: t}
+	s := &Shop{Dir: dir, DB: d, IDs: id.NewMaker(clock, random), t: t}
 	s.Store, err = store.Open(ctx, d, folder, program.Mappings(), s.IDs.NewShop)
 	must(t, err)
-	s.Program, err = program.Start(ctx, s.Store, s.IDs, time.Now, slog.New(slog.DiscardHandler))
+	s.Program, err = program.Start(ctx, s.Store, s.IDs, clock, slog.New(slog.DiscardHandler))
 	must(t, err)
 	t.Cleanup(func() {
 		if !s.skip {

@@ -1,0 +1,53 @@
+# Needs Go and nothing else; `make check` also a C compiler, for the race detector.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+export CGO_ENABLED := 0
+
+BINARY := bin/perennial
+TOOL := go tool -modfile=tools/go.mod
+FUZZTIME ?= 5s
+BENCH ?= .
+# What could be generated and is committed, as one checksum.
+SUM = git ls-files -z --cached --others --exclude-standard | xargs -0 sha256sum 2>/dev/null | sha256sum
+
+.PHONY: help run build test check vet lint fix generated race fuzz bench
+.DEFAULT_GOAL := help
+
+help: ## This list
+	@sed -nE 's/^([a-z]+):[^#]*## (.*)/\1\t\2/p' Makefile | expand -t 12
+
+run: build ## Build and start the demo; PERENNIAL_LISTEN changes its address
+	$(BINARY) demo
+
+build: ## Build the one static binary
+	go build -trimpath -o $(BINARY) ./cmd/perennial
+
+test: ## All tests, the architecture's too
+	go test -timeout 15m ./...
+
+check: vet lint fix generated race ## Everything that a change has to pass beside the tests
+	go test ./internal/test/archtest
+
+vet: ## go vet and staticcheck
+	go vet ./...
+	$(TOOL) staticcheck ./...
+
+lint: ## golangci-lint with the linters of .golangci.yml
+	$(TOOL) golangci-lint run ./...
+
+fix: ## go fix leaves no diff
+	go fix -diff ./...
+
+generated: ## go.mod, go.sum and generated files are what their sources say
+	go mod tidy -diff
+	@before=$$($(SUM)); go generate ./...; test "$$before" = "$$($(SUM))" || { echo 'go generate changed files: commit them'; exit 1; }
+
+race: ## The packages that hold locks or start goroutines, with the race detector
+	CGO_ENABLED=1 go test -race -timeout 15m $$(go list -f '{{range .Imports}}{{if eq . "sync" "sync/atomic"}}{{$$.ImportPath}}{{"\n"}}{{end}}{{end}}' ./... | sort -u)
+
+fuzz: ## Each fuzz target for FUZZTIME (5s)
+	@grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | sed -E 's|/[^/]*:func | |' | sort | while read -r package target; do \
+		echo "$$package $$target"; go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package" </dev/null; done
+
+bench: ## Benchmarks; BENCH chooses by a regular expression
+	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...

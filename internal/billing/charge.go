@@ -1,0 +1,186 @@
+package billing
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"perennial/internal/civil"
+	"perennial/internal/fault"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/plain"
+)
+
+// Result is what the gateway said about a charge.
+type Result string
+
+// The results.
+const (
+	Succeeded      Result = "succeeded"
+	Declined       Result = "declined"
+	ActionRequired Result = "action_required" // the customer has to confirm the payment; the charge stays open
+)
+
+// FinishAttempt takes the gateway's answer about an attempt, as often and as late as it comes: an answer that says
+// nothing new changes nothing. A success always counts, because money was taken: after a failure too, and for an order
+// that was given up, which then is Owed. Nothing else changes an attempt that has ended.
+//
+//   - Succeeded: billing_attempt.succeeded, order.placed, and what subscription.Renewed tells of the subscription.
+//   - Declined: billing_attempt.failed. For the order that the subscription waits for: recovery.entered and
+//     recovery.retry_scheduled, or the next recovery.retry_scheduled, or after the last one recovery.exhausted, the
+//     action that ends the case, and order.failed. An order that is not waited for fails at once.
+//   - ActionRequired: billing_attempt.action_required. The order waits; ask the gateway again later.
+type FinishAttempt struct {
+	OrderID   id.ID
+	AttemptID id.ID
+	Result    Result
+	Code      string // of the failure: a code of the gateway
+	Message   string // of the failure: a sentence of the gateway
+	GatewayID string // what the gateway calls the charge
+	Hard      bool   // the gateway says that the method will not work again
+}
+
+// Load needs the order and all that its payment can come to.
+func (c FinishAttempt) Load(r journal.Reader) (World, error) { return loadCase(r, c.OrderID) }
+
+// Decide is the rule. It refuses an attempt that the order does not have (unknown_attempt).
+func (c FinishAttempt) Decide(w World, now time.Time) (journal.Decision, error) {
+	o := w.Order
+	i := slices.IndexFunc(o.Attempts, func(a Attempt) bool { return a.ID == c.AttemptID })
+	if i < 0 {
+		return journal.Decision{}, fault.New(fault.NotFound, "unknown_attempt", "Order %s has no payment attempt %s.", o.Number, c.AttemptID)
+	}
+	next := journal.Clone(o)
+	a := &next.Attempts[i]
+	typ := ""
+	switch {
+	case a.Status == AttemptSucceeded:
+	case c.Result == Succeeded:
+		typ, a.Status, a.Code, a.Message = "billing_attempt.succeeded", AttemptSucceeded, "", ""
+		a.FinishedAt = journal.AtPtr(now)
+	case a.Status == AttemptFailed:
+	case c.Result == Declined:
+		typ, a.Status, a.Code, a.Message, a.Hard = "billing_attempt.failed", AttemptFailed, code(c.Code), message(c.Message), c.Hard
+		a.FinishedAt = journal.AtPtr(now)
+	case c.Result == ActionRequired && a.Status == AttemptStarted:
+		typ, a.Status, a.Code, a.Message = "billing_attempt.action_required", AttemptActionRequired, code(c.Code), message(c.Message)
+	}
+	if typ == "" {
+		return journal.Decision{Result: o.Ref()}, nil
+	}
+	a.GatewayID = cmp.Or(line(c.GatewayID, 200), a.GatewayID)
+	d := orderDraft(typ, o, next, methodRef(a.PaymentMethodID))
+	d.Details = resultDetails{o.ordinal(a.ID), a.Amount, a.Code, a.Message}
+
+	t := w.story(now)
+	at := t.tell(d, 0)
+	var err error
+	switch {
+	case o.Status != Pending:
+	case a.Status == AttemptSucceeded:
+		err = t.placed(at)
+	case a.Status == AttemptFailed:
+		err = t.declined(a.Code, w.Recovery, w.today(now), at)
+	}
+	return t.decision(), err
+}
+
+// RetryOrder charges an order in recovery once more, on the day that was set for it, or at any time when a person asks.
+// It refuses a day that has not come (not_due), an order that its subscription is not in recovery for (not_in_recovery,
+// or the order's status), and a second charge beside an open one (charge_open). When nothing is left to charge, a person
+// is refused (no_payment_method) and the scheduled attempt fails at once.
+type RetryOrder struct {
+	OrderID   id.ID
+	AttemptID id.ID
+	Today     civil.Date // in the shop's zone
+	Asked     bool       // a person asks
+}
+
+// Load needs the order and all that its payment can come to.
+func (c RetryOrder) Load(r journal.Reader) (World, error) { return loadCase(r, c.OrderID) }
+
+// Decide is the rule.
+func (c RetryOrder) Decide(w World, now time.Time) (journal.Decision, error) {
+	o, s := w.Order, w.Subscription
+	if o.Status != Pending {
+		return journal.Decision{}, o.refused("it cannot be charged")
+	}
+	if err := o.chargeOpen(); err != nil {
+		return journal.Decision{}, err
+	}
+	if !inRecovery(o, s) {
+		return journal.Decision{}, fault.New(fault.Conflict, "not_in_recovery", "The subscription does not wait for order %s any more.", o.Number)
+	}
+	if at := s.Recovery.NextRetry; !c.Asked && (at == nil || at.After(c.Today)) {
+		return journal.Decision{}, fault.New(fault.Conflict, "not_due", "The payment of order %s is not due to be tried again today.", o.Number)
+	}
+	if c.Asked && choose(o, w.Methods) == nil {
+		return journal.Decision{}, fault.New(fault.Conflict, codeNoMethod, "There is no payment method left that can be charged. Add one first.")
+	}
+	t := w.story(now)
+	err := t.charge(w, c.AttemptID, c.Today, 0)
+	return t.decision(), err
+}
+
+// CancelOrder gives up an order that is not paid: order.cancelled, and its pieces go back into stock. When the
+// subscription is in recovery for it, recovery ends (recovery.abandoned) and the order's date is skipped. It refuses
+// an order that is not pending (status_<status>) and one whose charge is open (charge_open): its result comes first.
+type CancelOrder struct{ OrderID id.ID }
+
+// Load needs the order and all that giving it up can come to.
+func (c CancelOrder) Load(r journal.Reader) (World, error) { return loadCase(r, c.OrderID) }
+
+// Decide is the rule.
+func (c CancelOrder) Decide(w World, now time.Time) (journal.Decision, error) {
+	o := w.Order
+	if o.Status != Pending {
+		return journal.Decision{}, o.refused("it cannot be cancelled")
+	}
+	if err := o.chargeOpen(); err != nil {
+		return journal.Decision{}, err
+	}
+	t := w.story(now)
+	if err := t.giveUp(Cancelled, 0); err != nil {
+		return journal.Decision{}, err
+	}
+	if inRecovery(o, w.Subscription) {
+		if err := t.abandon(); err != nil {
+			return journal.Decision{}, err
+		}
+	}
+	return t.decision(), nil
+}
+
+// chargeOpen refuses to touch an order whose charge may still succeed.
+func (o *Order) chargeOpen() error {
+	a, ok := OpenAttempt(o)
+	switch {
+	case !ok:
+		return nil
+	case a.Status == AttemptActionRequired:
+		return fault.New(fault.Conflict, "charge_open", "The payment of order %s waits for the customer to confirm it.", o.Number)
+	}
+	return fault.New(fault.Conflict, "charge_open", "The payment of order %s is on its way. Wait for its result.", o.Number)
+}
+
+// ordinal gives which attempt of the order this is, from 1, as they were started.
+func (o *Order) ordinal(attempt id.ID) int {
+	return 1 + slices.IndexFunc(Chronological(o), func(a Attempt) bool { return a.ID == attempt })
+}
+
+// What the gateway says comes from outside: it is cut and made safe to show, never refused, because the charge
+// happened whatever its words.
+
+func code(s string) string { return cmp.Or(line(s, 100), "declined") }
+
+func message(s string) string { return line(s, 500) }
+
+func line(s string, runes int) string {
+	s = plain.Escape(strings.Join(strings.Fields(s), " "))
+	if r := []rune(s); len(r) > runes {
+		s = string(r[:runes])
+	}
+	return s
+}

@@ -1,0 +1,199 @@
+package billing
+
+import (
+	"time"
+
+	"perennial/internal/civil"
+	"perennial/internal/fault"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/money"
+	"perennial/internal/subscription"
+)
+
+// CreateOrder makes the next order of the rhythm when its day has come, and begins its charge: order.created, the
+// pieces from stock, billing_attempt.started. The gateway is called afterwards, by the id of the attempt, and
+// FinishAttempt takes its answer.
+//
+//   - An order that costs nothing is placed at once.
+//   - Without a payment method the attempt fails at once (no_payment_method) and recovery begins.
+//   - When a counted variant is out of stock the order is skipped: subscription.order_skipped, its reason out_of_stock,
+//     and no order. The decision then has no Created.
+//   - An older order that nobody waits for any more (Stale) is cancelled first.
+//
+// It is refused while the subscription is not active (status_<status>), before the day or when the order of that day
+// was made already (not_due), and while the order before waits for its money (order_open); so it can be run any
+// number of times.
+type CreateOrder struct {
+	SubscriptionID id.ID
+	OrderID        id.ID
+	AttemptID      id.ID
+	Due            civil.Date // orders of this day and before are due
+}
+
+// Load needs all that an order is made of.
+func (c CreateOrder) Load(r journal.Reader) (w World, err error) {
+	return w, w.loadNew(r, c.SubscriptionID)
+}
+
+// Decide is the rule.
+func (c CreateOrder) Decide(w World, now time.Time) (journal.Decision, error) {
+	s := w.Subscription
+	if s.Status != subscription.Active || s.NextBillingDate == nil {
+		return journal.Decision{}, fault.New(fault.Conflict, "status_"+string(s.Status), "The subscription is %s, so no order of it is due.", s.Status)
+	}
+	date := *s.NextBillingDate
+	if date.After(c.Due) {
+		return journal.Decision{}, fault.New(fault.Conflict, "not_due", "The next order of the subscription is due on %s.", date.Long())
+	}
+	t := w.story(now)
+	if w.Waiting != nil {
+		if !Stale(w.Waiting, s) {
+			return journal.Decision{}, fault.New(fault.Conflict, "order_open", "Order %s of the subscription is still being paid.", w.Waiting.Number)
+		}
+		t.order = w.Waiting
+		if err := t.giveUp(Cancelled, 0); err != nil {
+			return journal.Decision{}, err
+		}
+	}
+	o, err := w.order(c.OrderID, date, s.NextOrder(w.Plan, w.Billing.TaxBasisPoints), now)
+	if err != nil {
+		return journal.Decision{}, err
+	}
+	o.Cycle = new(s.Cycle + 1)
+	w.address(o)
+
+	pieces, err := t.stock.take(o, len(t.drafts)+1)
+	if err != nil {
+		if fault.As(err).Code != "out_of_stock" {
+			return journal.Decision{}, err
+		}
+		return t.skip(w, date)
+	}
+	created := t.create(w, o, 0)
+	t.drafts = append(t.drafts, pieces...)
+	t.reservations = append(t.reservations, journal.Reservation{Scope: ScopeOpenOrder, Value: string(s.ID), Owner: o.ID})
+	if o.Total.IsZero() {
+		err = t.placed(created)
+	} else {
+		err = t.charge(w, c.AttemptID, w.today(now), created)
+	}
+	d := t.decision()
+	d.Created = []id.ID{o.ID}
+	return d, err
+}
+
+// OrderNow makes an extra order, outside the rhythm: the next date, the cycle, one-time items, gifts and counted
+// discounts stay as they are. It begins with subscription.order_requested_now. A person asks for it and gets an answer, so
+// what would otherwise be skipped or recovered is refused: status_<status>, out_of_stock, no_payment_method. Orders that
+// were asked for twice are two orders.
+type OrderNow struct {
+	SubscriptionID id.ID
+	OrderID        id.ID
+	AttemptID      id.ID
+}
+
+// Load needs all that an order is made of.
+func (c OrderNow) Load(r journal.Reader) (w World, err error) {
+	return w, w.loadNew(r, c.SubscriptionID)
+}
+
+// Decide is the rule.
+func (c OrderNow) Decide(w World, now time.Time) (journal.Decision, error) {
+	s := w.Subscription
+	asked, err := subscription.OrderedNow(s, c.OrderID)
+	if err != nil {
+		return journal.Decision{}, err
+	}
+	o, err := w.order(c.OrderID, w.today(now), s.ExtraOrder(w.Plan, w.Billing.TaxBasisPoints), now)
+	if err != nil {
+		return journal.Decision{}, err
+	}
+	w.address(o)
+	method := choose(o, w.Methods)
+	if method == nil && !o.Total.IsZero() {
+		return journal.Decision{}, fault.New(fault.Conflict, codeNoMethod, "There is no payment method that can be charged. Add one first.")
+	}
+	t := w.story(now)
+	t.tell(asked, 0)
+	pieces, err := t.stock.take(o, 2)
+	if err != nil {
+		return journal.Decision{}, err
+	}
+	created := t.create(w, o, 1)
+	t.drafts = append(t.drafts, pieces...)
+	if o.Total.IsZero() {
+		err = t.placed(created)
+	} else {
+		t.start(c.AttemptID, method, created)
+	}
+	d := t.decision()
+	d.Created = []id.ID{o.ID}
+	d.Result = s.Ref()
+	return d, err
+}
+
+// order is a new pending order, priced, without a cycle and an address.
+func (w World) order(key id.ID, date civil.Date, basis subscription.Basis, now time.Time) (*Order, error) {
+	p, err := subscription.PriceOrder(basis)
+	if err != nil {
+		return nil, err
+	}
+	s := w.Subscription
+	o := &Order{
+		ID: key, SubscriptionID: s.ID, CustomerID: s.CustomerID, Number: Number(s.ID, w.OrderCount+1), BillingDate: date, Status: Pending,
+		Subtotal: p.Subtotal, Discount: p.Discount, Delivery: p.Delivery, Tax: p.Tax, Total: p.Total, Refunded: money.Zero(s.Currency),
+		CreatedAt: journal.At(now),
+	}
+	for _, l := range p.Lines {
+		o.Items = append(o.Items, Line{
+			ItemID: l.ItemID, VariantID: l.VariantID, ProductID: l.ProductID, Title: l.Title, Quantity: l.Quantity, UnitPrice: l.UnitPrice,
+			Total: l.Total, Discount: l.Discount, OneTime: l.OneTime,
+		})
+	}
+	return o, nil
+}
+
+// address copies where the order goes: to the person who gets it as a gift, or to the subscription's address.
+func (w World) address(o *Order) {
+	if o.Cycle != nil {
+		if g, ok := w.Subscription.GiftFor(o.BillingDate); ok {
+			o.ShipTo = journal.Secluded(new(ShipTo(g.Address)))
+			o.GiftMessage = journal.Secluded(g.Message)
+			return
+		}
+	}
+	if a := w.Address; a != nil {
+		o.ShipTo = journal.Secluded(&ShipTo{
+			FirstName: a.FirstName.Value, LastName: a.LastName.Value, Company: a.Company.Value, Line1: a.Line1.Value, Line2: a.Line2.Value,
+			City: a.City.Value, Region: a.Region.Value, PostalCode: a.PostalCode.Value, Country: a.Country, Phone: a.Phone.Value,
+		})
+	}
+}
+
+// create tells that the order was made, and gives the position of that event.
+func (t *story) create(w World, o *Order, cause int) int {
+	var mentions []journal.Ref
+	for _, a := range w.Subscription.Discounts {
+		mentions = append(mentions, journal.Ref{Kind: journal.Discount, ID: a.DiscountID})
+	}
+	return t.tell(orderDraft("order.created", nil, o, mentions...), cause)
+}
+
+type skipDetails struct {
+	Date   civil.Date `json:"date"`
+	Reason string     `json:"reason"` // a code: out_of_stock
+}
+
+// skip gives up the order of a date because something in it is out of stock.
+func (t *story) skip(w World, date civil.Date) (journal.Decision, error) {
+	skipped, err := subscription.Skip{ID: t.sub.ID}.Decide(subscription.World{General: w.General, Subscription: t.sub}, t.now)
+	if err != nil {
+		return journal.Decision{}, err
+	}
+	for _, d := range skipped.Drafts {
+		d.Details = skipDetails{date, "out_of_stock"}
+		t.tell(d, 0)
+	}
+	return journal.Decision{Drafts: t.drafts, Reservations: t.reservations, Result: t.sub.Ref()}, nil
+}

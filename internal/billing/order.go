@@ -1,0 +1,218 @@
+package billing
+
+import (
+	"fmt"
+	"time"
+
+	"perennial/internal/fault"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/money"
+	"perennial/internal/plain"
+)
+
+// Refund sends money of an order back: Amount, or all that is left when it is nil. It is never more than what was paid
+// without what was refunded before (Conflict, refund_too_large). Nothing goes back into stock.
+type Refund struct {
+	OrderID id.ID
+	Amount  *money.Amount
+	Reason  string // at most 500 characters
+}
+
+type refundDetails struct {
+	Amount money.Amount             `json:"amount"`
+	Reason journal.Personal[string] `json:"reason,omitzero"`
+}
+
+// Load needs the order.
+func (c Refund) Load(r journal.Reader) (World, error) { return loadOrder(r, c.OrderID) }
+
+// Decide refuses wrong fields, an order that nothing was paid for (nothing_paid, or its status), and too much.
+func (c Refund) Decide(w World, _ time.Time) (journal.Decision, error) {
+	left := Refundable(w.Order)
+	amount := left
+	var f fault.Fields
+	if c.Amount != nil {
+		amount = *c.Amount
+		if amount.Currency != left.Currency {
+			f.Add("/amount/currency", "The order was paid in %s.", left.Currency)
+		}
+		if amount.Minor < 1 {
+			f.Add("/amount/amount", "A refund is at least 1 minor unit.")
+		}
+	}
+	if why := plain.MultiLine(c.Reason, 500); why != "" {
+		f.Add("/reason", "%s", why)
+	}
+	if err := f.Err(); err != nil {
+		return journal.Decision{}, err
+	}
+	switch {
+	case Paid(w.Order).IsZero() && w.Order.Status != Placed:
+		return journal.Decision{}, w.Order.refused("nothing was paid for it")
+	case Paid(w.Order).IsZero():
+		return journal.Decision{}, fault.New(fault.Conflict, "nothing_paid", "The order was free, so there is nothing to refund.")
+	case left.IsZero():
+		return journal.Decision{}, fault.New(fault.Conflict, "already_refunded", "All that was paid for the order was refunded.")
+	case amount.Minor > left.Minor:
+		return journal.Decision{}, fault.New(fault.Conflict, "refund_too_large", "At most %s of the order can be refunded.", left.Format())
+	}
+	next := journal.Clone(w.Order)
+	next.Refunded.Minor += amount.Minor
+	// What was taken for nothing goes back without a change of status.
+	if net := Refundable(next); next.Status.Becomes(Refunded) && net.Minor < next.Total.Minor {
+		to := PartiallyRefunded
+		if net.IsZero() {
+			to = Refunded
+		}
+		if next.Status != to {
+			if err := next.become(to); err != nil {
+				return journal.Decision{}, err
+			}
+		}
+	}
+	d := orderDraft("order.refunded", w.Order, next)
+	d.Details = refundDetails{Amount: amount, Reason: journal.Secluded(c.Reason)}
+	return journal.Decision{Drafts: []journal.Draft{d}, Result: next.Ref()}, nil
+}
+
+// Fulfil says that a paid order is on its way. It is done once: the same tracking address again changes nothing,
+// another one is refused (already_fulfilled).
+type Fulfil struct {
+	OrderID     id.ID
+	TrackingURL string // may be empty
+}
+
+// Load needs the order.
+func (c Fulfil) Load(r journal.Reader) (World, error) { return loadOrder(r, c.OrderID) }
+
+// Decide refuses a wrong address, and an order that is not paid or was refunded in full (status_<status>).
+func (c Fulfil) Decide(w World, now time.Time) (journal.Decision, error) {
+	if c.TrackingURL != "" {
+		if why := plain.URL(c.TrackingURL); why != "" {
+			var f fault.Fields
+			f.Add("/tracking_url", "%s", why)
+			return journal.Decision{}, f.Err()
+		}
+	}
+	o := w.Order
+	switch {
+	case o.FulfilledAt != nil && (o.TrackingURL.Value == c.TrackingURL || c.TrackingURL == ""):
+		return journal.Decision{Result: o.Ref()}, nil
+	case o.FulfilledAt != nil:
+		return journal.Decision{}, fault.New(fault.Conflict, "already_fulfilled", "The order was fulfilled on %s.", o.FulfilledAt.Format(time.DateOnly))
+	case o.Status != Placed && o.Status != PartiallyRefunded:
+		return journal.Decision{}, o.refused("it cannot be sent")
+	}
+	next := journal.Clone(o)
+	next.FulfilledAt = journal.AtPtr(now)
+	if !next.TrackingURL.Erased {
+		next.TrackingURL = journal.Secluded(c.TrackingURL)
+	}
+	return journal.Decision{Drafts: []journal.Draft{orderDraft("order.fulfilled", o, next)}, Result: next.Ref()}, nil
+}
+
+// Redact gives the events that erase what a customer's orders know of them, with stock as it is before: pending orders are cancelled
+// first and their pieces go back. The payment of a charge that is on its way still comes to its order, as Owed. What is
+// left is one decision's part: program puts it beside the customer's own events.
+func Redact(orders []*Order, stock Stock, now time.Time) (drafts []journal.Draft, release []journal.Reservation, err error) {
+	stock = stock.clone()
+	for _, o := range orders {
+		if o.Status == Pending {
+			next, err := o.ended(Cancelled, now)
+			if err != nil {
+				return nil, nil, err
+			}
+			drafts = append(drafts, orderDraft("order.cancelled", o, next))
+			cause := len(drafts)
+			back, err := stock.giveBack(o, cause)
+			if err != nil {
+				return nil, nil, err
+			}
+			drafts = append(drafts, back...)
+			release = append(release, released(o)...)
+			o = next
+		}
+		next := journal.Clone(o)
+		journal.Erase(next)
+		changes, err := journal.Diff(o, next)
+		if err != nil {
+			return nil, nil, err
+		}
+		if len(changes) > 0 {
+			drafts = append(drafts, orderDraft("order.redacted", o, next))
+		}
+	}
+	return drafts, release, nil
+}
+
+// Check says which invariant of an order is broken, if any.
+func Check(o *Order) error {
+	broken := func(format string, args ...any) error {
+		return fmt.Errorf("order %s: %s", o.ID, fmt.Sprintf(format, args...))
+	}
+	for name, a := range map[string]money.Amount{
+		"subtotal": o.Subtotal, "discount": o.Discount, "delivery": o.Delivery, "tax": o.Tax, "total": o.Total, "refunded": o.Refunded,
+	} {
+		if a.Minor < 0 || a.Currency != o.Total.Currency {
+			return broken("its %s is %v, its total %v", name, a, o.Total)
+		}
+	}
+	if o.Total.Minor != o.Subtotal.Minor-o.Discount.Minor+o.Delivery.Minor+o.Tax.Minor {
+		return broken("the total is not the sum of its parts")
+	}
+	var lines, off int64
+	for _, l := range o.Items {
+		if l.Quantity < 1 || l.Total.Minor != l.UnitPrice.Minor*int64(l.Quantity) {
+			return broken("the line of %s does not add up", l.VariantID)
+		}
+		lines += l.Total.Minor
+		off += l.Discount.Minor
+	}
+	if lines != o.Subtotal.Minor || off != o.Discount.Minor {
+		return broken("the lines come to %d and %d off, not to the subtotal and its discount", lines, off)
+	}
+	open := 0
+	for i, a := range o.Attempts {
+		if i > 0 && o.Attempts[i-1].ID >= a.ID {
+			return broken("its attempts are not in order")
+		}
+		if a.Amount != o.Total {
+			return broken("attempt %s is for %v", a.ID, a.Amount)
+		}
+		if a.open() {
+			open++
+		}
+		if (a.FinishedAt == nil) != a.open() {
+			return broken("attempt %s is %s, and finished %v", a.ID, a.Status, a.FinishedAt)
+		}
+	}
+	paid := Paid(o)
+	placed := false
+	switch o.Status {
+	case Placed, PartiallyRefunded, Refunded:
+		placed = true
+	case Pending, Failed, Cancelled:
+	default:
+		return broken("it has the status %q", o.Status)
+	}
+	switch {
+	case open > 1:
+		return broken("%d charges are open", open)
+	case placed != (o.PlacedAt != nil):
+		return broken("it is %s, and placed at %v", o.Status, o.PlacedAt)
+	case placed && paid.Minor < o.Total.Minor:
+		return broken("it is placed, and %v of %v are paid", paid, o.Total)
+	case o.Status == Pending && !paid.IsZero():
+		return broken("it is paid, and not placed")
+	case o.Refunded.Minor > paid.Minor:
+		return broken("%v of %v were refunded", o.Refunded, paid)
+	case o.Status == Refunded && o.Refunded.Minor < o.Total.Minor:
+		return broken("it is refunded, and %v of %v were sent back", o.Refunded, o.Total)
+	case (o.Status == Cancelled) != (o.CancelledAt != nil):
+		return broken("it is %s, and cancelled at %v", o.Status, o.CancelledAt)
+	case o.FulfilledAt != nil && !placed:
+		return broken("it is sent, and %s", o.Status)
+	}
+	return nil
+}

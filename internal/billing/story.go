@@ -1,0 +1,202 @@
+package billing
+
+import (
+	"time"
+
+	"perennial/internal/civil"
+	"perennial/internal/customer"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/money"
+	"perennial/internal/settings"
+	"perennial/internal/subscription"
+)
+
+// story is a decision while it is being told: the events so far, and the states after the last of them. Every step
+// names the event that caused it, by its position counted from 1 (0: the command itself), so that "why was I charged?"
+// can be walked back.
+type story struct {
+	drafts       []journal.Draft
+	reservations []journal.Reservation
+	order        *Order
+	sub          *subscription.Subscription
+	stock        Stock
+	now          time.Time
+}
+
+func (w World) story(now time.Time) *story {
+	return &story{order: w.Order, sub: w.Subscription, stock: w.Stock.clone(), now: now}
+}
+
+func (t *story) decision() journal.Decision {
+	return journal.Decision{Drafts: t.drafts, Reservations: t.reservations, Result: t.order.Ref()}
+}
+
+// tell adds an event and gives its position.
+func (t *story) tell(d journal.Draft, cause int) int {
+	d.CausedByDraft = cause
+	t.drafts = append(t.drafts, d)
+	switch s := d.After.(type) {
+	case *Order:
+		t.order = s
+	case *subscription.Subscription:
+		t.sub = s
+	}
+	return len(t.drafts)
+}
+
+// retell adds events that another package put together; those without a cause of their own get this one.
+func (t *story) retell(drafts []journal.Draft, cause int) {
+	before := len(t.drafts)
+	for _, d := range drafts {
+		because := cause
+		if d.CausedByDraft > 0 {
+			because = before + d.CausedByDraft
+		}
+		t.tell(d, because)
+	}
+}
+
+type startedDetails struct {
+	Attempt         int          `json:"attempt"` // which one of the order, from 1
+	Amount          money.Amount `json:"amount"`
+	PaymentMethodID id.ID        `json:"payment_method_id"`
+}
+
+type resultDetails struct {
+	Attempt int          `json:"attempt"`
+	Amount  money.Amount `json:"amount"`
+	Code    string       `json:"code,omitzero"`
+	Message string       `json:"message,omitzero"`
+}
+
+// start begins the charge of the order.
+func (t *story) start(attempt id.ID, m *customer.PaymentMethod, cause int) {
+	next := journal.Clone(t.order)
+	next.withAttempt(Attempt{
+		ID: attempt, PaymentMethodID: m.ID, Amount: next.Total, Status: AttemptStarted, StartedAt: journal.At(t.now),
+	})
+	d := orderDraft("billing_attempt.started", t.order, next, methodRef(m.ID))
+	d.Details = startedDetails{len(next.Attempts), next.Total, m.ID}
+	t.tell(d, cause)
+}
+
+// codeNoMethod is the code of an attempt that failed because there was nothing to charge.
+const codeNoMethod = "no_payment_method"
+
+// charge begins the charge, or fails at once when there is nothing to charge.
+func (t *story) charge(w World, attempt id.ID, on civil.Date, cause int) error {
+	if m := choose(t.order, w.Methods); m != nil {
+		t.start(attempt, m, cause)
+		return nil
+	}
+	next := journal.Clone(t.order)
+	next.withAttempt(Attempt{
+		ID: attempt, Amount: next.Total, Status: AttemptFailed, Code: codeNoMethod, Message: "There is no payment method that can be charged.",
+		StartedAt: journal.At(t.now), FinishedAt: journal.AtPtr(t.now),
+	})
+	d := orderDraft("billing_attempt.failed", t.order, next)
+	d.Details = resultDetails{Attempt: len(next.Attempts), Amount: next.Total, Code: codeNoMethod}
+	return t.declined(codeNoMethod, w.Recovery, on, t.tell(d, cause))
+}
+
+// choose gives the payment method to charge next: of those that did not fail for good with this order, the one that
+// failed least often with it, and among equals the first choice. So the backup gets its turn at the first retry, and a
+// new card is tried before old ones.
+func choose(o *Order, methods []*customer.PaymentMethod) *customer.PaymentMethod {
+	failed, hard := map[id.ID]int{}, map[id.ID]bool{}
+	for _, a := range o.Attempts {
+		if a.Status == AttemptFailed {
+			failed[a.PaymentMethodID]++
+			hard[a.PaymentMethodID] = hard[a.PaymentMethodID] || a.Hard
+		}
+	}
+	var best *customer.PaymentMethod
+	for _, m := range methods {
+		if !hard[m.ID] && (best == nil || failed[m.ID] < failed[best.ID]) {
+			best = m
+		}
+	}
+	return best
+}
+
+// placed is what comes of the money: the order is placed, and its subscription renewed.
+func (t *story) placed(cause int) error {
+	next := journal.Clone(t.order)
+	if err := next.become(Placed); err != nil {
+		return err
+	}
+	next.PlacedAt = journal.AtPtr(t.now)
+	t.reservations = append(t.reservations, released(t.order)...)
+	at := t.tell(orderDraft("order.placed", t.order, next), cause)
+	t.retell(subscription.Renewed(t.sub, next.view()), at)
+	return nil
+}
+
+// declined is what comes of a charge that failed on a day. An order of the rhythm that is still waited for goes into
+// recovery, or on to its next retry, or is given up after the last one. Any other order is given up at once: an extra
+// order must not stop the rhythm, and one that the subscription went on without is not wanted any more.
+func (t *story) declined(code string, policy *settings.Recovery, on civil.Date, cause int) error {
+	switch {
+	case inRecovery(t.order, t.sub):
+		if d, ok := subscription.ScheduleRetry(t.sub, code, on); ok {
+			t.tell(d, cause)
+			return nil
+		}
+	case Awaited(t.order, t.sub):
+		d, err := subscription.EnterRecovery(t.sub, t.order.view(), code, policy, on)
+		if err != nil {
+			return err
+		}
+		entered := d.After.(*subscription.Subscription)
+		if entered.Recovery.NextRetry != nil {
+			// The retry is an entry of its own, like every later one.
+			unscheduled := journal.Clone(entered)
+			unscheduled.Recovery.NextRetry = nil
+			retry := journal.Draft{Type: "recovery.retry_scheduled", Before: unscheduled, After: entered, Mentions: d.Mentions, Details: forOrder{t.order.ID}}
+			d.After = unscheduled
+			t.tell(retry, t.tell(d, cause))
+			return nil
+		}
+		cause = t.tell(d, cause)
+	default:
+		return t.giveUp(Failed, cause)
+	}
+	drafts, err := subscription.Exhausted(t.sub, t.order.view(), t.now)
+	if err != nil {
+		return err
+	}
+	at := len(t.drafts) + 1
+	t.retell(drafts, cause)
+	return t.giveUp(Failed, at)
+}
+
+// abandon ends the recovery of an order that a person cancelled, as the end action "skip" does after the last retry.
+func (t *story) abandon() error {
+	skipping := journal.Clone(t.sub)
+	skipping.Recovery.EndAction = settings.EndSkip
+	drafts, err := subscription.Exhausted(skipping, t.order.view(), t.now)
+	if err != nil {
+		return err
+	}
+	drafts[0].Type, drafts[0].Before = "recovery.abandoned", t.sub
+	t.retell(drafts, 1)
+	return nil
+}
+
+type forOrder struct {
+	OrderID id.ID `json:"order_id"`
+}
+
+// giveUp ends the order unpaid, and its pieces go back into stock.
+func (t *story) giveUp(to Status, cause int) error {
+	next, err := t.order.ended(to, t.now)
+	if err != nil {
+		return err
+	}
+	t.reservations = append(t.reservations, released(t.order)...)
+	at := t.tell(orderDraft("order."+string(to), t.order, next), cause)
+	drafts, err := t.stock.giveBack(next, at)
+	t.drafts = append(t.drafts, drafts...)
+	return err
+}

@@ -1,0 +1,213 @@
+package billing
+
+import (
+	"slices"
+	"time"
+
+	"perennial/internal/catalog"
+	"perennial/internal/civil"
+	"perennial/internal/customer"
+	"perennial/internal/fault"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/settings"
+	"perennial/internal/subscription"
+)
+
+// World is what the rules of orders may see. A command's Load fills in what its rule needs and leaves the rest nil.
+type World struct {
+	General      *settings.General
+	Billing      *settings.Billing
+	Recovery     *settings.Recovery
+	Order        *Order
+	Subscription *subscription.Subscription
+	Customer     *customer.Customer
+	Address      *customer.Address
+	Plan         *catalog.Plan
+	Methods      []*customer.PaymentMethod // that may be charged, the first choice first
+	Stock        Stock                     // the variants of the subscription and of Order and Waiting
+	Waiting      *Order                    // the order of the rhythm that waits for money
+	OrderCount   int                       // orders that the subscription has had so far
+}
+
+func loadOrder(r journal.Reader, key id.ID) (w World, err error) {
+	w.Order, err = journal.Get[Order](r, journal.Order, key)
+	return w, err
+}
+
+// loadCase loads an order with all that its payment can come to.
+func loadCase(r journal.Reader, key id.ID) (w World, err error) {
+	if w, err = loadOrder(r, key); err != nil {
+		return w, err
+	}
+	if err := w.load(r, w.Order.SubscriptionID); err != nil {
+		return w, err
+	}
+	w.Stock, err = LoadStock(r, w.Order)
+	return w, err
+}
+
+// load loads the subscription, its customer, what may be charged, and the settings.
+func (w *World) load(r journal.Reader, key id.ID) (err error) {
+	if w.Subscription, err = journal.Get[subscription.Subscription](r, journal.Subscription, key); err != nil {
+		return err
+	}
+	if w.Customer, err = journal.Get[customer.Customer](r, journal.Customer, w.Subscription.CustomerID); err != nil {
+		return err
+	}
+	s, c := w.Subscription, w.Customer
+	for _, m := range []id.ID{s.PaymentMethodID, c.DefaultPaymentMethodID, s.BackupPaymentMethodID, c.BackupPaymentMethodID} {
+		p, err := journal.Find[customer.PaymentMethod](r, journal.PaymentMethod, m)
+		if err != nil {
+			return err
+		}
+		if p != nil && p.CustomerID == c.ID && chargeable(p) && !slices.Contains(w.Methods, p) {
+			w.Methods = append(w.Methods, p)
+		}
+	}
+	if w.General, err = journal.Get[settings.General](r, journal.Settings, settings.PageGeneral); err != nil {
+		return err
+	}
+	if w.Billing, err = page[settings.Billing](r, settings.PageBilling, w.General); err != nil {
+		return err
+	}
+	w.Recovery, err = page[settings.Recovery](r, settings.PageRecovery, w.General)
+	return err
+}
+
+// loadNew loads, besides, what a new order is made of.
+func (w *World) loadNew(r journal.Reader, key id.ID) (err error) {
+	if err := w.load(r, key); err != nil {
+		return err
+	}
+	s := w.Subscription
+	address := s.ShippingAddressID
+	if address == "" {
+		address = w.Customer.DefaultAddressID
+	}
+	if w.Address, err = journal.Find[customer.Address](r, journal.Address, address); err != nil {
+		return err
+	}
+	if w.Plan, err = journal.Find[catalog.Plan](r, journal.SellingPlan, s.SellingPlanID); err != nil {
+		return err
+	}
+	orders, err := r.Where(journal.Order, "subscription_id", string(s.ID))
+	if err != nil {
+		return err
+	}
+	w.OrderCount = len(orders)
+	waiting, ok, err := r.Reserved(ScopeOpenOrder, string(s.ID))
+	if err != nil {
+		return err
+	}
+	var variants []id.ID
+	if ok {
+		if w.Waiting, err = journal.Get[Order](r, journal.Order, waiting); err != nil {
+			return err
+		}
+		for _, l := range w.Waiting.Items {
+			variants = append(variants, l.VariantID)
+		}
+	}
+	for _, it := range s.Items {
+		variants = append(variants, it.VariantID)
+	}
+	w.Stock, err = loadStock(r, variants)
+	return err
+}
+
+// chargeable says whether a payment method can be tried. One past its month can: gateways renew cards by themselves.
+func chargeable(p *customer.PaymentMethod) bool {
+	return p.Status == customer.StatusActive || p.Status == customer.StatusExpired
+}
+
+// page loads a page of the settings, or what it says until it is first saved.
+func page[T any, P interface {
+	*T
+	journal.State
+}](r journal.Reader, p id.ID, g *settings.General) (P, error) {
+	s, err := journal.Find[T, P](r, journal.Settings, p)
+	if err != nil || s != nil {
+		return s, err
+	}
+	return settings.Default(p, g).(P), nil
+}
+
+func (w World) today(now time.Time) civil.Date { return settings.Today(w.General, now) }
+
+// orderDraft is an event of an order. before is nil for a new one.
+func orderDraft(typ string, before, after *Order, mentions ...journal.Ref) journal.Draft {
+	d := journal.Draft{Type: typ, After: after}
+	if before != nil {
+		d.Before = before
+	}
+	d.Mentions = append([]journal.Ref{
+		{Kind: journal.Customer, ID: after.CustomerID}, {Kind: journal.Subscription, ID: after.SubscriptionID},
+	}, mentions...)
+	return d
+}
+
+func methodRef(key id.ID) journal.Ref { return journal.Ref{Kind: journal.PaymentMethod, ID: key} }
+
+// refused is the refusal of an action that the order's status does not allow; so ends its sentence.
+func (o *Order) refused(so string) error {
+	return fault.New(fault.Conflict, "status_"+string(o.Status), "The order is %s, so %s.", o.Status.Words(), so)
+}
+
+// view is the order as the subscription's rules know it.
+func (o *Order) view() subscription.Order {
+	return subscription.Order{ID: o.ID, Number: o.Number, Cycle: o.Cycle, Date: o.BillingDate, Total: o.Total}
+}
+
+// released gives back the name that an order of the rhythm holds while it waits for money.
+func released(o *Order) []journal.Reservation {
+	if o.Cycle == nil {
+		return nil
+	}
+	return []journal.Reservation{{Scope: ScopeOpenOrder, Value: string(o.SubscriptionID), Owner: o.ID, Release: true}}
+}
+
+// ended is the order given up: failed or cancelled.
+func (o *Order) ended(to Status, now time.Time) (*Order, error) {
+	next := journal.Clone(o)
+	if err := next.become(to); err != nil {
+		return nil, err
+	}
+	if to == Cancelled {
+		next.CancelledAt = journal.AtPtr(now)
+	}
+	return next, nil
+}
+
+// DueOn gives the day on which billing has something to do for a subscription: to make its next order, or to try a
+// failed payment again. ok is false when there is nothing.
+func DueOn(s *subscription.Subscription) (day civil.Date, ok bool) {
+	var d *civil.Date
+	switch {
+	case s.Status == subscription.Active:
+		d = s.NextBillingDate
+	case s.Status == subscription.Failed && s.Recovery != nil:
+		d = s.Recovery.NextRetry
+	}
+	if d == nil {
+		return civil.Date{}, false
+	}
+	return *d, true
+}
+
+// Awaited says whether a subscription still waits for an order: it is in recovery for it, or it is the very order that
+// comes next. A pause, a cancellation or a new date end the waiting.
+func Awaited(o *Order, s *subscription.Subscription) bool {
+	return inRecovery(o, s) || o.Cycle != nil && s.Status == subscription.Active && s.NextBillingDate != nil && *s.NextBillingDate == o.BillingDate
+}
+
+// Stale says whether an order lies about that nobody waits for: it is pending, no charge is open, and the subscription
+// went on without it. CancelOrder tidies it up, and so does the next CreateOrder.
+func Stale(o *Order, s *subscription.Subscription) bool {
+	_, open := OpenAttempt(o)
+	return o.Status == Pending && !open && !inRecovery(o, s)
+}
+
+func inRecovery(o *Order, s *subscription.Subscription) bool {
+	return s.Status == subscription.Failed && s.Recovery != nil && s.Recovery.OrderID == o.ID
+}

@@ -1,0 +1,249 @@
+package customer
+
+import (
+	"strings"
+	"time"
+
+	"perennial/internal/civil"
+	"perennial/internal/fault"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/settings"
+)
+
+// PaymentMethodFields are the fields of a payment method that change. Those that are nil stay as they are, or empty in
+// a new one.
+type PaymentMethodFields struct {
+	GatewayReference *string // what the gateway calls it; required
+	Brand            *string
+	Last4            *string // four digits, or empty
+	ExpMonth         *int    // 1 to 12; 0 with ExpYear 0: it does not expire
+	ExpYear          *int    // 2000 to 2099
+}
+
+func (f PaymentMethodFields) apply(next *PaymentMethod) {
+	setText(&next.GatewayReference, f.GatewayReference)
+	setText(&next.Last4, f.Last4)
+	if f.Brand != nil {
+		next.Brand = strings.TrimSpace(*f.Brand)
+	}
+	if f.ExpMonth != nil {
+		next.ExpMonth = *f.ExpMonth
+	}
+	if f.ExpYear != nil {
+		next.ExpYear = *f.ExpYear
+	}
+}
+
+// Expired says whether the method's last month is over on a day of the shop.
+func (p *PaymentMethod) Expired(today civil.Date) bool {
+	if p.ExpMonth == 0 {
+		return false
+	}
+	return today.Year > p.ExpYear || today.Year == p.ExpYear && int(today.Month) > p.ExpMonth
+}
+
+// there says whether the method was neither removed nor erased.
+func (p *PaymentMethod) there() bool { return p.Status == StatusActive || p.Status == StatusExpired }
+
+// AddPaymentMethod refers to a payment method that the gateway keeps. It becomes the default when the customer has
+// none.
+type AddPaymentMethod struct {
+	ID         id.ID
+	CustomerID id.ID
+	Gateway    string
+	Fields     PaymentMethodFields
+}
+
+// Load needs the customer.
+func (c AddPaymentMethod) Load(r journal.Reader) (World, error) {
+	return loadCustomer(r, c.CustomerID)
+}
+
+// Decide refuses wrong fields, a method that has expired, and an erased customer (status_redacted).
+func (c AddPaymentMethod) Decide(w World, now time.Time) (journal.Decision, error) {
+	if err := w.present(); err != nil {
+		return journal.Decision{}, err
+	}
+	next := &PaymentMethod{ID: c.ID, CustomerID: c.CustomerID, Gateway: strings.TrimSpace(c.Gateway), Status: StatusActive, CreatedAt: journal.At(now)}
+	c.Fields.apply(next)
+	if err := refuseMethod(next, settings.Today(w.General, now)); err != nil {
+		return journal.Decision{}, err
+	}
+	var s steps
+	if err := s.add("payment_method.added", nil, next, w.Customer.Ref()); err != nil {
+		return journal.Decision{}, err
+	}
+	if w.Customer.DefaultPaymentMethodID == "" {
+		owner := journal.Clone(w.Customer)
+		owner.DefaultPaymentMethodID = next.ID
+		if err := s.add("payment_method.default_changed", w.Customer, owner, next.Ref()); err != nil {
+			return journal.Decision{}, err
+		}
+	}
+	return s.decision(next), nil
+}
+
+// UpdatePaymentMethod changes the fields that are not nil: a card that was renewed, say. The gateway stays.
+type UpdatePaymentMethod struct {
+	ID         id.ID
+	CustomerID id.ID
+	Fields     PaymentMethodFields
+}
+
+// Load needs the payment method and its customer.
+func (c UpdatePaymentMethod) Load(r journal.Reader) (World, error) {
+	return loadPaymentMethod(r, c.CustomerID, c.ID)
+}
+
+// Decide refuses wrong fields, an expiry in the past, an erased customer, and a method that was removed
+// (status_removed).
+func (c UpdatePaymentMethod) Decide(w World, now time.Time) (journal.Decision, error) {
+	if err := w.methodPresent(); err != nil {
+		return journal.Decision{}, err
+	}
+	next := journal.Clone(w.PaymentMethod)
+	c.Fields.apply(next)
+	var err error
+	if next.ExpMonth != w.PaymentMethod.ExpMonth || next.ExpYear != w.PaymentMethod.ExpYear {
+		err = refuseMethod(next, settings.Today(w.General, now))
+	} else {
+		err = refusals(next)
+	}
+	if err != nil {
+		return journal.Decision{}, err
+	}
+	var s steps
+	err = s.add("payment_method.updated", w.PaymentMethod, next, w.Customer.Ref())
+	return s.decision(next), err
+}
+
+// RemovePaymentMethod takes a payment method away, unless an open subscription is charged to it, as its method or as
+// its backup (Conflict, payment_method_in_use). The customer has no default, or no backup, then. A method that was
+// removed stays removed.
+type RemovePaymentMethod struct {
+	ID         id.ID
+	CustomerID id.ID
+}
+
+// Load needs the payment method, its customer, and whether a subscription uses it.
+func (c RemovePaymentMethod) Load(r journal.Reader) (World, error) {
+	w, err := loadPaymentMethod(r, c.CustomerID, c.ID)
+	if err == nil {
+		w.InUse, err = used(r, c.CustomerID, c.ID, "payment_method_id", "backup_payment_method_id")
+	}
+	return w, err
+}
+
+// Decide refuses as the type says, and an erased customer.
+func (c RemovePaymentMethod) Decide(w World, _ time.Time) (journal.Decision, error) {
+	if err := w.present(); err != nil {
+		return journal.Decision{}, err
+	}
+	if w.PaymentMethod.there() && w.InUse {
+		return journal.Decision{}, fault.New(fault.Conflict, "payment_method_in_use",
+			"A subscription is charged to this payment method. Give the subscription another one first.")
+	}
+	next := journal.Clone(w.PaymentMethod)
+	next.Status = StatusRemoved
+	var s steps
+	if err := s.add("payment_method.removed", w.PaymentMethod, next, w.Customer.Ref()); err != nil {
+		return journal.Decision{}, err
+	}
+	owner := journal.Clone(w.Customer)
+	if owner.DefaultPaymentMethodID == c.ID {
+		owner.DefaultPaymentMethodID = ""
+	}
+	withoutDefault := journal.Clone(owner)
+	if owner.BackupPaymentMethodID == c.ID {
+		owner.BackupPaymentMethodID = ""
+	}
+	if err := s.add("payment_method.default_changed", w.Customer, withoutDefault); err != nil {
+		return journal.Decision{}, err
+	}
+	if err := s.add("payment_method.backup_set", withoutDefault, owner); err != nil {
+		return journal.Decision{}, err
+	}
+	return s.decision(next), nil
+}
+
+// SetDefaultPaymentMethod says which method a new subscription of the customer is charged to unless told otherwise. If
+// it was the backup, there is none then: a backup that is the same method would not help.
+type SetDefaultPaymentMethod struct {
+	CustomerID      id.ID
+	PaymentMethodID id.ID
+}
+
+// Load needs the payment method and its customer.
+func (c SetDefaultPaymentMethod) Load(r journal.Reader) (World, error) {
+	return loadPaymentMethod(r, c.CustomerID, c.PaymentMethodID)
+}
+
+// Decide refuses an erased customer and a method that was removed (status_removed).
+func (c SetDefaultPaymentMethod) Decide(w World, _ time.Time) (journal.Decision, error) {
+	if err := w.methodPresent(); err != nil {
+		return journal.Decision{}, err
+	}
+	var s steps
+	free := journal.Clone(w.Customer)
+	if free.BackupPaymentMethodID == c.PaymentMethodID {
+		free.BackupPaymentMethodID = ""
+	}
+	if err := s.add("payment_method.backup_set", w.Customer, free); err != nil {
+		return journal.Decision{}, err
+	}
+	next := journal.Clone(free)
+	next.DefaultPaymentMethodID = c.PaymentMethodID
+	err := s.add("payment_method.default_changed", free, next, w.PaymentMethod.Ref())
+	return s.decision(next), err
+}
+
+// SetBackupPaymentMethod says which method is tried when the default one fails. An empty PaymentMethodID says none.
+type SetBackupPaymentMethod struct {
+	CustomerID      id.ID
+	PaymentMethodID id.ID
+}
+
+// Load needs the customer and the payment method, if there is one.
+func (c SetBackupPaymentMethod) Load(r journal.Reader) (World, error) {
+	if c.PaymentMethodID == "" {
+		return loadCustomer(r, c.CustomerID)
+	}
+	return loadPaymentMethod(r, c.CustomerID, c.PaymentMethodID)
+}
+
+// Decide refuses an erased customer, a method that was removed (status_removed), and the default one
+// (same_as_default).
+func (c SetBackupPaymentMethod) Decide(w World, _ time.Time) (journal.Decision, error) {
+	if err := w.methodPresent(); err != nil {
+		return journal.Decision{}, err
+	}
+	if c.PaymentMethodID != "" && c.PaymentMethodID == w.Customer.DefaultPaymentMethodID {
+		return journal.Decision{}, fault.New(fault.Conflict, "same_as_default", "This is the default payment method already. Choose another one as its backup.")
+	}
+	next := journal.Clone(w.Customer)
+	next.BackupPaymentMethodID = c.PaymentMethodID
+	var s steps
+	err := s.add("payment_method.backup_set", w.Customer, next, journal.Ref{Kind: journal.PaymentMethod, ID: c.PaymentMethodID})
+	return s.decision(next), err
+}
+
+func (w World) methodPresent() error {
+	if err := w.present(); err != nil {
+		return err
+	}
+	if w.PaymentMethod != nil && !w.PaymentMethod.there() {
+		return fault.New(fault.Conflict, "status_"+w.PaymentMethod.Status, "This payment method was removed. Undo that, or add it again.")
+	}
+	return nil
+}
+
+// refuseMethod is refusals, and refuses a method that has expired besides.
+func refuseMethod(p *PaymentMethod, today civil.Date) error {
+	var f fault.Fields
+	p.check(&f)
+	if p.Expired(today) {
+		f.Add("/exp_year", "This payment method has expired.")
+	}
+	return f.Err()
+}

@@ -1,0 +1,224 @@
+// Package external takes in events of other systems: what happened in a shop's storefront, help desk or warehouse stands
+// on the same timeline as what happened here.
+//
+// An external event is an observation: it changes no state. Its target is the source that sent it, and it mentions the
+// things that it is about, which have to exist, together with the customer (and of an order the subscription) that they
+// belong to. Its summary is searched and shown to everybody who may see the event, so it must not hold personal values;
+// its details are sealed with the key of the customer that it is about, and erased with that key.
+//
+// external_test.go tests every refusal and what an accepted event carries.
+package external
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"perennial/internal/billing"
+	"perennial/internal/customer"
+	"perennial/internal/fault"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/plain"
+)
+
+// Limits of an external event.
+const (
+	MaxTargets       = 20
+	maxSummaryLength = 500 // characters
+	maxKeyLength     = 255 // characters
+	maxDetailsBytes  = 16 << 10
+	maxDetailsDepth  = 30 // levels: the object that holds the details is two more
+	maxAhead         = 24 * time.Hour
+	maxExact         = 1 << 53 // whole numbers up to here are the same in every program that reads JSON
+)
+
+var (
+	typeForm   = regexp.MustCompile(`^external\.[a-z0-9_.]{1,60}$`)
+	sourceForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:-]{0,59}$`)
+)
+
+// ValidType says whether a name can be that of an external event.
+func ValidType(name string) bool { return typeForm.MatchString(name) }
+
+// Record is the entry of one event that a source tells of.
+type Record struct {
+	Source         string         // 1 to 60 of A-Z a-z 0-9 . _ : -, the first a letter or a digit
+	Type           string         // external.<name>
+	OccurredAt     time.Time      // as the source says; the zero Time: when it is recorded
+	Targets        []journal.Ref  // what it is about, at most MaxTargets
+	Summary        string         // one line of at most 500 characters, without personal values
+	Details        jsontext.Value // nil, or a JSON object of at most 16 KiB
+	IdempotencyKey string         // of the source; at most 255 characters
+}
+
+// details are the members of the event's details.
+type details struct {
+	Details        journal.Personal[jsontext.Value] `json:"details,omitzero"`
+	IdempotencyKey string                           `json:"idempotency_key,omitzero"`
+	Source         string                           `json:"source"`
+	Summary        string                           `json:"summary,omitzero"`
+}
+
+// kinds are what an external event can be about, by the prefix of the id.
+var kinds = map[string]journal.Kind{
+	id.Customer: journal.Customer, id.Subscription: journal.Subscription, id.Order: journal.Order, id.Product: journal.Product, id.Variant: journal.Variant,
+}
+
+// Target gives an id as the target that it names; false when it is not the id of a customer, subscription, order,
+// product or variant.
+func Target(key string) (journal.Ref, bool) {
+	kind, ok := kinds[id.ID(key).Prefix()]
+	if !ok || !id.Valid(key) {
+		return journal.Ref{}, false
+	}
+	return journal.Ref{Kind: kind, ID: id.ID(key)}, true
+}
+
+// World is what the rule may see: the states of the targets, in their order, nil for one that does not exist; and the
+// customers that they belong to.
+type World struct {
+	Targets   []journal.State
+	Customers map[id.ID]*customer.Customer
+}
+
+// Load needs the targets and their customers.
+func (c Record) Load(r journal.Reader) (World, error) {
+	w := World{Customers: map[id.ID]*customer.Customer{}}
+	if len(c.Targets) > MaxTargets {
+		return w, nil // Decide refuses
+	}
+	for _, ref := range c.Targets {
+		s, ok, err := r.State(ref)
+		if err != nil {
+			return w, err
+		}
+		if !ok {
+			s = nil
+		}
+		w.Targets = append(w.Targets, s)
+		if s == nil || s.Person() == "" || w.Customers[s.Person()] != nil {
+			continue
+		}
+		if w.Customers[s.Person()], err = journal.Find[customer.Customer](r, journal.Customer, s.Person()); err != nil {
+			return w, err
+		}
+	}
+	return w, nil
+}
+
+// Decide refuses wrong fields, targets that do not exist in this shop, and targets of customers who were erased: there
+// is no key any more that could seal what is told about them.
+func (c Record) Decide(w World, now time.Time) (journal.Decision, error) {
+	var f fault.Fields
+	c.check(&f, now)
+	var mentions []journal.Ref
+	var person id.ID
+	for i, s := range w.Targets {
+		at := fault.Pointer("targets", i)
+		if s == nil {
+			f.Add(at, "There is no %s %s in this shop.", c.Targets[i].Kind.Words(), c.Targets[i].ID)
+			continue
+		}
+		mentions = append(mentions, c.Targets[i])
+		if owner := w.Customers[s.Person()]; owner != nil && owner.Status == customer.Redacted {
+			f.Add(at, "The data of the customer behind it was erased.")
+		}
+		if person == "" {
+			person = s.Person()
+		}
+	}
+	if err := f.Err(); err != nil {
+		return journal.Decision{}, err
+	}
+	for _, s := range w.Targets {
+		if o, ok := s.(*billing.Order); ok {
+			mentions = append(mentions, journal.Ref{Kind: journal.Subscription, ID: o.SubscriptionID})
+		}
+		if key := s.Person(); key != "" {
+			mentions = append(mentions, journal.Ref{Kind: journal.Customer, ID: key})
+		}
+	}
+	target := journal.Ref{Kind: journal.Source, ID: id.ID(c.Source)}
+	d := details{Source: c.Source, Summary: c.Summary, IdempotencyKey: c.IdempotencyKey}
+	if c.Details != nil {
+		d.Details = journal.Secluded(c.Details)
+	}
+	return journal.Decision{
+		Drafts: []journal.Draft{{Type: c.Type, Target: target, Mentions: mentions, Details: d, Person: person, OccurredAt: c.OccurredAt}},
+		Result: target,
+	}, nil
+}
+
+func (c Record) check(f *fault.Fields, now time.Time) {
+	if !ValidType(c.Type) {
+		f.Add("/type", "Give a type of the form external.<name>: 1 to 60 of a-z, 0-9, dot and underscore after external.")
+	}
+	if !sourceForm.MatchString(c.Source) {
+		f.Add("/source", "Name the source with 1 to 60 of A-Z, a-z, 0-9 and . _ : - that begin with a letter or a digit.")
+	}
+	if c.OccurredAt.After(now.Add(maxAhead)) {
+		f.Add("/occurred_at", "This is more than a day in the future.")
+	}
+	if len(c.Targets) > MaxTargets {
+		f.Add("/targets", "An event is about at most %d things.", MaxTargets)
+	}
+	if why := plain.Text(c.Summary, maxSummaryLength); why != "" {
+		f.Add("/summary", "%s", why)
+	}
+	if why := plain.Text(c.IdempotencyKey, maxKeyLength); why != "" {
+		f.Add("/idempotency_key", "%s", why)
+	}
+	if why := checkDetails(c.Details); why != "" {
+		f.Add("/details", "%s", why)
+	}
+}
+
+// checkDetails gives the reason why details cannot be kept as they are, nothing when they can: the canonical form has
+// only numbers that are exact as a double.
+func checkDetails(v jsontext.Value) string {
+	if v == nil {
+		return ""
+	}
+	if v.Kind() != '{' {
+		return "Give an object."
+	}
+	if len(v) > maxDetailsBytes {
+		return "This is larger than 16 KiB."
+	}
+	d := jsontext.NewDecoder(strings.NewReader(string(v)))
+	for {
+		t, err := d.ReadToken()
+		if err != nil {
+			return "This is not valid JSON."
+		}
+		if d.StackDepth() > maxDetailsDepth {
+			return "This is nested too deeply."
+		}
+		if t.Kind() == '0' && !exact(t.String()) {
+			return "A number in it (" + shorten(t.String()) + ") cannot be kept exactly: give it as text."
+		}
+		if d.StackDepth() == 0 {
+			return ""
+		}
+	}
+}
+
+// exact says whether a JSON number keeps its value as a double.
+func exact(s string) bool {
+	n, err := strconv.ParseFloat(s, 64)
+	if err != nil {
+		return false // beyond what a double holds
+	}
+	return strings.ContainsAny(s, ".eE") || (n <= maxExact && n >= -maxExact)
+}
+
+func shorten(s string) string {
+	if len(s) > 40 {
+		return s[:40] + "…"
+	}
+	return s
+}

@@ -1,0 +1,136 @@
+// Package payment is the port to what takes money from a card: the gateway. The program decides and records an attempt
+// first, calls the gateway second, and records the answer third, so the port has what is needed to do each charge once:
+//
+//   - every call that moves money has an idempotency key; the same key and request give the first answer again and
+//     move nothing, and the same key with another request is refused with ErrKeyReused;
+//   - an error from a call that moves money means that its outcome is unknown, never that it was declined. The caller
+//     asks Lookup, or makes the same call with the same key again, and never makes it with a new key;
+//   - the two errors that are certain, ErrInvalid and ErrKeyReused, say that this request moved nothing.
+//
+// A decline is an answer, not an error. Card numbers never pass through here: a payment method is the reference under
+// which the gateway keeps it.
+package payment
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"unicode/utf8"
+
+	"perennial/internal/id"
+	"perennial/internal/money"
+)
+
+// Gateway takes and gives back money. Its methods are safe for concurrent use and end when their context does.
+type Gateway interface {
+	// Charge takes an amount from a payment method.
+	Charge(ctx context.Context, r ChargeRequest) (ChargeResult, error)
+	// Lookup gives the result of the charge that was made with an idempotency key, as it is now. Without one, found is
+	// false: no money moved under this key so far, though a call that is still on its way may yet move it.
+	Lookup(ctx context.Context, idempotencyKey string) (result ChargeResult, found bool, err error)
+	// Refund gives back a part or all of what a charge took.
+	Refund(ctx context.Context, r RefundRequest) (RefundResult, error)
+}
+
+// The errors that are certain: the request was not carried out.
+var (
+	ErrInvalid   = errors.New("payment: the request is invalid")
+	ErrKeyReused = errors.New("payment: the idempotency key was used for another request")
+)
+
+// MaxKey is the longest idempotency key, in bytes. Every gateway that we know takes this much.
+const MaxKey = 255
+
+// Status is the outcome of a charge or a refund.
+type Status string
+
+// The statuses. A refund never needs an action.
+const (
+	Succeeded      Status = "succeeded"
+	Declined       Status = "declined"
+	ActionRequired Status = "action_required" // nothing was taken; the customer has to confirm the payment first
+)
+
+// The codes that the program knows by name. A gateway may give others.
+const (
+	CodeInsufficientFunds      = "insufficient_funds"
+	CodeCardDeclined           = "card_declined"
+	CodeProcessingError        = "processing_error"
+	CodeAuthenticationRequired = "authentication_required"
+	CodeExpiredCard            = "expired_card"
+	CodeLostCard               = "lost_card"
+	CodeStolenCard             = "stolen_card"
+	CodeMethodUnknown          = "payment_method_unknown" // the gateway has no such payment method (any more)
+	CodeChargeUnknown          = "charge_unknown"         // a refund of a charge that the gateway does not have
+	CodeChargeNotSucceeded     = "charge_not_succeeded"   // a refund of a charge that took nothing
+	CodeCurrencyMismatch       = "currency_mismatch"      // a refund in another currency than the charge's
+	CodeAmountTooLarge         = "amount_too_large"       // a refund of more than is left
+)
+
+// ChargeRequest asks for money.
+type ChargeRequest struct {
+	IdempotencyKey string       // 1 to MaxKey bytes of UTF-8; the attempt's id
+	Amount         money.Amount // above zero
+	Reference      string       // under which the gateway keeps the payment method
+	OrderID        id.ID        // what is paid
+	Description    string       // for the gateway's own pages and the card statement; not part of what the key is bound to
+}
+
+// Check gives ErrInvalid, with what is wrong, for a request that no gateway can carry out.
+func (r ChargeRequest) Check() error {
+	switch {
+	case !named(r.Reference):
+		return fmt.Errorf("%w: its payment method is %q", ErrInvalid, r.Reference)
+	case !named(string(r.OrderID)):
+		return fmt.Errorf("%w: its order is %q", ErrInvalid, r.OrderID)
+	}
+	return check(r.IdempotencyKey, r.Amount)
+}
+
+// ChargeResult is what became of a charge.
+type ChargeResult struct {
+	GatewayID string `json:"gateway_id"` // the gateway's id of the charge
+	Status    Status `json:"status"`
+	Code      string `json:"code,omitzero"`    // why it did not succeed
+	Message   string `json:"message,omitzero"` // the same as a sentence
+	Hard      bool   `json:"hard,omitzero"`    // this payment method will not work again: do not try it again for the order
+}
+
+// RefundRequest asks to give money back.
+type RefundRequest struct {
+	IdempotencyKey string // 1 to MaxKey bytes of UTF-8; keys of charges and refunds are one set
+	ChargeID       string // the GatewayID of the charge
+	Amount         money.Amount
+	Reason         string // for the gateway's own pages; not part of what the key is bound to
+}
+
+// Check gives ErrInvalid, with what is wrong, for a request that no gateway can carry out.
+func (r RefundRequest) Check() error {
+	if !named(r.ChargeID) {
+		return fmt.Errorf("%w: its charge is %q", ErrInvalid, r.ChargeID)
+	}
+	return check(r.IdempotencyKey, r.Amount)
+}
+
+// RefundResult is what became of a refund.
+type RefundResult struct {
+	GatewayID string `json:"gateway_id"` // the gateway's id of the refund; empty when it was declined
+	Status    Status `json:"status"`     // succeeded or declined
+	Code      string `json:"code,omitzero"`
+	Message   string `json:"message,omitzero"`
+}
+
+// named says whether a text can name something at a gateway: bytes that are not UTF-8 would come back as others.
+func named(s string) bool { return s != "" && utf8.ValidString(s) }
+
+func check(key string, amount money.Amount) error {
+	switch {
+	case !named(key) || len(key) > MaxKey:
+		return fmt.Errorf("%w: the idempotency key is %.300q", ErrInvalid, key)
+	case amount.Minor <= 0:
+		return fmt.Errorf("%w: the amount is %s", ErrInvalid, amount)
+	case !money.ValidCurrency(amount.Currency):
+		return fmt.Errorf("%w: %q is not a currency", ErrInvalid, amount.Currency)
+	}
+	return nil
+}

@@ -1,0 +1,164 @@
+package simulated
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"perennial/internal/id"
+	"perennial/internal/money"
+	"perennial/internal/payment"
+)
+
+// EntryKind says what an entry of the ledger is.
+type EntryKind string
+
+// The kinds of entries.
+const (
+	Charge       EntryKind = "charge"
+	Confirmation EntryKind = "confirmation" // the customer confirmed a charge that required it
+	Refund       EntryKind = "refund"
+)
+
+// Entry is one line of the ledger: a request that reached the gateway and what became of it. Declined ones are in it too.
+type Entry struct {
+	Kind      EntryKind    `json:"kind"`
+	At        time.Time    `json:"at"`                 // UTC, microseconds
+	Key       string       `json:"key,omitzero"`       // the idempotency key; a confirmation has none
+	Amount    money.Amount `json:"amount"`             // above zero
+	Reference string       `json:"reference,omitzero"` // of a charge
+	OrderID   id.ID        `json:"order_id,omitzero"`  // of a charge
+	ChargeID  string       `json:"charge_id,omitzero"` // of a refund or a confirmation: the charge's GatewayID
+	Text      string       `json:"text,omitzero"`      // a charge's description, a refund's reason
+
+	GatewayID string         `json:"gateway_id,omitzero"`
+	Status    payment.Status `json:"status"`
+	Code      string         `json:"code,omitzero"`
+	Message   string         `json:"message,omitzero"`
+	Hard      bool           `json:"hard,omitzero"`
+}
+
+func (e Entry) chargeResult() payment.ChargeResult {
+	return payment.ChargeResult{GatewayID: e.GatewayID, Status: e.Status, Code: e.Code, Message: e.Message, Hard: e.Hard}
+}
+
+func (e Entry) refundResult() payment.RefundResult {
+	return payment.RefundResult{GatewayID: e.GatewayID, Status: e.Status, Code: e.Code, Message: e.Message}
+}
+
+// account is what the ledger says of one charge.
+type account struct {
+	now      payment.ChargeResult
+	amount   money.Amount
+	refunded int64 // minor units, at most the amount
+}
+
+// try is what sim_fail_first_<n> counts by.
+type try struct {
+	order     id.ID
+	reference string
+}
+
+// ledger is the entries in order, and what they add up to. It has no lock of its own.
+type ledger struct {
+	entries  []Entry
+	byKey    map[string]int      // index into entries
+	accounts map[string]*account // by the charge's GatewayID
+	tries    map[try]int
+}
+
+func newLedger() *ledger {
+	return &ledger{byKey: map[string]int{}, accounts: map[string]*account{}, tries: map[try]int{}}
+}
+
+// check says why an entry cannot come next. It guards against a file that something else wrote.
+func (l *ledger) check(e Entry) error {
+	if e.Amount.Minor <= 0 {
+		return fmt.Errorf("its amount is %s", e.Amount)
+	}
+	if _, used := l.byKey[e.Key]; used || (e.Key == "") != (e.Kind == Confirmation) {
+		return fmt.Errorf("its key is %q", e.Key)
+	}
+	switch e.Kind {
+	case Charge:
+		if e.GatewayID == "" || l.accounts[e.GatewayID] != nil {
+			return fmt.Errorf("its gateway id is %q", e.GatewayID)
+		}
+		if e.Status != payment.Succeeded && e.Status != payment.Declined && e.Status != payment.ActionRequired {
+			return fmt.Errorf("its status is %q", e.Status)
+		}
+		return nil
+	case Confirmation:
+		if a := l.accounts[e.ChargeID]; a == nil || a.now.Status != payment.ActionRequired || e.Status != payment.Succeeded {
+			return errors.New("it confirms nothing that waits for it")
+		}
+		return nil
+	case Refund:
+		if e.Status == payment.Declined {
+			return nil
+		}
+		if code, _ := l.refuseRefund(e.ChargeID, e.Amount); code != "" || e.Status != payment.Succeeded {
+			return fmt.Errorf("a refund that is %q should be declined: %q", e.Status, code)
+		}
+		return nil
+	}
+	return fmt.Errorf("its kind is %q", e.Kind)
+}
+
+// add takes an entry that passed check.
+func (l *ledger) add(e Entry) {
+	switch e.Kind {
+	case Charge:
+		l.accounts[e.GatewayID] = &account{now: e.chargeResult(), amount: e.Amount}
+		l.tries[try{e.OrderID, e.Reference}]++
+	case Confirmation:
+		l.accounts[e.ChargeID].now = payment.ChargeResult{GatewayID: e.ChargeID, Status: payment.Succeeded}
+	case Refund:
+		if e.Status == payment.Succeeded {
+			l.accounts[e.ChargeID].refunded += e.Amount.Minor
+		}
+	}
+	if e.Key != "" {
+		l.byKey[e.Key] = len(l.entries)
+	}
+	l.entries = append(l.entries, e)
+}
+
+// refuseRefund gives the code and the sentence of a refund that cannot be made, or nothing.
+func (l *ledger) refuseRefund(chargeID string, amount money.Amount) (code, message string) {
+	a := l.accounts[chargeID]
+	switch {
+	case a == nil:
+		return payment.CodeChargeUnknown, "The gateway does not have this charge."
+	case a.now.Status != payment.Succeeded:
+		return payment.CodeChargeNotSucceeded, "The charge took no money."
+	case a.amount.Currency != amount.Currency:
+		return payment.CodeCurrencyMismatch, "The charge was made in " + a.amount.Currency + "."
+	case amount.Minor > a.amount.Minor-a.refunded:
+		return payment.CodeAmountTooLarge, "Only " + money.Of(a.amount.Minor-a.refunded, a.amount.Currency).Format() + " of the charge is left."
+	}
+	return "", ""
+}
+
+// decode reads the file of a ledger: one entry a line. The last line may be torn, by a process that ended while it wrote
+// it; nobody was given that answer, so it is left out. whole is the length of what was read.
+func decode(data []byte) (l *ledger, whole int, err error) {
+	l = newLedger()
+	for n := 1; ; n++ {
+		line, _, found := bytes.Cut(data[whole:], []byte("\n"))
+		if !found {
+			return l, whole, nil
+		}
+		var e Entry
+		if err := json.Unmarshal(line, &e); err != nil {
+			return nil, 0, fmt.Errorf("line %d: %w", n, err)
+		}
+		if err := l.check(e); err != nil {
+			return nil, 0, fmt.Errorf("line %d: %w", n, err)
+		}
+		l.add(e)
+		whole += len(line) + 1
+	}
+}

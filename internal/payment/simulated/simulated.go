@@ -1,0 +1,269 @@
+// Package simulated is a payment gateway of our own for the demo and for tests. It is stateful as a real one is: it
+// remembers each idempotency key, refunds only what was charged, and its ledger says afterwards what really happened. It
+// is deterministic: the reference of the payment method decides each charge, with the same outcome on each run.
+//
+//	sim_ok                        succeeds
+//	sim_decline_<code>            is declined with a code, such as insufficient_funds or expired_card
+//	sim_decline_hard              is declined as a lost card: it will never work again
+//	sim_fail_first_<n>            is declined for the first n attempts at each order, then succeeds
+//	sim_action_required           waits until Confirm, as a card with 3-D Secure
+//	sim_timeout_after_charge      succeeds, but the answer to the first call with each key is lost
+//	sim_timeout_before_charge     the first call with each key is lost before the gateway sees it, the next one succeeds
+//	sim_flaky_<permille>_<seed>   declines that share of charges, chosen by a hash of seed and idempotency key
+//
+// Any other reference is unknown to the gateway, and a charge of it is declined hard.
+package simulated
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"perennial/internal/payment"
+)
+
+// ErrTimeout is what a caller gets whose request or answer was lost.
+var ErrTimeout = errors.New("simulated: no answer from the gateway")
+
+var errClosed = errors.New("simulated: the gateway is closed")
+
+// Options is how a gateway behaves beside the outcomes.
+type Options struct {
+	// Latency is how long a call takes: half of it before the gateway sees the request, half after. A context that ends
+	// in the second half leaves a charge that its caller does not know of.
+	Latency time.Duration
+}
+
+// Gateway is a simulated payment gateway. It is safe for concurrent use.
+type Gateway struct {
+	now     func() time.Time
+	latency time.Duration
+
+	mu     sync.Mutex
+	ledger *ledger         // guarded by mu; every entry in it is in file too
+	file   *os.File        // guarded by mu; nil for a gateway in memory
+	missed map[string]bool // guarded by mu; keys of sim_timeout_before_charge whose first request was lost
+	broken error           // guarded by mu; why nothing is answered any more
+}
+
+var _ payment.Gateway = (*Gateway)(nil)
+
+// New makes a gateway whose ledger is in memory. now dates the entries.
+func New(now func() time.Time, o Options) *Gateway {
+	return &Gateway{now: now, latency: o.Latency, ledger: newLedger(), missed: map[string]bool{}}
+}
+
+// Open makes a gateway whose ledger is also in a file, one JSON object a line, made if it does not exist and read if it
+// does. What was answered outlives the process, however it ends; it is not forced to the disk, so a power cut may lose
+// the last of it. Only one gateway may have a file open.
+func Open(path string, now func() time.Time, o Options) (*Gateway, error) {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("simulated: %w", err)
+	}
+	g := New(now, o)
+	g.file = file
+	if err := g.load(path); err != nil {
+		return nil, errors.Join(fmt.Errorf("simulated: %s: %w", path, err), file.Close())
+	}
+	return g, nil
+}
+
+func (g *Gateway) load(path string) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	l, whole, err := decode(data)
+	if err != nil {
+		return err
+	}
+	g.ledger = l
+	return g.file.Truncate(int64(whole))
+}
+
+// Close closes the ledger's file. Later calls fail; Ledger still answers.
+func (g *Gateway) Close() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if errors.Is(g.broken, errClosed) {
+		return nil
+	}
+	g.broken = errClosed
+	if g.file == nil {
+		return nil
+	}
+	return g.file.Close()
+}
+
+// Ledger gives a copy of all entries so far, in order.
+func (g *Gateway) Ledger() []Entry {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Clone(g.ledger.entries)
+}
+
+// Charge implements [payment.Gateway].
+func (g *Gateway) Charge(ctx context.Context, r payment.ChargeRequest) (payment.ChargeResult, error) {
+	if err := r.Check(); err != nil {
+		return payment.ChargeResult{}, err
+	}
+	return call(ctx, g, func() (payment.ChargeResult, error) { return g.charge(r) })
+}
+
+// Lookup implements [payment.Gateway].
+func (g *Gateway) Lookup(ctx context.Context, idempotencyKey string) (payment.ChargeResult, bool, error) {
+	found := false
+	result, err := call(ctx, g, func() (payment.ChargeResult, error) {
+		i, ok := g.ledger.byKey[idempotencyKey]
+		if !ok || g.ledger.entries[i].Kind != Charge {
+			return payment.ChargeResult{}, nil
+		}
+		found = true
+		return g.ledger.accounts[g.ledger.entries[i].GatewayID].now, nil
+	})
+	return result, found && err == nil, err
+}
+
+// Refund implements [payment.Gateway].
+func (g *Gateway) Refund(ctx context.Context, r payment.RefundRequest) (payment.RefundResult, error) {
+	if err := r.Check(); err != nil {
+		return payment.RefundResult{}, err
+	}
+	return call(ctx, g, func() (payment.RefundResult, error) { return g.refund(r) })
+}
+
+// Confirm is the customer who confirms a charge that required it: the charge succeeds, as Lookup says from then on. A
+// charge that does not wait for it is an error.
+func (g *Gateway) Confirm(ctx context.Context, chargeID string) error {
+	_, err := call(ctx, g, func() (struct{}, error) {
+		a := g.ledger.accounts[chargeID]
+		if a == nil || a.now.Status != payment.ActionRequired {
+			return struct{}{}, fmt.Errorf("simulated: charge %q does not wait for a confirmation", chargeID)
+		}
+		return struct{}{}, g.append(Entry{Kind: Confirmation, ChargeID: chargeID, Amount: a.amount, Status: payment.Succeeded})
+	})
+	return err
+}
+
+// call does what the gateway does, under its lock, with the latency round it.
+func call[T any](ctx context.Context, g *Gateway, do func() (T, error)) (T, error) {
+	var none T
+	if err := g.travel(ctx); err != nil {
+		return none, err
+	}
+	result, err := func() (T, error) {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if g.broken != nil {
+			return none, g.broken
+		}
+		return do()
+	}()
+	if err != nil {
+		return none, err
+	}
+	if err := g.travel(ctx); err != nil {
+		return none, err
+	}
+	return result, nil
+}
+
+// travel is one way between the program and the gateway.
+func (g *Gateway) travel(ctx context.Context) error {
+	if g.latency > 0 {
+		timer := time.NewTimer(g.latency / 2)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("%w: %w", ErrTimeout, context.Cause(ctx))
+	}
+	return nil
+}
+
+func (g *Gateway) charge(r payment.ChargeRequest) (payment.ChargeResult, error) {
+	e := Entry{Kind: Charge, Key: r.IdempotencyKey, Amount: r.Amount, Reference: r.Reference, OrderID: r.OrderID, Text: r.Description}
+	first, again, err := g.first(e)
+	if err != nil || again {
+		return first.chargeResult(), err
+	}
+	result, loss := outcome(r.Reference, r.IdempotencyKey, g.ledger.tries[try{r.OrderID, r.Reference}])
+	if loss == request && !g.missed[r.IdempotencyKey] {
+		g.missed[r.IdempotencyKey] = true
+		return payment.ChargeResult{}, ErrTimeout
+	}
+	e.GatewayID, e.Status, e.Code, e.Message, e.Hard = gatewayID("ch", r.IdempotencyKey), result.Status, result.Code, result.Message, result.Hard
+	if err := g.append(e); err != nil {
+		return payment.ChargeResult{}, err
+	}
+	if loss == answer {
+		return payment.ChargeResult{}, ErrTimeout
+	}
+	return e.chargeResult(), nil
+}
+
+func (g *Gateway) refund(r payment.RefundRequest) (payment.RefundResult, error) {
+	e := Entry{Kind: Refund, Key: r.IdempotencyKey, Amount: r.Amount, ChargeID: r.ChargeID, Text: r.Reason}
+	first, again, err := g.first(e)
+	if err != nil || again {
+		return first.refundResult(), err
+	}
+	if code, message := g.ledger.refuseRefund(r.ChargeID, r.Amount); code != "" {
+		e.Status, e.Code, e.Message = payment.Declined, code, message
+	} else {
+		e.GatewayID, e.Status = gatewayID("re", r.IdempotencyKey), payment.Succeeded
+	}
+	if err := g.append(e); err != nil {
+		return payment.RefundResult{}, err
+	}
+	return e.refundResult(), nil
+}
+
+// first gives the entry that an earlier request with the same key made, if there was one. A key is bound to everything
+// that decides about money.
+func (g *Gateway) first(e Entry) (first Entry, again bool, err error) {
+	i, ok := g.ledger.byKey[e.Key]
+	if !ok {
+		return Entry{}, false, nil
+	}
+	first = g.ledger.entries[i]
+	if first.Kind != e.Kind || first.Amount != e.Amount || first.Reference != e.Reference || first.OrderID != e.OrderID || first.ChargeID != e.ChargeID {
+		return Entry{}, false, payment.ErrKeyReused
+	}
+	return first, true, nil
+}
+
+// append dates an entry, writes it to the file, and then takes it into the ledger. After a failed write it is not known
+// whether the file has the entry, so nothing is answered, not even Lookup, until Open has looked at it again.
+func (g *Gateway) append(e Entry) error {
+	e.At = g.now().UTC().Truncate(time.Microsecond)
+	if g.file != nil {
+		line, err := json.Marshal(e)
+		if err != nil {
+			return fmt.Errorf("simulated: %w", err)
+		}
+		if _, err := g.file.Write(append(line, '\n')); err != nil {
+			g.broken = fmt.Errorf("simulated: the ledger cannot be written: %w", err)
+			return g.broken
+		}
+	}
+	g.ledger.add(e)
+	return nil
+}
+
+// gatewayID makes the id of what a key made: the same on each run.
+func gatewayID(prefix, key string) string {
+	h := sha256.Sum256([]byte(key))
+	return prefix + "_sim_" + hex.EncodeToString(h[:10])
+}

@@ -1,0 +1,142 @@
+// Package privacy erases a customer. One command touches every row that holds a copy of the person's data and makes an
+// event for each, all or nothing: what is open is cancelled, then the personal fields of subscriptions, orders,
+// addresses, payment methods and the customer become Erased. Nothing else of these rows changes, so sums and histories
+// stay what they were.
+//
+// The command is half of an erasure. Whoever runs it destroys the customer's key in the same transaction, which takes
+// the values out of the journal itself; the events here make replay come to the same states as that does.
+//
+// privacy_test.go proves that no row of the customer holds a personal value afterwards, and that the rows of other
+// customers are as they were.
+package privacy
+
+import (
+	"time"
+
+	"perennial/internal/billing"
+	"perennial/internal/customer"
+	"perennial/internal/fault"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/plain"
+	"perennial/internal/subscription"
+)
+
+// Redact erases a customer for ever, once (Conflict, status_redacted). Open subscriptions and pending orders are
+// cancelled first. A charge that is on its way is not called back: its outcome still comes to the cancelled order, whose
+// money is refunded from there.
+type Redact struct {
+	CustomerID   id.ID
+	ConfirmEmail string // the customer's e-mail address, whatever the case of its letters: nobody erases the wrong person by a slip
+}
+
+// World is every row that knows the customer.
+type World struct {
+	Customer       *customer.Customer
+	Addresses      []*customer.Address
+	PaymentMethods []*customer.PaymentMethod
+	Subscriptions  []*subscription.Subscription
+	Orders         []*billing.Order
+	Stock          billing.Stock // of the orders that are cancelled
+}
+
+// Load needs all of it.
+func (c Redact) Load(r journal.Reader) (w World, err error) {
+	if w.Customer, err = journal.Get[customer.Customer](r, journal.Customer, c.CustomerID); err != nil {
+		return w, err
+	}
+	if w.Addresses, err = of[customer.Address](r, journal.Address, c.CustomerID); err != nil {
+		return w, err
+	}
+	if w.PaymentMethods, err = of[customer.PaymentMethod](r, journal.PaymentMethod, c.CustomerID); err != nil {
+		return w, err
+	}
+	if w.Subscriptions, err = of[subscription.Subscription](r, journal.Subscription, c.CustomerID); err != nil {
+		return w, err
+	}
+	if w.Orders, err = of[billing.Order](r, journal.Order, c.CustomerID); err != nil {
+		return w, err
+	}
+	var pending []*billing.Order
+	for _, o := range w.Orders {
+		if o.Status == billing.Pending {
+			pending = append(pending, o)
+		}
+	}
+	w.Stock, err = billing.LoadStock(r, pending...)
+	return w, err
+}
+
+// Decide refuses a second erasure, and an e-mail address that is not the customer's (a wrong field, 422).
+func (c Redact) Decide(w World, now time.Time) (journal.Decision, error) {
+	if w.Customer.Status == customer.Redacted {
+		return journal.Decision{}, fault.New(fault.Conflict, "status_redacted", "This customer's personal data was erased already.")
+	}
+	if plain.EmailKey(c.ConfirmEmail) != plain.EmailKey(w.Customer.Email.Value) {
+		var f fault.Fields
+		f.Add("/confirm_email", "This is not the customer's e-mail address.")
+		return journal.Decision{}, f.Err()
+	}
+	d := journal.Decision{Result: w.Customer.Ref()}
+	ended := make([]*subscription.Subscription, len(w.Subscriptions))
+	for i, s := range w.Subscriptions {
+		ended[i] = s
+		if !s.Open() {
+			continue
+		}
+		cancel, err := subscription.Cancel{ID: s.ID}.Decide(subscription.World{Subscription: s}, now)
+		if err != nil {
+			return journal.Decision{}, err
+		}
+		for _, draft := range cancel.Drafts {
+			ended[i] = draft.After.(*subscription.Subscription)
+		}
+		d.Drafts = join(d.Drafts, cancel.Drafts)
+	}
+	orders, released, err := billing.Redact(w.Orders, w.Stock, now)
+	if err != nil {
+		return journal.Decision{}, err
+	}
+	d.Drafts = join(d.Drafts, orders)
+	for _, s := range ended {
+		next := journal.Clone(s)
+		journal.Erase(next)
+		d.Drafts = append(d.Drafts, journal.Draft{Type: "subscription.redacted", Before: s, After: next, Mentions: []journal.Ref{w.Customer.Ref()}})
+	}
+	own, names := customer.RedactOwn(w.Customer, w.Addresses, w.PaymentMethods)
+	d.Drafts = join(d.Drafts, own)
+	d.Reservations = append(released, names...)
+	return d, nil
+}
+
+// join appends drafts of another decision: what they say about their causes counts from its beginning.
+func join(drafts, more []journal.Draft) []journal.Draft {
+	offset := len(drafts)
+	for _, d := range more {
+		if d.CausedByDraft > 0 {
+			d.CausedByDraft += offset
+		}
+		drafts = append(drafts, d)
+	}
+	return drafts
+}
+
+// of loads the rows of a kind that belong to a customer, in order of id.
+func of[T any, P interface {
+	*T
+	journal.State
+}](r journal.Reader, kind journal.Kind, owner id.ID) ([]P, error) {
+	ids, err := r.Where(kind, "customer_id", string(owner))
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]P, 0, len(ids))
+	for _, key := range ids {
+		row, err := journal.Get[T, P](r, kind, key)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, row)
+	}
+	return rows, nil
+}

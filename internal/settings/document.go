@@ -1,0 +1,265 @@
+package settings
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"perennial/internal/civil"
+	"perennial/internal/fault"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/money"
+	"perennial/internal/plain"
+)
+
+// Document is one page: *General, *Billing, *Recovery, *Shipping, *Portal or *Log. The list is closed.
+type Document interface {
+	journal.State
+	// check adds every wrong field of the document.
+	check(f *fault.Fields)
+	// tidied gives a copy in the one form in which the document is kept: lists that are sets are sorted.
+	tidied() Document
+}
+
+// What happens to a subscription when the last retry of a failed charge failed: the values of Recovery.EndAction.
+const (
+	EndCancel = "cancel"
+	EndPause  = "pause"
+	EndSkip   = "skip" // the order is given up and the rhythm goes on
+)
+
+// The actions that a subscriber can be allowed: the values of Portal.Actions.
+const (
+	ActionPause               = "pause"
+	ActionResume              = "resume"
+	ActionSkip                = "skip"
+	ActionUnskip              = "unskip"
+	ActionReschedule          = "reschedule"
+	ActionFrequency           = "frequency"
+	ActionOrderNow            = "order_now"
+	ActionCancel              = "cancel"
+	ActionReactivate          = "reactivate"
+	ActionAddItem             = "add_item"
+	ActionChangeQuantity      = "change_quantity"
+	ActionSwapItem            = "swap_item"
+	ActionRemoveItem          = "remove_item"
+	ActionShippingAddress     = "shipping_address"
+	ActionPaymentMethod       = "payment_method"
+	ActionBackupPaymentMethod = "backup_payment_method"
+	ActionDiscount            = "discount"
+	ActionGift                = "gift"
+	ActionNote                = "note"
+)
+
+// Limits of the documents.
+const (
+	maxNameLength    = 100
+	maxTaxPoints     = 10_000 // 100 %
+	maxRetries       = 10
+	maxRetryDay      = 60
+	maxDeliveryMinor = 1_000_000_000_000
+)
+
+// PortalActions gives every action that the portal knows, in the order in which it offers them at first.
+func PortalActions() []string {
+	return []string{
+		ActionSkip, ActionUnskip, ActionReschedule, ActionFrequency, ActionPause, ActionResume, ActionOrderNow, ActionAddItem,
+		ActionChangeQuantity, ActionSwapItem, ActionRemoveItem, ActionShippingAddress, ActionPaymentMethod, ActionBackupPaymentMethod,
+		ActionDiscount, ActionGift, ActionNote, ActionCancel, ActionReactivate,
+	}
+}
+
+// Pages gives the pages in the order in which they are shown.
+func Pages() []id.ID {
+	return []id.ID{PageGeneral, PageBilling, PageRecovery, PageShipping, PagePortal, PageLog}
+}
+
+// EventType is the type of the event that a save of a page makes.
+func EventType(page id.ID) string {
+	if page == PageGeneral {
+		return "account_settings.updated"
+	}
+	return string(page) + "_settings.updated"
+}
+
+// Defaults gives the documents that a shop begins with, in the order of Pages. name, zone and currency are the shop's;
+// they are checked when the page is saved.
+func Defaults(name, zone, currency string) []Document {
+	general := &General{Name: name, TimeZone: zone, Currency: currency, Locale: "en"}
+	docs := make([]Document, 0, len(Pages()))
+	for _, p := range Pages() {
+		docs = append(docs, Default(p, general))
+	}
+	return docs
+}
+
+// Default gives what a page of the shop says until it is first saved, nil for a page that does not exist. For the page
+// "general" that is a copy of general itself: nobody can guess a shop's name.
+func Default(page id.ID, general *General) Document {
+	switch page {
+	case PageGeneral:
+		return journal.Clone(general)
+	case PageBilling:
+		return &Billing{BillingHour: 6, MaxCatchUpOrders: 1}
+	case PageRecovery:
+		return &Recovery{RetryDays: []int{1, 3, 5, 7}, EndAction: EndPause}
+	case PageShipping:
+		return &Shipping{DefaultDeliveryPrice: money.Amount{Currency: general.Currency}, Countries: []string{}}
+	case PagePortal:
+		return &Portal{Actions: PortalActions(), MaxSkipsInRow: 3, MaxDaysAhead: 90}
+	case PageLog:
+		return &Log{NetworkRetentionMonths: 12}
+	}
+	return nil
+}
+
+// Fresh gives how an empty document of a page is made, nil for a page that does not exist.
+func Fresh(page id.ID) func() journal.State {
+	switch page {
+	case PageGeneral:
+		return func() journal.State { return new(General) }
+	case PageBilling:
+		return func() journal.State { return new(Billing) }
+	case PageRecovery:
+		return func() journal.State { return new(Recovery) }
+	case PageShipping:
+		return func() journal.State { return new(Shipping) }
+	case PagePortal:
+		return func() journal.State { return new(Portal) }
+	case PageLog:
+		return func() journal.State { return new(Log) }
+	}
+	return nil
+}
+
+// Zone is the zone in which the shop's days begin and end. A shop without settings, and one whose zone this machine
+// does not know, lives in UTC: a check keeps an unknown zone from ever being saved.
+func Zone(g *General) *time.Location {
+	if g == nil {
+		return time.UTC
+	}
+	loc, err := civil.Zone(g.TimeZone)
+	if err != nil {
+		return time.UTC
+	}
+	return loc
+}
+
+// Today is the shop's calendar day at a time.
+func Today(g *General, now time.Time) civil.Date { return civil.Today(now, Zone(g)) }
+
+// Check names every invariant of a document that is broken: a fault with a JSON pointer for each wrong field.
+func Check(d Document) error {
+	var f fault.Fields
+	d.check(&f)
+	if err := f.Err(); err != nil {
+		return err
+	}
+	changes, err := journal.Diff(d.tidied(), d)
+	if err == nil && len(changes) > 0 {
+		err = fmt.Errorf("settings: %s of the page %s is not in the form in which it is kept", changes[0].Field, d.Ref().ID)
+	}
+	return err
+}
+
+func (d *General) check(f *fault.Fields) {
+	if d.Name == "" {
+		f.Add("/name", "Give the shop a name.")
+	} else if why := plain.Text(d.Name, maxNameLength); why != "" {
+		f.Add("/name", "%s", why)
+	}
+	if _, err := civil.Zone(d.TimeZone); err != nil {
+		f.Add("/time_zone", "Give the IANA name of a time zone, such as Europe/Berlin.")
+	}
+	if !money.ValidCurrency(d.Currency) {
+		f.Add("/currency", "Give an ISO 4217 currency code, such as USD.")
+	}
+	if why := plain.Locale(d.Locale); why != "" {
+		f.Add("/locale", "%s", why)
+	}
+	if d.SupportEmail != "" {
+		if why := plain.Email(d.SupportEmail); why != "" {
+			f.Add("/support_email", "%s", why)
+		}
+	}
+}
+
+func (d *Billing) check(f *fault.Fields) {
+	within(f, "/billing_hour", d.BillingHour, 0, 23)
+	within(f, "/cutoff_days", d.CutoffDays, 0, 30)
+	within(f, "/tax_basis_points", d.TaxBasisPoints, 0, maxTaxPoints)
+	within(f, "/max_catch_up_orders", d.MaxCatchUpOrders, 1, 12)
+}
+
+func (d *Recovery) check(f *fault.Fields) {
+	if len(d.RetryDays) > maxRetries {
+		f.Add("/retry_days", "A failed payment is tried again at most %d times.", maxRetries)
+	}
+	for i, day := range d.RetryDays {
+		at := "/retry_days/" + strconv.Itoa(i)
+		within(f, at, day, 1, maxRetryDay)
+		if i > 0 && day <= d.RetryDays[i-1] {
+			f.Add(at, "Each retry comes after the one before it.")
+		}
+	}
+	if !slices.Contains([]string{EndCancel, EndPause, EndSkip}, d.EndAction) {
+		f.Add("/end_action", "Choose cancel, pause or skip.")
+	}
+}
+
+func (d *Shipping) check(f *fault.Fields) {
+	if !money.ValidCurrency(d.DefaultDeliveryPrice.Currency) {
+		f.Add("/default_delivery_price/currency", "Give an ISO 4217 currency code, such as USD.")
+	}
+	if m := d.DefaultDeliveryPrice.Minor; m < 0 || m > maxDeliveryMinor {
+		f.Add("/default_delivery_price/amount", "Give a price from 0 to %d minor units.", int64(maxDeliveryMinor))
+	}
+	for i, c := range d.Countries {
+		at := "/countries/" + strconv.Itoa(i)
+		if why := plain.Country(c); why != "" {
+			f.Add(at, "%s", why)
+		} else if slices.Contains(d.Countries[:i], c) {
+			f.Add(at, "%s is in the list twice.", c)
+		}
+	}
+}
+
+func (d *Portal) check(f *fault.Fields) {
+	known := PortalActions()
+	for i, a := range d.Actions {
+		at := "/actions/" + strconv.Itoa(i)
+		switch {
+		case !slices.Contains(known, a):
+			f.Add(at, "The portal has no such action. It knows %q.", known)
+		case slices.Contains(d.Actions[:i], a):
+			f.Add(at, "%s is in the list twice.", a)
+		}
+	}
+	within(f, "/max_skips_in_row", d.MaxSkipsInRow, 0, 52)
+	within(f, "/max_days_ahead", d.MaxDaysAhead, 1, 730)
+}
+
+func (d *Log) check(f *fault.Fields) {
+	within(f, "/network_retention_months", d.NetworkRetentionMonths, 1, 120)
+}
+
+func within(f *fault.Fields, at string, n, low, high int) {
+	if n < low || n > high {
+		f.Add(at, "Give a whole number from %d to %d.", low, high)
+	}
+}
+
+func (d *General) tidied() Document  { return journal.Clone(d) }
+func (d *Billing) tidied() Document  { return journal.Clone(d) }
+func (d *Recovery) tidied() Document { return journal.Clone(d) }
+func (d *Portal) tidied() Document   { return journal.Clone(d) }
+func (d *Log) tidied() Document      { return journal.Clone(d) }
+
+// tidied sorts the countries: their order means nothing.
+func (d *Shipping) tidied() Document {
+	next := journal.Clone(d)
+	slices.Sort(next.Countries)
+	return next
+}

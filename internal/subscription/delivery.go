@@ -1,0 +1,162 @@
+package subscription
+
+import (
+	"slices"
+	"time"
+
+	"perennial/internal/customer"
+	"perennial/internal/fault"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/money"
+	"perennial/internal/settings"
+)
+
+// ChangeShippingAddress sends orders to another of the customer's addresses; unless cancelled or expired. With
+// AllSubscriptions the customer's other open subscriptions follow, with an event on each.
+type ChangeShippingAddress struct {
+	ID               id.ID
+	AddressID        id.ID
+	AllSubscriptions bool
+}
+
+// Load needs the subscription, the address, the countries that the shop sends to, and the others that follow.
+func (c ChangeShippingAddress) Load(r journal.Reader) (World, error) {
+	w, err := load(r, c.ID)
+	if err != nil {
+		return w, err
+	}
+	if err := w.shipping(r); err != nil {
+		return w, err
+	}
+	if w.Address, err = journal.Find[customer.Address](r, journal.Address, c.AddressID); err != nil {
+		return w, err
+	}
+	if c.AllSubscriptions {
+		err = w.others(r)
+	}
+	return w, err
+}
+
+// Decide is the rule.
+func (c ChangeShippingAddress) Decide(w World, _ time.Time) (journal.Decision, error) {
+	s := w.Subscription
+	if err := s.May(ActionShippingAddress); err != nil {
+		return journal.Decision{}, err
+	}
+	var f fault.Fields
+	w.address(&f, "/address_id", c.AddressID, s.CustomerID)
+	if err := f.Err(); err != nil {
+		return journal.Decision{}, err
+	}
+	d := journal.Decision{Result: s.Ref()}
+	for _, each := range slices.Concat([]*Subscription{s}, w.Others) {
+		if each.ShippingAddressID == c.AddressID {
+			continue
+		}
+		next := journal.Clone(each)
+		next.ShippingAddressID = c.AddressID
+		d.Drafts = append(d.Drafts, change("subscription.shipping_address_changed", each, next, nil, w.Address.Ref()))
+	}
+	return d, nil
+}
+
+// ChangePaymentMethod charges orders to another of the customer's payment methods; unless cancelled or expired.
+type ChangePaymentMethod struct {
+	ID              id.ID
+	PaymentMethodID id.ID
+}
+
+// Load needs the subscription and the payment method.
+func (c ChangePaymentMethod) Load(r journal.Reader) (World, error) {
+	return withMethod(r, c.ID, c.PaymentMethodID)
+}
+
+// Decide is the rule.
+func (c ChangePaymentMethod) Decide(w World, _ time.Time) (journal.Decision, error) {
+	s := w.Subscription
+	if err := s.May(ActionPaymentMethod); err != nil {
+		return journal.Decision{}, err
+	}
+	var f fault.Fields
+	method(&f, "/payment_method_id", w.PaymentMethod, c.PaymentMethodID, s.CustomerID)
+	if err := f.Err(); err != nil {
+		return journal.Decision{}, err
+	}
+	next := journal.Clone(s)
+	next.PaymentMethodID = c.PaymentMethodID
+	return decide("subscription.payment_method_changed", s, next, nil, w.PaymentMethod.Ref())
+}
+
+// ChangeBackupPaymentMethod says what is charged when the payment method fails; unless cancelled or expired. An empty
+// id takes the backup away.
+type ChangeBackupPaymentMethod struct {
+	ID              id.ID
+	PaymentMethodID id.ID
+}
+
+// Load needs the subscription and the payment method.
+func (c ChangeBackupPaymentMethod) Load(r journal.Reader) (World, error) {
+	return withMethod(r, c.ID, c.PaymentMethodID)
+}
+
+// Decide is the rule.
+func (c ChangeBackupPaymentMethod) Decide(w World, _ time.Time) (journal.Decision, error) {
+	s := w.Subscription
+	if err := s.May(ActionBackupPaymentMethod); err != nil {
+		return journal.Decision{}, err
+	}
+	var f fault.Fields
+	switch {
+	case c.PaymentMethodID == "":
+	case c.PaymentMethodID == s.PaymentMethodID:
+		f.Add("/payment_method_id", "This is the payment method itself. The backup is another one.")
+	default:
+		method(&f, "/payment_method_id", w.PaymentMethod, c.PaymentMethodID, s.CustomerID)
+	}
+	if err := f.Err(); err != nil {
+		return journal.Decision{}, err
+	}
+	next := journal.Clone(s)
+	next.BackupPaymentMethodID = c.PaymentMethodID
+	return decide("subscription.backup_payment_method_changed", s, next, nil, journal.Ref{Kind: journal.PaymentMethod, ID: c.PaymentMethodID})
+}
+
+// ChangeDeliveryPrice sets what the delivery of an order costs; from active and paused.
+type ChangeDeliveryPrice struct {
+	ID    id.ID
+	Price money.Amount
+}
+
+// Load needs the subscription.
+func (c ChangeDeliveryPrice) Load(r journal.Reader) (World, error) { return load(r, c.ID) }
+
+// Decide is the rule.
+func (c ChangeDeliveryPrice) Decide(w World, _ time.Time) (journal.Decision, error) {
+	s := w.Subscription
+	if err := s.May(ActionDeliveryPrice); err != nil {
+		return journal.Decision{}, err
+	}
+	var f fault.Fields
+	price(&f, "/delivery_price", c.Price, s.Currency)
+	if err := f.Err(); err != nil {
+		return journal.Decision{}, err
+	}
+	next := journal.Clone(s)
+	next.DeliveryPrice = c.Price
+	return decide("subscription.delivery_price_changed", s, next, nil)
+}
+
+// ships says whether the shop sends to a country. A shop without a list sends everywhere.
+func ships(s *settings.Shipping, country string) bool {
+	return s == nil || len(s.Countries) == 0 || slices.Contains(s.Countries, country)
+}
+
+func withMethod(r journal.Reader, key, method id.ID) (World, error) {
+	w, err := load(r, key)
+	if err != nil {
+		return w, err
+	}
+	w.PaymentMethod, err = journal.Find[customer.PaymentMethod](r, journal.PaymentMethod, method)
+	return w, err
+}

@@ -1,0 +1,142 @@
+package subscription
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"perennial/internal/catalog"
+	"perennial/internal/fault"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+)
+
+type merged struct {
+	From id.ID `json:"from"`
+	Into id.ID `json:"into"`
+}
+
+// Merge gives this subscription's items to another one of the same customer and currency; both are active. The items
+// come under new ids, at their prices, in the other's rhythm; discounts, gifts and the note do not come. This one is
+// cancelled and keeps its items as the record of what it was. It cannot be reactivated. Refusals: other_customer,
+// other_currency, too_many_items, order_too_large, and status_<status> of either.
+type Merge struct {
+	ID      id.ID
+	Into    id.ID
+	ItemIDs []id.ID // new ids, at least one for each item; MaxItems are always enough
+}
+
+// Load needs both subscriptions.
+func (c Merge) Load(r journal.Reader) (World, error) {
+	w, err := load(r, c.ID)
+	if err != nil {
+		return w, err
+	}
+	w.Into, err = journal.Find[Subscription](r, journal.Subscription, c.Into)
+	return w, err
+}
+
+// Decide is the rule.
+func (c Merge) Decide(w World, now time.Time) (journal.Decision, error) {
+	from, into := w.Subscription, w.Into
+	if err := from.May(ActionMerge); err != nil {
+		return journal.Decision{}, err
+	}
+	if err := c.target(from, into); err != nil {
+		return journal.Decision{}, err
+	}
+	if len(c.ItemIDs) < len(from.Items) {
+		return journal.Decision{}, fmt.Errorf("subscription: %d ids for the %d items of %s", len(c.ItemIDs), len(from.Items), from.ID)
+	}
+	moved := slices.Clone(from.Items)
+	var variants []journal.Ref
+	for i := range moved {
+		moved[i].ID = c.ItemIDs[i]
+		variants = append(variants, variantRef(moved[i]))
+	}
+	ended := from.cancelled("", now)
+	ended.MergedInto = into.ID
+	next := journal.Clone(into)
+	if err := next.take(moved...); err != nil {
+		return journal.Decision{}, err
+	}
+	details := merged{From: from.ID, Into: into.ID}
+	return journal.Decision{Drafts: []journal.Draft{
+		change("subscription.merged", from, ended, details, into.Ref()),
+		change("subscription.merged", into, next, details, append([]journal.Ref{from.Ref()}, variants...)...),
+	}, Result: from.Ref()}, nil
+}
+
+func (c Merge) target(from, into *Subscription) error {
+	var f fault.Fields
+	switch {
+	case c.Into == c.ID:
+		f.Add("/into", "Choose another subscription than this one.")
+	case into == nil:
+		f.Add("/into", "There is no subscription %s in this shop.", c.Into)
+	case into.CustomerID != from.CustomerID:
+		return fault.New(fault.Conflict, "other_customer", "The other subscription belongs to another customer.")
+	case into.Currency != from.Currency:
+		return fault.New(fault.Conflict, "other_currency", "The other subscription is in %s, this one in %s.", into.Currency, from.Currency)
+	case into.Status != Active:
+		return fault.New(fault.Conflict, "status_"+string(into.Status), "The other subscription %s, so nothing can be merged into it.", is[into.Status])
+	}
+	return f.Err()
+}
+
+type splitInto struct {
+	NewSubscriptionID id.ID `json:"new_subscription_id"`
+}
+
+// Split makes a new subscription of some items; from active. The new one goes on like this one: the same rhythm, next
+// order, count of orders, plan, address and payment methods, and the discounts in percent; amounts off, gifts, note and
+// attributes stay here. Both keep an item that is not a one-time one (last_item).
+type Split struct {
+	ID      id.ID
+	NewID   id.ID
+	ItemIDs []id.ID // items of this subscription
+}
+
+// Load needs the subscription.
+func (c Split) Load(r journal.Reader) (World, error) { return load(r, c.ID) }
+
+// Decide is the rule.
+func (c Split) Decide(w World, now time.Time) (journal.Decision, error) {
+	s := w.Subscription
+	if err := s.May(ActionSplit); err != nil {
+		return journal.Decision{}, err
+	}
+	var f fault.Fields
+	if len(c.ItemIDs) == 0 {
+		f.Add("/item_ids", "Choose the items of the new subscription.")
+	}
+	for i, item := range c.ItemIDs {
+		at := "/item_ids/" + strconv.Itoa(i)
+		if !slices.ContainsFunc(s.Items, func(it Item) bool { return it.ID == item }) {
+			f.Add(at, "There is no item %s in this subscription.", item)
+		} else if slices.Contains(c.ItemIDs[:i], item) {
+			f.Add(at, "This item is in the list twice.")
+		}
+	}
+	if err := f.Err(); err != nil {
+		return journal.Decision{}, err
+	}
+	rest, made := journal.Clone(s), journal.Clone(s)
+	goes := func(it Item) bool { return slices.Contains(c.ItemIDs, it.ID) }
+	rest.Items = slices.DeleteFunc(rest.Items, goes)
+	made.Items = slices.DeleteFunc(made.Items, func(it Item) bool { return !goes(it) })
+	switch {
+	case rest.recurring() == 0:
+		return journal.Decision{}, fault.New(fault.Conflict, "last_item", "Nothing would stay in this subscription. Leave at least one item that comes with every order.")
+	case made.recurring() == 0:
+		return journal.Decision{}, fault.New(fault.Conflict, "last_item", "The new subscription needs at least one item that comes with every order.")
+	}
+	made.ID, made.CreatedAt, made.ExtraOrders = c.NewID, journal.At(now), 0
+	made.Discounts = slices.DeleteFunc(made.Discounts, func(a AppliedDiscount) bool { return a.Kind != catalog.KindPercentage })
+	made.Gifts, made.Note, made.Attributes = journal.Secluded[[]Gift](nil), journal.Secluded(""), journal.Secluded[map[string]string](nil)
+	return journal.Decision{Drafts: []journal.Draft{
+		change("subscription.split", s, rest, splitInto{c.NewID}, made.Ref()),
+		{Type: "subscription.created", After: made, Mentions: made.mentions(append([]journal.Ref{s.Ref()}, made.parts()...)...), CausedByDraft: 1},
+	}, Created: []id.ID{c.NewID}, Result: s.Ref()}, nil
+}

@@ -1,0 +1,91 @@
+package subscription
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"perennial/internal/fault"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/plain"
+)
+
+const (
+	maxNote           = 2000
+	maxAttributes     = 50
+	maxAttributeName  = 40
+	maxAttributeValue = 500
+)
+
+// ChangeNote sets the note; in every status. Refusal: erased.
+type ChangeNote struct {
+	ID   id.ID
+	Note string // at most 2,000 characters; empty takes it away
+}
+
+// Load needs the subscription and its customer.
+func (c ChangeNote) Load(r journal.Reader) (World, error) { return withCustomer(r, c.ID) }
+
+// Decide is the rule.
+func (c ChangeNote) Decide(w World, _ time.Time) (journal.Decision, error) {
+	if err := erased(w.Customer); err != nil {
+		return journal.Decision{}, err
+	}
+	var f fault.Fields
+	note(&f, c.Note)
+	if err := f.Err(); err != nil {
+		return journal.Decision{}, err
+	}
+	next := journal.Clone(w.Subscription)
+	next.Note = journal.Secluded(c.Note)
+	return decide("subscription.note_changed", w.Subscription, next, nil)
+}
+
+// ChangeAttributes sets all attributes: names and values of the shop's own; in every status. Refusal: erased.
+type ChangeAttributes struct {
+	ID         id.ID
+	Attributes map[string]string // at most 50, of at most 40 and 500 characters
+}
+
+// Load needs the subscription and its customer.
+func (c ChangeAttributes) Load(r journal.Reader) (World, error) { return withCustomer(r, c.ID) }
+
+// Decide is the rule.
+func (c ChangeAttributes) Decide(w World, _ time.Time) (journal.Decision, error) {
+	if err := erased(w.Customer); err != nil {
+		return journal.Decision{}, err
+	}
+	var f fault.Fields
+	attributes(&f, c.Attributes)
+	if err := f.Err(); err != nil {
+		return journal.Decision{}, err
+	}
+	next := journal.Clone(w.Subscription)
+	next.Attributes = journal.Secluded(maps.Clone(c.Attributes))
+	return decide("subscription.attributes_changed", w.Subscription, next, nil)
+}
+
+func note(f *fault.Fields, s string) {
+	if why := plain.MultiLine(s, maxNote); why != "" {
+		f.Add("/note", "%s", why)
+	}
+}
+
+func attributes(f *fault.Fields, m map[string]string) {
+	if len(m) > maxAttributes {
+		f.Add("/attributes", "A subscription has at most %d attributes.", maxAttributes)
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		at := fault.Pointer("attributes", name)
+		if name == "" {
+			f.Add(at, "An attribute has a name.")
+		} else if why := plain.Text(name, maxAttributeName); why != "" {
+			f.Add(at, "The name: %s", why)
+		}
+		if why := plain.MultiLine(m[name], maxAttributeValue); why != "" {
+			f.Add(at, "%s", why)
+		}
+	}
+}

@@ -1,0 +1,170 @@
+package subscription
+
+import (
+	"fmt"
+
+	"perennial/internal/catalog"
+	"perennial/internal/id"
+	"perennial/internal/money"
+)
+
+// Line is one line of an order.
+type Line struct {
+	ItemID    id.ID        `json:"item_id"`
+	VariantID id.ID        `json:"variant_id"`
+	ProductID id.ID        `json:"product_id"`
+	Title     string       `json:"title"`
+	Quantity  int          `json:"quantity"`
+	UnitPrice money.Amount `json:"unit_price"` // after the plan's pricing
+	Total     money.Amount `json:"total"`      // before discounts
+	Discount  money.Amount `json:"discount"`   // this line's share of the order's discount
+	OneTime   bool         `json:"one_time"`
+}
+
+// Price is what an order comes to: Total = Subtotal - Discount + Delivery + Tax.
+type Price struct {
+	Lines    []Line
+	Subtotal money.Amount
+	Discount money.Amount // never more than Subtotal
+	Delivery money.Amount
+	Tax      money.Amount
+	Total    money.Amount
+}
+
+// Basis is everything that the price of an order depends on.
+type Basis struct {
+	Currency       string
+	Items          []Item
+	Pricing        []catalog.Pricing // the plan's, by rising AfterCycle; nil without a plan
+	OrdersBefore   int               // the cycle before this order
+	Discounts      []AppliedDiscount
+	Delivery       money.Amount
+	TaxBasisPoints int // of the discounted subtotal and delivery; 0 to 10,000
+}
+
+// NextOrder is the basis of the next order of the rhythm. plan is the selling plan, nil if there is none.
+func (s *Subscription) NextOrder(plan *catalog.Plan, taxBasisPoints int) Basis {
+	b := Basis{
+		Currency: s.Currency, Items: s.Items, OrdersBefore: s.Cycle, Discounts: s.Discounts, Delivery: s.DeliveryPrice,
+		TaxBasisPoints: taxBasisPoints,
+	}
+	if plan != nil {
+		b.Pricing = plan.Pricing
+	}
+	return b
+}
+
+// ExtraOrder is the basis of an order outside the rhythm: without the one-time items, which wait for the next order, and
+// without the discounts that are counted in orders, because no extra order is counted.
+func (s *Subscription) ExtraOrder(plan *catalog.Plan, taxBasisPoints int) Basis {
+	b := s.NextOrder(plan, taxBasisPoints)
+	b.Items, b.Discounts = nil, nil
+	for _, it := range s.Items {
+		if !it.OneTime {
+			b.Items = append(b.Items, it)
+		}
+	}
+	for _, a := range s.Discounts {
+		if a.CyclesLeft == nil {
+			b.Discounts = append(b.Discounts, a)
+		}
+	}
+	return b
+}
+
+// PriceOrder prices an order. Fractions of a minor unit are rounded half up, once for each unit price, each discount and
+// the tax; a line's share of the discount is by largest remainder, so that the shares add up. The errors are those of
+// arithmetic: for a state that Check accepts there are none.
+//
+//   - A unit price is the item's, after the step of the plan that holds after OrdersBefore orders. One-time items are
+//     not part of the plan.
+//   - A percentage is taken off the whole subtotal, whatever else is taken off; together discounts take off at most the
+//     subtotal. Their order means nothing.
+//   - Delivery is not discounted. The tax is on the discounted subtotal and delivery together.
+func PriceOrder(b Basis) (Price, error) {
+	p, err := b.price()
+	if err != nil {
+		return Price{}, fmt.Errorf("subscription: price of an order: %w", err)
+	}
+	return p, nil
+}
+
+func (b Basis) price() (p Price, err error) {
+	zero := money.Zero(b.Currency)
+	p = Price{Subtotal: zero, Discount: zero, Delivery: b.Delivery}
+	weights := make([]int64, len(b.Items))
+	for i, it := range b.Items {
+		l := Line{ItemID: it.ID, VariantID: it.VariantID, ProductID: it.ProductID, Title: it.Title, Quantity: it.Quantity, Discount: zero, OneTime: it.OneTime}
+		if l.UnitPrice, err = b.unitPrice(it); err != nil {
+			return p, err
+		}
+		if l.Total, err = l.UnitPrice.Mul(int64(it.Quantity)); err != nil {
+			return p, err
+		}
+		if p.Subtotal, err = p.Subtotal.Add(l.Total); err != nil {
+			return p, err
+		}
+		weights[i] = l.Total.Minor
+		p.Lines = append(p.Lines, l)
+	}
+	for _, a := range b.Discounts {
+		off := money.Of(a.Value, b.Currency)
+		if a.Kind == catalog.KindPercentage {
+			if off, err = p.Subtotal.MulRatio(a.Value, 100, money.HalfUp); err != nil {
+				return p, err
+			}
+		}
+		if p.Discount, err = p.Discount.Add(off); err != nil {
+			return p, err
+		}
+		p.Discount.Minor = min(p.Discount.Minor, p.Subtotal.Minor)
+	}
+	if !p.Discount.IsZero() {
+		shares, err := money.Allocate(p.Discount, weights)
+		if err != nil {
+			return p, err
+		}
+		for i, share := range shares {
+			p.Lines[i].Discount = share
+		}
+	}
+	if p.Total, err = p.Subtotal.Sub(p.Discount); err != nil {
+		return p, err
+	}
+	if p.Total, err = p.Total.Add(p.Delivery); err != nil {
+		return p, err
+	}
+	if p.Tax, err = p.Total.Percent(int64(b.TaxBasisPoints), money.HalfUp); err != nil {
+		return p, err
+	}
+	p.Total, err = p.Total.Add(p.Tax)
+	return p, err
+}
+
+// unitPrice applies the last step of the plan that has begun. Steps do not add up.
+func (b Basis) unitPrice(it Item) (money.Amount, error) {
+	if it.OneTime {
+		return it.UnitPrice, nil
+	}
+	price := it.UnitPrice
+	for _, step := range b.Pricing {
+		if step.AfterCycle > b.OrdersBefore {
+			break
+		}
+		switch step.Kind {
+		case catalog.KindPercentage:
+			off, err := it.UnitPrice.MulRatio(step.Value, 100, money.HalfUp)
+			if err != nil {
+				return price, err
+			}
+			if price, err = it.UnitPrice.Sub(off); err != nil {
+				return price, err
+			}
+		case catalog.KindAmount:
+			price = money.Of(max(0, it.UnitPrice.Minor-step.Value), it.UnitPrice.Currency)
+		case catalog.KindPrice:
+			price = money.Of(step.Value, it.UnitPrice.Currency)
+		}
+	}
+	return price, nil
+}

@@ -1,0 +1,91 @@
+package subscription
+
+import (
+	"slices"
+
+	"perennial/internal/civil"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/money"
+)
+
+// Order is what a subscription needs to know of an order.
+type Order struct {
+	ID     id.ID
+	Number string
+	Cycle  *int       // nil for an extra order
+	Date   civil.Date // the billing date that it was made for
+	Total  money.Amount
+}
+
+func (o Order) ref() journal.Ref { return journal.Ref{Kind: journal.Order, ID: o.ID} }
+
+type renewed struct {
+	OrderID     id.ID        `json:"order_id"`
+	OrderNumber string       `json:"order_number"`
+	Total       money.Amount `json:"total"`
+	Date        civil.Date   `json:"date"`
+}
+
+// Renewed gives the subscription's events of an order that was placed, in order: recovery.recovered if it was the order
+// in recovery; for an order of the rhythm subscription.renewed, and subscription.expired after the last cycle. After
+// the last draft stands the subscription as it is then. There is nothing to say about an extra order that was paid at
+// once.
+//
+// A renewal counts the cycle and goes on to the next date; one-time items and the gift of the order are gone, counted
+// discounts have one order less. A payment can come through after the subscription was paused or cancelled: it is
+// counted the same, and no next date is set. If the order was skipped in the meantime, it came all the same and is
+// not skipped any more.
+func Renewed(s *Subscription, o Order) []journal.Draft {
+	var drafts []journal.Draft
+	if s.Status == Failed && s.Recovery.OrderID == o.ID {
+		drafts = append(drafts, Recovered(s))
+		s = drafts[0].After.(*Subscription)
+	}
+	if o.Cycle == nil {
+		return drafts
+	}
+	next := journal.Clone(s)
+	next.consume()
+	next.useGift(o.Date)
+	next.advance(o.Date)
+	drafts = append(drafts, change("subscription.renewed", s, next, renewed{o.ID, o.Number, o.Total, o.Date}, o.ref()))
+	if next.allBilled() && next.Open() {
+		ended := journal.Clone(next)
+		ended.stop()
+		ended.Status, ended.MovedTo = Expired, nil
+		drafts = append(drafts, change("subscription.expired", next, ended, nil, o.ref()))
+	}
+	return drafts
+}
+
+// consume counts an order of the rhythm and takes away what it used up.
+func (s *Subscription) consume() {
+	s.Cycle++
+	s.Items = slices.DeleteFunc(s.Items, func(it Item) bool { return it.OneTime })
+	for i := range s.Discounts {
+		if left := s.Discounts[i].CyclesLeft; left != nil {
+			*left--
+		}
+	}
+	s.Discounts = slices.DeleteFunc(s.Discounts, func(a AppliedDiscount) bool { return a.CyclesLeft != nil && *a.CyclesLeft <= 0 })
+}
+
+// advance goes on to the date after that of the order that was billed.
+func (s *Subscription) advance(billed civil.Date) {
+	if i := slices.Index(s.SkippedDates, billed); i >= 0 && (s.NextBillingDate == nil || billed.Before(*s.NextBillingDate)) {
+		s.LastBillingDate, s.SkippedDates = &billed, slices.Delete(s.SkippedDates, 0, i+1)
+		return
+	}
+	if s.NextBillingDate == nil {
+		s.LastBillingDate, s.MovedTo = &billed, nil
+		if s.Position != civil.Unanchored {
+			s.Position++
+		}
+		return
+	}
+	// It was the next order that was billed, wherever that may have been moved since.
+	dates := s.schedule().Advance()
+	dates.Last = billed
+	s.follow(dates)
+}

@@ -1,0 +1,161 @@
+package subscription
+
+import (
+	"testing"
+
+	"perennial/internal/civil"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/settings"
+)
+
+func TestRenewed(t *testing.T) {
+	s := started(t, "2027-01-31")
+	s.do(journal.Bind(AddItem{ID: "sub_1", Item: NewItem{ID: "item_2", VariantID: "var_2", Quantity: 1, OneTime: true}}))
+	s.do(apply("FIVER"))
+	s.do(apply("ONCE"))
+	s.do(move("2027-02-10"))
+	s.day = date("2027-02-10")
+	equal(t, "types", s.bill("sub_1"), []string{"subscription.renewed"})
+	got := s.sub("sub_1")
+	equal(t, "counters", []any{got.Cycle, got.Position, *got.NextBillingDate, *got.LastBillingDate, got.MovedFrom == nil}, []any{1, 1, date("2027-02-28"), date("2027-02-10"), true})
+	equal(t, "items", len(got.Items), 1)
+	equal(t, "discounts", got.Discounts, []AppliedDiscount{{Code: "FIVER", DiscountID: "disc_FIVER", Kind: "amount", Value: 500, CyclesLeft: new(1)}})
+	last := s.Events[len(s.Events)-1]
+	equal(t, "mentions", last.Targets[1:], []journal.Ref{{Kind: journal.Customer, ID: "cus_1"}, {Kind: journal.Order, ID: "ord_1"}})
+	equal(t, "date", string(last.Detail("date")), `"2027-02-10"`)
+	equal(t, "the day is billed", s.refused(move("2027-02-10")), []string{"not_after_previous"})
+}
+
+func TestExpiry(t *testing.T) {
+	s := newShop(t)
+	two := monthly
+	two.MaxCycles = new(2)
+	s.do(create(func(c *Create) { c.ID, c.BillingPolicy, c.NextBillingDate = "sub_1", &two, dateP("2027-01-31") }))
+	equal(t, "upcoming ends", s.dates("sub_1", 12), []string{"2027-01-31", "2027-02-28"})
+	equal(t, "first", s.bill("sub_1"), []string{"subscription.renewed"})
+	equal(t, "last", s.bill("sub_1"), []string{"subscription.renewed", "subscription.expired"})
+	got := s.sub("sub_1")
+	equal(t, "state", []any{got.Status, got.NextBillingDate == nil, got.Cycle}, []any{Expired, true, 2})
+	equal(t, "upcoming", s.dates("sub_1", 12), nil)
+}
+
+// TestRenewedLate lets a payment come through after something else has happened to the subscription.
+func TestRenewedLate(t *testing.T) {
+	for _, tt := range []struct {
+		name      string
+		meanwhile []journal.Command
+		want      []string // the dates after the order of 31 January was paid, and after a resume if needed
+	}{
+		{"paused", []journal.Command{journal.Bind(Pause{ID: "sub_1"})}, []string{"2027-02-28", "2027-03-31"}},
+		{"cancelled", []journal.Command{journal.Bind(Cancel{ID: "sub_1"})}, []string{"2027-02-28", "2027-03-31"}},
+		{"skipped", []journal.Command{skip(nil)}, []string{"2027-02-28", "2027-03-31"}},
+		{"skipped and paused", []journal.Command{skip(nil), journal.Bind(Pause{ID: "sub_1"})}, []string{"2027-02-28", "2027-03-31"}},
+		{"moved", []journal.Command{move("2027-02-10")}, []string{"2027-02-28", "2027-03-31"}},
+		{"all moved", []journal.Command{moveAll("2027-02-10")}, []string{"2027-03-10", "2027-04-10"}},
+		{"another frequency", []journal.Command{every(civil.Week, 1)}, []string{"2027-02-07", "2027-02-14"}},
+		{"another frequency while paused", []journal.Command{journal.Bind(Pause{ID: "sub_1"}), every(civil.Week, 1)}, []string{"2027-02-07", "2027-02-14"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := started(t, "2027-01-31")
+			s.day = date("2027-01-31")
+			order := nextOrder(s.sub("sub_1"))
+			for _, c := range tt.meanwhile {
+				s.do(c)
+			}
+			s.do(drafts(func() ([]journal.Draft, error) { return Renewed(s.sub("sub_1"), order), nil }))
+			switch got := s.sub("sub_1"); got.Status {
+			case Paused:
+				s.do(journal.Bind(Resume{ID: "sub_1"}))
+			case Cancelled:
+				s.do(journal.Bind(Reactivate{ID: "sub_1"}))
+			}
+			equal(t, "cycle", s.sub("sub_1").Cycle, 1)
+			equal(t, "dates", s.dates("sub_1", 2), tt.want)
+		})
+	}
+}
+
+func TestExtraOrderRenewsNothing(t *testing.T) {
+	s := started(t, "2027-01-31")
+	equal(t, "paid at once", Renewed(s.sub("sub_1"), Order{ID: "ord_2", Date: s.day}), nil)
+}
+
+func (s *shop) fail(o Order, policy settings.Recovery) {
+	s.t.Helper()
+	s.do(drafts(func() ([]journal.Draft, error) {
+		d, err := EnterRecovery(s.sub("sub_1"), o, "card_declined", &policy, s.day)
+		return []journal.Draft{d}, err
+	}))
+}
+
+func TestRecovery(t *testing.T) {
+	s := started(t, "2027-01-31")
+	s.day = date("2027-01-31")
+	o := nextOrder(s.sub("sub_1"))
+	s.fail(o, settings.Recovery{RetryDays: []int{1, 3, 7}, EndAction: settings.EndCancel})
+	equal(t, "recovery", s.sub("sub_1").Recovery, &Recovery{
+		OrderID: "ord_1", Attempts: 1, Code: "card_declined", NextRetry: dateP("2027-02-01"), RetryDays: []int{1, 3, 7}, EndAction: "cancel", EnteredOn: date("2027-01-31"),
+	})
+	retry := func(day, want string) {
+		t.Helper()
+		s.day = date(day)
+		d, ok := ScheduleRetry(s.sub("sub_1"), "insufficient_funds", s.day)
+		if !ok {
+			equal(t, day, "", want)
+			return
+		}
+		s.do(drafts(func() ([]journal.Draft, error) { return []journal.Draft{d}, nil }))
+		equal(t, day, s.sub("sub_1").Recovery.NextRetry.String(), want)
+	}
+	retry("2027-01-31", "2027-02-01")
+	retry("2027-02-01", "2027-02-03")
+	retry("2027-02-02", "2027-02-03")
+	retry("2027-02-04", "2027-02-07")
+	retry("2027-02-07", "")
+	equal(t, "attempts", s.sub("sub_1").Recovery.Attempts, 5)
+	equal(t, "upcoming", s.dates("sub_1", 2), []string{"2027-01-31", "2027-02-28"})
+	equal(t, "paid", s.do(drafts(func() ([]journal.Draft, error) { return Renewed(s.sub("sub_1"), o), nil })), []string{"recovery.recovered", "subscription.renewed"})
+	got := s.sub("sub_1")
+	equal(t, "state", []any{got.Status, got.Recovery == nil, got.Cycle, *got.NextBillingDate}, []any{Active, true, 1, date("2027-02-28")})
+	if _, ok := ScheduleRetry(got, "", s.day); ok {
+		t.Error("a retry without a recovery")
+	}
+}
+
+func TestExhausted(t *testing.T) {
+	for _, tt := range []struct {
+		end   string
+		extra bool
+		types []string
+		next  *civil.Date
+	}{
+		{settings.EndCancel, false, []string{"recovery.exhausted", "subscription.cancelled"}, nil},
+		{settings.EndPause, false, []string{"recovery.exhausted", "subscription.paused"}, nil},
+		{settings.EndSkip, false, []string{"recovery.exhausted", "subscription.order_skipped"}, dateP("2027-02-28")},
+		{settings.EndSkip, true, []string{"recovery.exhausted"}, dateP("2027-01-31")},
+	} {
+		t.Run(tt.end, func(t *testing.T) {
+			s := started(t, "2027-01-31")
+			o := nextOrder(s.sub("sub_1"))
+			if tt.extra {
+				o.Cycle = nil
+			}
+			s.fail(o, settings.Recovery{EndAction: tt.end})
+			equal(t, "no retry", s.sub("sub_1").Recovery.NextRetry, nil)
+			equal(t, "types", s.do(drafts(func() ([]journal.Draft, error) { return Exhausted(s.sub("sub_1"), o, s.now()) })), tt.types)
+			equal(t, "next", s.sub("sub_1").NextBillingDate, tt.next)
+			if _, err := Exhausted(s.sub("sub_1"), o, s.now()); err == nil {
+				t.Error("exhausted without a recovery")
+			}
+		})
+	}
+}
+
+func TestEnterRecoveryRefused(t *testing.T) {
+	s := started(t, "2027-01-31").in(Paused)
+	_, err := EnterRecovery(s.sub("sub_1"), Order{ID: id.ID("ord_1")}, "", &settings.Recovery{}, s.day)
+	if err == nil {
+		t.Error("a paused subscription went into recovery")
+	}
+}

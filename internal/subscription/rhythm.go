@@ -1,0 +1,93 @@
+package subscription
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+
+	"perennial/internal/civil"
+	"perennial/internal/fault"
+)
+
+// schedule gives the dates of the subscription to package civil, which knows how to count with them. While nothing is
+// billed its NextDate is zero, or the date that an order was moved to.
+func (s *Subscription) schedule() civil.Schedule {
+	r := civil.Rhythm{Anchor: s.AnchorDate, Every: s.BillingPolicy.Every()}
+	if s.BillingPolicy.AnchorDay != nil {
+		r.AnchorDay = *s.BillingPolicy.AnchorDay
+	}
+	return civil.Schedule{Rhythm: r, NextK: s.Position, NextDate: day(cmp.Or(s.NextBillingDate, s.MovedTo)), Last: day(s.LastBillingDate), Skipped: s.SkippedDates}
+}
+
+// follow takes over the dates that package civil came to.
+func (s *Subscription) follow(c civil.Schedule) {
+	s.AnchorDate, s.Position, s.SkippedDates = c.Rhythm.Anchor, c.NextK, c.Skipped
+	s.BillingPolicy.Interval, s.BillingPolicy.IntervalCount = c.Rhythm.Every.Unit, c.Rhythm.Every.Count
+	s.BillingPolicy.AnchorDay = nil
+	if c.Rhythm.AnchorDay != 0 {
+		s.BillingPolicy.AnchorDay = new(c.Rhythm.AnchorDay)
+	}
+	s.NextBillingDate, s.LastBillingDate, s.MovedFrom, s.MovedTo = maybe(c.NextDate), maybe(c.Last), nil, nil
+	if c.Moved() {
+		s.MovedFrom = maybe(c.Rhythm.At(c.NextK))
+	}
+}
+
+// comes says whether an order that is not skipped comes on a date: the next one, or one of the rhythm after it.
+func (s *Subscription) comes(date civil.Date) bool {
+	if s.NextBillingDate == nil || *s.NextBillingDate == date {
+		return s.NextBillingDate != nil
+	}
+	k, ok := s.schedule().Rhythm.Position(date)
+	return ok && k > s.Position && !slices.Contains(s.SkippedDates, date)
+}
+
+// stop takes away what only a subscription that bills has: the next order's date. The rhythm and the position stay, and
+// where the next order was moved.
+func (s *Subscription) stop() {
+	if s.MovedFrom != nil {
+		s.MovedTo = s.NextBillingDate
+	}
+	s.NextBillingDate, s.MovedFrom, s.PausedUntil, s.Recovery = nil, nil, nil, nil
+}
+
+func day(d *civil.Date) civil.Date {
+	if d == nil {
+		return civil.Date{}
+	}
+	return *d
+}
+
+func maybe(d civil.Date) *civil.Date {
+	if d.IsZero() {
+		return nil
+	}
+	return &d
+}
+
+// refusals are what package civil refuses, in words.
+var refusals = []struct {
+	err        error
+	code, form string
+}{
+	{civil.ErrNotOnSchedule, "not_scheduled", "No order comes on %s."},
+	{civil.ErrAlreadySkipped, "already_skipped", "The order of %s is skipped already."},
+	{civil.ErrNotSkipped, "not_skipped", "No order of %s was skipped."},
+	{civil.ErrPast, "date_passed", "The order of %s cannot be put back: the day has passed."},
+	{civil.ErrNextMoved, "next_moved", "The order of %s cannot be put back while the order after it is moved. Move that one back first."},
+	{civil.ErrNotAfterPrevious, "not_after_previous", "%s is not after the order before it, which was billed or skipped. Choose a later day."},
+	{civil.ErrNotBeforeFollowing, "not_before_following", "%s is not before the order that follows. Choose an earlier day, or move all orders."},
+}
+
+// refuse says why package civil refused a date (Conflict).
+func refuse(err error, date civil.Date) error {
+	if errors.Is(err, civil.ErrTooManySkipped) {
+		return fault.New(fault.Conflict, "too_many_skipped", "At most %d orders can be skipped at once. Pause the subscription instead.", civil.MaxSkipped)
+	}
+	for _, r := range refusals {
+		if errors.Is(err, r.err) {
+			return fault.New(fault.Conflict, r.code, r.form, date.Long())
+		}
+	}
+	return err
+}

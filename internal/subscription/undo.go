@@ -1,0 +1,95 @@
+package subscription
+
+import (
+	"slices"
+	"time"
+
+	"perennial/internal/civil"
+	"perennial/internal/fault"
+	"perennial/internal/journal"
+	"perennial/internal/settings"
+)
+
+// undoing names, for each type that can be undone, the action that undoing it amounts to: what is not allowed as an
+// action is not allowed as an undo.
+var undoing = map[string]Action{
+	"subscription.paused":                        ActionResume,
+	"subscription.resumed":                       ActionPause,
+	"subscription.cancelled":                     ActionReactivate,
+	"subscription.reactivated":                   ActionCancel,
+	"subscription.order_skipped":                 ActionUnskip,
+	"subscription.order_unskipped":               ActionSkip,
+	"subscription.next_billing_date_changed":     ActionReschedule,
+	"subscription.frequency_changed":             ActionFrequency,
+	"subscription.order_gifted":                  ActionGift,
+	"subscription.item_added":                    ActionRemoveItem,
+	"subscription.item_removed":                  ActionAddItem,
+	"subscription.item_quantity_changed":         ActionChangeQuantity,
+	"subscription.item_swapped":                  ActionSwapItem,
+	"subscription.item_price_overridden":         ActionChangePrice,
+	"subscription.one_time_item_added":           ActionRemoveItem,
+	"subscription.one_time_item_removed":         ActionAddItem,
+	"subscription.shipping_address_changed":      ActionShippingAddress,
+	"subscription.payment_method_changed":        ActionPaymentMethod,
+	"subscription.backup_payment_method_changed": ActionBackupPaymentMethod,
+	"subscription.delivery_price_changed":        ActionDeliveryPrice,
+	"subscription.discount_applied":              ActionDiscount,
+	"subscription.discount_removed":              ActionDiscount,
+	"subscription.note_changed":                  ActionNote,
+	"subscription.attributes_changed":            ActionAttributes,
+}
+
+// Undo says whether an entry of a subscription may be undone, where restored is what the subscription would be then.
+// It refuses what would be refused as an action now, and dates that have passed: erased, merged_away, status_<status>,
+// undo_payment_failed, undo_date_passed, undo_last_item, undo_not_allowed.
+func Undo(e *journal.Event, now time.Time, current, restored journal.State, general *settings.General) error {
+	s, back := current.(*Subscription), restored.(*Subscription)
+	no := func(code, form string, args ...any) error { return fault.New(fault.Conflict, code, form, args...) }
+	action, ok := undoing[e.Type]
+	switch {
+	case !ok:
+		return no("not_undoable", "This entry of a subscription cannot be undone.")
+	case s.Note.Erased || s.Gifts.Erased || s.Attributes.Erased || s.CancelReason.Erased:
+		return no("erased", "The customer's personal data was erased.")
+	case s.MergedInto != "" && e.Type == "subscription.cancelled":
+		return no("merged_away", "The subscription was merged into %s, which has its items now.", s.MergedInto)
+	case back.Status == Failed && s.Status != Failed:
+		return no("undo_payment_failed", "Before this a payment had failed, and that order is over. %s the subscription instead.", again[s.Status])
+	case back.recurring() == 0:
+		return no("undo_last_item", "Nothing would be left in the subscription. Add another item first, or cancel it.")
+	}
+	if err := s.May(action); err != nil {
+		return err
+	}
+	if d, passed := passedDate(e, s, back, settings.Today(general, now)); passed {
+		return no("undo_date_passed", "This cannot be put back any more: %s has passed.", d.Long())
+	}
+	if err := Check(back); err != nil {
+		return fault.Wrap(err, fault.Conflict, "undo_not_allowed", "What this entry changed does not fit with what came after it.")
+	}
+	return nil
+}
+
+var again = map[Status]string{Paused: "Resume", Cancelled: "Reactivate"}
+
+// passedDate finds a date that the undo would bring back and that is over: a next order before today, a pause until
+// today or earlier, or a skip of an order that the next order has gone past.
+func passedDate(e *journal.Event, s, back *Subscription, today civil.Date) (civil.Date, bool) {
+	if d := back.NextBillingDate; d != nil && d.Before(today) && (s.NextBillingDate == nil || *d != *s.NextBillingDate) {
+		return *d, true
+	}
+	if d := back.PausedUntil; d != nil && !d.After(today) && back.Status == Paused {
+		return *d, true
+	}
+	skip := e.Type == "subscription.order_skipped" || e.Type == "subscription.order_unskipped"
+	if _, moved := e.Change("next_billing_date"); !skip || moved || s.NextBillingDate == nil {
+		return civil.Date{}, false
+	}
+	// Only a later date than the next one was touched then. Both lists are sorted; they differ in that date.
+	for _, d := range slices.Concat(s.SkippedDates, back.SkippedDates) {
+		if slices.Contains(s.SkippedDates, d) != slices.Contains(back.SkippedDates, d) && !d.After(*s.NextBillingDate) {
+			return d, true
+		}
+	}
+	return civil.Date{}, false
+}

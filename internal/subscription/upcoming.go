@@ -1,0 +1,57 @@
+package subscription
+
+import (
+	"perennial/internal/catalog"
+	"perennial/internal/civil"
+	"perennial/internal/journal"
+	"perennial/internal/money"
+)
+
+// UpcomingOrder is an order to come, as the API shows it. A skipped one has no lines and costs nothing.
+type UpcomingOrder struct {
+	Cycle    *int         `json:"cycle"` // from 1; null when skipped
+	Date     civil.Date   `json:"date"`
+	Skipped  bool         `json:"skipped"`
+	Items    []Line       `json:"items"`
+	Subtotal money.Amount `json:"subtotal"`
+	Discount money.Amount `json:"discount"`
+	Delivery money.Amount `json:"delivery"`
+	Tax      money.Amount `json:"tax"`
+	Total    money.Amount `json:"total"`
+}
+
+// Upcoming gives the next count orders of the rhythm, skipped ones included, as they would be if nothing changed any
+// more: one-time items in the first, counted discounts and the plan's steps as they run, the end after max_cycles. plan
+// is the selling plan, nil if there is none. A subscription that is paused until a day shows what comes after it; one
+// that is paused without an end, cancelled or expired has nothing to come.
+func Upcoming(s *Subscription, plan *catalog.Plan, taxBasisPoints int, today civil.Date, count int) ([]UpcomingOrder, error) {
+	dates := s.schedule()
+	switch {
+	case s.PausedUntil != nil:
+		dates = dates.ResumeFrom(*s.PausedUntil)
+	case s.NextBillingDate == nil:
+		return nil, nil
+	}
+	var out []UpcomingOrder
+	after := journal.Clone(s)
+	for slot := range dates.Upcoming(today, count) {
+		if after.allBilled() {
+			break
+		}
+		zero := money.Zero(s.Currency)
+		if slot.Skipped {
+			out = append(out, UpcomingOrder{Date: slot.Date, Skipped: true, Items: []Line{}, Subtotal: zero, Discount: zero, Delivery: zero, Tax: zero, Total: zero})
+			continue
+		}
+		p, err := PriceOrder(after.NextOrder(plan, taxBasisPoints))
+		if err != nil {
+			return nil, err
+		}
+		after.consume()
+		out = append(out, UpcomingOrder{
+			Cycle: new(after.Cycle), Date: slot.Date, Items: p.Lines,
+			Subtotal: p.Subtotal, Discount: p.Discount, Delivery: p.Delivery, Tax: p.Tax, Total: p.Total,
+		})
+	}
+	return out, nil
+}

@@ -1,0 +1,307 @@
+package archtest
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestArchitecture(t *testing.T) {
+	house := rules{layers: layers, homes: homes, empty: emptyNames}
+	root, module := goList(t, "-m", "-f", "{{.Dir}}\n{{.Path}}")
+	house.module = module
+	for _, broken := range house.check(read(t, root, module)) {
+		t.Error(broken)
+	}
+}
+
+// docs/dependencies.md has a line for each module that the code or its tests import, and for no other.
+func TestDependenciesAreExplained(t *testing.T) {
+	root, module := goList(t, "-m", "-f", "{{.Dir}}\n{{.Path}}")
+	doc, err := os.ReadFile(filepath.Join(root, "docs", "dependencies.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := map[string]bool{} // by module
+	for _, line := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\|").FindAllStringSubmatch(string(doc), -1) {
+		used[line[1]] = false
+	}
+	missing := map[string]string{} // import to importer
+	for _, p := range read(t, root, module) {
+		for _, imported := range slices.Concat(p.imports, p.testImports) {
+			if !foreign(imported) {
+				continue
+			}
+			explained := false
+			for m := range used {
+				if match(m+"/...", imported) {
+					used[m], explained = true, true
+				}
+			}
+			if !explained {
+				missing[imported] = p.path
+			}
+		}
+	}
+	for imported, by := range missing {
+		t.Errorf("docs/dependencies.md does not explain %s, which %s imports", imported, by)
+	}
+	for m, yes := range used {
+		if !yes {
+			t.Errorf("docs/dependencies.md explains %s, which nothing imports", m)
+		}
+	}
+}
+
+func TestChecker(t *testing.T) {
+	small := rules{
+		module: "shop",
+		layers: []layer{
+			{name: "words", packages: "internal/id internal/money", may: "", outside: ""},
+			{name: "domain", packages: "internal/plan internal/order", ordered: true, may: "words", outside: "example.org/json", never: "os context"},
+			{name: "disk", packages: "internal/db internal/files", may: "*", outside: "*"},
+			{name: "faces", packages: "internal/api internal/web/...", may: "*", outside: "*", never: "internal/db"},
+			{name: "server", packages: "internal/server", may: "*", outside: "*", clock: true},
+			{name: "main", packages: "cmd/shop", may: "internal/server", outside: ""},
+		},
+		homes: map[string]string{"example.org/sql": "internal/db", "example.org/cmp": ""},
+		empty: []string{"utils"},
+	}
+	for _, tt := range []struct {
+		name string
+		from string
+		to   string
+		want string // "" is allowed
+	}{
+		{"down", "internal/plan", "shop/internal/id", ""},
+		{"down two", "internal/api", "shop/internal/money", ""},
+		{"up", "internal/id", "shop/internal/plan", "domain is above words"},
+		{"up to the top", "internal/plan", "shop/internal/server", "server is above domain"},
+		{"side by side", "internal/id", "shop/internal/money", "they stand side by side in words"},
+		{"in order", "internal/order", "shop/internal/plan", ""},
+		{"against the order", "internal/plan", "shop/internal/order", "they stand side by side in domain"},
+		{"below one pattern", "internal/web/pages", "shop/internal/web/parts", ""},
+		{"side by side of a pattern", "internal/web/pages", "shop/internal/api", "they stand side by side in faces"},
+		{"a layer that is not listed", "cmd/shop", "shop/internal/api", "main may import only: internal/server"},
+		{"a package that is listed", "cmd/shop", "shop/internal/server", ""},
+		{"never", "internal/web/pages", "shop/internal/db", "faces never does"},
+		{"never of the standard library", "internal/order", "os", "domain never does"},
+		{"only that package", "internal/order", "os/signal", ""},
+		{"standard library", "internal/id", "encoding/json/v2", ""},
+		{"a module that is listed", "internal/plan", "example.org/json/text", ""},
+		{"a module with a longer name", "internal/plan", "example.org/json2", "domain may import of other modules only: example.org/json"},
+		{"no modules", "internal/id", "golang.org/x/text", "words may import of other modules only: nothing"},
+		{"a module at home", "internal/db", "example.org/sql/driver", ""},
+		{"a module away from home", "internal/files", "example.org/sql/driver", "its place is internal/db"},
+		{"a module of tests", "internal/db", "example.org/cmp", "its place is in tests"},
+		{"tests", "internal/api", "shop/internal/test/browser", "it is for tests"},
+		{"tests beside", "internal/api", "shop/internal/db/dbtest", "it is for tests"},
+		{"from tests", "internal/db/dbtest", "shop/internal/server", ""},
+		{"a stranger", "internal/api", "shop/internal/new", "it has no line in the table of layers"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var want []string
+			if tt.want != "" {
+				want = []string{fmt.Sprintf("%s imports %s: %s", tt.from, tt.to, tt.want)}
+			}
+			got := small.check([]goPackage{{path: "internal/money"}, {path: tt.from, imports: []string{"strings", tt.to}}})
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+
+	got := small.check([]goPackage{
+		{path: "internal/new"},
+		{path: "internal/web/utils"},
+		{path: "internal/plan", clock: []string{"internal/plan/plan.go:3: time.Now"}},
+		{path: "internal/server", clock: []string{"internal/server/server.go:3: time.Now"}},
+	})
+	want := []string{
+		"internal/new has no line in the table of layers (internal/test/archtest/rules.go)",
+		"internal/plan/plan.go:3: time.Now: time is an argument below the server",
+		"internal/web/utils: the name utils does not say what is in it",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// A layer can name only layers below it, and no package has two lines.
+func TestTable(t *testing.T) {
+	names, packages := map[string]bool{}, map[string]bool{}
+	for _, l := range layers {
+		for may := range strings.FieldsSeq(l.may) {
+			if may != "*" && !names[may] && !packages[may] {
+				t.Errorf("%s may import %q, which is not below it", l.name, may)
+			}
+		}
+		for p := range strings.FieldsSeq(l.packages) {
+			if packages[p] {
+				t.Errorf("%s has two lines", p)
+			}
+			packages[p] = true
+		}
+		if names[l.name] {
+			t.Errorf("two layers are called %s", l.name)
+		}
+		names[l.name] = true
+	}
+}
+
+func TestClockCalls(t *testing.T) {
+	for _, tt := range []struct {
+		name, source string
+		want         []string
+	}{
+		{"a call", "import \"time\"\nvar t = time.Now()", []string{"x.go:3: time.Now"}},
+		{"as a value", "import \"time\"\nvar now = time.Now", []string{"x.go:3: time.Now"}},
+		{"by way of a difference", "import \"time\"\nvar d, e = time.Since(t), time.Until(t)", []string{"x.go:3: time.Since", "x.go:3: time.Until"}},
+		{"under another name", "import clock \"time\"\nvar t = clock.Now()", []string{"x.go:3: time.Now"}},
+		{"with no name", "import . \"time\"\nvar t = Now()", []string{"x.go:2: time is imported with no name"}},
+		{"another package", "import \"x/time\"\nvar t = time.Now()", nil},
+		{"a method", "import \"time\"\nvar t = world.Now()\nvar d time.Duration", nil},
+		{"a comment", "import \"time\"\n// not time.Now()\nvar d time.Duration", nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, got, err := scan("x.go", []byte("package x\n"+tt.source))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// read gives the packages of the module. go list says what they are; their sources say the rest, and that they are
+// read here lets go test see when a cached result is stale.
+func read(t *testing.T, root, module string) []goPackage {
+	t.Helper()
+	// go list runs outside of this process, where go test does not see what it reads: so a new folder is noticed here.
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && path != root && d.IsDir() && strings.HasPrefix(d.Name(), ".") {
+			return fs.SkipDir
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := exec.CommandContext(t.Context(), "go", "list", "-e", "-json=ImportPath,Dir", "./...")
+	command.Dir = root
+	out, err := command.Output()
+	if err != nil {
+		t.Fatal(explain(err))
+	}
+	var packages []goPackage
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var listed struct{ ImportPath, Dir string }
+		if err := d.Decode(&listed); errors.Is(err, io.EOF) {
+			return packages
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		p := goPackage{path: strings.TrimPrefix(listed.ImportPath, module+"/")}
+		files, err := os.ReadDir(listed.Dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			if !f.Type().IsRegular() || !strings.HasSuffix(f.Name(), ".go") {
+				continue
+			}
+			source, err := os.ReadFile(filepath.Join(listed.Dir, f.Name()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			imports, clock, err := scan(filepath.ToSlash(filepath.Join(p.path, f.Name())), source)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.HasSuffix(f.Name(), "_test.go") {
+				p.testImports = append(p.testImports, imports...)
+				continue
+			}
+			p.imports, p.clock = append(p.imports, imports...), append(p.clock, clock...)
+		}
+		slices.Sort(p.imports)
+		p.imports = slices.Compact(p.imports)
+		packages = append(packages, p)
+	}
+}
+
+// scan gives the imports of a file, and where it asks what time it is.
+func scan(name string, source []byte) (imports, clock []string, err error) {
+	files := token.NewFileSet()
+	file, err := parser.ParseFile(files, name, source, parser.SkipObjectResolution)
+	if err != nil {
+		return nil, nil, err
+	}
+	at := func(n ast.Node, what string) {
+		clock = append(clock, fmt.Sprintf("%s:%d: %s", name, files.Position(n.Pos()).Line, what))
+	}
+	timeName := ""
+	for _, spec := range file.Imports {
+		imported, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			return nil, nil, err
+		}
+		imports = append(imports, imported)
+		switch {
+		case imported != "time":
+		case spec.Name == nil:
+			timeName = "time"
+		case spec.Name.Name == ".":
+			at(spec, "time is imported with no name")
+		default:
+			timeName = spec.Name.Name
+		}
+	}
+	ast.Inspect(file, func(n ast.Node) bool {
+		s, ok := n.(*ast.SelectorExpr)
+		if !ok {
+			return true
+		}
+		of, ok := s.X.(*ast.Ident)
+		if ok && of.Name == timeName && slices.Contains([]string{"Now", "Since", "Until"}, s.Sel.Name) {
+			at(s, "time."+s.Sel.Name)
+		}
+		return true
+	})
+	return imports, clock, nil
+}
+
+// goList gives the two lines of an answer of go list.
+func goList(t *testing.T, args ...string) (first, second string) {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "go", append([]string{"list"}, args...)...).Output()
+	if err != nil {
+		t.Fatal(explain(err))
+	}
+	first, second, _ = strings.Cut(strings.TrimSpace(string(out)), "\n")
+	return first, second
+}
+
+func explain(err error) error {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		return fmt.Errorf("go list: %w\n%s", err, exit.Stderr)
+	}
+	return err
+}

@@ -1,0 +1,69 @@
+package archtest
+
+// layers is the house, lowest first: a package may import what stands in the lines above its own, and of its own line
+// only what the line says. "*" is anything; a path that ends in /... is that package and all below it. Packages of tests have no
+// line: they import what they like, and only tests import them.
+var layers = []layer{
+	{name: "vocabulary", packages: "internal/id internal/money internal/civil internal/fault internal/plain",
+		may: "", outside: ""},
+	{name: "verifier", packages: "verify", // an auditor can read all of it
+		may: "", outside: "golang.org/x/mod"},
+	{name: "client", packages: "client",
+		may: "", outside: "*"},
+	{name: "journal", packages: "internal/journal",
+		may: "vocabulary", outside: "github.com/go-json-experiment/json", never: impure},
+	{name: "proof", packages: "internal/seal internal/vault",
+		may: "vocabulary", outside: "golang.org/x/mod"},
+	{name: "domain", packages: "internal/settings internal/team internal/catalog internal/customer internal/subscription internal/billing internal/privacy", ordered: true,
+		may: "vocabulary journal", outside: "", never: impure},
+	{name: "observations", packages: "internal/external internal/reading",
+		may: "vocabulary journal domain", outside: "github.com/go-json-experiment/json", never: impure},
+	{name: "database", packages: "internal/db",
+		may: "vocabulary", outside: "*"},
+	{name: "store", packages: "internal/store",
+		may: "vocabulary journal proof database", outside: "*"},
+	{name: "program", packages: "internal/program",
+		may: "*", outside: "*"},
+	{name: "parts", packages: "internal/find/postings internal/follow internal/payment internal/auth",
+		may: "*", outside: "*"},
+	{name: "services", packages: "internal/find internal/payment/simulated internal/payment/stripe internal/mail internal/hook internal/audit",
+		may: "*", outside: "*"},
+	{name: "uses of services", packages: "internal/engine internal/export internal/analytics",
+		may: "*", outside: "*"},
+	{name: "look", packages: "internal/web/ui/...", // knows no storage of the domain
+		may: "vocabulary", outside: "*"},
+	{name: "faces", packages: "internal/api internal/web/dashboard internal/web/portal",
+		may: "*", outside: "*", never: "internal/db"},
+	{name: "server", packages: "internal/server",
+		may: "*", outside: "*", clock: true},
+	{name: "demo", packages: "internal/demo",
+		may: "*", outside: "*"},
+	{name: "benchmark", packages: "internal/bench/...",
+		may: "*", outside: "*", clock: true},
+	{name: "command line", packages: "internal/cli",
+		may: "*", outside: "*", never: "internal/db", clock: true},
+	{name: "main", packages: "cmd/perennial",
+		may: "internal/cli", outside: "", clock: true},
+}
+
+// impure is what a package that only decides has no use for: input, output, waiting, chance.
+const impure = "context crypto/rand database/sql io/fs log log/slog math/rand math/rand/v2 net net/http os os/exec"
+
+// homes says where a module may be imported, if that is one place only: the seam that lets us leave it again.
+var homes = map[string]string{
+	"github.com/alecthomas/kong":          "internal/cli",
+	"github.com/danielgtaylor/huma/v2":    "internal/api",
+	"github.com/pressly/goose/v3":         "internal/store",
+	"github.com/prometheus/client_golang": "internal/server",
+	"modernc.org/sqlite":                  "internal/db internal/find/postings",
+	"github.com/google/go-cmp":            "",
+	"github.com/rogpeppe/go-internal":     "",
+	"github.com/transparency-dev/formats": "",
+	"github.com/transparency-dev/merkle":  "",
+	"go.uber.org/goleak":                  "",
+	"pgregory.net/rapid":                  "",
+	"github.com/brianvoe/gofakeit/v7":     "internal/demo",
+}
+
+// emptyNames are names of packages that say nothing about what is in them.
+var emptyNames = []string{"models", "types", "utils", "common", "helpers", "service", "repository", "manager", "impl"}
