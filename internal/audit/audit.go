@@ -55,7 +55,7 @@ type Report struct {
 	Boxes       int64         `json:"boxes"`
 	ErasedBoxes int64         `json:"erased_boxes"`
 	Root        seal.Hash     `json:"root"`
-	Took        time.Duration `json:"took_ns"`
+	Took        time.Duration `json:"took_ns"` // set by whoever has a clock
 	Differences int64         `json:"differences"` // how many problems there are; the first ones are in Problems
 	Problems    []Problem     `json:"problems"`
 }
@@ -112,7 +112,6 @@ type auditor struct {
 
 // Verify checks a shop's part of a database. The report is complete unless err says that it could not be made.
 func Verify(ctx context.Context, s *store.Store, progress Progress) (*Report, error) {
-	began := time.Now()
 	conn, err := s.DB.Reader.Conn(ctx)
 	if err != nil {
 		return nil, db.Fault(err)
@@ -134,7 +133,6 @@ func Verify(ctx context.Context, s *store.Store, progress Progress) (*Report, er
 			return nil, err
 		}
 	}
-	a.r.Took = time.Since(began)
 	return a.r, nil
 }
 

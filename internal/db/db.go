@@ -55,9 +55,10 @@ func Open(ctx context.Context, path string, opt Options) (*DB, error) {
 	var err error
 	if !opt.ReadOnly {
 		d.Writer, err = sql.Open("sqlite", dsn(path, url.Values{
-			"_txlock": {"immediate"},
-			"_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(" + synchronous + ")", "foreign_keys(ON)",
-				"wal_autocheckpoint(16000)", "journal_size_limit(67108864)", "secure_delete(ON)", "cache_size(-65536)", "temp_store(MEMORY)"},
+			"_txlock":       {"immediate"},
+			"_journal_mode": {"WAL"}, // after page_size, which an existing file keeps as it is
+			"_pragma": {"busy_timeout(10000)", "page_size(8192)", "synchronous(" + synchronous + ")", "foreign_keys(ON)",
+				"wal_autocheckpoint(8000)", "journal_size_limit(67108864)", "secure_delete(ON)", "cache_size(-65536)", "temp_store(MEMORY)"},
 		}))
 		if err != nil {
 			return nil, err
@@ -109,20 +110,6 @@ func (d *DB) Close() error {
 		errs = append(errs, d.Writer.Close())
 	}
 	return errors.Join(errs...)
-}
-
-// Checkpoint moves the write-ahead log into the file and empties it, so that what was overwritten is gone from both.
-func (d *DB) Checkpoint(ctx context.Context) error {
-	var busy, log, moved int
-	return d.Writer.QueryRowContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &log, &moved)
-}
-
-// Restore full durability after a Relaxed opening.
-func (d *DB) Durable(ctx context.Context) error {
-	if _, err := d.Writer.ExecContext(ctx, `PRAGMA synchronous = FULL`); err != nil {
-		return err
-	}
-	return d.Checkpoint(ctx)
 }
 
 // IsConstraint says whether the database refused a statement by a constraint or by a trigger's RAISE.

@@ -55,18 +55,16 @@ type Made struct {
 
 // life is the shop being lived.
 type life struct {
-	ctx    context.Context
-	p      *program.Program
-	s      *store.Store
-	e      *engine.Engine
-	clock  *Clock
-	opt    Options
-	rnd    *mathrand.Rand
-	fake   *gofakeit.Faker
-	zone   *time.Location
-	start  time.Time
-	at     time.Time // the time of the next act
-	events int64
+	ctx   context.Context
+	p     *program.Program
+	s     *store.Store
+	e     *engine.Engine
+	clock *Clock
+	opt   Options
+	rnd   *mathrand.Rand
+	fake  *gofakeit.Faker
+	zone  *time.Location
+	start time.Time
 
 	owner, admin id.ID
 	support      []id.ID
@@ -109,7 +107,6 @@ func Make(ctx context.Context, p *program.Program, s *store.Store, e *engine.Eng
 	}
 	l := &life{ctx: ctx, p: p, s: s, e: e, clock: clock, opt: opt, zone: zone, start: Begin(opt.Until), keys: map[string]id.ID{},
 		rnd: mathrand.New(mathrand.NewPCG(opt.Seed, 0x9e3779b97f4a7c15)), fake: gofakeit.New(opt.Seed + 1)}
-	l.at = l.start
 	if err := l.found(); err != nil {
 		return made, err
 	}

@@ -110,6 +110,7 @@ func (t Type) undoSelf() Type               { t.Undo = t.Name; return t }
 func (t Type) never(why string) Type        { t.NoUndo = why; return t }
 func (t Type) details(names ...string) Type { t.Details = names; return t }
 func (t Type) mentions(kinds ...Kind) Type  { t.Mentions = kinds; return t }
+func (t Type) in(log LogName) Type          { t.Log = log; return t }
 func (t Type) hidden() Type                 { t.Hidden = true; return t }
 
 // catalogue is the closed list of types. Filters, labels, the API's list, the documentation page and the tests are
@@ -147,8 +148,6 @@ var catalogue = []Type{
 	activity("products", "discount.created", "Created a discount", Discount, All).never("Deactivate the discount instead."),
 	activity("products", "discount.updated", "Updated a discount", Discount, All).undoSelf(),
 	activity("products", "discount.deactivated", "Deactivated a discount", Discount, "status").undo("discount.updated"),
-	activity("products", "discount.redeemed", "Redeemed a discount", Discount, "redemptions").mentions(Subscription, Customer).
-		never("A redemption is undone by taking the discount off the subscription."),
 
 	// Settings
 	activity("settings", "account_settings.updated", "Updated account settings", Settings, All).undoSelf(),
@@ -191,20 +190,19 @@ var catalogue = []Type{
 
 	// The subscription
 	forSubscription("lifecycle", "subscription.created", "Created", All).never("Cancel the subscription instead."),
-	forSubscription("lifecycle", "subscription.renewed", "Renewed", "cycle", "position", "next_billing_date", "last_billing_date", "moved_from", "skipped_dates", "status", "recovery", "items", "discounts", "gifts").
+	forSubscription("lifecycle", "subscription.renewed", "Renewed", "cycle", "position", "next_billing_date", "last_billing_date", "moved_from", "moved_to", "skipped_dates", "status", "recovery", "items", "discounts", "gifts").
 		details("order_id", "order_number", "total", "date").never("The order was paid; refund it instead."),
 	forSubscription("lifecycle", "subscription.paused", "Paused", All).undo("subscription.resumed"),
 	forSubscription("lifecycle", "subscription.resumed", "Resumed", All).undo("subscription.paused"),
 	forSubscription("lifecycle", "subscription.cancelled", "Cancelled", All).undo("subscription.reactivated"),
 	forSubscription("lifecycle", "subscription.reactivated", "Reactivated", All).undo("subscription.cancelled"),
-	forSubscription("lifecycle", "subscription.expired", "Expired", "status", "next_billing_date", "moved_from", "paused_until", "recovery").never("All its orders were made; create a new subscription."),
-	forSubscription("lifecycle", "subscription.failed", "Payment failed", "status", "recovery").never("Retry the payment, or change the payment method."),
+	forSubscription("lifecycle", "subscription.expired", "Expired", "status", "next_billing_date", "moved_from", "moved_to", "paused_until", "recovery").never("All its orders were made; create a new subscription."),
 	forSubscription("lifecycle", "subscription.merged", "Merged", All).details("from", "into").never("A merge cannot be undone: split the subscription instead."),
 	forSubscription("lifecycle", "subscription.split", "Split", "items").details("new_subscription_id").never("A split cannot be undone: merge the two subscriptions instead."),
-	forSubscription("schedule", "subscription.order_skipped", "Skipped an order", "skipped_dates", "next_billing_date", "position", "moved_from").details("date").undo("subscription.order_unskipped"),
+	forSubscription("schedule", "subscription.order_skipped", "Skipped an order", "skipped_dates", "next_billing_date", "position", "moved_from").details("date", "reason").undo("subscription.order_unskipped"),
 	forSubscription("schedule", "subscription.order_unskipped", "Unskipped an order", "skipped_dates", "next_billing_date", "position", "moved_from").details("date").undo("subscription.order_skipped"),
 	forSubscription("schedule", "subscription.next_billing_date_changed", "Changed the next billing date", "next_billing_date", "moved_from", "anchor_date", "billing_policy", "position", "skipped_dates", "gifts").undoSelf(),
-	forSubscription("schedule", "subscription.frequency_changed", "Changed the frequency", "billing_policy", "delivery_policy", "anchor_date", "position", "next_billing_date", "moved_from", "skipped_dates").undoSelf(),
+	forSubscription("schedule", "subscription.frequency_changed", "Changed the frequency", "billing_policy", "delivery_policy", "anchor_date", "position", "next_billing_date", "moved_from", "moved_to", "skipped_dates").undoSelf(),
 	forSubscription("schedule", "subscription.order_requested_now", "Requested an order now", "extra_orders").details("order_id").
 		never("The order is already on its way; cancel or refund the order instead."),
 	forSubscription("schedule", "subscription.order_gifted", "Gifted an order", "gifts").undoSelf(),
@@ -219,6 +217,8 @@ var catalogue = []Type{
 	forSubscription("delivery_and_payment", "subscription.payment_method_changed", "Changed the payment method", "payment_method_id").undoSelf(),
 	forSubscription("delivery_and_payment", "subscription.backup_payment_method_changed", "Changed the backup payment method", "backup_payment_method_id").undoSelf(),
 	forSubscription("delivery_and_payment", "subscription.delivery_price_changed", "Changed the delivery price", "delivery_price").undoSelf(),
+	activity("discounts", "discount.redeemed", "Discount redeemed", Discount, "redemptions").in(SubscriptionLog).mentions(Subscription, Customer).
+		never("A redemption is undone by taking the discount off the subscription."),
 	forSubscription("discounts", "subscription.discount_applied", "Applied a discount", "discounts").undo("subscription.discount_removed"),
 	forSubscription("discounts", "subscription.discount_removed", "Removed a discount", "discounts").undo("subscription.discount_applied"),
 	forSubscription("notes", "subscription.note_changed", "Changed the note", "note").undoSelf(),
@@ -241,4 +241,5 @@ var catalogue = []Type{
 	forSubscription("recovery", "recovery.retry_scheduled", "Retry scheduled", "recovery").details("order_id").never("Recovery ends when the order is paid."),
 	forSubscription("recovery", "recovery.recovered", "Recovered", "status", "recovery").details("order_id").never("Recovery ends when the order is paid."),
 	forSubscription("recovery", "recovery.exhausted", "Recovery exhausted", "status", "recovery").details("order_id").never("Recovery ends when the order is paid."),
+	forSubscription("recovery", "recovery.abandoned", "Gave up the failed payment", "status", "recovery").details("order_id").never("The order was cancelled; order again."),
 }

@@ -26,8 +26,6 @@ func (Personal[T]) personal() {}
 
 func (p *Personal[T]) erase() { *p = Personal[T]{Erased: true} }
 
-func (p Personal[T]) erased() bool { return p.Erased }
-
 // MarshalJSON writes the value itself, or {"erased":true}.
 func (p Personal[T]) MarshalJSON() ([]byte, error) {
 	if p.Erased {

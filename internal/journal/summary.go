@@ -97,6 +97,7 @@ var sentences = map[string]func(*Event) string{
 	},
 	"selling_plan.updated":      updated("selling plan", "name"),
 	"discount.created":          func(e *Event) string { return named(e, "Created the discount %s", "code") },
+	"discount.redeemed":         func(e *Event) string { return "Redeemed the discount" },
 	"discount.updated":          updated("discount", "code"),
 	"account_settings.updated":  updated("account settings", ""),
 	"portal_settings.updated":   updated("portal settings", ""),
@@ -155,7 +156,6 @@ var sentences = map[string]func(*Event) string{
 		return "Reactivated the subscription" + withDay(e, "next_billing_date", ", next order on ")
 	},
 	"subscription.expired": func(*Event) string { return "The subscription ended: all its orders were made" },
-	"subscription.failed":  func(*Event) string { return "The payment failed" },
 	"subscription.merged": func(e *Event) string {
 		if _, ok := e.Change("merged_into"); ok {
 			return "Merged this subscription into " + text(e.Detail("into"))
@@ -252,6 +252,7 @@ var sentences = map[string]func(*Event) string{
 		return ""
 	},
 	"recovery.recovered": func(*Event) string { return "The failed payment was recovered" },
+	"recovery.abandoned": func(*Event) string { return "Stopped trying to get the failed payment" },
 	"recovery.exhausted": func(*Event) string { return "Gave up on the failed payment: all retries failed" },
 }
 

@@ -22,7 +22,7 @@ func Mappings() []store.Mapping {
 		{Kind: journal.Subscription, Fresh: fresh[subscription.Subscription], Columns: []string{"status", "customer_id", "due_date", "next_billing_date", "product_ids"},
 			Values: func(s journal.State) []any {
 				v := s.(*subscription.Subscription)
-				return []any{string(v.Status), string(v.CustomerID), date(dueDate(v)), date(v.NextBillingDate), productIDs(v)}
+				return []any{string(v.Status), string(v.CustomerID), date(DueDate(v)), date(v.NextBillingDate), productIDs(v)}
 			}},
 		{Kind: journal.Customer, Fresh: fresh[customer.Customer], Columns: []string{"status"},
 			Values: func(s journal.State) []any { return []any{string(s.(*customer.Customer).Status)} }},
@@ -39,7 +39,7 @@ func Mappings() []store.Mapping {
 		{Kind: journal.Order, Fresh: fresh[billing.Order], Columns: []string{"status", "customer_id", "subscription_id", "open_attempt", "paid"},
 			Values: func(s journal.State) []any {
 				v := s.(*billing.Order)
-				return []any{string(v.Status), string(v.CustomerID), string(v.SubscriptionID), openAttempt(v), paid(v)}
+				return []any{string(v.Status), string(v.CustomerID), string(v.SubscriptionID), openAttempt(v), billing.Refundable(v).Minor}
 			}},
 		{Kind: journal.Product, Fresh: fresh[catalog.Product], Columns: []string{"status"},
 			Values: func(s journal.State) []any { return []any{string(s.(*catalog.Product).Status)} }},
@@ -101,8 +101,9 @@ func date(d *civil.Date) any {
 	return d.String()
 }
 
-// dueDate is the next day on which the engine has something to do for a subscription.
-func dueDate(s *subscription.Subscription) *civil.Date {
+// DueDate is the next day on which the engine has something to do for a subscription, nil when there is none: the
+// column due_date.
+func DueDate(s *subscription.Subscription) *civil.Date {
 	switch s.Status {
 	case subscription.Active:
 		return s.NextBillingDate
@@ -129,19 +130,8 @@ func productIDs(s *subscription.Subscription) string {
 }
 
 func openAttempt(o *billing.Order) any {
-	for _, a := range o.Attempts {
-		if a.Status == "started" {
-			return string(a.ID)
-		}
+	if a, ok := billing.OpenAttempt(o); ok {
+		return string(a.ID)
 	}
 	return nil
-}
-
-// paid is what the order brought in so far, in minor units.
-func paid(o *billing.Order) int64 {
-	switch o.Status {
-	case billing.Placed, billing.Refunded, billing.PartiallyRefunded:
-		return o.Total.Minor - o.Refunded.Minor
-	}
-	return 0
 }

@@ -12,7 +12,6 @@ package program
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -294,39 +293,46 @@ func (p *Program) committed(head int64) {
 
 // Checkpoint signs the tree as it stands when it has grown since the last checkpoint, and gives the newest one. It
 // refuses to sign a tree that is not a continuation of the last signed one: a database restored from before.
-func (p *Program) Checkpoint(ctx context.Context) (store.Checkpoint, error) {
-	done := make(chan checkpointResult, 1)
-	j := &job{ctx: ctx, done: make(chan result, 1), req: &Request{Command: signCheckpoint{done}}}
+func (p *Program) Checkpoint(ctx context.Context) (c store.Checkpoint, err error) {
+	err = p.Exclusive(ctx, func(*store.Writer) error {
+		c, err = p.w.checkpoint()
+		return err
+	})
+	return c, err
+}
+
+// Exclusive runs something that writes but changes nothing (a checkpoint, upkeep of the file) between two batches, with
+// the writing connection to itself.
+func (p *Program) Exclusive(ctx context.Context, f func(w *store.Writer) error) error {
+	x := exclusive{f, make(chan error, 1)}
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
-		return store.Checkpoint{}, busy("stopping", "The server is stopping. Try again in a moment.")
+		return busy("stopping", "The server is stopping. Try again in a moment.")
 	}
 	select {
-	case p.queue <- j:
+	case p.queue <- &job{ctx: ctx, done: make(chan result, 1), req: &Request{Command: x}}:
 	default:
 		p.mu.Unlock()
-		return store.Checkpoint{}, busy("queue_full", "Too many changes are waiting. Try again in a second.")
+		return busy("queue_full", "Too many changes are waiting. Try again in a second.")
 	}
 	p.mu.Unlock()
 	select {
-	case r := <-done:
-		return r.c, r.err
+	case err := <-x.done:
+		return err
 	case <-ctx.Done():
-		return store.Checkpoint{}, ctx.Err()
+		return ctx.Err()
 	}
 }
 
-type checkpointResult struct {
-	c   store.Checkpoint
-	err error
+// exclusive goes through the writer's queue like a command, but is not decided.
+type exclusive struct {
+	f    func(w *store.Writer) error
+	done chan error
 }
 
-// signCheckpoint is not a change, but it writes, so it goes through the writer like one.
-type signCheckpoint struct{ done chan checkpointResult }
-
-func (signCheckpoint) Run(journal.Reader, time.Time) (journal.Decision, error) {
-	return journal.Decision{}, fmt.Errorf("program: a checkpoint is not decided")
+func (exclusive) Run(journal.Reader, time.Time) (journal.Decision, error) {
+	return journal.Decision{}, errors.New("program: upkeep is not decided")
 }
 
 // Waiting is how many commands wait for the writer.

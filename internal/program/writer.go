@@ -73,10 +73,10 @@ func (w *writer) take(first *job) {
 		break
 	}
 	var changes []*job
-	var checkpoints []signCheckpoint
+	var upkeep []exclusive
 	for _, j := range jobs {
-		if c, ok := j.req.Command.(signCheckpoint); ok {
-			checkpoints = append(checkpoints, c)
+		if x, ok := j.req.Command.(exclusive); ok {
+			upkeep = append(upkeep, x)
 			continue
 		}
 		changes = append(changes, j)
@@ -84,11 +84,8 @@ func (w *writer) take(first *job) {
 	if len(changes) > 0 {
 		w.commit(changes)
 	}
-	if len(checkpoints) > 0 {
-		c, err := w.checkpoint()
-		for _, want := range checkpoints {
-			want.done <- checkpointResult{c, err}
-		}
+	for _, x := range upkeep {
+		x.done <- x.f(w.conn)
 	}
 }
 

@@ -42,6 +42,20 @@ func (s *Store) Writer(ctx context.Context) (*Writer, error) {
 // Close gives the connection back.
 func (w *Writer) Close() error { return errors.Join(w.p.Close(), w.conn.Close()) }
 
+// Flush moves the write-ahead log into the file and empties it, so that what was overwritten is gone from both.
+func (w *Writer) Flush(ctx context.Context) error {
+	var busy, log, moved int
+	return db.Fault(w.conn.QueryRowContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &log, &moved))
+}
+
+// Durable gives full durability back after a relaxed opening.
+func (w *Writer) Durable(ctx context.Context) error {
+	if _, err := w.conn.ExecContext(ctx, `PRAGMA synchronous = FULL`); err != nil {
+		return db.Fault(err)
+	}
+	return w.Flush(ctx)
+}
+
 // Batch is one transaction of the writer.
 type Batch struct {
 	*db.Prepared
@@ -358,8 +372,7 @@ func (b *Batch) Destroyed() error {
 	if err := b.s.Keys.folder.Erase(b.destroy...); err != nil {
 		return err
 	}
-	var busy, log, moved int
-	return b.w.conn.QueryRowContext(b.ctx, `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &log, &moved)
+	return b.w.Flush(b.ctx)
 }
 
 // Rollback gives the batch up.

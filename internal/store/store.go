@@ -201,3 +201,9 @@ func (s *Store) Fresh(ref journal.Ref) (func() journal.State, error) {
 	}
 	return func() journal.State { return m.Fresh(ref.ID) }, nil
 }
+
+// Fault turns an engine's error into one that a person understands; it keeps faults as they are.
+func Fault(err error) error { return db.Fault(err) }
+
+// Placeholders gives "$from, $from+1, …" for n values.
+func Placeholders(from, n int) string { return db.Placeholders(from, n) }

@@ -119,10 +119,10 @@ CREATE TABLE subscription (
   doc TEXT NOT NULL, box TEXT, sealed BLOB,
   PRIMARY KEY (shop_id, id)
 ) STRICT;
-CREATE INDEX subscription_customer ON subscription (shop_id, customer_id);
+CREATE INDEX subscription_customer ON subscription (shop_id, customer_id, id);
 CREATE INDEX subscription_status ON subscription (shop_id, status, id);
-CREATE INDEX subscription_due ON subscription (shop_id, due_date) WHERE due_date IS NOT NULL;
-CREATE INDEX subscription_next ON subscription (shop_id, next_billing_date) WHERE next_billing_date IS NOT NULL;
+CREATE INDEX subscription_due ON subscription (shop_id, due_date, id) WHERE due_date IS NOT NULL;
+CREATE INDEX subscription_next ON subscription (shop_id, next_billing_date, id) WHERE next_billing_date IS NOT NULL;
 
 CREATE TABLE customer (
   shop_id TEXT NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL, last_seq INTEGER NOT NULL, schema_version INTEGER NOT NULL,
@@ -137,7 +137,7 @@ CREATE TABLE address (
   doc TEXT NOT NULL, box TEXT, sealed BLOB,
   PRIMARY KEY (shop_id, id)
 ) STRICT;
-CREATE INDEX address_customer ON address (shop_id, customer_id);
+CREATE INDEX address_customer ON address (shop_id, customer_id, id);
 
 CREATE TABLE payment_method (
   shop_id TEXT NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL, last_seq INTEGER NOT NULL, schema_version INTEGER NOT NULL,
@@ -145,7 +145,7 @@ CREATE TABLE payment_method (
   doc TEXT NOT NULL, box TEXT, sealed BLOB,
   PRIMARY KEY (shop_id, id)
 ) STRICT;
-CREATE INDEX payment_method_customer ON payment_method (shop_id, customer_id);
+CREATE INDEX payment_method_customer ON payment_method (shop_id, customer_id, id);
 
 CREATE TABLE "order" (
   shop_id TEXT NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL, last_seq INTEGER NOT NULL, schema_version INTEGER NOT NULL,
@@ -153,9 +153,9 @@ CREATE TABLE "order" (
   doc TEXT NOT NULL, box TEXT, sealed BLOB,
   PRIMARY KEY (shop_id, id)
 ) STRICT;
-CREATE INDEX order_customer ON "order" (shop_id, customer_id);
-CREATE INDEX order_subscription ON "order" (shop_id, subscription_id);
-CREATE INDEX order_open ON "order" (shop_id, open_attempt) WHERE open_attempt IS NOT NULL;
+CREATE INDEX order_customer ON "order" (shop_id, customer_id, id);
+CREATE INDEX order_subscription ON "order" (shop_id, subscription_id, id);
+CREATE INDEX order_open ON "order" (shop_id, id) WHERE open_attempt IS NOT NULL;
 
 CREATE TABLE product (
   shop_id TEXT NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL, last_seq INTEGER NOT NULL, schema_version INTEGER NOT NULL,
@@ -170,7 +170,7 @@ CREATE TABLE variant (
   doc TEXT NOT NULL, box TEXT, sealed BLOB,
   PRIMARY KEY (shop_id, id)
 ) STRICT;
-CREATE INDEX variant_product ON variant (shop_id, product_id);
+CREATE INDEX variant_product ON variant (shop_id, product_id, id);
 
 CREATE TABLE selling_plan_group (
   shop_id TEXT NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL, last_seq INTEGER NOT NULL, schema_version INTEGER NOT NULL,
@@ -185,7 +185,7 @@ CREATE TABLE selling_plan (
   doc TEXT NOT NULL, box TEXT, sealed BLOB,
   PRIMARY KEY (shop_id, id)
 ) STRICT;
-CREATE INDEX selling_plan_group_id ON selling_plan (shop_id, group_id);
+CREATE INDEX selling_plan_group_id ON selling_plan (shop_id, group_id, id);
 
 CREATE TABLE discount (
   shop_id TEXT NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL, last_seq INTEGER NOT NULL, schema_version INTEGER NOT NULL,
