@@ -112,7 +112,7 @@ func Make(ctx context.Context, p *program.Program, s *store.Store, e *engine.Eng
 	}
 	l.plan()
 	joined := 0
-	for day := range Days {
+	for day := range days(l.start, opt.Until, zone) {
 		if err := ctx.Err(); err != nil {
 			return made, err
 		}
@@ -123,6 +123,11 @@ func Make(ctx context.Context, p *program.Program, s *store.Store, e *engine.Eng
 	}
 	clock.Set(opt.Until)
 	return l.show(), nil
+}
+
+// days is how many of the shop's days a history touches, the first and the last in part.
+func days(from, until time.Time, zone *time.Location) int {
+	return civil.Of(from, zone).DaysUntil(civil.Of(until, zone)) + 1
 }
 
 // RunThrough lets the engine work through the days up to a time, with nobody doing anything: the gap between the end of a
@@ -154,6 +159,9 @@ func (l *life) grown(share float64) int {
 // time.
 func (l *life) day(day int, joined *int) error {
 	date := civil.Of(l.start, l.zone).AddDays(day)
+	if date.At(6, 5, l.zone).After(l.opt.Until) {
+		return nil // the history ends in the night
+	}
 	l.sleepUntil(date.At(6, 5, l.zone))
 	if err := l.e.Run(l.ctx); err != nil {
 		return err
@@ -176,6 +184,9 @@ func (l *life) day(day int, joined *int) error {
 	from, to := date.At(8, 0, l.zone), date.At(22, 0, l.zone)
 	if to.After(l.opt.Until) {
 		to = l.opt.Until
+	}
+	if !to.After(from) {
+		return nil // or before anybody is up
 	}
 	for i, act := range acts {
 		span := to.Sub(from)

@@ -348,7 +348,8 @@ func (l *life) undoes() error {
 			return db.Fault(err)
 		}
 		if t, ok := journal.Lookup(st.Type); ok && t.Undoable() && st.Actor.Kind == journal.ActorTeamMember && st.Corrects == "" {
-			_, err := l.do(l.explained(l.dashboard(l.admin), "That was a mistake"), journal.Bind(program.Undo{Event: st.ID}))
+			who := l.dashboard(l.admin)
+			_, err := l.do(l.explained(who, "That was a mistake"), journal.Bind(program.Undo{Event: st.ID, Actor: who.Actor}))
 			return err
 		}
 	}

@@ -33,7 +33,7 @@ const (
 	maxDetailsBytes  = 16 << 10
 	maxDetailsDepth  = 30 // levels: the object that holds the details is two more
 	maxAhead         = 24 * time.Hour
-	maxExact         = 1 << 53 // whole numbers up to here are the same in every program that reads JSON
+	maxExact         = 1 << 53 // whole numbers below this are the same in every program that reads JSON
 )
 
 var (
@@ -213,7 +213,7 @@ func exact(s string) bool {
 	if err != nil {
 		return false // beyond what a double holds
 	}
-	return strings.ContainsAny(s, ".eE") || (n <= maxExact && n >= -maxExact)
+	return strings.ContainsAny(s, ".eE") || (n < maxExact && n > -maxExact)
 }
 
 func shorten(s string) string {

@@ -17,14 +17,20 @@ import (
 )
 
 // Undo puts back what one event changed, as a new event that names it. It is a command like any other.
-type Undo struct{ Event id.ID }
+type Undo struct {
+	Event id.ID
+	Actor journal.Actor // who undoes it: an undo in the team gives nobody more than the actor could give by hand
+}
 
-// UndoWorld is what Undo needs: the event, what came after it on the same target, and the target's state.
+// UndoWorld is what Undo needs: the event, what came after it on the same target, the target's state, and what the rest
+// of the shop says.
 type UndoWorld struct {
-	Event   *journal.Event
-	Later   []*journal.Event
-	Current journal.State
-	General *settings.General
+	Event        *journal.Event
+	Later        []*journal.Event
+	Current      journal.State
+	General      *settings.General
+	Reservations []journal.Reservation // names that move with the change
+	Refusal      error                 // why the rest of the shop does not allow it; nil when it does
 }
 
 // Load implements journal.Decider.
@@ -37,8 +43,24 @@ func (c Undo) Load(r journal.Reader) (UndoWorld, error) {
 	if w.Current, _, err = r.State(w.Event.Target()); err != nil {
 		return w, err
 	}
-	w.General, err = journal.Find[settings.General](r, journal.Settings, settings.PageGeneral)
-	return w, err
+	if w.General, err = journal.Find[settings.General](r, journal.Settings, settings.PageGeneral); err != nil {
+		return w, err
+	}
+	if restored, _, err := without(w); err == nil {
+		w.Reservations, w.Refusal = c.restore(r, w.Current, restored)
+	}
+	return w, nil
+}
+
+// restore asks the rest of the shop, where a change touches more than its own row.
+func (c Undo) restore(r journal.Reader, current, restored journal.State) ([]journal.Reservation, error) {
+	switch current.(type) {
+	case *customer.Customer, *customer.Address, *customer.PaymentMethod:
+		return customer.Restore(r, current, restored)
+	case *team.TeamMember, *team.Defaults, *team.Key:
+		return team.Restore(r, c.Actor, current, restored)
+	}
+	return nil, nil
 }
 
 // Decide implements journal.Decider. It refuses with a code that says why: not_undoable, undone_already,
@@ -50,7 +72,7 @@ func (c Undo) Decide(w UndoWorld, now time.Time) (journal.Decision, error) {
 	}
 	d := journal.Draft{Type: t.Undo, Before: w.Current, After: restored, Mentions: slices.Clone(w.Event.Targets[1:]), Corrects: w.Event.ID, CausedBy: w.Event.ID,
 		Details: detailsFor(t.Undo, w.Event)}
-	return journal.Decision{Drafts: []journal.Draft{d}, Result: restored.Ref()}, nil
+	return journal.Decision{Drafts: []journal.Draft{d}, Reservations: w.Reservations, Result: restored.Ref()}, nil
 }
 
 // detailsFor carries over the details that the undoing type has too, such as the date of a skipped order.
@@ -70,6 +92,30 @@ func detailsFor(undo string, e *journal.Event) any {
 
 // Restored gives the state that an undo would come to, or the reason why there is none.
 func Restored(w UndoWorld, now time.Time) (journal.State, journal.Type, error) {
+	restored, t, err := without(w)
+	if err != nil {
+		return nil, t, err
+	}
+	switch s := restored.(type) {
+	case *subscription.Subscription:
+		err = subscription.Undo(w.Event, now, w.Current, s, w.General)
+	case *customer.Customer, *customer.Address, *customer.PaymentMethod:
+		err = customer.Undo(w.Event, now, w.Current, s, w.General)
+	case *catalog.Product, *catalog.Variant, *catalog.Group, *catalog.Plan, *catalog.Discount:
+		err = catalog.Undo(w.Event, now, w.Current, s, w.General)
+	case *team.TeamMember, *team.Defaults, *team.Key:
+		err = team.Undo(w.Event, now, w.Current, s, w.General)
+	case settings.Document:
+		err = settings.Undo(w.Event, now, w.Current, s, w.General)
+	}
+	if err == nil {
+		err = w.Refusal
+	}
+	return restored, t, err
+}
+
+// without gives the target's state without what the event changed. It refuses what no rule needs to be asked about.
+func without(w UndoWorld) (journal.State, journal.Type, error) {
 	e := w.Event
 	t, ok := journal.Lookup(e.Type)
 	switch {
@@ -103,17 +149,7 @@ func Restored(w UndoWorld, now time.Time) (journal.State, journal.Type, error) {
 	if err != nil {
 		return nil, t, fmt.Errorf("program: undo %s: %w", e.ID, err)
 	}
-	switch w.Current.(type) {
-	case *subscription.Subscription:
-		err = subscription.Undo(e, now, w.Current, restored, w.General)
-	case *customer.Customer, *customer.Address, *customer.PaymentMethod:
-		err = customer.Undo(e, now, w.Current, restored, w.General)
-	case *catalog.Product, *catalog.Variant, *catalog.Group, *catalog.Plan, *catalog.Discount:
-		err = catalog.Undo(e, now, w.Current, restored, w.General)
-	case *team.TeamMember, *team.Defaults, *team.Key:
-		err = team.Undo(e, now, w.Current, restored, w.General)
-	}
-	return restored, t, err
+	return restored, t, nil
 }
 
 // overlap says whether two fields are the same or one is inside the other.

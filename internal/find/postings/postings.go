@@ -70,7 +70,7 @@ type Options struct {
 const (
 	defaultTail = 16_384
 	maxTail     = 65_536
-	// appendStep is how many entries are added while readers wait: some 0.1 ms.
+	// appendStep is how many entries are added while readers wait: less than 0.1 ms.
 	appendStep = 64
 )
 
@@ -146,7 +146,7 @@ func (x *Index) start(ctx context.Context, orphans []*run) {
 }
 
 // Close ends the background work and closes the file. What was not flushed has to be fed again after the next opening.
-// A search that is still going on ends with ErrClosed at its next read.
+// A search that is still going on ends with ErrClosed when it has to read the file.
 func (x *Index) Close() error {
 	x.mu.Lock()
 	if x.closed {

@@ -1,0 +1,11 @@
+// Command perennial is a self-hosted subscription program.
+package main
+
+import (
+	"os"
+	_ "time/tzdata"
+
+	"perennial/internal/cli"
+)
+
+func main() { os.Exit(cli.Run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }

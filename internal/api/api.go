@@ -1,0 +1,100 @@
+// Package api is the REST face: each route parses, calls program or store, and renders. The contract is the served
+// OpenAPI document, which is generated from the routes, and the test that validates every answer against it.
+//
+// Routes are registered only through read, list and change (route.go), which demand a permission, and for a change the
+// types of the events that it makes.
+package api
+
+import (
+	"crypto/rand"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"perennial/internal/find"
+	"perennial/internal/id"
+	"perennial/internal/program"
+	"perennial/internal/store"
+)
+
+// Base is the path under which the API lives.
+const Base = "/api/v1"
+
+// Config is what the API works with.
+type Config struct {
+	Program *program.Program
+	Store   *store.Store
+	Finder  *find.Finder
+	Log     *slog.Logger
+	Version string
+	BaseURL string // of the server as clients reach it, for links; without a slash at the end
+}
+
+// API serves the REST contract.
+type API struct {
+	Config
+	huma    huma.API
+	mux     *http.ServeMux
+	cursors cursors
+	denials denials
+	viewed  viewed
+	used    lastUsed
+	views   views // how each kind of thing is shown; filled in by the registration methods
+	open    open  // streams under way
+}
+
+// New makes the API and registers its routes on mux.
+func New(c Config, mux *http.ServeMux) *API {
+	huma.NewError = newProblem
+	huma.NewErrorWithContext = func(ctx huma.Context, status int, msg string, errs ...error) huma.StatusError {
+		p := newProblem(status, msg, errs...).(*Problem)
+		if c, ok := ctx.Context().Value(callKey{}).(*call); ok {
+			p.RequestID = c.requestID
+		}
+		return p
+	}
+	inner := http.NewServeMux()
+	cfg := huma.DefaultConfig("Perennial", c.Version)
+	cfg.DocsPath, cfg.SchemasPath, cfg.OpenAPIPath = "", "", ""
+	cfg.CreateHooks = nil
+	cfg.Transformers = nil
+	cfg.Info.Description = "The REST API of a Perennial shop. Every change answers with the events that it made."
+	cfg.Servers = []*huma.Server{{URL: Base}}
+	cfg.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"key": {Type: "http", Scheme: "bearer", Description: "An API key of the shop."}}
+	cfg.Security = []map[string][]string{{"key": {}}}
+	a := &API{Config: c, mux: inner, cursors: cursors{key: c.Store.Keys.Folder().Derive("cursor " + string(c.Store.Shop))}}
+	a.denials.init()
+	a.viewed.init()
+	a.used.init()
+	a.views = views{}
+	a.open.init()
+	registerSchemas(cfg.Components.Schemas)
+	a.huma = humago.New(inner, cfg)
+	a.subscriptions()
+	a.orders()
+	a.customers()
+	a.catalogue()
+	a.settings()
+	a.team()
+	a.logs()
+	a.proof()
+	a.documents(mux)
+	mux.Handle(Base+"/", http.StripPrefix(Base, a.guard(inner)))
+	return a
+}
+
+// now is the time of a request, for what is not decided under the head.
+func (a *API) now() time.Time { return a.Program.Now() }
+
+// newID makes an id for a new thing.
+func (a *API) newID(prefix string) id.ID { return a.Program.IDs.New(prefix) }
+
+// newSecret makes 32 random bytes.
+func newSecret() []byte {
+	b := make([]byte, 32)
+	rand.Read(b)
+	return b
+}

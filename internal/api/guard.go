@@ -1,0 +1,263 @@
+package api
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"perennial/internal/fault"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/plain"
+	"perennial/internal/program"
+	"perennial/internal/team"
+)
+
+// Limits on what comes in.
+const (
+	bodyLimit   = 1 << 20
+	ingestLimit = 64 << 20
+	depthLimit  = 32
+)
+
+// call is one request: who makes it, and what the conventions say about it.
+type call struct {
+	key       *team.Key
+	personal  bool // personal values are shown
+	meta      program.Meta
+	requestID string
+	ifMatch   *int64
+	idemKey   string
+	hash      []byte // of method, path, query and body; only when there is an Idempotency-Key
+}
+
+type callKey struct{}
+
+func callOf(ctx context.Context) *call { return ctx.Value(callKey{}).(*call) }
+
+// guard is around every route: it reads the conventions' headers, knows the caller, and refuses a body that is too large
+// or is not JSON before anything looks at it.
+func (a *API) guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := &call{requestID: requestID(r, a.newID)}
+		w.Header().Set("X-Request-Id", c.requestID)
+		w.Header().Set("Cache-Control", "no-store")
+		defer func() {
+			if v := recover(); v != nil {
+				if v == http.ErrAbortHandler {
+					panic(v)
+				}
+				a.Log.Error("request panicked", "request_id", c.requestID, "panic", v, "stack", string(debug.Stack()))
+				writeProblem(w, fault.New(fault.Internal, "internal", "Something went wrong here."), c.requestID)
+			}
+		}()
+		if r.URL.Path != "/openapi.json" {
+			if err := a.identify(r, c); err != nil {
+				w.Header().Set("WWW-Authenticate", `Bearer realm="perennial"`)
+				writeProblem(w, err, c.requestID)
+				return
+			}
+		}
+		if err := readConventions(w, r, c); err != nil {
+			writeProblem(w, err, c.requestID)
+			return
+		}
+		next.ServeHTTP(&fallback{ResponseWriter: w, requestID: c.requestID}, r.WithContext(context.WithValue(r.Context(), callKey{}, c)))
+	})
+}
+
+// fallback turns the plain-text 404 and 405 of the router into problems.
+type fallback struct {
+	http.ResponseWriter
+	requestID string
+	swallow   bool
+}
+
+func (f *fallback) WriteHeader(status int) {
+	if (status == http.StatusNotFound || status == http.StatusMethodNotAllowed) && strings.HasPrefix(f.Header().Get("Content-Type"), "text/plain") {
+		f.swallow = true
+		f.Header().Del("Content-Length")
+		p := newProblem(status, "There is nothing at this address").(*Problem)
+		if status == http.StatusMethodNotAllowed {
+			p.Detail = "This address does not take this method."
+		}
+		p.Status = status
+		writeProblem(f.ResponseWriter, p, f.requestID)
+		return
+	}
+	f.ResponseWriter.WriteHeader(status)
+}
+
+func (f *fallback) Write(b []byte) (int, error) {
+	if f.swallow {
+		return len(b), nil
+	}
+	return f.ResponseWriter.Write(b)
+}
+
+// Unwrap lets http.ResponseController reach the connection, for flushing.
+func (f *fallback) Unwrap() http.ResponseWriter { return f.ResponseWriter }
+
+func requestID(r *http.Request, newID func(string) id.ID) string {
+	v := r.Header.Get("X-Request-Id")
+	if v == "" || len(v) > 128 || plain.Text(v, 128) != "" {
+		return string(newID(id.Request))
+	}
+	return v
+}
+
+// identify finds the API key that a request carries. A key is "<key id>_<secret>"; what is stored is the secret's hash.
+func (a *API) identify(r *http.Request, c *call) error {
+	bad := fault.New(fault.Unauthenticated, "unauthenticated", "Give an API key of this shop: Authorization: Bearer <key>.")
+	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if !ok {
+		return bad
+	}
+	at := strings.LastIndexByte(token, '_')
+	if at < 0 {
+		return bad
+	}
+	key, err := id.Parse(id.APIKey, token[:at])
+	if err != nil {
+		return bad
+	}
+	ref := journal.Ref{Kind: journal.APIKey, ID: key}
+	row, err := a.Store.Load(r.Context(), a.Store.Read, ref)
+	if err != nil {
+		return err
+	}
+	want, err := a.Store.Secret(r.Context(), a.Store.Read, ref, team.SecretAPIKey)
+	if err != nil {
+		return err
+	}
+	got := HashKey(token[at+1:])
+	k, ok := row.State.(*team.Key)
+	if !ok || k.Status != team.Active || want == nil || subtle.ConstantTimeCompare(want, got) != 1 {
+		return bad
+	}
+	c.key, c.personal = k, team.Holds(k).Allows(team.PersonalDataView)
+	a.used.note(k.ID, a.now())
+	ip, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		ip = r.RemoteAddr
+	}
+	agent := r.UserAgent()
+	if len(agent) > 400 {
+		agent = agent[:400]
+	}
+	c.meta = program.Meta{
+		Actor: journal.Actor{Kind: journal.ActorAPIKey, ID: string(k.ID)},
+		Source: journal.Origin{Channel: journal.ChannelAPI, RequestID: c.requestID, IP: journal.Secluded(ip),
+			UserAgent: journal.Secluded(plain.Escape(agent))},
+	}
+	return nil
+}
+
+// HashKey is what is stored of an API key's secret part. The secret is 256 random bits, so one hash is enough.
+func HashKey(secret string) []byte {
+	h := sha256.Sum256([]byte(secret))
+	return h[:]
+}
+
+// NewKey makes an API key's text for its id, and the hash to store.
+func NewKey(key id.ID) (text string, hash []byte) {
+	secret := base64.RawURLEncoding.EncodeToString(newSecret())
+	secret = strings.NewReplacer("_", "A", "-", "B").Replace(secret)
+	return string(key) + "_" + secret, HashKey(secret)
+}
+
+func readConventions(w http.ResponseWriter, r *http.Request, c *call) error {
+	if v := r.Header.Get("If-Match"); v != "" && v != "*" {
+		n, err := strconv.ParseInt(strings.Trim(strings.TrimPrefix(v, "W/"), `"`), 10, 64)
+		if err != nil {
+			return fault.New(fault.Stale, "stale_version", "If-Match names no version of this resource.")
+		}
+		c.ifMatch = &n
+	}
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		return nil
+	}
+	c.idemKey = r.Header.Get("Idempotency-Key")
+	if len(c.idemKey) > 255 {
+		return fault.New(fault.Malformed, "idempotency_key_invalid", "An Idempotency-Key has at most 255 characters.")
+	}
+	ndjson := strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-ndjson")
+	limit := int64(bodyLimit)
+	if r.URL.Path == "/events" {
+		limit = ingestLimit
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	if err != nil {
+		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+			return fault.New(fault.TooLarge, "too_large", "The request's body is larger than %d MiB.", limit>>20)
+		}
+		return fault.Wrap(err, fault.Malformed, "malformed", "The request's body could not be read.")
+	}
+	if !ndjson && len(body) > 0 {
+		if err := checkJSON(body); err != nil {
+			return err
+		}
+	}
+	if c.idemKey != "" {
+		h := sha256.New()
+		fmt.Fprintf(h, "%s\n%s\n%s\n", r.Method, r.URL.Path, r.URL.RawQuery)
+		h.Write(body)
+		c.hash = h.Sum(nil)
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	r.ContentLength = int64(len(body))
+	if len(body) > 0 && !ndjson {
+		// The API speaks nothing but JSON, and it was just checked to be that: what a client calls it does not matter.
+		r.Header.Set("Content-Type", "application/json")
+	}
+	return nil
+}
+
+// checkJSON refuses what is not one JSON value: bad syntax, invalid UTF-8, a name twice, nesting without end.
+func checkJSON(body []byte) error {
+	d := jsontext.NewDecoder(bytes.NewReader(body))
+	for {
+		if _, err := d.ReadToken(); err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return fault.Wrap(err, fault.Malformed, "malformed", "The body is not valid JSON: %s.", jsonReason(err))
+		}
+		if d.StackDepth() > depthLimit {
+			return fault.New(fault.Malformed, "malformed", "The body is nested more than %d levels deep.", depthLimit)
+		}
+		if d.StackDepth() == 0 {
+			if _, err := d.ReadToken(); err != io.EOF {
+				return fault.New(fault.Malformed, "malformed", "The body holds more than one JSON value.")
+			}
+			return nil
+		}
+	}
+}
+
+func jsonReason(err error) string {
+	s := strings.TrimPrefix(err.Error(), "jsontext: ")
+	return cmp.Or(plain.Escape(s), "it cannot be read")
+}
+
+// idempotency gives the request's idempotency, nil when it has none.
+func (c *call) idempotency(shop id.ID) *program.Idempotency {
+	if c.idemKey == "" {
+		return nil
+	}
+	h := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%s\n%s", shop, c.meta.Actor.Kind, c.meta.Actor.ID, c.idemKey))
+	return &program.Idempotency{CallerKey: h[:20], RequestHash: c.hash}
+}

@@ -1,0 +1,120 @@
+package api
+
+import (
+	"context"
+
+	"perennial/internal/catalog"
+	"perennial/internal/customer"
+	"perennial/internal/fault"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/program"
+	"perennial/internal/store"
+)
+
+// What things with a path of their own, and those below another thing's path, have in common.
+
+// partInput is the path of a thing that belongs to another.
+type partInput struct {
+	ID   string `path:"id"`
+	Part string `path:"part"`
+}
+
+// readThing registers the reading of one thing of a kind.
+func readThing[V any](a *API, r route, kind journal.Kind, show viewOf[V]) {
+	read(a, r, func(ctx context.Context, in *byID) (V, error) {
+		ref, row, err := a.get(ctx, kind, in.ID)
+		if err != nil {
+			var none V
+			return none, err
+		}
+		return show(a.query(ctx), ref, row)
+	})
+}
+
+// readPart registers the reading of one thing that belongs to another.
+func readPart[V any](a *API, r route, kind journal.Kind, show viewOf[V]) {
+	read(a, r, func(ctx context.Context, in *partInput) (V, error) {
+		ref, row, err := a.part(ctx, kind, in.ID, in.Part)
+		if err != nil {
+			var none V
+			return none, err
+		}
+		return show(a.query(ctx), ref, row)
+	})
+}
+
+// part reads one row that must be there and belong to owner. Another's is as unknown as one that does not exist. Who
+// something belongs to never changes, so what was asked before a command holds under the head too.
+func (a *API) part(ctx context.Context, kind journal.Kind, owner, key string) (journal.Ref, store.Row, error) {
+	ref, row, err := a.get(ctx, kind, key)
+	if err == nil && ownerOf(row.State) != id.ID(owner) {
+		err = fault.New(fault.NotFound, "unknown_"+string(kind), "There is no %s %s here.", kind.Words(), printable(key))
+	}
+	return ref, row, err
+}
+
+func ownerOf(s journal.State) id.ID {
+	switch s := s.(type) {
+	case *customer.Address:
+		return s.CustomerID
+	case *customer.PaymentMethod:
+		return s.CustomerID
+	case *catalog.Variant:
+		return s.ProductID
+	case *catalog.Plan:
+		return s.GroupID
+	}
+	return ""
+}
+
+// ownerColumn is the column that says who a row of a kind belongs to.
+func ownerColumn(kind journal.Kind) string {
+	switch kind {
+	case journal.Variant:
+		return "product_id"
+	case journal.SellingPlan:
+		return "group_id"
+	}
+	return "customer_id"
+}
+
+// shelf is the condition for rows of a status. Without one, those that were taken away (archived, removed, revoked,
+// deactivated) are left out.
+func shelf(status, gone string) (w where) {
+	if status == "" {
+		w.add(`status <> %s`, gone)
+	}
+	w.equal("status", status)
+	return w
+}
+
+// partsOf reads a page of the things of a kind that belong to another, which must be there.
+func partsOf[V any](ctx context.Context, a *API, owner journal.Ref, kind journal.Kind, w where, limit int, after string, show viewOf[V]) ([]V, error) {
+	if _, _, err := a.get(ctx, owner.Kind, string(owner.ID)); err != nil {
+		return nil, err
+	}
+	w.add(ownerColumn(kind)+` = %s`, owner.ID)
+	return rowsOf(ctx, a, kind, w, limit, after, show)
+}
+
+// nested gives the things of a kind that belong to another and were not archived, oldest first.
+func nested[V any](q program.Query, owner id.ID, kind journal.Kind, show viewOf[V]) ([]V, error) {
+	rows, err := q.S.List(q.Ctx, q.Q, kind, ownerColumn(kind)+` = $2 AND status <> $3 ORDER BY id`, owner, string(catalog.Archived))
+	if err != nil {
+		return nil, err
+	}
+	return shown(q, rows, show)
+}
+
+// shown renders rows.
+func shown[V any](q program.Query, rows []store.Row, show viewOf[V]) ([]V, error) {
+	out := make([]V, len(rows))
+	for i, row := range rows {
+		var err error
+		if out[i], err = show(q, row.State.Ref(), row); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}

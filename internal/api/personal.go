@@ -1,0 +1,201 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"perennial/internal/billing"
+	"perennial/internal/customer"
+	"perennial/internal/fault"
+	"perennial/internal/find"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/privacy"
+	"perennial/internal/program"
+	"perennial/internal/reading"
+	"perennial/internal/store"
+	"perennial/internal/team"
+)
+
+// text gives a personal text as the caller may see it: masked without the permission personal_data.view.
+func (c *call) text(p journal.Personal[string]) journal.Personal[string] {
+	if !c.personal && !p.Erased && p.Value != "" {
+		p.Value = masked
+	}
+	return p
+}
+
+type (
+	redactBody struct {
+		Commented
+		ConfirmEmail string `json:"confirm_email" doc:"The customer's e-mail address, so that nobody erases the wrong person by a slip."`
+	}
+	jobInput struct {
+		ID  string `path:"id"`
+		Job string `path:"job"`
+	}
+	// jobView is a piece of work that somebody asked for.
+	jobView struct {
+		ID         id.ID        `json:"id"`
+		Version    int64        `json:"version"`
+		Kind       string       `json:"kind" enum:"data_request"`
+		Status     string       `json:"status" enum:"completed" doc:"The copy is put together when it is read, so it is there at once."`
+		CustomerID id.ID        `json:"customer_id"`
+		URL        string       `json:"url" doc:"Where the copy is. It takes the permission personal_data.edit to read it."`
+		CreatedAt  journal.Time `json:"created_at"`
+	}
+	// CopiedOrder is an order with what only the customer's copy shows of it.
+	CopiedOrder struct {
+		OrderView
+		ShipTo      journal.Personal[*billing.ShipTo] `json:"ship_to"`
+		GiftMessage journal.Personal[string]          `json:"gift_message"`
+		TrackingURL journal.Personal[string]          `json:"tracking_url"`
+	}
+	// dataCopy is everything that the shop knows of a customer.
+	dataCopy struct {
+		Job            jobView             `json:"job"`
+		Customer       customerView        `json:"customer"`
+		Addresses      []addressView       `json:"addresses" nullable:"false"`
+		PaymentMethods []paymentMethodView `json:"payment_methods" nullable:"false"`
+		Subscriptions  []subscriptionView  `json:"subscriptions" nullable:"false"`
+		Orders         []CopiedOrder       `json:"orders" nullable:"false"`
+		Log            []EventView         `json:"log" nullable:"false" doc:"The customer's log, oldest first."`
+	}
+)
+
+func (v jobView) resourceVersion() int64  { return v.Version }
+func (v dataCopy) resourceVersion() int64 { return v.Job.Version }
+
+// personalData registers what the law asks of a shop: the copy of a customer's data, and its erasure.
+func (a *API) personalData() {
+	const tag = "Customers"
+	edit := team.PersonalDataEdit
+	change(a, route{method: http.MethodPost, path: "/customers/{id}/data-request", tag: tag, summary: "Ask for a copy of the customer's data", permission: edit,
+		status: http.StatusAccepted, events: []string{"customer.data_requested"}},
+		func(_ context.Context, in *onThingMaybe[noBody]) (plan, error) {
+			c := customer.RequestData{CustomerID: id.ID(in.ID), RequestID: a.newID(id.Job)}
+			return plan{command: journal.Bind(c), target: customerRef(in.ID), location: "/customers/" + in.ID + "/data-request/%s"}, nil
+		}, a.viewDataRequest)
+	read(a, route{method: http.MethodGet, path: "/customers/{id}/data-request/{job}", tag: tag, summary: "The copy of the customer's data that was asked for", permission: edit}, a.dataCopy)
+	change(a, route{method: http.MethodPost, path: "/customers/{id}/redact", tag: tag, summary: "Erase the customer's personal data for ever", permission: edit,
+		events: []string{"customer.redacted", "address.redacted", "payment_method.redacted", "subscription.cancelled", "subscription.redacted", "order.cancelled", "order.redacted", "variant.inventory_changed"}},
+		func(_ context.Context, in *onThing[redactBody]) (plan, error) {
+			return plan{command: journal.Bind(privacy.Redact{CustomerID: id.ID(in.ID), ConfirmEmail: in.Body.ConfirmEmail}), target: customerRef(in.ID)}, nil
+		}, viewCustomer)
+}
+
+// viewDataRequest shows a request from the only entry that there is of it.
+func (a *API) viewDataRequest(q program.Query, ref journal.Ref, row store.Row) (jobView, error) {
+	unknown := fault.New(fault.NotFound, "unknown_request", "This customer has no data request %s.", printable(string(ref.ID)))
+	if row.Version == 0 {
+		return jobView{}, unknown
+	}
+	e, err := q.S.Event(q.Ctx, q.Q, store.Closed, row.LastSeq)
+	if err != nil {
+		return jobView{}, err
+	}
+	of := slices.IndexFunc(e.Targets, func(t journal.Ref) bool { return t.Kind == journal.Customer })
+	if e.Type != "customer.data_requested" || of < 0 {
+		return jobView{}, unknown
+	}
+	v := jobView{ID: ref.ID, Version: row.Version, Kind: "data_request", Status: "completed", CustomerID: e.Targets[of].ID, CreatedAt: journal.At(e.RecordedAt)}
+	v.URL = fmt.Sprintf("%s%s/customers/%s/data-request/%s", a.BaseURL, Base, v.CustomerID, v.ID)
+	return v, nil
+}
+
+// dataCopy puts together everything that the shop knows of a customer. Personal values are shown: whoever may hand the copy
+// out is trusted with what is in it.
+func (a *API) dataCopy(ctx context.Context, in *jobInput) (out dataCopy, err error) {
+	ref := journal.Ref{Kind: journal.Request, ID: id.ID(in.Job)}
+	row, err := a.Store.Load(ctx, a.Store.Read, ref)
+	if err != nil {
+		return out, err
+	}
+	if out.Job, err = a.viewDataRequest(a.query(ctx), ref, row); err != nil {
+		return out, err
+	}
+	if out.Job.CustomerID != id.ID(in.ID) {
+		return out, fault.New(fault.NotFound, "unknown_request", "This customer has no data request %s.", printable(in.Job))
+	}
+	person, row, err := a.get(ctx, journal.Customer, in.ID)
+	if err != nil {
+		return out, err
+	}
+	if row.State.(*customer.Customer).Status == customer.Redacted {
+		return out, fault.New(fault.Gone, "erased", "The customer's personal data was erased after it was asked for.")
+	}
+	c := callOf(ctx)
+	open := *c
+	open.personal = true
+	ctx = context.WithValue(ctx, callKey{}, &open)
+	if out.Customer, err = viewCustomer(a.query(ctx), person, row); err != nil {
+		return out, err
+	}
+	if out.Addresses, err = owned(ctx, a, journal.Address, person.ID, viewAddress); err != nil {
+		return out, err
+	}
+	if out.PaymentMethods, err = owned(ctx, a, journal.PaymentMethod, person.ID, viewPaymentMethod); err != nil {
+		return out, err
+	}
+	if out.Subscriptions, err = owned(ctx, a, journal.Subscription, person.ID, viewSubscription); err != nil {
+		return out, err
+	}
+	if out.Orders, err = owned(ctx, a, journal.Order, person.ID, viewCopiedOrder); err != nil {
+		return out, err
+	}
+	if out.Log, err = a.ownLog(ctx, person.ID); err != nil {
+		return out, err
+	}
+	a.view(c, reading.Log{Name: "customer", Customer: person.ID})
+	return out, nil
+}
+
+// owned gives all rows of a kind that belong to a customer, oldest first, those that were removed included.
+func owned[V any](ctx context.Context, a *API, kind journal.Kind, person id.ID, show viewOf[V]) ([]V, error) {
+	rows, err := a.Store.List(ctx, a.Store.Read, kind, `customer_id = $2 ORDER BY id`, person)
+	if err != nil {
+		return nil, err
+	}
+	return shown(a.query(ctx), rows, show)
+}
+
+func viewCopiedOrder(q program.Query, ref journal.Ref, row store.Row) (CopiedOrder, error) {
+	v, err := viewOrder(q, ref, row)
+	if err != nil {
+		return CopiedOrder{}, err
+	}
+	o := row.State.(*billing.Order)
+	return CopiedOrder{v, o.ShipTo, o.GiftMessage, o.TrackingURL}, nil
+}
+
+// ownLog gives the customer's log without what it says of other people: who of the team acted, and from where.
+func (a *API) ownLog(ctx context.Context, person id.ID) ([]EventView, error) {
+	r := a.renderer(ctx)
+	r.personal = true
+	out := []EventView{}
+	var seqs []int64
+	for seq, err := range a.Finder.Search(ctx, find.Filter{Scope: person, Oldest: true}, -1) {
+		if err != nil {
+			return nil, store.Fault(err)
+		}
+		seqs = append(seqs, seq)
+	}
+	for chunk := range slices.Chunk(seqs, 200) {
+		events, err := r.page(chunk)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range events {
+			if e.Actor.Kind != string(journal.ActorCustomer) {
+				e.Source.IP, e.Source.UserAgent = maybePersonal{}, maybePersonal{}
+			}
+			if e.Actor.Kind == string(journal.ActorTeamMember) {
+				e.Actor.Display = "The team"
+			}
+			out = append(out, e)
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,400 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"perennial/internal/fault"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/program"
+	"perennial/internal/store"
+	"perennial/internal/team"
+)
+
+// route is what every registration says about itself.
+type route struct {
+	method     string
+	path       string // below Base
+	tag        string
+	summary    string
+	permission team.Permission
+	events     []string // the types of the events that a change makes; a change without them is a bug
+	status     int      // of success; 0: 200
+}
+
+// raw is an answer whose bytes are made by us, so that a kept one is given again byte for byte.
+type raw struct {
+	Status      int
+	ContentType string `header:"Content-Type"`
+	ETag        string `header:"ETag"`
+	Location    string `header:"Location"`
+	Body        []byte
+}
+
+// one is the answer to a read of one thing.
+type one[V any] struct {
+	Data V `json:"data"`
+}
+
+// many is the answer to a list.
+type many[V any] struct {
+	Data       []V     `json:"data"`
+	NextCursor *string `json:"next_cursor"`
+}
+
+// receipt is one event of an answer that changed something.
+type receipt struct {
+	ID       id.ID  `json:"id"`
+	Seq      int64  `json:"seq"`
+	Type     string `json:"type"`
+	LeafHash []byte `json:"leaf_hash"`
+}
+
+// changedThing is the answer to a change.
+type changedThing[V any] struct {
+	Data    V         `json:"data"`
+	Events  []receipt `json:"events"`
+	Created []id.ID   `json:"created,omitempty" doc:"Ids of other things that the action made."`
+}
+
+// Commented is embedded in every body of a change. It and Page are exported because the framework, which reads the
+// types of inputs, sees only exported embedded structs.
+type Commented struct {
+	Comment string `json:"comment,omitempty" maxLength:"2000" doc:"Why; kept on the events."`
+}
+
+func (c Commented) comment() string { return c.Comment }
+
+// hasComment is what every input of a change has: a comment, in the body or (DELETE) in the query.
+type hasComment interface{ comment() string }
+
+// Inputs by path.
+type (
+	noInput struct{}
+	byID    struct {
+		ID string `path:"id"`
+	}
+	withBody[B hasComment] struct {
+		Body B
+	}
+	onThing[B hasComment] struct {
+		ID   string `path:"id"`
+		Body B
+	}
+	// onThingMaybe is onThing for actions whose body may be left out.
+	onThingMaybe[B hasComment] struct {
+		ID   string `path:"id"`
+		Body *B     `required:"false"`
+	}
+	onPart[B hasComment] struct {
+		ID   string `path:"id"`
+		Part string `path:"part"`
+		Body B
+	}
+	dropThing struct {
+		ID      string `path:"id"`
+		Comment string `query:"comment" maxLength:"2000" doc:"Why; kept on the events."`
+	}
+	dropPart struct {
+		ID      string `path:"id"`
+		Part    string `path:"part"`
+		Comment string `query:"comment" maxLength:"2000" doc:"Why; kept on the events."`
+	}
+	// Page is embedded in the query of every list.
+	Page struct {
+		Limit  int    `query:"limit" default:"50" minimum:"1" maximum:"200"`
+		Cursor string `query:"cursor" maxLength:"500" doc:"The next_cursor of the page before."`
+	}
+)
+
+func (i withBody[B]) comment() string { return i.Body.comment() }
+func (i onThing[B]) comment() string  { return i.Body.comment() }
+func (i onPart[B]) comment() string   { return i.Body.comment() }
+func (i dropThing) comment() string   { return i.Comment }
+func (i dropPart) comment() string    { return i.Comment }
+func (i onThingMaybe[B]) comment() string {
+	if i.Body == nil {
+		return ""
+	}
+	return (*i.Body).comment()
+}
+
+// body gives the body, or an empty one.
+func (i onThingMaybe[B]) body() B {
+	if i.Body == nil {
+		var b B
+		return b
+	}
+	return *i.Body
+}
+
+// operation makes the OpenAPI operation of a route.
+func (a *API) operation(r route, answer reflect.Type, change bool) huma.Operation {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	op := huma.Operation{
+		OperationID: operationID(r), Method: r.method, Path: r.path, Summary: r.summary, Tags: []string{r.tag}, DefaultStatus: r.status,
+		MaxBodyBytes: -1, SkipValidateParams: false,
+		Responses: map[string]*huma.Response{
+			strconv.Itoa(r.status): {Description: http.StatusText(r.status), Content: map[string]*huma.MediaType{
+				"application/json": {Schema: a.huma.OpenAPI().Components.Schemas.Schema(answer, true, operationID(r)+"Answer")}}},
+			"default": {Description: "A problem (RFC 9457)", Content: map[string]*huma.MediaType{
+				"application/problem+json": {Schema: a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[Problem](), true, "Problem")}}},
+		},
+	}
+	if r.permission != "" {
+		op.Description = "Needs the permission `" + string(r.permission) + "`."
+	}
+	if change {
+		op.Description += " Makes: `" + strings.Join(r.events, "`, `") + "`."
+		op.Parameters = append(op.Parameters,
+			&huma.Param{Name: "Idempotency-Key", In: "header", Schema: &huma.Schema{Type: "string", MaxLength: new(255)}, Description: "The same key with the same request gives the first answer again."},
+			&huma.Param{Name: "If-Match", In: "header", Schema: &huma.Schema{Type: "string"}, Description: "The version that the caller saw; another one is refused with 412."})
+	}
+	return op
+}
+
+func operationID(r route) string {
+	s := strings.NewReplacer("/", "-", "{", "", "}", "").Replace(r.path)
+	return strings.ToLower(r.method) + s
+}
+
+// read registers a route that changes nothing.
+func read[I, V any](a *API, r route, get func(ctx context.Context, in *I) (V, error)) {
+	raws(a, r, reflect.TypeFor[one[V]](), func(ctx context.Context, in *I) (*raw, error) {
+		v, err := get(ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		out, err := encode(one[V]{v})
+		if err != nil {
+			return nil, err
+		}
+		return &raw{Status: http.StatusOK, ContentType: "application/json", ETag: etagOf(v), Body: out}, nil
+	})
+}
+
+// list registers a route that gives a page of things. get reads at most limit+1 of them after a position; position
+// gives the place of one, for the cursor. filter is whatever else the list depends on: a cursor is good for it only.
+func list[I, V any](a *API, r route, pageOf func(in *I) (Page, any), get func(ctx context.Context, in *I, limit int, after string) ([]V, error), position func(V) string) {
+	raws(a, r, reflect.TypeFor[many[V]](), func(ctx context.Context, in *I) (*raw, error) {
+		p, filter := pageOf(in)
+		after, err := a.cursors.parse(r.path, filter, p.Cursor)
+		if err != nil {
+			return nil, err
+		}
+		vs, err := get(ctx, in, p.Limit+1, after)
+		if err != nil {
+			return nil, err
+		}
+		out := many[V]{Data: vs}
+		if len(vs) > p.Limit {
+			out.Data = vs[:p.Limit]
+			out.NextCursor = new(a.cursors.make(r.path, filter, position(out.Data[p.Limit-1])))
+		}
+		if out.Data == nil {
+			out.Data = []V{}
+		}
+		b, err := encode(out)
+		if err != nil {
+			return nil, err
+		}
+		return &raw{Status: http.StatusOK, ContentType: "application/json", Body: b}, nil
+	})
+}
+
+// raws registers a route that renders its bytes itself. answer is the type that the document shows.
+func raws[I any](a *API, r route, answer reflect.Type, serve func(ctx context.Context, in *I) (*raw, error)) {
+	huma.Register(a.huma, a.operation(r, answer, false), func(ctx context.Context, in *I) (*raw, error) {
+		c := callOf(ctx)
+		if !a.allowed(c, r.permission) {
+			return nil, problemOf(a.deny(ctx, c, r), c.requestID)
+		}
+		out, err := serve(ctx, in)
+		if err != nil {
+			return nil, a.problem(c, err)
+		}
+		return out, nil
+	})
+}
+
+// plan is what a change comes to before it is decided.
+type plan struct {
+	command journal.Command
+	target  journal.Ref // whose version If-Match is about; the zero Ref: the result
+	// machinery writes rows without an event in the same transaction.
+	machinery func(b *store.Batch) error
+	// once marks an answer that shows a secret.
+	once bool
+	// location is the path below Base of the thing made, with %s for its id.
+	location string
+}
+
+// viewOf renders a thing from its row. What it reads besides comes from the query, whose context knows the caller.
+type viewOf[V any] = func(q program.Query, ref journal.Ref, row store.Row) (V, error)
+
+// change registers a route that changes something through program. build parses; show renders the thing that the
+// command's decision names as its result, in the same transaction.
+func change[I hasComment, V any](a *API, r route, build func(ctx context.Context, in *I) (plan, error), show viewOf[V]) {
+	changeShown(a, r, func(ctx context.Context, in *I) (plan, viewOf[V], error) {
+		p, err := build(ctx, in)
+		return p, show, err
+	})
+}
+
+// changeShown is change for answers that show more than the row: a secret that build made.
+func changeShown[I hasComment, V any](a *API, r route, build func(ctx context.Context, in *I) (plan, viewOf[V], error)) {
+	if len(r.events) == 0 || r.permission == "" {
+		panic(fmt.Sprintf("api: %s %s changes something without a permission or an event", r.method, r.path))
+	}
+	for _, e := range r.events {
+		if _, ok := journal.Lookup(e); !ok {
+			panic(fmt.Sprintf("api: %s %s makes %s, which is not in the catalogue", r.method, r.path, e))
+		}
+	}
+	huma.Register(a.huma, a.operation(r, reflect.TypeFor[changedThing[V]](), true), func(ctx context.Context, in *I) (*raw, error) {
+		c := callOf(ctx)
+		if !a.allowed(c, r.permission) {
+			return nil, problemOf(a.deny(ctx, c, r), c.requestID)
+		}
+		p, show, err := build(ctx, in)
+		if err != nil {
+			return nil, a.problem(c, err)
+		}
+		out, err := run(ctx, a, r, p, (*in).comment(), show)
+		if err != nil {
+			return nil, a.problem(c, err)
+		}
+		return out, nil
+	})
+}
+
+// run sends a plan through program and renders what comes of it.
+func run[V any](ctx context.Context, a *API, r route, p plan, comment string, show viewOf[V]) (*raw, error) {
+	c := callOf(ctx)
+	meta := c.meta
+	if err := checkComment(comment); err != nil {
+		return nil, err
+	}
+	meta.Comment = comment
+	status := r.status
+	if status == 0 {
+		status = http.StatusOK
+	}
+	out, err := a.Program.Do(ctx, &program.Request{
+		Meta: meta, Command: p.command, Target: p.target, IfMatch: c.ifMatch, Idempotency: c.idempotency(a.Store.Shop), Machinery: p.machinery,
+		Allow: func(rd journal.Reader) error { return a.allowedNow(rd, c, r.permission) },
+		Answer: func(q program.Query, o *program.Outcome) (program.Reply, error) {
+			q.Ctx = context.WithValue(q.Ctx, callKey{}, c)
+			reply, err := answer(q, o, status, show)
+			reply.Once = p.once
+			if p.location != "" {
+				reply.Location = Base + fmt.Sprintf(p.location, o.Decision.Result.ID)
+			}
+			return reply, err
+		},
+		Refusal: func(err error) program.Reply {
+			pr := problemOf(err, c.requestID)
+			b, err := json.Marshal(pr)
+			if err != nil {
+				panic(err) // strings and numbers always encode
+			}
+			return program.Reply{Status: pr.Status, Body: append(b, '\n')}
+		},
+	})
+	if err != nil {
+		if fault.As(err).Kind == fault.Forbidden {
+			a.recordDenial(ctx, c, r)
+		}
+		return nil, err
+	}
+	res := &raw{Status: out.Reply.Status, ContentType: "application/json", ETag: out.Reply.ETag, Location: out.Reply.Location, Body: out.Reply.Body}
+	if res.Status >= 400 {
+		res.ContentType = "application/problem+json"
+	}
+	return res, nil
+}
+
+func answer[V any](q program.Query, o *program.Outcome, status int, show viewOf[V]) (program.Reply, error) {
+	ref := o.Decision.Result
+	row, ok := o.Row(ref)
+	if !ok {
+		var err error
+		if row, err = q.S.Load(q.Ctx, q.Q, ref); err != nil {
+			return program.Reply{}, err
+		}
+	}
+	v, err := show(q, ref, row)
+	if err != nil {
+		return program.Reply{}, err
+	}
+	body := changedThing[V]{Data: v, Events: make([]receipt, len(o.Events)), Created: o.Decision.Created}
+	for i, e := range o.Events {
+		body.Events[i] = receipt{e.ID, e.Seq, e.Type, e.Leaf[:]}
+	}
+	b, err := encode(body)
+	return program.Reply{Status: status, ETag: etag(row.Version), Body: b}, err
+}
+
+func etag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
+
+// versioned is what every resource has.
+type versioned interface{ resourceVersion() int64 }
+
+func etagOf(v any) string {
+	if r, ok := v.(versioned); ok {
+		return etag(r.resourceVersion())
+	}
+	return ""
+}
+
+// encode writes an answer's JSON.
+func encode(v any) ([]byte, error) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("api: encode %T: %w", v, err)
+	}
+	return append(b, '\n'), nil
+}
+
+// problem turns an error into an answer, and logs what is ours to mend.
+func (a *API) problem(c *call, err error) error {
+	p := problemOf(err, c.requestID)
+	if p.Status >= 500 && p.Status != http.StatusServiceUnavailable {
+		a.Log.Error("request failed", "request_id", c.requestID, "error", err)
+	}
+	return p
+}
+
+// allowed says whether the caller's key has a permission, as it was when the request came in.
+func (a *API) allowed(c *call, p team.Permission) bool {
+	return p == "" || team.Holds(c.key).Allows(p)
+}
+
+// allowedNow asks again under the head: a key that was revoked a moment ago changes nothing any more.
+func (a *API) allowedNow(r journal.Reader, c *call, p team.Permission) error {
+	k, err := journal.Find[team.Key](r, journal.APIKey, c.key.ID)
+	if err != nil {
+		return err
+	}
+	if k == nil || k.Status != team.Active {
+		return fault.New(fault.Unauthenticated, "unauthenticated", "This API key was revoked.")
+	}
+	if !team.Holds(k).Allows(p) {
+		return forbidden(p)
+	}
+	return nil
+}
+
+func forbidden(p team.Permission) error {
+	return fault.New(fault.Forbidden, "forbidden", "This API key lacks the permission %s.", p)
+}

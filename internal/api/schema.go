@@ -1,0 +1,95 @@
+package api
+
+import (
+	"reflect"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"perennial/internal/billing"
+	"perennial/internal/civil"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/subscription"
+)
+
+// The domain's types say nothing about schemas; here each gets the one that its JSON has.
+
+type dateSchema struct{}
+
+func (dateSchema) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{Type: huma.TypeString, Format: "date", Description: "A day in the shop's time zone."}
+}
+
+type timeSchema struct{}
+
+func (timeSchema) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{Type: huma.TypeString, Format: "date-time", Description: "RFC 3339 in UTC with microseconds."}
+}
+
+type anySchema struct{}
+
+func (anySchema) Schema(huma.Registry) *huma.Schema { return &huma.Schema{} }
+
+// erasable is the schema of a personal value: itself, or {"erased": true}.
+func erasable(of *huma.Schema) *huma.Schema {
+	return &huma.Schema{Description: "Personal. An erased value reads {\"erased\": true}.", OneOf: []*huma.Schema{of, {
+		Type: huma.TypeObject, Properties: map[string]*huma.Schema{"erased": {Type: huma.TypeBoolean, Enum: []any{true}}}, Required: []string{"erased"}, AdditionalProperties: false,
+	}}}
+}
+
+type personalText struct{}
+
+func (personalText) Schema(huma.Registry) *huma.Schema {
+	return erasable(&huma.Schema{Type: huma.TypeString})
+}
+
+type personalMap struct{}
+
+func (personalMap) Schema(huma.Registry) *huma.Schema {
+	return erasable(&huma.Schema{Type: huma.TypeObject, AdditionalProperties: &huma.Schema{Type: huma.TypeString}})
+}
+
+type personalGifts struct{}
+
+func (personalGifts) Schema(r huma.Registry) *huma.Schema {
+	return erasable(&huma.Schema{Type: huma.TypeArray, Items: r.Schema(reflect.TypeFor[subscription.Gift](), true, "Gift")})
+}
+
+type personalAddress struct{}
+
+func (personalAddress) Schema(r huma.Registry) *huma.Schema {
+	s := erasable(r.Schema(reflect.TypeFor[billing.ShipTo](), true, "ShipTo"))
+	s.OneOf = append(s.OneOf, &huma.Schema{Type: "null", Enum: []any{nil}})
+	return s
+}
+
+func registerSchemas(r huma.Registry) {
+	for t, alias := range map[reflect.Type]reflect.Type{
+		reflect.TypeFor[civil.Date]():                            reflect.TypeFor[dateSchema](),
+		reflect.TypeFor[journal.Time]():                          reflect.TypeFor[timeSchema](),
+		reflect.TypeFor[jsontext.Value]():                        reflect.TypeFor[anySchema](),
+		reflect.TypeFor[journal.Personal[string]]():              reflect.TypeFor[personalText](),
+		reflect.TypeFor[journal.Personal[map[string]string]]():   reflect.TypeFor[personalMap](),
+		reflect.TypeFor[journal.Personal[[]subscription.Gift]](): reflect.TypeFor[personalGifts](),
+		reflect.TypeFor[journal.Personal[*billing.ShipTo]]():     reflect.TypeFor[personalAddress](),
+	} {
+		r.RegisterTypeAlias(t, alias)
+	}
+}
+
+// nullable gives an id that may be missing as null.
+func nullable(v id.ID) *id.ID {
+	if v == "" {
+		return nil
+	}
+	return &v
+}
+
+// slice gives a list that is never null.
+func slice[T any](v []T) []T {
+	if v == nil {
+		return []T{}
+	}
+	return v
+}

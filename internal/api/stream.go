@@ -1,0 +1,187 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"perennial/internal/store"
+	"reflect"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"perennial/internal/fault"
+	"perennial/internal/find"
+	"perennial/internal/reading"
+	"perennial/internal/team"
+)
+
+const (
+	heartbeat  = 15 * time.Second
+	streamPage = 100 // events read at a time
+)
+
+// open tells the streams that are under way when the server stops.
+type open struct {
+	once sync.Once
+	done chan struct{} // closed by Drain
+}
+
+func (o *open) init() { o.done = make(chan struct{}) }
+
+// Drain ends the open streams and finishes the entries about what was read, so that the server can stop. It may be
+// called more than once.
+func (a *API) Drain() {
+	a.open.once.Do(func() { close(a.open.done) })
+	a.viewed.close()
+}
+
+type streamQuery struct {
+	FilterQuery
+	LastEventID string `header:"Last-Event-ID" maxLength:"20" doc:"The seq of the last event that was seen; the stream goes on after it. Without it, it begins now."`
+}
+
+// stream registers the live stream of events.
+func (a *API) stream() {
+	r := route{method: http.MethodGet, path: "/events/stream", tag: "Events", summary: "Follow the journal live, as server-sent events", permission: team.EventsView}
+	op := a.operation(r, reflect.TypeFor[EventView](), false)
+	op.Description += " Each message has the event's seq as `id`, its type as `event` and the event as `data`. A comment comes every 15 seconds."
+	op.Responses["200"].Content = map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}}
+	huma.Register(a.huma, op, func(ctx context.Context, in *streamQuery) (*answered, error) {
+		c := callOf(ctx)
+		if !a.allowed(c, r.permission) {
+			return nil, problemOf(a.deny(ctx, c, r), c.requestID)
+		}
+		flt, err := a.filter(ctx, &in.FilterQuery)
+		if err != nil {
+			return nil, a.problem(c, err)
+		}
+		flt.Oldest = true
+		position, err := a.streamStart(ctx, in.LastEventID)
+		if err != nil {
+			return nil, a.problem(c, err)
+		}
+		a.view(c, reading.Log{Name: "explorer"})
+		return &answered{ContentType: "text/event-stream", Body: func(hc huma.Context) {
+			_, w := humago.Unwrap(hc)
+			if err := a.follow(ctx, w, flt, position); err != nil && ctx.Err() == nil {
+				a.Log.Error("stream", "request_id", c.requestID, "error", err)
+			}
+		}}, nil
+	})
+}
+
+// streamStart gives the seq after which a stream begins.
+func (a *API) streamStart(ctx context.Context, last string) (int64, error) {
+	head, err := a.Store.ReadHead(ctx, a.Store.Read)
+	if err != nil {
+		return 0, store.Fault(err)
+	}
+	if last == "" {
+		return head.Seq, nil
+	}
+	n, err := strconv.ParseInt(last, 10, 64)
+	if err != nil || n < 0 || n > head.Seq {
+		return 0, fault.New(fault.Malformed, "last_event_id_invalid", "Last-Event-ID is no seq of this shop's journal.")
+	}
+	return n, nil
+}
+
+// follow writes the events of a filter after a seq as they are committed, until the client goes away, its key loses the
+// permission, or the server stops. Each stream reads for itself, so a slow client holds up nobody.
+func (a *API) follow(ctx context.Context, w http.ResponseWriter, flt find.Filter, position int64) error {
+	rc := http.NewResponseController(w)
+	committed, unwatch := a.Program.Watch()
+	defer unwatch()
+	beat := time.NewTicker(heartbeat)
+	defer beat.Stop()
+	send := func(format string, args ...any) error {
+		defer stalls(rc)()
+		if _, err := fmt.Fprintf(w, format, args...); err != nil {
+			return err
+		}
+		return rc.Flush()
+	}
+	if err := send("retry: 2000\n\n"); err != nil {
+		return nil // the client is gone
+	}
+	for {
+		if ok, err := a.stillAllowed(ctx); err != nil || !ok {
+			return err
+		}
+		for {
+			next, events, err := a.since(ctx, flt, position)
+			if err != nil {
+				return err
+			}
+			for _, e := range events {
+				data, err := encode(e)
+				if err != nil {
+					return err
+				}
+				if err := send("id: %d\nevent: %s\ndata: %s\n", e.Seq, e.Type, data); err != nil {
+					return nil // the client is gone
+				}
+			}
+			position = next
+			if len(events) < streamPage || a.stopping() {
+				break
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-a.open.done:
+			return nil
+		case <-committed:
+		case <-beat.C:
+			if err := send(": still here\n\n"); err != nil {
+				return nil // the client is gone
+			}
+		}
+	}
+}
+
+func (a *API) stopping() bool {
+	select {
+	case <-a.open.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// since gives the next events of a filter after a seq, and the seq up to which everything was looked at.
+func (a *API) since(ctx context.Context, flt find.Filter, position int64) (int64, []EventView, error) {
+	head, err := a.Store.ReadHead(ctx, a.Store.Read)
+	if err != nil || head.Seq <= position {
+		return position, nil, store.Fault(err)
+	}
+	seqs, err := take(a.Finder.Search(ctx, flt, position), streamPage)
+	if err != nil {
+		return position, nil, err
+	}
+	events, err := a.renderer(ctx).page(seqs)
+	if err != nil {
+		return position, nil, err
+	}
+	if len(seqs) == streamPage {
+		return seqs[len(seqs)-1], events, nil
+	}
+	// What was committed after the head was read may be among the events too.
+	return max(head.Seq, slices.Max(append(seqs, position))), events, nil
+}
+
+// stillAllowed says whether the key of a stream is still active and has the permission.
+func (a *API) stillAllowed(ctx context.Context) (bool, error) {
+	row, err := a.Store.Load(ctx, a.Store.Read, callOf(ctx).key.Ref())
+	if err != nil {
+		return false, store.Fault(err)
+	}
+	k, ok := row.State.(*team.Key)
+	return ok && team.Holds(k).Allows(team.EventsView), nil
+}

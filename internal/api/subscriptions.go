@@ -1,0 +1,529 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"perennial/internal/billing"
+	"perennial/internal/catalog"
+	"perennial/internal/civil"
+	"perennial/internal/fault"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/money"
+	"perennial/internal/program"
+	"perennial/internal/settings"
+	"perennial/internal/store"
+	"perennial/internal/subscription"
+	"perennial/internal/team"
+)
+
+// subscriptionView is a subscription as clients see it.
+type subscriptionView struct {
+	ID                    id.ID                                 `json:"id"`
+	Version               int64                                 `json:"version"`
+	Status                subscription.Status                   `json:"status" enum:"active,paused,cancelled,expired,failed"`
+	CustomerID            id.ID                                 `json:"customer_id"`
+	Currency              string                                `json:"currency"`
+	Items                 []subscription.Item                   `json:"items" nullable:"false"`
+	SellingPlanID         *id.ID                                `json:"selling_plan_id"`
+	BillingPolicy         catalog.Policy                        `json:"billing_policy"`
+	DeliveryPolicy        *catalog.Policy                       `json:"delivery_policy"`
+	AnchorDate            civil.Date                            `json:"anchor_date"`
+	Cycle                 int                                   `json:"cycle"`
+	NextBillingDate       *civil.Date                           `json:"next_billing_date"`
+	PausedUntil           *civil.Date                           `json:"paused_until"`
+	SkippedDates          []civil.Date                          `json:"skipped_dates" nullable:"false"`
+	ShippingAddressID     *id.ID                                `json:"shipping_address_id"`
+	PaymentMethodID       *id.ID                                `json:"payment_method_id"`
+	BackupPaymentMethodID *id.ID                                `json:"backup_payment_method_id"`
+	DeliveryPrice         money.Amount                          `json:"delivery_price"`
+	Discounts             []subscription.AppliedDiscount        `json:"discounts" nullable:"false"`
+	Gifts                 journal.Personal[[]subscription.Gift] `json:"gifts"`
+	Recovery              *subscription.Recovery                `json:"recovery"`
+	Note                  journal.Personal[string]              `json:"note"`
+	Attributes            journal.Personal[map[string]string]   `json:"attributes"`
+	CancelledAt           *journal.Time                         `json:"cancelled_at"`
+	CancelReason          journal.Personal[string]              `json:"cancel_reason"`
+	CreatedAt             journal.Time                          `json:"created_at"`
+}
+
+func (v subscriptionView) resourceVersion() int64 { return v.Version }
+
+func viewSubscription(_ program.Query, _ journal.Ref, row store.Row) (subscriptionView, error) {
+	s, ok := row.State.(*subscription.Subscription)
+	if !ok {
+		return subscriptionView{}, fault.New(fault.NotFound, "unknown_subscription", "There is no such subscription in this shop.")
+	}
+	v := subscriptionView{
+		ID: s.ID, Version: row.Version, Status: s.Status, CustomerID: s.CustomerID, Currency: s.Currency, Items: slice(s.Items), SellingPlanID: nullable(s.SellingPlanID),
+		BillingPolicy: s.BillingPolicy, DeliveryPolicy: s.DeliveryPolicy, AnchorDate: s.AnchorDate, Cycle: s.Cycle, NextBillingDate: s.NextBillingDate,
+		PausedUntil: s.PausedUntil, SkippedDates: slice(s.SkippedDates), ShippingAddressID: nullable(s.ShippingAddressID), PaymentMethodID: nullable(s.PaymentMethodID),
+		BackupPaymentMethodID: nullable(s.BackupPaymentMethodID), DeliveryPrice: s.DeliveryPrice, Discounts: slice(s.Discounts), Gifts: s.Gifts, Recovery: s.Recovery,
+		Note: s.Note, Attributes: s.Attributes, CancelledAt: s.CancelledAt, CancelReason: s.CancelReason, CreatedAt: s.CreatedAt,
+	}
+	if v.Gifts.Value == nil && !v.Gifts.Erased {
+		v.Gifts.Value = []subscription.Gift{}
+	}
+	if v.Attributes.Value == nil && !v.Attributes.Erased {
+		v.Attributes.Value = map[string]string{}
+	}
+	return v, nil
+}
+
+func (a *API) query(ctx context.Context) program.Query {
+	return program.Query{Ctx: ctx, S: a.Store, Q: a.Store.Read}
+}
+
+// get reads one row that must be there.
+func (a *API) get(ctx context.Context, kind journal.Kind, key string) (journal.Ref, store.Row, error) {
+	ref := journal.Ref{Kind: kind, ID: id.ID(key)}
+	row, err := a.Store.Load(ctx, a.Store.Read, ref)
+	if err == nil && row.Version == 0 {
+		err = fault.New(fault.NotFound, "unknown_"+string(kind), "There is no %s %s in this shop.", kind.Words(), printable(key))
+	}
+	return ref, row, err
+}
+
+func printable(key string) string {
+	if len(key) > 64 || strings.ContainsFunc(key, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return "of that id"
+	}
+	return key
+}
+
+type (
+	newItemBody struct {
+		VariantID id.ID         `json:"variant_id"`
+		Quantity  int           `json:"quantity"`
+		UnitPrice *money.Amount `json:"unit_price,omitempty"`
+	}
+	createSubscription struct {
+		Commented
+		CustomerID        id.ID             `json:"customer_id"`
+		Items             []newItemBody     `json:"items" nullable:"false"`
+		SellingPlanID     id.ID             `json:"selling_plan_id,omitempty"`
+		BillingPolicy     *policyBody       `json:"billing_policy,omitempty"`
+		NextBillingDate   *civil.Date       `json:"next_billing_date,omitempty"`
+		ShippingAddressID id.ID             `json:"shipping_address_id,omitempty"`
+		PaymentMethodID   id.ID             `json:"payment_method_id,omitempty"`
+		DeliveryPrice     *money.Amount     `json:"delivery_price,omitempty"`
+		Note              string            `json:"note,omitempty"`
+		Attributes        map[string]string `json:"attributes,omitempty"`
+	}
+	// policyBody is a policy as a request brings it: what may be null may be left out.
+	policyBody struct {
+		Interval      civil.Unit `json:"interval"`
+		IntervalCount int        `json:"interval_count"`
+		AnchorDay     *int       `json:"anchor_day,omitempty"`
+		MaxCycles     *int       `json:"max_cycles,omitempty"`
+	}
+	noBody    struct{ Commented }
+	untilBody struct {
+		Commented
+		Until *civil.Date `json:"until,omitempty"`
+	}
+	nextDateBody struct {
+		Commented
+		NextBillingDate *civil.Date `json:"next_billing_date,omitempty"`
+	}
+	maybeDateBody struct {
+		Commented
+		Date *civil.Date `json:"date,omitempty"`
+	}
+	dateBody struct {
+		Commented
+		Date civil.Date `json:"date"`
+	}
+	rescheduleBody struct {
+		Commented
+		NextBillingDate civil.Date `json:"next_billing_date"`
+		KeepRhythm      *bool      `json:"keep_rhythm,omitempty" doc:"Only this order moves; the default. false counts the rhythm from the new date."`
+	}
+	frequencyBody struct {
+		Commented
+		Interval      civil.Unit `json:"interval"`
+		IntervalCount int        `json:"interval_count"`
+	}
+	reasonBody struct {
+		Commented
+		Reason string `json:"reason,omitempty"`
+	}
+	addItemBody struct {
+		Commented
+		VariantID id.ID `json:"variant_id"`
+		Quantity  int   `json:"quantity"`
+		OneTime   bool  `json:"one_time,omitempty"`
+	}
+	changeItemBody struct {
+		Commented
+		Quantity  *int          `json:"quantity,omitempty"`
+		UnitPrice *money.Amount `json:"unit_price,omitempty"`
+	}
+	swapBody struct {
+		Commented
+		VariantID id.ID `json:"variant_id"`
+		Quantity  *int  `json:"quantity,omitempty"`
+	}
+	shippingBody struct {
+		Commented
+		AddressID        id.ID `json:"address_id"`
+		AllSubscriptions bool  `json:"all_subscriptions,omitempty"`
+	}
+	methodBody struct {
+		Commented
+		PaymentMethodID *id.ID `json:"payment_method_id"`
+	}
+	deliveryBody struct {
+		Commented
+		DeliveryPrice money.Amount `json:"delivery_price"`
+	}
+	codeBody struct {
+		Commented
+		Code string `json:"code"`
+	}
+	giftAddressBody struct {
+		FirstName  string `json:"first_name,omitempty"`
+		LastName   string `json:"last_name,omitempty"`
+		Company    string `json:"company,omitempty"`
+		Line1      string `json:"line1"`
+		Line2      string `json:"line2,omitempty"`
+		City       string `json:"city"`
+		Region     string `json:"region,omitempty"`
+		PostalCode string `json:"postal_code,omitempty"`
+		Country    string `json:"country"`
+		Phone      string `json:"phone,omitempty"`
+	}
+	giftBody struct {
+		Commented
+		Date    civil.Date      `json:"date"`
+		Address giftAddressBody `json:"address"`
+		Message string          `json:"message,omitempty"`
+	}
+	noteBody struct {
+		Commented
+		Note string `json:"note"`
+	}
+	attributesBody struct {
+		Commented
+		Attributes map[string]string `json:"attributes"`
+	}
+	mergeBody struct {
+		Commented
+		Into id.ID `json:"into"`
+	}
+	splitBody struct {
+		Commented
+		ItemIDs []id.ID `json:"item_ids" nullable:"false"`
+	}
+	subscriptionFilter struct {
+		Page
+		Status          string `query:"status" enum:"active,paused,cancelled,expired,failed"`
+		CustomerID      string `query:"customer_id"`
+		ProductID       string `query:"product_id"`
+		NextBillingFrom string `query:"next_billing_from" format:"date"`
+		NextBillingTo   string `query:"next_billing_to" format:"date"`
+		Q               string `query:"q" maxLength:"200" doc:"A name, an e-mail or an id."`
+	}
+	atInput struct {
+		ID    string `path:"id"`
+		At    string `query:"at" doc:"The state after the last event recorded at or before this time (RFC 3339)."`
+		AtSeq int64  `query:"at_seq" default:"-1" minimum:"-1" doc:"The state after this seq; -1 asks for no seq."`
+	}
+	upcomingInput struct {
+		ID    string `path:"id"`
+		Count int    `query:"count" default:"12" minimum:"1" maximum:"60"`
+	}
+)
+
+func (p *policyBody) policy() *catalog.Policy {
+	if p == nil {
+		return nil
+	}
+	return &catalog.Policy{Interval: p.Interval, IntervalCount: p.IntervalCount, AnchorDay: p.AnchorDay, MaxCycles: p.MaxCycles}
+}
+
+// onSubscription is the plan of an action on a subscription.
+func onSubscription(key string, c journal.Command) plan {
+	return plan{command: c, target: journal.Ref{Kind: journal.Subscription, ID: id.ID(key)}}
+}
+
+func (a *API) subscriptions() {
+	a.views[journal.Subscription] = anyView(viewSubscription)
+	const tag = "Subscriptions"
+	view, edit := team.SubscriptionsView, team.SubscriptionsEdit
+	list(a, route{method: http.MethodGet, path: "/subscriptions", tag: tag, summary: "List subscriptions, newest first", permission: view},
+		func(in *subscriptionFilter) (Page, any) { f := *in; f.Page = Page{}; return in.Page, f }, a.listSubscriptions, func(v subscriptionView) string { return string(v.ID) })
+	read(a, route{method: http.MethodGet, path: "/subscriptions/{id}", tag: tag, summary: "Read a subscription, as it is or as it was", permission: view}, a.readSubscription)
+	read(a, route{method: http.MethodGet, path: "/subscriptions/{id}/upcoming", tag: tag, summary: "The next orders, skipped ones included", permission: view}, a.upcoming)
+	change(a, route{method: http.MethodPost, path: "/subscriptions", tag: tag, summary: "Create a subscription", permission: edit, status: http.StatusCreated, events: []string{"subscription.created"}},
+		func(_ context.Context, in *withBody[createSubscription]) (plan, error) {
+			b := in.Body
+			c := subscription.Create{ID: a.newID(id.Subscription), CustomerID: b.CustomerID, SellingPlanID: b.SellingPlanID, BillingPolicy: b.BillingPolicy.policy(),
+				NextBillingDate: b.NextBillingDate, ShippingAddressID: b.ShippingAddressID, PaymentMethodID: b.PaymentMethodID, DeliveryPrice: b.DeliveryPrice, Note: b.Note, Attributes: b.Attributes}
+			for _, it := range b.Items {
+				c.Items = append(c.Items, subscription.NewItem{ID: a.newID(id.Item), VariantID: it.VariantID, Quantity: it.Quantity, UnitPrice: it.UnitPrice})
+			}
+			return plan{command: journal.Bind(c), location: "/subscriptions/%s"}, nil
+		}, viewSubscription)
+
+	action(a, "pause", "Pause, until a date or with no end", []string{"subscription.paused"}, func(key id.ID, b untilBody) journal.Command {
+		return journal.Bind(subscription.Pause{ID: key, Until: b.Until})
+	})
+	action(a, "resume", "Resume", []string{"subscription.resumed"}, func(key id.ID, b nextDateBody) journal.Command {
+		return journal.Bind(subscription.Resume{ID: key, NextBillingDate: b.NextBillingDate})
+	})
+	action(a, "skip", "Skip an order, by default the next one", []string{"subscription.order_skipped"}, func(key id.ID, b maybeDateBody) journal.Command {
+		return journal.Bind(subscription.Skip{ID: key, Date: b.Date})
+	})
+	action(a, "unskip", "Put a skipped order back", []string{"subscription.order_unskipped"}, func(key id.ID, b dateBody) journal.Command {
+		return journal.Bind(subscription.Unskip{ID: key, Date: b.Date})
+	})
+	action(a, "reschedule", "Move the next order", []string{"subscription.next_billing_date_changed"}, func(key id.ID, b rescheduleBody) journal.Command {
+		return journal.Bind(subscription.Reschedule{ID: key, Date: b.NextBillingDate, NewRhythm: b.KeepRhythm != nil && !*b.KeepRhythm})
+	})
+	action(a, "frequency", "Change the frequency", []string{"subscription.frequency_changed"}, func(key id.ID, b frequencyBody) journal.Command {
+		return journal.Bind(subscription.ChangeFrequency{ID: key, Interval: b.Interval, IntervalCount: b.IntervalCount})
+	})
+	action(a, "order-now", "Make an extra order now", []string{"order.created", "subscription.order_requested_now", "billing_attempt.started"}, func(key id.ID, _ noBody) journal.Command {
+		return journal.Bind(billing.OrderNow{SubscriptionID: key, OrderID: a.newID(id.Order), AttemptID: a.newID(id.BillingAttempt)})
+	})
+	action(a, "cancel", "Cancel", []string{"subscription.cancelled"}, func(key id.ID, b reasonBody) journal.Command {
+		return journal.Bind(subscription.Cancel{ID: key, Reason: b.Reason})
+	})
+	action(a, "reactivate", "Reactivate a cancelled subscription", []string{"subscription.reactivated"}, func(key id.ID, b nextDateBody) journal.Command {
+		return journal.Bind(subscription.Reactivate{ID: key, NextBillingDate: b.NextBillingDate})
+	})
+	action(a, "items", "Add an item", []string{"subscription.item_added", "subscription.one_time_item_added"}, func(key id.ID, b addItemBody) journal.Command {
+		return journal.Bind(subscription.AddItem{ID: key, Item: subscription.NewItem{ID: a.newID(id.Item), VariantID: b.VariantID, Quantity: b.Quantity, OneTime: b.OneTime}})
+	})
+	action(a, "discounts", "Apply a discount code", []string{"subscription.discount_applied", "discount.redeemed"}, func(key id.ID, b codeBody) journal.Command {
+		return journal.Bind(subscription.ApplyDiscount{ID: key, Code: b.Code})
+	})
+	action(a, "gift", "Send an order to somebody else", []string{"subscription.order_gifted"}, func(key id.ID, b giftBody) journal.Command {
+		return journal.Bind(subscription.GiftOrder{ID: key, Date: b.Date, Address: subscription.GiftAddress(b.Address), Message: b.Message})
+	})
+	action(a, "merge", "Merge into another subscription of the customer", []string{"subscription.merged"}, func(key id.ID, b mergeBody) journal.Command {
+		c := subscription.Merge{ID: key, Into: b.Into}
+		for range subscription.MaxItems {
+			c.ItemIDs = append(c.ItemIDs, a.newID(id.Item))
+		}
+		return journal.Bind(c)
+	})
+	action(a, "split", "Split items off into a new subscription", []string{"subscription.split", "subscription.created"}, func(key id.ID, b splitBody) journal.Command {
+		return journal.Bind(subscription.Split{ID: key, NewID: a.newID(id.Subscription), ItemIDs: b.ItemIDs})
+	})
+	put(a, "shipping-address", "Change the shipping address", []string{"subscription.shipping_address_changed"}, func(key id.ID, b shippingBody) journal.Command {
+		return journal.Bind(subscription.ChangeShippingAddress{ID: key, AddressID: b.AddressID, AllSubscriptions: b.AllSubscriptions})
+	})
+	put(a, "payment-method", "Change the payment method", []string{"subscription.payment_method_changed"}, func(key id.ID, b methodBody) journal.Command {
+		return journal.Bind(subscription.ChangePaymentMethod{ID: key, PaymentMethodID: deref(b.PaymentMethodID)})
+	})
+	put(a, "backup-payment-method", "Change the backup payment method", []string{"subscription.backup_payment_method_changed"}, func(key id.ID, b methodBody) journal.Command {
+		return journal.Bind(subscription.ChangeBackupPaymentMethod{ID: key, PaymentMethodID: deref(b.PaymentMethodID)})
+	})
+	put(a, "delivery-price", "Change the delivery price", []string{"subscription.delivery_price_changed"}, func(key id.ID, b deliveryBody) journal.Command {
+		return journal.Bind(subscription.ChangeDeliveryPrice{ID: key, Price: b.DeliveryPrice})
+	})
+	put(a, "note", "Change the note", []string{"subscription.note_changed"}, func(key id.ID, b noteBody) journal.Command {
+		return journal.Bind(subscription.ChangeNote{ID: key, Note: b.Note})
+	})
+	put(a, "attributes", "Change the attributes", []string{"subscription.attributes_changed"}, func(key id.ID, b attributesBody) journal.Command {
+		return journal.Bind(subscription.ChangeAttributes{ID: key, Attributes: b.Attributes})
+	})
+	change(a, route{method: http.MethodPatch, path: "/subscriptions/{id}/items/{part}", tag: tag, summary: "Change an item's quantity or price", permission: edit,
+		events: []string{"subscription.item_quantity_changed", "subscription.item_price_overridden"}},
+		func(_ context.Context, in *onPart[changeItemBody]) (plan, error) {
+			return onSubscription(in.ID, journal.Bind(subscription.ChangeItem{ID: id.ID(in.ID), ItemID: id.ID(in.Part), Quantity: in.Body.Quantity, UnitPrice: in.Body.UnitPrice})), nil
+		}, viewSubscription)
+	change(a, route{method: http.MethodPost, path: "/subscriptions/{id}/items/{part}/swap", tag: tag, summary: "Swap an item for another variant", permission: edit,
+		events: []string{"subscription.item_swapped"}},
+		func(_ context.Context, in *onPart[swapBody]) (plan, error) {
+			return onSubscription(in.ID, journal.Bind(subscription.SwapItem{ID: id.ID(in.ID), ItemID: id.ID(in.Part), VariantID: in.Body.VariantID, Quantity: in.Body.Quantity})), nil
+		}, viewSubscription)
+	change(a, route{method: http.MethodDelete, path: "/subscriptions/{id}/items/{part}", tag: tag, summary: "Remove an item", permission: edit,
+		events: []string{"subscription.item_removed", "subscription.one_time_item_removed"}},
+		func(_ context.Context, in *dropPart) (plan, error) {
+			return onSubscription(in.ID, journal.Bind(subscription.RemoveItem{ID: id.ID(in.ID), ItemID: id.ID(in.Part)})), nil
+		}, viewSubscription)
+	change(a, route{method: http.MethodDelete, path: "/subscriptions/{id}/discounts/{part}", tag: tag, summary: "Remove a discount", permission: edit,
+		events: []string{"subscription.discount_removed"}},
+		func(_ context.Context, in *dropPart) (plan, error) {
+			return onSubscription(in.ID, journal.Bind(subscription.RemoveDiscount{ID: id.ID(in.ID), Code: in.Part})), nil
+		}, viewSubscription)
+}
+
+func deref(v *id.ID) id.ID {
+	if v == nil {
+		return ""
+	}
+	return *v
+}
+
+// action registers POST /subscriptions/{id}/<name>. The body may be left out where nothing in it is required.
+func action[B hasComment](a *API, name, summary string, events []string, command func(key id.ID, b B) journal.Command) {
+	change(a, route{method: http.MethodPost, path: "/subscriptions/{id}/" + name, tag: "Subscriptions", summary: summary, permission: team.SubscriptionsEdit, events: events},
+		func(_ context.Context, in *onThingMaybe[B]) (plan, error) {
+			return onSubscription(in.ID, command(id.ID(in.ID), in.body())), nil
+		}, viewSubscription)
+}
+
+// put registers PUT /subscriptions/{id}/<name>.
+func put[B hasComment](a *API, name, summary string, events []string, command func(key id.ID, b B) journal.Command) {
+	change(a, route{method: http.MethodPut, path: "/subscriptions/{id}/" + name, tag: "Subscriptions", summary: summary, permission: team.SubscriptionsEdit, events: events},
+		func(_ context.Context, in *onThing[B]) (plan, error) {
+			return onSubscription(in.ID, command(id.ID(in.ID), in.Body)), nil
+		}, viewSubscription)
+}
+
+func (a *API) readSubscription(ctx context.Context, in *atInput) (subscriptionView, error) {
+	ref, row, err := a.get(ctx, journal.Subscription, in.ID)
+	if err != nil {
+		return subscriptionView{}, err
+	}
+	if in.At != "" || in.AtSeq >= 0 {
+		if row, err = a.past(ctx, ref, in); err != nil {
+			return subscriptionView{}, err
+		}
+	}
+	return viewSubscription(a.query(ctx), ref, row)
+}
+
+// past gives a row as it was at a time or after a seq.
+func (a *API) past(ctx context.Context, ref journal.Ref, in *atInput) (store.Row, error) {
+	keep := func(e *journal.Event) bool { return in.AtSeq < 0 || e.Seq <= in.AtSeq }
+	if in.At != "" {
+		at, err := time.Parse(time.RFC3339Nano, in.At)
+		if err != nil {
+			return store.Row{}, refused("/query/at", "Give a time such as 2027-03-03T09:30:00Z.")
+		}
+		bySeq := keep
+		keep = func(e *journal.Event) bool { return bySeq(e) && !e.RecordedAt.After(at) }
+	}
+	row, err := a.Store.StateAt(ctx, a.Store.Read, ref, keep)
+	if err == nil && row.Version == 0 {
+		err = fault.New(fault.NotFound, "not_yet", "The %s %s did not exist then.", ref.Kind.Words(), ref.ID)
+	}
+	return row, err
+}
+
+func (a *API) listSubscriptions(ctx context.Context, in *subscriptionFilter, limit int, after string) ([]subscriptionView, error) {
+	var w where
+	w.equal("status", in.Status)
+	w.equal("customer_id", in.CustomerID)
+	if in.ProductID != "" {
+		w.add(`instr(product_ids, %s) > 0`, "|"+in.ProductID+"|")
+	}
+	if in.NextBillingFrom != "" {
+		w.add(`next_billing_date >= %s`, in.NextBillingFrom)
+	}
+	if in.NextBillingTo != "" {
+		w.add(`next_billing_date < %s`, in.NextBillingTo)
+	}
+	if in.Q != "" {
+		people, err := a.Finder.People(ctx, in.Q, 200)
+		if err != nil {
+			return nil, err
+		}
+		var ids []string
+		for _, p := range people {
+			ids = append(ids, string(p))
+		}
+		w.anyOf(ids, "customer_id", "id")
+	}
+	return rowsOf(ctx, a, journal.Subscription, w, limit, after, viewSubscription)
+}
+
+// where builds the condition of a list, with its arguments from $2 on.
+type where struct {
+	conds []string
+	args  []any
+}
+
+func (w *where) place(v any) string {
+	w.args = append(w.args, v)
+	return fmt.Sprintf("$%d", len(w.args)+1)
+}
+
+// add adds a condition with %s where the value goes.
+func (w *where) add(cond string, v any) { w.conds = append(w.conds, fmt.Sprintf(cond, w.place(v))) }
+
+// equal adds a condition unless the value is empty.
+func (w *where) equal(column, v string) {
+	if v != "" {
+		w.add(column+` = %s`, v)
+	}
+}
+
+// anyOf wants one of the columns to have one of the values. No values: nothing matches.
+func (w *where) anyOf(values []string, columns ...string) {
+	if len(values) == 0 {
+		w.conds = append(w.conds, "1 = 0")
+		return
+	}
+	places := make([]string, len(values))
+	for i, v := range values {
+		places[i] = w.place(v)
+	}
+	in := strings.Join(places, ", ")
+	parts := make([]string, len(columns))
+	for i, c := range columns {
+		parts[i] = c + " IN (" + in + ")"
+	}
+	w.conds = append(w.conds, "("+strings.Join(parts, " OR ")+")")
+}
+
+// rowsOf reads a page of rows of a kind, newest first, and renders them. Its texts depend on the filter, so they go to
+// the pool and not to the prepared statements.
+func rowsOf[V any](ctx context.Context, a *API, kind journal.Kind, w where, limit int, after string, show func(program.Query, journal.Ref, store.Row) (V, error)) ([]V, error) {
+	if after != "" {
+		w.add(`id < %s`, after)
+	}
+	cond := "1 = 1"
+	if len(w.conds) > 0 {
+		cond = strings.Join(w.conds, " AND ")
+	}
+	rows, err := a.Store.List(ctx, a.Store.DB.Reader, kind, fmt.Sprintf(`%s ORDER BY id DESC LIMIT %d`, cond, limit), w.args...)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]V, 0, len(rows))
+	for _, r := range rows {
+		v, err := show(a.query(ctx), r.State.Ref(), r)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, v)
+	}
+	return out, nil
+}
+
+func (a *API) upcoming(ctx context.Context, in *upcomingInput) ([]subscription.UpcomingOrder, error) {
+	_, row, err := a.get(ctx, journal.Subscription, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	s := row.State.(*subscription.Subscription)
+	rd := program.NewReader(ctx, a.Store, a.Store.Read)
+	plan, err := journal.Find[catalog.Plan](rd, journal.SellingPlan, s.SellingPlanID)
+	if err != nil {
+		return nil, err
+	}
+	general, err := journal.Get[settings.General](rd, journal.Settings, settings.PageGeneral)
+	if err != nil {
+		return nil, err
+	}
+	bill, err := journal.Find[settings.Billing](rd, journal.Settings, settings.PageBilling)
+	if err != nil {
+		return nil, err
+	}
+	tax := 0
+	if bill != nil {
+		tax = bill.TaxBasisPoints
+	}
+	out, err := subscription.Upcoming(s, plan, tax, settings.Today(general, a.now()), in.Count)
+	return slice(out), err
+}

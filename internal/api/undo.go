@@ -1,0 +1,116 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"reflect"
+	"slices"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/program"
+	"perennial/internal/settings"
+	"perennial/internal/store"
+	"perennial/internal/team"
+)
+
+// views is how each kind of thing is shown, for answers that may be about any of them. The registration methods fill it
+// in.
+type views map[journal.Kind]viewer
+
+// anyThing is a view of any kind. It has a name so that the document's schema has one.
+type anyThing any
+
+// undo registers the undoing of events. Its permission is that of the change which the undo amounts to, so it depends
+// on the event; entries of the activity log need activity_log.edit too.
+func (a *API) undo() {
+	r := route{method: http.MethodPost, path: "/events/{id}/undo", tag: "Events", summary: "Undo an event with a new one that names it", events: undoTypes()}
+	op := a.operation(r, reflect.TypeFor[changedThing[anyThing]](), true)
+	op.Description = "Needs the permission to make the change by hand; for entries of the activity log also `" + string(team.ActivityLogEdit) + "`. " +
+		"Makes an event of the type that undoes the event's. Refused with 409 and the reason when a later event touched the same fields, or nothing can be put back."
+	huma.Register(a.huma, op, func(ctx context.Context, in *onThingMaybe[Commented]) (*raw, error) {
+		c := callOf(ctx)
+		st, err := a.Store.EventByID(ctx, a.Store.Read, store.Closed, id.ID(in.ID))
+		if err != nil {
+			return nil, a.problem(c, store.Fault(err))
+		}
+		for _, p := range undoPermissions(st.Event) {
+			r := r
+			if r.permission = p; !a.allowed(c, p) {
+				return nil, problemOf(a.deny(ctx, c, r), c.requestID)
+			}
+		}
+		r := r
+		r.permission = undoPermissions(st.Event)[0]
+		out, err := run(ctx, a, r, plan{command: journal.Bind(program.Undo{Event: st.ID, Actor: c.meta.Actor}), target: st.Target()}, in.comment(), a.showAny)
+		if err != nil {
+			return nil, a.problem(c, err)
+		}
+		return out, nil
+	})
+}
+
+// showAny shows a thing of any kind by its own view.
+func (a *API) showAny(q program.Query, ref journal.Ref, row store.Row) (any, error) {
+	show := a.views[ref.Kind]
+	if show == nil {
+		return nil, fmt.Errorf("api: no view of a %s", ref.Kind)
+	}
+	return show(q, ref, row)
+}
+
+// undoTypes are the types of the events that an undo can make.
+func undoTypes() []string {
+	var out []string
+	for _, t := range journal.Types() {
+		if t.Undoable() && !slices.Contains(out, t.Undo) {
+			out = append(out, t.Undo)
+		}
+	}
+	return out
+}
+
+// undoPermissions are what it takes to undo an event: first the one for changing what it is about.
+func undoPermissions(e *journal.Event) []team.Permission {
+	t, _ := journal.Lookup(e.Type)
+	p := editing(e.Target())
+	if t.Log == journal.ActivityLog && p != team.ActivityLogEdit {
+		return []team.Permission{p, team.ActivityLogEdit}
+	}
+	return []team.Permission{p}
+}
+
+// editing is the permission for changing a thing by hand. Of what nobody changes by hand it is that of the activity log,
+// and the undo is refused for its own reason then.
+func editing(ref journal.Ref) team.Permission {
+	switch ref.Kind {
+	case journal.Subscription, journal.Order:
+		return team.SubscriptionsEdit
+	case journal.Customer, journal.Address, journal.PaymentMethod:
+		return team.CustomersEdit
+	case journal.Product, journal.Variant:
+		return team.ProductsEdit
+	case journal.SellingPlanGroup, journal.SellingPlan:
+		return team.PlansEdit
+	case journal.Discount:
+		return team.DiscountsEdit
+	case journal.Team, journal.TeamMember:
+		return team.TeamEdit
+	case journal.APIKey:
+		return team.APIKeysEdit
+	case journal.Settings:
+		switch ref.ID {
+		case settings.PageGeneral:
+			return team.AccountSettingsEdit
+		case settings.PagePortal:
+			return team.PortalSettingsEdit
+		case settings.PageLog:
+			return team.LogSettingsEdit
+		}
+		return team.BillingSettingsEdit
+	}
+	return team.ActivityLogEdit
+}

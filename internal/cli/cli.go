@@ -1,0 +1,117 @@
+// Package cli is the command line. One struct is the flags, the environment (PERENNIAL_…) and the configuration file.
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"perennial/internal/fault"
+	"perennial/internal/server"
+)
+
+// commands are the whole command line.
+type commands struct {
+	Config kong.ConfigFlag `help:"A JSON file with the same names as the flags." placeholder:"FILE"`
+
+	Demo    demoCommand    `cmd:"" help:"Start a shop with a year of history, to look around in."`
+	Serve   serveCommand   `cmd:"" help:"Run a shop."`
+	Verify  verifyCommand  `cmd:"" help:"Prove that the database is what its journal says, or check a receipt."`
+	Reindex reindexCommand `cmd:"" help:"Rebuild the index from the journal."`
+	Version versionCommand `cmd:"" help:"Print the version."`
+}
+
+// place says where a shop is; every command that opens one takes it.
+type place struct {
+	Data     string `help:"The data folder." default:"perennial-data" type:"path" env:"PERENNIAL_DATA" placeholder:"DIR"`
+	Database string `help:"The database; by default perennial.db in the data folder." env:"PERENNIAL_DATABASE" placeholder:"URL"`
+	Keys     string `help:"The keys folder; by default keys in the data folder." type:"path" env:"PERENNIAL_KEYS" placeholder:"DIR"`
+}
+
+func (p place) config(log *slog.Logger) server.Config {
+	return server.Config{Data: p.Data, Database: p.Database, Keys: p.Keys, Log: log, Version: version()}
+}
+
+// world is what commands use of the outside.
+type world struct {
+	ctx context.Context
+	in  io.Reader
+	out io.Writer
+	err io.Writer
+	log *slog.Logger
+}
+
+// failed is an outcome with an exit code whose words were printed already.
+type failed int
+
+func (f failed) Error() string { return fmt.Sprintf("exit code %d", int(f)) }
+
+// Run parses the arguments and runs the command. It returns the exit code: 0 it holds, 1 it does not, 2 it could not be
+// done.
+func Run(args []string, in io.Reader, out, errOut io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var c commands
+	code := -1
+	parser, err := kong.New(&c, kong.Name("perennial"), kong.Description("A self-hosted subscription program that can prove every change."),
+		kong.Configuration(kong.JSON), kong.Writers(out, errOut), kong.Exit(func(n int) { code = n }), kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+	if err != nil {
+		fmt.Fprintln(errOut, err)
+		return 2
+	}
+	k, err := parser.Parse(args)
+	if code >= 0 {
+		return code // help was asked for
+	}
+	if err != nil {
+		fmt.Fprintf(errOut, "perennial: %v\n", err)
+		return 2
+	}
+	w := &world{ctx: ctx, in: in, out: out, err: errOut, log: slog.New(slog.NewTextHandler(errOut, &slog.HandlerOptions{Level: slog.LevelInfo}))}
+	err = k.Run(w)
+	if err == nil {
+		return 0
+	}
+	if n, ok := errors.AsType[failed](err); ok {
+		return int(n)
+	}
+	f := fault.As(err)
+	if f.Code == "internal" {
+		fmt.Fprintf(errOut, "perennial: %v\n", err)
+	} else {
+		fmt.Fprintf(errOut, "perennial: %s\n", f.Public)
+	}
+	return f.Kind.ExitCode()
+}
+
+func version() string {
+	b, ok := debug.ReadBuildInfo()
+	if !ok || b.Main.Version == "" || b.Main.Version == "(devel)" {
+		return "0.1-dev"
+	}
+	return b.Main.Version
+}
+
+type versionCommand struct{}
+
+// Run prints the version.
+func (versionCommand) Run(w *world) error {
+	_, err := fmt.Fprintf(w.out, "perennial %s\n", version())
+	return err
+}
+
+func printJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}

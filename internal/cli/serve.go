@@ -1,0 +1,114 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"time"
+
+	"perennial/internal/api"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/payment/simulated"
+	"perennial/internal/program"
+	"perennial/internal/server"
+	"perennial/internal/settings"
+	"perennial/internal/team"
+)
+
+type serveCommand struct {
+	place
+	Listen   string `help:"The address to listen on." default:"127.0.0.1:8080" env:"PERENNIAL_LISTEN" placeholder:"ADDR"`
+	Name     string `help:"The shop's name, for a new one." default:"My store"`
+	TimeZone string `help:"The shop's time zone, for a new one." default:"UTC" placeholder:"IANA"`
+	Currency string `help:"The shop's currency, for a new one." default:"USD" placeholder:"ISO"`
+}
+
+// Run serves until it is told to stop.
+func (c serveCommand) Run(w *world) error {
+	cfg := c.config(w.log)
+	cfg.Listen = c.Listen
+	i, err := server.Open(w.ctx, cfg)
+	if err != nil {
+		return err
+	}
+	if i.Program.Head() < 0 {
+		key, err := found(w.ctx, i.Program, i.IDs, c.Name, c.TimeZone, c.Currency)
+		if err != nil {
+			return closing(i, err)
+		}
+		fmt.Fprintf(w.out, "A new shop. Its first API key, shown once, has every permission:\n\n  %s\n\n", key)
+	}
+	gateway, err := simulated.Open(filepath.Join(c.Data, "gateway.jsonl"), time.Now, simulated.Options{})
+	if err != nil {
+		return closing(i, err)
+	}
+	defer gateway.Close()
+	return listen(w, i, gateway, nil, nil, nil)
+}
+
+func closing(i *server.Instance, err error) error {
+	if cerr := i.Close(context.Background()); cerr != nil {
+		i.Config.Log.Error("close", "error", cerr)
+	}
+	return err
+}
+
+// listen serves an open instance until the context ends. before is called with the address when it is known and nothing
+// is answered yet, after when the server is ready; both may be nil.
+func listen(w *world, i *server.Instance, gateway *simulated.Gateway, extra map[string]http.Handler, before func(addr string) error, after func(addr string)) error {
+	s, err := server.Start(w.ctx, i, gateway, extra, before)
+	if err != nil {
+		return closing(i, err)
+	}
+	fmt.Fprintf(w.out, "Perennial is ready on http://%s  (API: http://%s%s, its documentation: http://%s/api/docs)\n", s.Addr, s.Addr, api.Base, s.Addr)
+	if after != nil {
+		after(s.Addr)
+	}
+	<-w.ctx.Done()
+	fmt.Fprintln(w.out, "Stopping: answering what is under way.")
+	return s.Stop(context.Background())
+}
+
+// founder is who acts while a shop is being made.
+func founder() program.Meta {
+	return program.Meta{Actor: journal.Actor{Kind: journal.ActorSystem, ID: "setup"}, Source: journal.Origin{Channel: journal.ChannelCLI}}
+}
+
+// found makes a new shop's settings and its first API key, which it returns.
+func found(ctx context.Context, p *program.Program, ids *id.Maker, name, zone, currency string) (string, error) {
+	for _, d := range settings.Defaults(name, zone, currency) {
+		if _, err := p.Do(ctx, &program.Request{Meta: founder(), Command: journal.Bind(settings.Update{Document: d})}); err != nil {
+			return "", err
+		}
+	}
+	return newKey(ctx, p, ids, "First key", team.Everything().List())
+}
+
+func newKey(ctx context.Context, p *program.Program, ids *id.Maker, name string, permissions []team.Permission) (string, error) {
+	key := ids.New(id.APIKey)
+	text, hash := api.NewKey(key)
+	m := founder()
+	_, err := p.Do(ctx, &program.Request{Meta: m, Command: journal.Bind(team.CreateKey{ID: key, Name: name, Permissions: permissions, Hash: hash, Actor: m.Actor})})
+	return text, err
+}
+
+type reindexCommand struct{ place }
+
+// Run rebuilds the index.
+func (c reindexCommand) Run(w *world) error {
+	i, err := server.Open(w.ctx, c.config(w.log))
+	if err != nil {
+		return err
+	}
+	b := newBar(w.err, "Indexing")
+	total := i.Program.Head() + 1
+	err = i.Finder.Rebuild(w.ctx, func(done int64) { b.set(done, total, thousands(done)+" entries") })
+	b.end()
+	if err != nil {
+		return closing(i, err)
+	}
+	fmt.Fprintf(w.out, "Indexed %s entries.\n", thousands(total))
+	return i.Close(context.Background())
+}

@@ -1,0 +1,79 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"perennial/internal/fault"
+	"perennial/internal/server"
+	"perennial/verify"
+)
+
+type verifyCommand struct {
+	place
+	Receipt string `help:"Check a receipt instead, offline." type:"existingfile" placeholder:"FILE" and:"receipt"`
+	Key     string `help:"The log's public key, as GET /log-key gives it; with --receipt." type:"existingfile" placeholder:"FILE" and:"receipt"`
+	JSON    bool   `help:"Print the report as JSON."`
+}
+
+// Run checks a database, or a receipt.
+func (c verifyCommand) Run(w *world) error {
+	if c.Receipt != "" {
+		return c.receipt(w)
+	}
+	b := newBar(w.err, "Verifying")
+	report, err := server.Verify(w.ctx, c.config(w.log), func(done, total int64) { b.set(done, total, thousands(done)+" entries") })
+	b.end()
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		if err := printJSON(w.out, report); err != nil {
+			return err
+		}
+	} else {
+		fmt.Fprintf(w.out, "%s changes, %s entries, replayed, %s differences.\n", thousands(report.Changes), thousands(report.Entries), thousands(report.Differences))
+		fmt.Fprintf(w.out, "Covered: shop %s; the bytes, hash and place of every entry; the tree (root %s); %s checkpoints; %s rows of state against replay;\n  %s secrets against their commitments; %s sealed boxes, %s of them erased; the triggers of the database. It took %.1f s.\n",
+			report.Shop, report.Root, thousands(report.Checkpoints), thousands(report.Rows), thousands(report.Secrets), thousands(report.Boxes), thousands(report.ErasedBoxes), report.Took.Seconds())
+		for i, p := range report.Problems {
+			if i == 0 {
+				fmt.Fprintln(w.out, "The first thing that is wrong:")
+			} else if i == 1 {
+				fmt.Fprintln(w.out, "And:")
+			}
+			fmt.Fprintf(w.out, "  %s\n", p)
+		}
+		if n := report.Differences - int64(len(report.Problems)); n > 0 {
+			fmt.Fprintf(w.out, "  … and %s more.\n", thousands(n))
+		}
+	}
+	if !report.Holds() {
+		return failed(1)
+	}
+	return nil
+}
+
+// receipt checks a receipt with nothing but itself and a key.
+func (c verifyCommand) receipt(w *world) error {
+	b, err := os.ReadFile(c.Receipt)
+	if err != nil {
+		return fault.Wrap(err, fault.Unavailable, "receipt_unreadable", "The receipt %s cannot be read.", c.Receipt)
+	}
+	key, err := os.ReadFile(c.Key)
+	if err != nil {
+		return fault.Wrap(err, fault.Unavailable, "key_unreadable", "The key %s cannot be read.", c.Key)
+	}
+	r, err := verify.ParseReceipt(b)
+	if err != nil {
+		fmt.Fprintf(w.out, "The receipt does not hold: %v\n", err)
+		return failed(1)
+	}
+	e, err := r.Check(strings.TrimSpace(string(key)))
+	if err != nil {
+		fmt.Fprintf(w.out, "The receipt does not hold: %v\n", err)
+		return failed(1)
+	}
+	fmt.Fprintf(w.out, "The receipt holds: entry %d (%s, %s) is in the log that this key signs.\n", e.Seq, e.ID, e.Type)
+	return nil
+}

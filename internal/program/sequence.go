@@ -1,0 +1,107 @@
+package program
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"perennial/internal/id"
+	"perennial/internal/journal"
+)
+
+// Sequence is several commands as one: they are decided in order, each with the states that those before it made, and
+// all of their events are made or none. Its result is that of the last one.
+type Sequence []journal.Command
+
+// Run implements journal.Command. It refuses as the first command that refuses does.
+func (s Sequence) Run(r journal.Reader, now time.Time) (all journal.Decision, err error) {
+	a := after{r, map[journal.Ref]journal.State{}, map[[2]string]id.ID{}}
+	for _, c := range s {
+		d, err := c.Run(a, now)
+		if err != nil {
+			return journal.Decision{}, err
+		}
+		before := len(all.Drafts)
+		for _, draft := range d.Drafts {
+			if draft.CausedByDraft > 0 {
+				draft.CausedByDraft += before
+			}
+			if draft.After != nil {
+				a.states[draft.After.Ref()] = draft.After
+			}
+			all.Drafts = append(all.Drafts, draft)
+		}
+		for _, n := range d.Reservations {
+			owner := n.Owner
+			if n.Release {
+				owner = ""
+			}
+			a.owners[[2]string{n.Scope, n.Value}] = owner
+		}
+		all.Reservations = append(all.Reservations, d.Reservations...)
+		all.Created = append(all.Created, d.Created...)
+		all.Result = d.Result
+	}
+	return all, nil
+}
+
+// after reads the shop as it is after some decisions. The journal is as it was before them: their events have no place
+// in it yet.
+type after struct {
+	journal.Reader
+	states map[journal.Ref]journal.State
+	owners map[[2]string]id.ID // "" when released
+}
+
+// State implements journal.Reader.
+func (a after) State(ref journal.Ref) (journal.State, bool, error) {
+	if s, ok := a.states[ref]; ok {
+		return s, true, nil
+	}
+	return a.Reader.State(ref)
+}
+
+// Where implements journal.Reader.
+func (a after) Where(kind journal.Kind, column, value string) ([]id.ID, error) {
+	ids, err := a.Reader.Where(kind, column, value)
+	if err != nil {
+		return nil, err
+	}
+	found := map[id.ID]bool{}
+	for _, key := range ids {
+		found[key] = true
+	}
+	for ref, s := range a.states {
+		if ref.Kind != kind {
+			continue
+		}
+		got, err := columnOf(s, column)
+		if err != nil {
+			return nil, err
+		}
+		found[ref.ID] = got == any(value)
+	}
+	maps.DeleteFunc(found, func(_ id.ID, in bool) bool { return !in })
+	return slices.Sorted(maps.Keys(found)), nil
+}
+
+// Reserved implements journal.Reader.
+func (a after) Reserved(scope, value string) (id.ID, bool, error) {
+	if owner, ok := a.owners[[2]string{scope, value}]; ok {
+		return owner, owner != "", nil
+	}
+	return a.Reader.Reserved(scope, value)
+}
+
+// columnOf gives a state's value of one of its table's columns.
+func columnOf(s journal.State, column string) (any, error) {
+	for _, m := range Mappings() {
+		if m.Kind == s.Ref().Kind {
+			if i := slices.Index(m.Columns, column); i >= 0 {
+				return m.Values(s)[i], nil
+			}
+		}
+	}
+	return nil, fmt.Errorf("program: a %s has no column %q", s.Ref().Kind, column)
+}

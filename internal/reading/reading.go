@@ -1,0 +1,83 @@
+// Package reading holds the entries that the reading of the logs itself makes: who looked at a log, and who took one
+// away. They are observations of the log that was read and change no state.
+package reading
+
+import (
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"perennial/internal/id"
+	"perennial/internal/journal"
+)
+
+// Log is a log that somebody reads.
+type Log struct {
+	Name         string // "activity", "customer", "subscription" or "explorer"
+	Customer     id.ID  // whose log it is, or whose subscription's; empty for the others
+	Subscription id.ID  // whose log it is; empty for the others
+}
+
+// Ref names the log as a target: by the id of the thing whose log it is, or by the log's name.
+func (l Log) Ref() journal.Ref {
+	switch {
+	case l.Subscription != "":
+		return journal.Ref{Kind: journal.Log, ID: l.Subscription}
+	case l.Customer != "":
+		return journal.Ref{Kind: journal.Log, ID: l.Customer}
+	}
+	return journal.Ref{Kind: journal.Log, ID: id.ID(l.Name)}
+}
+
+func (l Log) mentions() []journal.Ref {
+	return []journal.Ref{{Kind: journal.Subscription, ID: l.Subscription}, {Kind: journal.Customer, ID: l.Customer}}
+}
+
+// World is nothing: what was read was read.
+type World struct{}
+
+// View is the entry of a log that was looked at.
+type View struct{ Log Log }
+
+type viewDetails struct {
+	Log            string `json:"log"`
+	CustomerID     id.ID  `json:"customer_id,omitzero"`
+	SubscriptionID id.ID  `json:"subscription_id,omitzero"`
+}
+
+// Load needs nothing.
+func (View) Load(journal.Reader) (World, error) { return World{}, nil }
+
+// Decide refuses nothing.
+func (c View) Decide(World, time.Time) (journal.Decision, error) {
+	return journal.Decision{
+		Drafts: []journal.Draft{{Type: "log.viewed", Target: c.Log.Ref(), Mentions: c.Log.mentions(),
+			Details: viewDetails{c.Log.Name, c.Log.Customer, c.Log.Subscription}}},
+		Result: c.Log.Ref(),
+	}, nil
+}
+
+// Export is the entry of a log that was downloaded.
+type Export struct {
+	Log    Log
+	Format string         // "csv" or "ndjson"
+	Filter jsontext.Value // what it was filtered by: an object without personal values
+}
+
+type exportDetails struct {
+	Log    string         `json:"log"`
+	Format string         `json:"format"`
+	Filter jsontext.Value `json:"filter,omitzero"`
+}
+
+// Load needs nothing.
+func (Export) Load(journal.Reader) (World, error) { return World{}, nil }
+
+// Decide refuses nothing.
+func (c Export) Decide(World, time.Time) (journal.Decision, error) {
+	return journal.Decision{
+		Drafts: []journal.Draft{{Type: "log.exported", Target: c.Log.Ref(), Mentions: c.Log.mentions(),
+			Details: exportDetails{c.Log.Name, c.Format, c.Filter}}},
+		Result: c.Log.Ref(),
+	}, nil
+}

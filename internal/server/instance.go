@@ -1,0 +1,163 @@
+// Package server puts everything together: a Config becomes a running instance, with Start and Stop. It is the only
+// place that knows all the parts, and the only one below cli that reads the real clock.
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"perennial/internal/audit"
+	"perennial/internal/db"
+	"perennial/internal/fault"
+	"perennial/internal/find"
+	"perennial/internal/id"
+	"perennial/internal/program"
+	"perennial/internal/store"
+	"perennial/internal/vault"
+)
+
+// Config says where an instance lives and how it behaves.
+type Config struct {
+	Data     string // the data folder
+	Database string // URL; empty: perennial.db in the data folder
+	Keys     string // the keys folder; empty: keys in the data folder
+	Listen   string // address; empty: no listening
+	Log      *slog.Logger
+	Version  string
+
+	// Clock and Random are for the demo, whose past is simulated; nil: the real ones.
+	Clock  program.Clock
+	Random io.Reader
+	// Relaxed gives up durability while a demo's history is made.
+	Relaxed bool
+}
+
+func (c Config) databasePath() (string, error) {
+	switch {
+	case c.Database == "":
+		return filepath.Join(c.Data, "perennial.db"), nil
+	case filepath.IsAbs(c.Database), filepath.Ext(c.Database) == ".db":
+		return c.Database, nil
+	}
+	return "", fault.New(fault.Unavailable, "database_url", "This version keeps its data in a file: give the path of a .db file, or no --database at all.")
+}
+
+func (c Config) keysPath() string {
+	if c.Keys != "" {
+		return c.Keys
+	}
+	return filepath.Join(c.Data, "keys")
+}
+
+// Instance is an open shop: store, program, index.
+type Instance struct {
+	Config  Config
+	DB      *db.DB
+	Store   *store.Store
+	Program *program.Program
+	Finder  *find.Finder
+	IDs     *id.Maker
+}
+
+// Open opens a shop for changes, and makes it when it is not there.
+func Open(ctx context.Context, c Config) (_ *Instance, err error) {
+	if c.Clock == nil {
+		c.Clock = time.Now
+	}
+	if c.Random == nil {
+		c.Random = rand.Reader
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	path, err := c.databasePath()
+	if err != nil {
+		return nil, err
+	}
+	folder, err := vault.Open(c.keysPath())
+	if err != nil {
+		return nil, err
+	}
+	i := &Instance{Config: c, IDs: id.NewMaker(c.Clock, c.Random)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, i.Close(ctx))
+		}
+	}()
+	if i.DB, err = db.Open(ctx, path, db.Options{Relaxed: c.Relaxed}); err != nil {
+		return nil, err
+	}
+	if i.Store, err = store.Open(ctx, i.DB, folder, program.Mappings(), i.IDs.NewShop); err != nil {
+		return nil, err
+	}
+	if err = i.Store.FinishErasures(ctx); err != nil {
+		return nil, err
+	}
+	if i.Finder, err = find.Open(ctx, i.Store, filepath.Join(c.Data, "find.db")); err != nil {
+		return nil, err
+	}
+	if i.Program, err = program.Start(ctx, i.Store, i.IDs, c.Clock, c.Log); err != nil {
+		return nil, err
+	}
+	return i, nil
+}
+
+// Close stops the program and closes the files. It may be called on an instance that is only half open.
+func (i *Instance) Close(ctx context.Context) error {
+	ctx = context.WithoutCancel(ctx)
+	var errs []error
+	if i.Program != nil {
+		errs = append(errs, i.Program.Stop())
+	}
+	if i.Finder != nil {
+		errs = append(errs, i.Finder.Close(ctx))
+	}
+	if i.DB != nil {
+		errs = append(errs, i.DB.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Verify checks a shop without writing anything, also beside a running server.
+func Verify(ctx context.Context, c Config, progress audit.Progress) (*audit.Report, error) {
+	s, done, err := OpenReadOnly(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	began := time.Now()
+	r, err := audit.Verify(ctx, s, progress)
+	if r != nil {
+		r.Took = time.Since(began)
+	}
+	return r, err
+}
+
+// OpenReadOnly opens a shop's store for reading only. done closes it.
+func OpenReadOnly(ctx context.Context, c Config) (s *store.Store, done func(), err error) {
+	path, err := c.databasePath()
+	if err != nil {
+		return nil, nil, err
+	}
+	folder, err := vault.OpenReadOnly(c.keysPath())
+	if err != nil {
+		return nil, nil, err
+	}
+	d, err := db.Open(ctx, path, db.Options{ReadOnly: true})
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err = store.Open(ctx, d, folder, program.Mappings(), func() id.ID { return "" })
+	if err == nil && s.Shop == "" {
+		err = fault.New(fault.Unavailable, "journal_empty", "The database %s holds no shop yet.", path)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, d.Close())
+	}
+	return s, func() { _ = d.Close() }, nil // a reader that fails to close has nothing to lose
+}
