@@ -16,14 +16,47 @@ import (
 	"perennial/internal/program"
 	"perennial/internal/reading"
 	"perennial/internal/store"
+	"perennial/internal/subscription"
 	"perennial/internal/team"
 )
 
 // text gives a personal text as the caller may see it: masked without the permission personal_data.view.
 func (c *call) text(p journal.Personal[string]) journal.Personal[string] {
-	if !c.personal && !p.Erased && p.Value != "" {
-		p.Value = masked
+	if !p.Erased {
+		p.Value = c.words(p.Value)
 	}
+	return p
+}
+
+func (c *call) words(s string) string {
+	if c.personal || s == "" {
+		return s
+	}
+	return masked
+}
+
+// attributes masks the values: the names are the shop's own.
+func (c *call) attributes(p journal.Personal[map[string]string]) journal.Personal[map[string]string] {
+	out := make(map[string]string, len(p.Value))
+	for name, v := range p.Value {
+		out[name] = c.words(v)
+	}
+	p.Value = out
+	return p
+}
+
+// gifts masks everything of a gift but its date and country.
+func (c *call) gifts(p journal.Personal[[]subscription.Gift]) journal.Personal[[]subscription.Gift] {
+	out := make([]subscription.Gift, len(p.Value))
+	for i, g := range p.Value {
+		to := g.Address
+		for _, s := range []*string{&g.Message, &to.FirstName, &to.LastName, &to.Company, &to.Line1, &to.Line2, &to.City, &to.Region, &to.PostalCode, &to.Phone} {
+			*s = c.words(*s)
+		}
+		g.Address = to
+		out[i] = g
+	}
+	p.Value = out
 	return p
 }
 

@@ -141,14 +141,17 @@ func (a *API) operation(r route, answer reflect.Type, change bool) huma.Operatio
 	if r.status == 0 {
 		r.status = http.StatusOK
 	}
+	schemas := a.huma.OpenAPI().Components.Schemas
+	answered := schemas.Schema(answer, true, operationID(r)+"Answer")
+	nullPointers(schemas, answer, map[reflect.Type]bool{})
 	op := huma.Operation{
 		OperationID: operationID(r), Method: r.method, Path: r.path, Summary: r.summary, Tags: []string{r.tag}, DefaultStatus: r.status,
 		MaxBodyBytes: -1, SkipValidateParams: false,
 		Responses: map[string]*huma.Response{
 			strconv.Itoa(r.status): {Description: http.StatusText(r.status), Content: map[string]*huma.MediaType{
-				"application/json": {Schema: a.huma.OpenAPI().Components.Schemas.Schema(answer, true, operationID(r)+"Answer")}}},
+				"application/json": {Schema: answered}}},
 			"default": {Description: "A problem (RFC 9457)", Content: map[string]*huma.MediaType{
-				"application/problem+json": {Schema: a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[Problem](), true, "Problem")}}},
+				"application/problem+json": {Schema: schemas.Schema(reflect.TypeFor[Problem](), true, "Problem")}}},
 		},
 	}
 	if r.permission != "" {

@@ -2,6 +2,7 @@ package api
 
 import (
 	"reflect"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/go-json-experiment/json/jsontext"
@@ -75,6 +76,33 @@ func registerSchemas(r huma.Registry) {
 		reflect.TypeFor[journal.Personal[*billing.ShipTo]]():     reflect.TypeFor[personalAddress](),
 	} {
 		r.RegisterTypeAlias(t, alias)
+	}
+}
+
+// nullPointers makes the schema of a view, and of the types in it, say which members may be null: those that are pointers
+// and never left out. The framework by itself says so only of scalars.
+func nullPointers(r huma.Registry, t reflect.Type, seen map[reflect.Type]bool) {
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Map {
+		t = t.Elem()
+	}
+	if t.Kind() != reflect.Struct || seen[t] {
+		return
+	}
+	seen[t] = true
+	s := r.Map()[huma.DefaultSchemaNamer(t, "")]
+	for _, f := range reflect.VisibleFields(t) {
+		nullPointers(r, f.Type, seen)
+		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if s == nil || f.Type.Kind() != reflect.Pointer || strings.Contains(options, "omit") || s.Properties[name] == nil {
+			continue
+		}
+		p := s.Properties[name]
+		switch {
+		case p.Ref != "":
+			s.Properties[name] = &huma.Schema{Description: p.Description, OneOf: []*huma.Schema{{Ref: p.Ref}, {Type: "null", Enum: []any{nil}}}}
+		case p.Type != "":
+			p.Nullable = true
+		}
 	}
 }
 

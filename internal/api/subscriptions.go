@@ -53,25 +53,19 @@ type subscriptionView struct {
 
 func (v subscriptionView) resourceVersion() int64 { return v.Version }
 
-func viewSubscription(_ program.Query, _ journal.Ref, row store.Row) (subscriptionView, error) {
+func viewSubscription(q program.Query, _ journal.Ref, row store.Row) (subscriptionView, error) {
 	s, ok := row.State.(*subscription.Subscription)
 	if !ok {
 		return subscriptionView{}, fault.New(fault.NotFound, "unknown_subscription", "There is no such subscription in this shop.")
 	}
-	v := subscriptionView{
+	c := callOf(q.Ctx)
+	return subscriptionView{
 		ID: s.ID, Version: row.Version, Status: s.Status, CustomerID: s.CustomerID, Currency: s.Currency, Items: slice(s.Items), SellingPlanID: nullable(s.SellingPlanID),
 		BillingPolicy: s.BillingPolicy, DeliveryPolicy: s.DeliveryPolicy, AnchorDate: s.AnchorDate, Cycle: s.Cycle, NextBillingDate: s.NextBillingDate,
 		PausedUntil: s.PausedUntil, SkippedDates: slice(s.SkippedDates), ShippingAddressID: nullable(s.ShippingAddressID), PaymentMethodID: nullable(s.PaymentMethodID),
-		BackupPaymentMethodID: nullable(s.BackupPaymentMethodID), DeliveryPrice: s.DeliveryPrice, Discounts: slice(s.Discounts), Gifts: s.Gifts, Recovery: s.Recovery,
-		Note: s.Note, Attributes: s.Attributes, CancelledAt: s.CancelledAt, CancelReason: s.CancelReason, CreatedAt: s.CreatedAt,
-	}
-	if v.Gifts.Value == nil && !v.Gifts.Erased {
-		v.Gifts.Value = []subscription.Gift{}
-	}
-	if v.Attributes.Value == nil && !v.Attributes.Erased {
-		v.Attributes.Value = map[string]string{}
-	}
-	return v, nil
+		BackupPaymentMethodID: nullable(s.BackupPaymentMethodID), DeliveryPrice: s.DeliveryPrice, Discounts: slice(s.Discounts), Gifts: c.gifts(s.Gifts), Recovery: s.Recovery,
+		Note: c.text(s.Note), Attributes: c.attributes(s.Attributes), CancelledAt: s.CancelledAt, CancelReason: c.text(s.CancelReason), CreatedAt: s.CreatedAt,
+	}, nil
 }
 
 func (a *API) query(ctx context.Context) program.Query {

@@ -1,280 +1,291 @@
 // Package find answers which entries a filter means. It keeps posting lists of every facet of an event (targets, actor,
 // type, category, channel, correlation, words) in a file of its own, and look-up tables that lead from a name or an
-// e-mail to the thing. All of it is derived: dropped and rebuilt from the journal, never evidence.
+// e-mail address to the thing. All of it is derived: dropped and made anew from the journal, never evidence.
 //
-// Every search first catches up with the committed head, so whoever made a change finds it at once.
+//   - Every search first catches up with the committed head, so whoever made a change finds it at once.
+//   - Posting lists know facets by hashes, which somebody can make collide on purpose. So every entry is read and held
+//     against the question before it is given: Events gives what was read, for those who need it anyhow.
+//   - A file that is damaged, and one that tells of another journal (a backup was restored), is made anew by itself.
+//   - Of personal values the file holds the names and e-mail addresses of people, and nothing else; an erased person's are
+//     overwritten as soon as the erasure is followed.
+//
+// find_test.go holds a year of a shop against a filter that looks at every entry.
 package find
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"iter"
-	"strings"
+	"log/slog"
 	"sync"
-	"time"
-	"unicode"
+	"sync/atomic"
 
 	"perennial/internal/db"
+	"perennial/internal/fault"
 	"perennial/internal/find/postings"
-	"perennial/internal/id"
-	"perennial/internal/journal"
 	"perennial/internal/store"
 )
 
-// Finder searches one shop's journal.
-type Finder struct {
-	s     *store.Store
-	index *postings.Index
-	names *names
+// batchLength is how many entries are indexed at a time.
+const batchLength = 1000
 
-	mu sync.Mutex // one catches up at a time; what it guards is the order of Append
+// Finder searches one shop's journal. Its methods may be called at any time from any goroutine.
+type Finder struct {
+	s    *store.Store
+	path string
+	log  *slog.Logger
+
+	file atomic.Pointer[file] // replaced by anew, under mu
+	done atomic.Int64         // entries below this are found; written under mu
+
+	mu     sync.Mutex // one catches up at a time; guards names.next and names.changed too
+	closed bool       // guarded by mu
 }
 
-// Open opens the index file at path and the look-up tables in it.
-func Open(ctx context.Context, s *store.Store, path string) (*Finder, error) {
-	x, err := postings.Open(ctx, path, postings.Options{})
-	if err != nil {
-		return nil, fmt.Errorf("find: %w", err)
+// file is an open index file.
+type file struct {
+	index *postings.Index
+	names *names
+}
+
+// Open opens the index file at path, and makes it when it is missing. What it holds is dropped when it does not belong to
+// the journal of the store. log may be nil.
+func Open(ctx context.Context, s *store.Store, path string, log *slog.Logger) (*Finder, error) {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
 	}
-	f := &Finder{s: s, index: x}
-	if f.names, err = openNames(ctx, x, s); err != nil {
-		return nil, fmt.Errorf("find: %w", err)
+	f := &Finder{s: s, path: path, log: log}
+	if err := f.open(ctx); err != nil {
+		return nil, err
+	}
+	x := f.file.Load()
+	head, err := s.ReadHead(ctx, s.Read)
+	if err == nil {
+		var ours bool
+		if ours, err = f.ours(ctx, x, head.Seq); err == nil && !ours {
+			log.Warn("the index tells of another journal and is made anew", "file", path)
+			err = f.forget(ctx, x)
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(db.Fault(err), x.index.Close())
 	}
 	return f, nil
 }
 
-// Close writes what is in memory and closes the file.
+func (f *Finder) open(ctx context.Context) error {
+	x, err := postings.Open(ctx, f.path, postings.Options{Logf: func(format string, args ...any) { f.log.Warn(fmt.Sprintf(format, args...)) }})
+	if errors.Is(err, postings.ErrInUse) {
+		return fault.Wrap(err, fault.Unavailable, "index_in_use", "The index %s is in use: another perennial runs on this folder.", f.path)
+	}
+	if err != nil {
+		return fmt.Errorf("find: %w", err)
+	}
+	n, err := openNames(ctx, x, f.s)
+	if err != nil {
+		return errors.Join(fmt.Errorf("find: %w", err), x.Close())
+	}
+	f.file.Store(&file{x, n})
+	return nil
+}
+
+// ours says whether what a file tells is of this journal. A restored backup has other entries from some seq on, or none:
+// the last one that was indexed has to be found by its own facets, ids that were made by chance among them, and the last
+// one that the names followed has to have the same leaf hash.
+func (f *Finder) ours(ctx context.Context, x *file, head int64) (bool, error) {
+	next := x.index.Next(string(f.s.Shop))
+	if next > head+1 || x.names.next > head+1 {
+		return false, nil
+	}
+	if x.names.next > 0 {
+		last, err := f.s.Event(ctx, f.s.Read, store.Closed, x.names.next-1)
+		if err != nil || last.Leaf != x.names.leaf {
+			return false, err
+		}
+	}
+	if next == 0 {
+		return true, nil
+	}
+	last, err := f.s.Event(ctx, f.s.Read, store.Closed, next-1)
+	if err != nil {
+		return false, err
+	}
+	q := postings.Query{From: next - 1}
+	for _, has := range facets(last.Event, true) {
+		q.All = append(q.All, []string{has})
+	}
+	for _, err := range x.index.Search(ctx, string(f.s.Shop), q) {
+		if errors.Is(err, postings.ErrDamaged) {
+			return false, nil
+		}
+		return err == nil, err
+	}
+	return false, nil
+}
+
+// Close writes what is in memory and closes the file. It may be called more than once.
 func (f *Finder) Close(ctx context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err := f.index.Flush(ctx); err != nil {
-		return err
+	if f.closed {
+		return nil
 	}
-	return f.index.Close()
+	f.closed = true
+	x := f.file.Load()
+	return errors.Join(x.names.write(ctx), x.index.Flush(ctx), x.index.Close())
 }
 
-// Index is the index below, for figures about it.
-func (f *Finder) Index() *postings.Index { return f.index }
+// Indexed is how many entries can be found without catching up: all below this seq.
+func (f *Finder) Indexed() int64 { return f.done.Load() }
+
+// Stats are figures about the index.
+func (f *Finder) Stats() postings.Stats { return f.file.Load().index.Stats() }
 
 // Rebuild drops everything and makes it anew from the journal. progress is called with the number of entries done.
 func (f *Finder) Rebuild(ctx context.Context, progress func(done int64)) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err := f.index.Drop(ctx, string(f.s.Shop)); err != nil {
-		return err
-	}
-	if err := f.names.drop(ctx); err != nil {
+	if err := f.anew(ctx); err != nil {
 		return err
 	}
 	return f.catchUp(ctx, progress)
 }
 
-// CatchUp indexes what was committed since the last time.
+// CatchUp indexes what was committed since the last time, and tries again what could not be wiped. When there is
+// nothing to do it costs one read of the head.
 func (f *Finder) CatchUp(ctx context.Context) error {
+	if err := f.fresh(ctx); err != nil {
+		return err
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.catchUp(ctx, nil)
+	if n := f.file.Load().names; n.unwiped && !f.closed {
+		return n.wipe(ctx)
+	}
+	return nil
 }
 
-func (f *Finder) catchUp(ctx context.Context, progress func(int64)) error {
-	next := f.index.Next(string(f.s.Shop))
-	head, err := f.s.ReadHead(ctx, f.s.DB.Reader)
+// fresh catches up when there is something new.
+func (f *Finder) fresh(ctx context.Context) error {
+	head, err := f.s.ReadHead(ctx, f.s.Read)
 	if err != nil {
 		return db.Fault(err)
 	}
-	if next <= head.Seq {
-		batch := make([]postings.Entry, 0, 1000)
-		flush := func() error {
-			if err := f.index.Append(string(f.s.Shop), batch); err != nil {
-				return err
-			}
-			if progress != nil && len(batch) > 0 {
-				progress(batch[len(batch)-1].Seq + 1)
-			}
-			batch = batch[:0]
-			return nil
-		}
-		for st, err := range f.s.Events(ctx, f.s.DB.Reader, store.Closed, next, head.Seq+1) {
-			if err != nil {
-				return db.Fault(err)
-			}
-			batch = append(batch, postings.Entry{Seq: st.Seq, Facets: Facets(st.Event)})
-			if len(batch) == cap(batch) {
-				if err := flush(); err != nil {
-					return err
-				}
-			}
-		}
-		if err := flush(); err != nil {
+	if head.Seq+1 == f.done.Load() {
+		return nil
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		return postings.ErrClosed
+	}
+	if err = f.catchUp(ctx, nil); broken(err) {
+		err = f.mendLocked(ctx, err)
+	}
+	return err
+}
+
+func (f *Finder) catchUp(ctx context.Context, progress func(int64)) error {
+	head, err := f.s.ReadHead(ctx, f.s.Read)
+	if err != nil {
+		return db.Fault(err)
+	}
+	x := f.file.Load()
+	next := x.index.Next(string(f.s.Shop))
+	if next > head.Seq+1 || x.names.next > head.Seq+1 {
+		f.log.Warn("the index is ahead of the journal and is made anew", "indexed", next, "head", head.Seq)
+		if err := f.forget(ctx, x); err != nil {
 			return err
 		}
+		next = 0
 	}
-	return f.names.catchUp(ctx, head.Seq)
-}
-
-// Facets lists what an event can be found by. Personal values are not among them.
-func Facets(e *journal.Event) []string {
-	out := make([]string, 0, 20)
-	for _, t := range e.Targets {
-		out = append(out, facet("t", string(t.ID)))
-	}
-	typ, _ := journal.Lookup(e.Type)
-	out = append(out, facet("y", e.Type), facet("y", typ.Family()+".*"), facet("c", typ.Category), facet("l", string(typ.Log)),
-		facet("k", string(e.Actor.Kind)), facet("a", e.Actor.ID), facet("h", string(e.Source.Channel)), facet("o", string(e.CorrelationID)))
-	if e.OnBehalfOf != nil {
-		out = append(out, facet("a", e.OnBehalfOf.ID))
-	}
-	if e.Corrects != "" {
-		out = append(out, facet("x", string(e.Corrects)))
-	}
-	if !typ.Hidden {
-		out = append(out, facet("s", "yes")) // shown in lists
-	}
-	if typ.Family() != "log" {
-		out = append(out, facet("r", "no")) // not the reading of a log
-	}
-	for _, w := range Words(journal.Summary(e)) {
-		out = append(out, facet("w", w))
-	}
-	return out
-}
-
-func facet(kind, value string) string { return kind + ":" + value }
-
-// Words gives the distinct words of a text as they are searched: lower case, letters and digits.
-func Words(s string) []string {
-	var out []string
-	seen := map[string]bool{}
-	for _, w := range strings.FieldsFunc(strings.ToLower(s), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
-		if !seen[w] && len(w) <= 64 {
-			seen[w] = true
-			out = append(out, w)
+	batch := make([]postings.Entry, 0, batchLength)
+	read := 0
+	flush := func(last store.Stored) error {
+		if err := x.index.Append(string(f.s.Shop), batch); err != nil {
+			return err
 		}
-	}
-	return out
-}
-
-// Filter says which entries are wanted. Conditions of different kinds all have to hold; of values of one kind, one.
-// The zero Filter means everything, newest first.
-type Filter struct {
-	Types         []string // names, or families as "subscription.*"
-	Categories    []string
-	ActorKinds    []string
-	ActorIDs      []string
-	Channels      []string
-	Scope         id.ID   // the customer or subscription whose log it is: what mentions it, except log.*
-	Targets       []id.ID // one of them has to be among an event's targets
-	CorrelationID string
-	Log           journal.LogName // only what the catalogue declares for this log
-	From, To      time.Time       // on recorded_at, half-open; zero: open
-	Words         string          // q: words of the summary; a name, an e-mail or an id finds the thing first
-	Hidden        bool            // hidden types too
-	Oldest        bool            // oldest first
-}
-
-// Search gives the seqs that a filter means, from a seq on (exclusive bound of the page before; negative: from the
-// start), lazily and in order.
-func (f *Finder) Search(ctx context.Context, flt Filter, after int64) iter.Seq2[int64, error] {
-	return func(yield func(int64, error) bool) {
-		if err := f.CatchUp(ctx); err != nil {
-			yield(0, err)
-			return
+		batch, read = batch[:0], 0
+		if err := x.names.follow(ctx, last); err != nil {
+			return err
 		}
-		q, none, err := f.query(ctx, flt)
-		if err != nil || none {
-			if err != nil {
-				yield(0, err)
-			}
-			return
+		f.done.Store(min(x.index.Next(string(f.s.Shop)), x.names.next))
+		if progress != nil {
+			progress(last.Seq + 1)
 		}
-		if after >= 0 {
-			if flt.Oldest {
-				q.From = max(q.From, after+1)
-			} else if q.To == 0 || after < q.To {
-				if after == 0 {
-					return
-				}
-				q.To = after
-			}
-		}
-		for seq, err := range f.index.Search(ctx, string(f.s.Shop), q) {
-			if !yield(seq, err) || err != nil {
-				return
-			}
-		}
+		return nil
 	}
-}
-
-// query turns a filter into posting lists. none says that nothing can match.
-func (f *Finder) query(ctx context.Context, flt Filter) (q postings.Query, none bool, err error) {
-	q.Desc = !flt.Oldest
-	group := func(kind string, values []string) {
-		if len(values) == 0 {
-			return
-		}
-		or := make([]string, len(values))
-		for i, v := range values {
-			or[i] = facet(kind, v)
-		}
-		q.All = append(q.All, or)
-	}
-	group("y", flt.Types)
-	group("c", flt.Categories)
-	group("k", flt.ActorKinds)
-	group("a", flt.ActorIDs)
-	group("h", flt.Channels)
-	if flt.Scope != "" {
-		q.All = append(q.All, []string{facet("t", string(flt.Scope))}, []string{facet("r", "no")})
-	}
-	if len(flt.Targets) > 0 {
-		group("t", strs(flt.Targets))
-	}
-	if flt.CorrelationID != "" {
-		group("o", []string{flt.CorrelationID})
-	}
-	if flt.Log != "" {
-		group("l", []string{string(flt.Log)})
-	}
-	if !flt.Hidden {
-		group("s", []string{"yes"})
-	}
-	if flt.Words != "" {
-		ids, err := f.names.find(ctx, flt.Words, 100)
+	var last store.Stored
+	for st, err := range f.s.Events(ctx, f.s.DB.Reader, store.Closed, min(next, x.names.next), head.Seq+1) {
 		if err != nil {
-			return q, false, err
+			return db.Fault(err)
 		}
-		if len(ids) > 0 {
-			group("t", strs(ids))
-		} else {
-			words := Words(flt.Words)
-			if len(words) == 0 {
-				return q, true, nil
+		if st.Seq >= next {
+			batch = append(batch, postings.Entry{Seq: st.Seq, Facets: facets(st.Event, true)})
+		}
+		x.names.see(st)
+		last = st
+		if read++; read == batchLength {
+			if err := flush(last); err != nil {
+				return err
 			}
-			for _, w := range words {
-				group("w", []string{w})
-			}
 		}
 	}
-	if !flt.From.IsZero() {
-		if q.From, err = f.s.SeqAt(ctx, f.s.DB.Reader, flt.From); err != nil {
-			return q, false, db.Fault(err)
-		}
+	if read > 0 {
+		return flush(last)
 	}
-	if !flt.To.IsZero() {
-		if q.To, err = f.s.SeqAt(ctx, f.s.DB.Reader, flt.To); err != nil {
-			return q, false, db.Fault(err)
-		}
-		if q.To == 0 {
-			return q, true, nil
-		}
-	}
-	return q, false, nil
+	f.done.Store(head.Seq + 1)
+	return nil
 }
 
-func strs(ids []id.ID) []string {
-	out := make([]string, len(ids))
-	for i, v := range ids {
-		out[i] = string(v)
+// forget drops everything in a file. The caller holds mu, or is alone.
+func (f *Finder) forget(ctx context.Context, x *file) error {
+	f.done.Store(0)
+	return errors.Join(x.index.Drop(ctx, string(f.s.Shop)), x.names.drop(ctx))
+}
+
+// anew removes the file and makes it again, empty: pages that cannot be read cannot be deleted from either. Searches that
+// are going on go on in the new one. The caller holds mu.
+func (f *Finder) anew(ctx context.Context) error {
+	f.done.Store(0)
+	if err := f.file.Load().index.Close(); err != nil {
+		f.log.Warn("close the index", "error", err)
 	}
-	return out
+	if err := postings.Remove(f.path); err != nil {
+		return fmt.Errorf("find: %w", err)
+	}
+	return f.open(ctx)
+}
+
+// mend makes the file anew in which an error was met, if that helps and nobody did in the meantime. It gives back the error
+// of a search that need not be tried again.
+func (f *Finder) mend(ctx context.Context, x *file, why error) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.closed && f.file.Load() != x {
+		return nil
+	}
+	return f.mendLocked(ctx, why)
+}
+
+func (f *Finder) mendLocked(ctx context.Context, why error) error {
+	if f.closed || !broken(why) {
+		return why
+	}
+	f.log.Warn("the index is damaged and is made anew", "file", f.path, "error", why)
+	if err := f.anew(ctx); err != nil {
+		return errors.Join(why, err)
+	}
+	return f.catchUp(ctx, nil)
+}
+
+// broken says whether an error tells of the index file, and not of the journal's, that it cannot be used as it is.
+func broken(err error) bool {
+	if errors.Is(err, postings.ErrDamaged) || errors.Is(err, postings.ErrClosed) {
+		return true
+	}
+	if _, ok := errors.AsType[*fault.Error](err); ok || err == nil {
+		return false
+	}
+	return fault.As(db.Fault(err)).Code == "database_damaged"
 }

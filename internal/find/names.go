@@ -13,69 +13,91 @@ import (
 	"perennial/internal/find/postings"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/plain"
+	"perennial/internal/seal"
 	"perennial/internal/store"
+	"perennial/internal/team"
 )
 
-// names leads from a name, an e-mail address or an id to things. Its table stands beside the index, follows the journal
-// from its own position, and loses an erased person's rows as soon as it follows past the erasure.
+// names leads from the name or the e-mail address of a person to the person. Its tables stand beside the index and follow
+// the journal from a position of their own: each person whom an event changed gets the words of the row as it is by then,
+// an erased one none.
+//
+// The position is written with the words, and otherwise every batchLength entries: what is read again is the same again.
 type names struct {
 	s *store.Store
 	w *sql.DB
 	r *sql.DB
+
+	next    int64     // entries below this were followed
+	leaf    seal.Hash // of the last one of them
+	written int64     // next, as the file has it
+	changed map[journal.Ref]bool
+	// unwiped says that words of an erased person may still be in the write-ahead log.
+	unwiped bool
 }
 
 func openNames(ctx context.Context, x *postings.Index, s *store.Store) (*names, error) {
-	w, r := x.DB()
+	n := &names{s: s, changed: map[journal.Ref]bool{}}
+	n.w, n.r = x.DB()
 	for _, text := range []string{
 		`CREATE TABLE IF NOT EXISTS name_word (shop_id TEXT NOT NULL, word TEXT NOT NULL, id TEXT NOT NULL, PRIMARY KEY (shop_id, word, id)) STRICT, WITHOUT ROWID`,
 		`CREATE INDEX IF NOT EXISTS name_word_id ON name_word (shop_id, id)`,
-		`CREATE TABLE IF NOT EXISTS name_position (shop_id TEXT NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (shop_id)) STRICT`,
+		`CREATE TABLE IF NOT EXISTS followed (shop_id TEXT NOT NULL, next INTEGER NOT NULL, leaf_hash BLOB NOT NULL, facets INTEGER NOT NULL, PRIMARY KEY (shop_id)) STRICT`,
 	} {
-		if _, err := w.ExecContext(ctx, text); err != nil {
+		if _, err := n.w.ExecContext(ctx, text); err != nil {
 			return nil, err
 		}
 	}
-	return &names{s: s, w: w, r: r}, nil
+	var leaf []byte
+	version := facetsVersion
+	err := n.r.QueryRowContext(ctx, `SELECT next, leaf_hash, facets FROM followed WHERE shop_id = $1`, s.Shop).Scan(&n.next, &leaf, &version)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return nil, err
+	}
+	copy(n.leaf[:], leaf)
+	n.written = n.next
+	if version != facetsVersion {
+		if err := errors.Join(x.Drop(ctx, string(s.Shop)), n.drop(ctx)); err != nil {
+			return nil, err
+		}
+	}
+	return n, n.wipe(ctx) // what a process that died had no time for
 }
 
 func (n *names) drop(ctx context.Context) error {
-	for _, text := range []string{`DELETE FROM name_word WHERE shop_id = $1`, `DELETE FROM name_position WHERE shop_id = $1`} {
+	for _, text := range []string{`DELETE FROM name_word WHERE shop_id = $1`, `DELETE FROM followed WHERE shop_id = $1`} {
 		if _, err := n.w.ExecContext(ctx, text, n.s.Shop); err != nil {
 			return err
 		}
 	}
+	n.next, n.written = 0, 0
+	clear(n.changed)
 	return nil
 }
 
-// named are the kinds whose rows can be found by name.
-var named = []journal.Kind{journal.Customer}
+// see takes note of an entry.
+func (n *names) see(st store.Stored) {
+	if t := st.Target(); st.Seq >= n.next && (t.Kind == journal.Customer || t.Kind == journal.TeamMember) {
+		n.changed[t] = true
+	}
+}
 
-// catchUp brings the table up to the head: each customer that an event since the last position changed gets the words of
-// the row as it is now.
-func (n *names) catchUp(ctx context.Context, head int64) error {
-	position := int64(-1)
-	err := n.r.QueryRowContext(ctx, `SELECT seq FROM name_position WHERE shop_id = $1`, n.s.Shop).Scan(&position)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return fmt.Errorf("find: names: %w", err)
-	}
-	if position >= head {
+// follow takes over what was seen, up to an entry.
+func (n *names) follow(ctx context.Context, last store.Stored) error {
+	if last.Seq < n.next {
 		return nil
 	}
-	var changed []journal.Ref
-	err = db.Each(ctx, n.s.DB.Reader, func(r *sql.Rows) error {
-		var ref journal.Ref
-		if err := r.Scan(&ref.Kind, &ref.ID); err != nil {
-			return err
-		}
-		if slices.Contains(named, ref.Kind) && !slices.Contains(changed, ref) {
-			changed = append(changed, ref)
-		}
+	n.next, n.leaf = last.Seq+1, last.Leaf
+	if len(n.changed) == 0 && n.next-n.written < batchLength {
 		return nil
-	}, `SELECT target_kind, target_id FROM event WHERE shop_id = $1 AND seq > $2 AND seq <= $3 AND target_kind = 'customer'`, n.s.Shop, position, head)
-	if err != nil {
-		return fmt.Errorf("find: names: %w", err)
 	}
-	if len(changed) == 0 && head-position < 1000 {
+	return n.write(ctx)
+}
+
+// write writes the words of those who changed, and the position.
+func (n *names) write(ctx context.Context) error {
+	if n.next == n.written {
 		return nil
 	}
 	tx, err := n.w.BeginTx(ctx, nil)
@@ -83,68 +105,109 @@ func (n *names) catchUp(ctx context.Context, head int64) error {
 		return fmt.Errorf("find: names: %w", err)
 	}
 	defer tx.Rollback()
-	for _, ref := range changed {
-		if _, err := tx.ExecContext(ctx, `DELETE FROM name_word WHERE shop_id = $1 AND id = $2`, n.s.Shop, ref.ID); err != nil {
-			return err
-		}
-		row, err := n.s.Load(ctx, n.s.DB.Reader, ref)
+	erased := false
+	for ref := range n.changed {
+		gone, err := n.rewrite(ctx, tx, ref)
 		if err != nil {
-			return err
+			return fmt.Errorf("find: names of %s: %w", ref.ID, err)
 		}
-		c, ok := row.State.(*customer.Customer)
-		if !ok {
-			continue
-		}
-		for _, w := range nameWords(c) {
-			if _, err := tx.ExecContext(ctx, `INSERT INTO name_word (shop_id, word, id) VALUES ($1, $2, $3)`, n.s.Shop, w, ref.ID); err != nil {
-				return err
-			}
-		}
+		erased = erased || gone
 	}
-	if _, err := tx.ExecContext(ctx, `INSERT INTO name_position (shop_id, seq) VALUES ($1, $2) ON CONFLICT (shop_id) DO UPDATE SET seq = excluded.seq`, n.s.Shop, head); err != nil {
-		return err
+	if _, err := tx.ExecContext(ctx, `INSERT INTO followed (shop_id, next, leaf_hash, facets) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (shop_id) DO UPDATE SET next = excluded.next, leaf_hash = excluded.leaf_hash, facets = excluded.facets`,
+		n.s.Shop, n.next, n.leaf[:], facetsVersion); err != nil {
+		return fmt.Errorf("find: names: %w", err)
 	}
-	return tx.Commit()
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("find: names: %w", err)
+	}
+	n.written = n.next
+	clear(n.changed)
+	if erased {
+		n.unwiped = true
+		return n.wipe(ctx)
+	}
+	return nil
 }
 
-func nameWords(c *customer.Customer) []string {
+// rewrite gives a person the words of the row as it is now. erased says that words went and none came.
+func (n *names) rewrite(ctx context.Context, tx *sql.Tx, ref journal.Ref) (erased bool, err error) {
+	done, err := tx.ExecContext(ctx, `DELETE FROM name_word WHERE shop_id = $1 AND id = $2`, n.s.Shop, ref.ID)
+	if err != nil {
+		return false, err
+	}
+	had, err := done.RowsAffected()
+	if err != nil {
+		return false, err
+	}
+	row, err := n.s.Load(ctx, n.s.Read, ref)
+	if err != nil {
+		return false, db.Fault(err)
+	}
+	words := nameWords(row.State)
+	for _, w := range words {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO name_word (shop_id, word, id) VALUES ($1, $2, $3)`, n.s.Shop, w, ref.ID); err != nil {
+			return false, err
+		}
+	}
+	return had > 0 && len(words) == 0, nil
+}
+
+// wipe empties the write-ahead log, which still has the pages with what was deleted; in the file itself they were
+// overwritten (secure_delete). A reader can be in the way: then it is tried again by the next CatchUp.
+func (n *names) wipe(ctx context.Context) error {
+	var busy, pages, moved int
+	if err := n.w.QueryRowContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &pages, &moved); err != nil {
+		return fmt.Errorf("find: wipe: %w", err)
+	}
+	n.unwiped = busy != 0
+	return nil
+}
+
+func nameWords(s journal.State) []string {
 	var out []string
-	add := func(p journal.Personal[string]) {
-		if !p.Erased && p.Value != "" {
+	name := func(p journal.Personal[string]) {
+		if !p.Erased {
 			out = append(out, Words(p.Value)...)
 		}
 	}
-	add(c.FirstName)
-	add(c.LastName)
-	if !c.Email.Erased && c.Email.Value != "" {
-		out = append(out, strings.ToLower(c.Email.Value))
+	email := func(p journal.Personal[string]) {
+		if !p.Erased && p.Value != "" {
+			out = append(out, plain.EmailKey(p.Value))
+		}
+	}
+	switch s := s.(type) {
+	case *customer.Customer:
+		name(s.FirstName)
+		name(s.LastName)
+		email(s.Email)
+	case *team.TeamMember:
+		name(s.Name)
+		email(s.Email)
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
 }
 
-// find resolves what somebody typed: an id of this shop is itself, an e-mail its owner, names the people who have all of
-// the words. Nothing found is an empty list.
-func (n *names) find(ctx context.Context, q string, limit int) ([]id.ID, error) {
-	q = strings.TrimSpace(q)
-	if id.Valid(q) {
-		return []id.ID{id.ID(q)}, nil
-	}
+// find gives the people who have an e-mail address, or all words of a name, in order of id: those whose id has a prefix.
+// Nothing found is an empty list.
+func (n *names) find(ctx context.Context, text, prefix string, limit int) ([]id.ID, error) {
 	var words []string
-	if strings.Contains(q, "@") && !strings.Contains(q, " ") {
-		words = []string{strings.ToLower(q)}
+	if strings.Contains(text, "@") && !strings.ContainsAny(text, " \t") {
+		words = []string{plain.EmailKey(text)}
 	} else {
-		words = Words(q)
+		words = Words(text)
 	}
 	if len(words) == 0 || len(words) > 8 {
 		return nil, nil
 	}
-	text := `SELECT id FROM name_word WHERE shop_id = $1 AND word = $2`
-	args := []any{n.s.Shop, words[0]}
-	for i, w := range words[1:] {
-		text += fmt.Sprintf(` AND id IN (SELECT id FROM name_word WHERE shop_id = $1 AND word = $%d)`, i+3)
+	query := `SELECT id FROM name_word WHERE shop_id = $1 AND word = $2 AND substr(id, 1, length($3)) = $3`
+	args := []any{n.s.Shop, words[0], prefix}
+	for _, w := range words[1:] {
 		args = append(args, w)
+		query += fmt.Sprintf(` AND id IN (SELECT id FROM name_word WHERE shop_id = $1 AND word = $%d)`, len(args))
 	}
+	args = append(args, limit)
 	var out []id.ID
 	err := db.Each(ctx, n.r, func(r *sql.Rows) error {
 		var key id.ID
@@ -153,14 +216,9 @@ func (n *names) find(ctx context.Context, q string, limit int) ([]id.ID, error) 
 		}
 		out = append(out, key)
 		return nil
-	}, text+fmt.Sprintf(` ORDER BY id LIMIT %d`, limit), args...)
-	return out, err
-}
-
-// People resolves a search for people, for lists of customers and subscriptions.
-func (f *Finder) People(ctx context.Context, q string, limit int) ([]id.ID, error) {
-	if err := f.CatchUp(ctx); err != nil {
-		return nil, err
+	}, query+fmt.Sprintf(` ORDER BY id LIMIT $%d`, len(args)), args...)
+	if err != nil {
+		err = fmt.Errorf("find: names: %w", err)
 	}
-	return f.names.find(ctx, q, limit)
+	return out, err
 }

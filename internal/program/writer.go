@@ -105,6 +105,9 @@ func (w *writer) commit(jobs []*job) {
 		t.run(j)
 	}
 	if !t.writes() {
+		for i := range t.results {
+			t.render(&t.results[i])
+		}
 		b.Rollback()
 		t.reply()
 		return
@@ -227,7 +230,7 @@ func (t *transaction) writes() bool {
 		return true
 	}
 	for _, f := range t.results {
-		if (f.answer != nil && f.answer.write) || (f.err == nil && f.out != nil && !f.out.Replayed && f.j.req.Machinery != nil) {
+		if f.answer != nil || (f.accepted() && f.j.req.Machinery != nil) {
 			return true
 		}
 	}
@@ -459,10 +462,7 @@ func (t *transaction) flush() error {
 	}
 	for i := range t.results {
 		f := &t.results[i]
-		if f.err != nil || f.out == nil || f.out.Replayed {
-			continue
-		}
-		if m := f.j.req.Machinery; m != nil {
+		if m := f.j.req.Machinery; m != nil && f.accepted() {
 			if err := m(t.b); err != nil {
 				return err
 			}
@@ -484,9 +484,12 @@ func (t *transaction) flush() error {
 	return nil
 }
 
-// render makes a job's answer. A failure to render is the job's own: what it changed stands.
+// accepted says whether the command was decided now, and not refused.
+func (f *finished) accepted() bool { return f.err == nil && f.out != nil && !f.out.Replayed }
+
+// render makes an accepted job's answer. A failure to render is the job's own: what it changed stands.
 func (t *transaction) render(f *finished) {
-	if f.j.req.Answer == nil {
+	if !f.accepted() || f.j.req.Answer == nil {
 		return
 	}
 	defer func() {

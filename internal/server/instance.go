@@ -98,7 +98,7 @@ func Open(ctx context.Context, c Config) (_ *Instance, err error) {
 	if err = i.Store.FinishErasures(ctx); err != nil {
 		return nil, err
 	}
-	if i.Finder, err = find.Open(ctx, i.Store, filepath.Join(c.Data, "find.db")); err != nil {
+	if i.Finder, err = find.Open(ctx, i.Store, filepath.Join(c.Data, "find.db"), c.Log); err != nil {
 		return nil, err
 	}
 	if i.Program, err = program.Start(ctx, i.Store, i.IDs, c.Clock, c.Log); err != nil {

@@ -179,14 +179,14 @@ func (s *Server) operations(mux *http.ServeMux) {
 			http.Error(w, "not ready: "+fault.As(db.Fault(err)).Public, http.StatusServiceUnavailable)
 			return
 		}
-		fmt.Fprintf(w, "ready\nhead %d\nindexed %d\n", head.Seq, s.Finder.Index().Next(string(s.Store.Shop))-1)
+		fmt.Fprintf(w, "ready\nhead %d\nindexed %d\n", head.Seq, s.Finder.Indexed()-1)
 	})
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "perennial_journal_entries", Help: "Entries in the journal."}, func() float64 { return float64(s.Program.Head() + 1) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "perennial_commands_waiting", Help: "Commands that wait for the writer."}, func() float64 { return float64(s.Program.Waiting()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "perennial_index_lag_entries", Help: "Entries that are committed and not indexed yet; a search indexes them first."}, func() float64 {
-			return float64(s.Program.Head() + 1 - s.Finder.Index().Next(string(s.Store.Shop)))
+			return float64(s.Program.Head() + 1 - s.Finder.Indexed())
 		}),
 	)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))

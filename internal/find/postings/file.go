@@ -55,7 +55,7 @@ func Open(ctx context.Context, path string, opt Options) (*Index, error) {
 	orphans, err := x.openFile(ctx)
 	if errors.Is(err, ErrDamaged) {
 		x.logf("%s is made anew: %v", path, err)
-		if err = removeFile(path); err == nil {
+		if err = Remove(path); err == nil {
 			orphans, err = x.openFile(ctx)
 		}
 	}
@@ -211,7 +211,7 @@ func (x *Index) closeConnections() error {
 func (x *Index) closeFile() error {
 	err := x.closeConnections()
 	if x.temporary {
-		err = errors.Join(err, removeFile(x.path))
+		err = errors.Join(err, Remove(x.path))
 	}
 	err = errors.Join(err, x.locked.Rollback(), x.lock.Close())
 	if x.temporary {
@@ -220,7 +220,8 @@ func (x *Index) closeFile() error {
 	return err
 }
 
-func removeFile(path string) error {
+// Remove removes an index file that is not open, with what belongs to it. The lock beside it stays.
+func Remove(path string) error {
 	var errs []error
 	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
 		if err := os.Remove(path + suffix); err != nil && !errors.Is(err, os.ErrNotExist) {

@@ -33,8 +33,7 @@
 // deletes those that it replaces. Blocks are written before and deleted after, in small transactions, so that neither
 // readers nor other users of the file wait for a merge. Blocks of no run are swept after the next opening.
 //
-// The model test in model_test.go compares all of this with a map; crash_test.go opens copies that were taken while it
-// was writing.
+// TestModel compares all of this with a map; TestCrash opens copies that were taken while it was writing.
 package postings
 
 import (

@@ -1,0 +1,69 @@
+package find
+
+import (
+	"strings"
+	"unicode"
+
+	"perennial/internal/journal"
+)
+
+// facetsVersion says how entries become facets, and people words. Count it up when those that are there already get
+// others, also by another wording of summaries: files of another version are made anew.
+const facetsVersion = 1
+
+// The kinds of facets.
+const (
+	byTarget      = "t"
+	byType        = "y" // the type itself, and its family as "subscription.*"
+	byCategory    = "c"
+	byLog         = "l"
+	byActorKind   = "k"
+	byActor       = "a" // who acted, and for whom
+	byChannel     = "h"
+	byCorrelation = "o"
+	byShown       = "s" // "yes": shown in lists without being asked for
+	byReading     = "r" // "no": not the reading of a log
+	byWord        = "w"
+)
+
+func facet(kind, value string) string { return kind + ":" + value }
+
+// facets lists what an event can be found by. Personal values are not among them, so it is the same for an event that
+// was opened and for one that was not. words says whether those of its summary are wanted too: they cost most.
+func facets(e *journal.Event, words bool) []string {
+	out := make([]string, 0, 24)
+	for _, t := range e.Targets {
+		out = append(out, facet(byTarget, string(t.ID)))
+	}
+	typ, _ := journal.Lookup(e.Type)
+	out = append(out, facet(byType, e.Type), facet(byType, typ.Family()+".*"), facet(byCategory, typ.Category), facet(byLog, string(typ.Log)),
+		facet(byActorKind, string(e.Actor.Kind)), facet(byActor, e.Actor.ID), facet(byChannel, string(e.Source.Channel)), facet(byCorrelation, string(e.CorrelationID)))
+	if e.OnBehalfOf != nil {
+		out = append(out, facet(byActor, e.OnBehalfOf.ID))
+	}
+	if !typ.Hidden {
+		out = append(out, facet(byShown, "yes"))
+	}
+	if typ.Family() != "log" {
+		out = append(out, facet(byReading, "no"))
+	}
+	if words {
+		for _, w := range Words(journal.Summary(e)) {
+			out = append(out, facet(byWord, w))
+		}
+	}
+	return out
+}
+
+// Words gives the distinct words of a text as they are searched, in order: lower case, letters and digits.
+func Words(s string) []string {
+	var out []string
+	seen := map[string]bool{}
+	for _, w := range strings.FieldsFunc(strings.ToLower(s), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
+		if !seen[w] {
+			seen[w] = true
+			out = append(out, w)
+		}
+	}
+	return out
+}

@@ -1,0 +1,236 @@
+package find
+
+import (
+	"context"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+
+	"perennial/internal/db"
+	"perennial/internal/fault"
+	"perennial/internal/find/postings"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/store"
+)
+
+// maxNamed is how many people a name may lead to.
+const maxNamed = 1000
+
+// Filter says which entries are wanted. Conditions of different kinds all have to hold; of values of one kind, one.
+// The zero Filter means everything that is not hidden, newest first.
+type Filter struct {
+	Types         []string // names, or families as "subscription.*"
+	Categories    []string
+	ActorKinds    []string
+	ActorIDs      []string // who acted, or for whom
+	Channels      []string
+	Scope         id.ID   // the customer or subscription whose log it is: what mentions it, except log.*
+	Targets       []id.ID // one of them has to be among an event's targets
+	CorrelationID string
+	Log           journal.LogName // only what the catalogue declares for this log
+	From, To      time.Time       // on recorded_at, half-open, of whole microseconds; zero: open
+	// Words is what somebody typed. The id of an entry finds that entry, another id the entries about it, by it or of
+	// its correlation; an e-mail address or a name the entries about or by the people who have it, all words of a name.
+	// Words that are none of these are looked for in the summary, which has to have all of them.
+	Words  string
+	Hidden bool // hidden types too
+	Oldest bool // oldest first
+}
+
+// Search gives the seqs of the entries that a filter means, in order and lazily: whoever stops early pays for what was
+// taken. after is the last seq of the page before, negative for the first page. It refuses (too_many_people) a name
+// that leads to more than a thousand people.
+func (f *Finder) Search(ctx context.Context, flt Filter, after int64) iter.Seq2[int64, error] {
+	return func(yield func(int64, error) bool) {
+		for st, err := range f.Events(ctx, store.Closed, flt, after) {
+			if err != nil {
+				yield(0, err)
+				return
+			}
+			if !yield(st.Seq, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Events gives the entries themselves, as Search gives their seqs: they have been read to hold them against the filter.
+func (f *Finder) Events(ctx context.Context, p store.Privacy, flt Filter, after int64) iter.Seq2[store.Stored, error] {
+	return func(yield func(store.Stored, error) bool) {
+		err := f.fresh(ctx)
+		for mended := 0; err == nil; mended++ {
+			x := f.file.Load()
+			var more bool
+			after, more, err = f.search(ctx, x, p, flt, after, yield)
+			if !more {
+				return
+			}
+			if err != nil && mended < 2 {
+				err = f.mend(ctx, x, err)
+			}
+		}
+		yield(store.Stored{}, err)
+	}
+}
+
+// search gives what a file finds after a seq, and up to where it came. more is false when the search is over.
+func (f *Finder) search(ctx context.Context, x *file, p store.Privacy, flt Filter, after int64, yield func(store.Stored, error) bool) (last int64, more bool, err error) {
+	q, none, err := f.query(ctx, x, flt)
+	if err != nil {
+		return after, true, err
+	}
+	if none || !clip(&q, after) {
+		return after, false, nil
+	}
+	words := slices.ContainsFunc(q.All, func(or []string) bool { return strings.HasPrefix(or[0], byWord+":") })
+	for seq, err := range x.index.Search(ctx, string(f.s.Shop), q) {
+		if err != nil {
+			return after, true, err
+		}
+		st, err := f.s.Event(ctx, f.s.Read, p, seq)
+		if err != nil {
+			return after, true, db.Fault(err)
+		}
+		if !matches(st.Event, q, words) {
+			continue
+		}
+		if !yield(st, nil) {
+			return seq, false, nil
+		}
+		after = seq
+	}
+	return after, false, nil
+}
+
+// matches holds an entry against a question: the index may take one facet for another.
+func matches(e *journal.Event, q postings.Query, words bool) bool {
+	has := facets(e, words)
+	for _, or := range q.All {
+		if !slices.ContainsFunc(or, func(wanted string) bool { return slices.Contains(has, wanted) }) {
+			return false
+		}
+	}
+	return true
+}
+
+// clip cuts a question to what comes after a seq, in its order. It is false when nothing is left.
+func clip(q *postings.Query, after int64) bool {
+	if after >= 0 {
+		if !q.Desc {
+			q.From = max(q.From, after+1)
+		} else if q.To == 0 || after < q.To {
+			q.To = after
+			return after > q.From
+		}
+	}
+	return q.To == 0 || q.From < q.To
+}
+
+// query turns a filter into posting lists. none says that nothing can match.
+func (f *Finder) query(ctx context.Context, x *file, flt Filter) (q postings.Query, none bool, err error) {
+	q.Desc = !flt.Oldest
+	group(&q, byType, flt.Types)
+	group(&q, byCategory, flt.Categories)
+	group(&q, byActorKind, flt.ActorKinds)
+	group(&q, byActor, flt.ActorIDs)
+	group(&q, byChannel, flt.Channels)
+	group(&q, byTarget, flt.Targets)
+	if flt.Scope != "" {
+		group(&q, byTarget, []id.ID{flt.Scope})
+		group(&q, byReading, []string{"no"})
+	}
+	if flt.CorrelationID != "" {
+		group(&q, byCorrelation, []string{flt.CorrelationID})
+	}
+	if flt.Log != "" {
+		group(&q, byLog, []journal.LogName{flt.Log})
+	}
+	if !flt.Hidden {
+		group(&q, byShown, []string{"yes"})
+	}
+	if !flt.From.IsZero() {
+		if q.From, err = f.s.SeqAt(ctx, f.s.Read, flt.From); err != nil {
+			return q, false, db.Fault(err)
+		}
+	}
+	if !flt.To.IsZero() {
+		if q.To, err = f.s.SeqAt(ctx, f.s.Read, flt.To); err != nil || q.To == 0 {
+			return q, true, db.Fault(err)
+		}
+	}
+	if flt.Words != "" {
+		none, err = f.typed(ctx, x, flt.Words, &q)
+	}
+	return q, none, err
+}
+
+// group adds that one of these values has to be there, if there are any.
+func group[T ~string](q *postings.Query, kind string, values []T) {
+	if len(values) == 0 {
+		return
+	}
+	or := make([]string, len(values))
+	for i, v := range values {
+		or[i] = facet(kind, string(v))
+	}
+	q.All = append(q.All, or)
+}
+
+// typed adds what somebody typed to a question. none says that nothing can match.
+func (f *Finder) typed(ctx context.Context, x *file, text string, q *postings.Query) (none bool, err error) {
+	text = strings.TrimSpace(text)
+	if shop, seq, err := id.ParseEvent(text); err == nil {
+		q.From = max(q.From, seq)
+		if q.To == 0 || q.To > seq {
+			q.To = seq + 1
+		}
+		return shop != f.s.Shop, nil
+	}
+	if id.Valid(text) {
+		q.All = append(q.All, []string{facet(byTarget, text), facet(byActor, text), facet(byCorrelation, text)})
+		return false, nil
+	}
+	people, err := x.names.find(ctx, text, "", maxNamed+1)
+	if err != nil {
+		return false, err
+	}
+	if len(people) > maxNamed {
+		return false, fault.New(fault.Refused, "too_many_people", "More than %d people are called so. Add another name, or give the e-mail address.", maxNamed)
+	}
+	if len(people) > 0 {
+		var or []string
+		for _, key := range people {
+			or = append(or, facet(byTarget, string(key)), facet(byActor, string(key)))
+		}
+		q.All = append(q.All, or)
+		return false, nil
+	}
+	words := Words(text)
+	for _, w := range words {
+		group(q, byWord, []string{w})
+	}
+	return len(words) == 0, nil
+}
+
+// People gives the customers whom somebody's words mean, in order of id, at most limit: an id is itself, an e-mail
+// address its owner, names the people who have all of them.
+func (f *Finder) People(ctx context.Context, text string, limit int) ([]id.ID, error) {
+	text = strings.TrimSpace(text)
+	if id.Valid(text) {
+		return []id.ID{id.ID(text)}, nil
+	}
+	err := f.fresh(ctx)
+	for mended := 0; err == nil; mended++ {
+		x := f.file.Load()
+		var out []id.ID
+		if out, err = x.names.find(ctx, text, id.Customer+"_", limit); err == nil {
+			return out, nil
+		}
+		if mended < 2 {
+			err = f.mend(ctx, x, err)
+		}
+	}
+	return nil, err
+}
