@@ -6,7 +6,6 @@ export CGO_ENABLED := 0
 BINARY := bin/perennial
 TOOL := go tool -modfile=tools/go.mod
 FUZZTIME ?= 5s
-BENCH ?= .
 # What could be generated and is committed, as one checksum.
 SUM = git ls-files -z --cached --others --exclude-standard | xargs -0 sha256sum 2>/dev/null | sha256sum
 
@@ -49,5 +48,5 @@ fuzz: ## Each fuzz target for FUZZTIME (5s)
 	@grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | sed -E 's|/[^/]*:func | |' | sort | while read -r package target; do \
 		echo "$$package $$target"; go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package" </dev/null; done
 
-bench: ## Benchmarks; BENCH chooses by a regular expression
-	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+bench: build ## Measure the program on this machine, beside the disk and a bare SQLite
+	$(BINARY) bench

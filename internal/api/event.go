@@ -138,7 +138,7 @@ type party struct{ kind, id string }
 // renderer makes views of events for one caller. It keeps the names that it looked up, so it serves one page or one
 // download and is not shared.
 type renderer struct {
-	a        *API
+	s        *store.Store
 	ctx      context.Context
 	personal bool // the caller may see personal data
 	names    map[party]string
@@ -148,12 +148,19 @@ type renderer struct {
 const namesKept = 10_000
 
 func (a *API) renderer(ctx context.Context) *renderer {
-	return &renderer{a: a, ctx: ctx, personal: a.allowed(callOf(ctx), team.PersonalDataView), names: map[party]string{}}
+	return &renderer{s: a.Store, ctx: ctx, personal: a.allowed(callOf(ctx), team.PersonalDataView), names: map[party]string{}}
+}
+
+// Views renders events as the API's lists show them, personal values included, for whoever holds the keys folder anyhow.
+// It keeps the names that it looked up.
+func Views(ctx context.Context, s *store.Store) func([]store.Stored) ([]EventView, error) {
+	r := &renderer{s: s, ctx: ctx, personal: true, names: map[party]string{}}
+	return r.render
 }
 
 // page reads the events with these seqs and renders them, in the order given.
 func (r *renderer) page(seqs []int64) ([]EventView, error) {
-	events, err := r.a.Store.Pick(r.ctx, r.a.Store.Read, store.Opened, seqs)
+	events, err := r.s.Pick(r.ctx, r.s.Read, store.Opened, seqs)
 	if err != nil {
 		return nil, store.Fault(err)
 	}
@@ -289,7 +296,7 @@ func (r *renderer) lookUp(events []store.Stored) error {
 	for kind, keys := range wanted {
 		for chunk := range slices.Chunk(keys, 200) {
 			// Not through the prepared statements: the text depends on how many there are.
-			rows, err := r.a.Store.List(r.ctx, r.a.Store.DB.Reader, kind, "id IN ("+store.Placeholders(2, len(chunk))+")", chunk...)
+			rows, err := r.s.List(r.ctx, r.s.DB.Reader, kind, "id IN ("+store.Placeholders(2, len(chunk))+")", chunk...)
 			if err != nil {
 				return err
 			}

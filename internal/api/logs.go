@@ -252,9 +252,17 @@ func typeGroups() (families, categories []string) {
 	return slices.Sorted(maps.Keys(f)), slices.Sorted(maps.Keys(c))
 }
 
-// filter checks the filters of a query and gives them as the index knows them. A value that can match nothing because it
-// is not in the catalogue is refused: it is a typing error, and an empty list would hide it.
 func (a *API) filter(ctx context.Context, q *FilterQuery) (find.Filter, error) {
+	zone, err := a.zone(ctx)
+	if err != nil {
+		return find.Filter{}, err
+	}
+	return q.Filter(zone)
+}
+
+// Filter checks the filters of a query and gives them as the index knows them; dates are the zone's. A value that can match
+// nothing because it is not in the catalogue is refused: it is a typing error, and an empty list would hide it.
+func (q *FilterQuery) Filter(zone *time.Location) (find.Filter, error) {
 	var f fault.Fields
 	flt := find.Filter{Types: q.Type, Categories: q.Category, ActorKinds: q.ActorKind, ActorIDs: q.ActorID, Channels: q.Channel,
 		CorrelationID: q.CorrelationID, Words: strings.TrimSpace(q.Q)}
@@ -281,18 +289,17 @@ func (a *API) filter(ctx context.Context, q *FilterQuery) (find.Filter, error) {
 	for _, t := range q.Target {
 		flt.Targets = append(flt.Targets, id.ID(t))
 	}
-	zone, err := a.zone(ctx)
-	if err != nil {
-		return flt, err
-	}
 	flt.From = instant(&f, "/query/from", q.From, zone)
 	flt.To = instant(&f, "/query/to", q.To, zone)
 	return flt, f.Err()
 }
 
 // zone is the shop's.
-func (a *API) zone(ctx context.Context) (*time.Location, error) {
-	g, err := journal.Find[settings.General](program.NewReader(ctx, a.Store, a.Store.Read), journal.Settings, settings.PageGeneral)
+func (a *API) zone(ctx context.Context) (*time.Location, error) { return Zone(ctx, a.Store) }
+
+// Zone is a shop's time zone, in which dates are meant and times are shown.
+func Zone(ctx context.Context, s *store.Store) (*time.Location, error) {
+	g, err := journal.Find[settings.General](program.NewReader(ctx, s, s.Read), journal.Settings, settings.PageGeneral)
 	return settings.Zone(g), err
 }
 

@@ -26,7 +26,10 @@ type commands struct {
 	Demo    demoCommand    `cmd:"" help:"Start a shop with a year of history, to look around in."`
 	Serve   serveCommand   `cmd:"" help:"Run a shop."`
 	Verify  verifyCommand  `cmd:"" help:"Prove that the database is what its journal says, or check a receipt."`
+	Log     logCommand     `cmd:"" help:"Show a log in the terminal."`
+	Export  exportCommand  `cmd:"" help:"Write the journal out, with everything an auditor needs."`
 	Reindex reindexCommand `cmd:"" help:"Rebuild the index from the journal."`
+	Bench   benchCommand   `cmd:"" help:"Measure this program on this machine."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 

@@ -106,7 +106,8 @@ func Make(ctx context.Context, p *program.Program, s *store.Store, e *engine.Eng
 		return made, err
 	}
 	l := &life{ctx: ctx, p: p, s: s, e: e, clock: clock, opt: opt, zone: zone, start: Begin(opt.Until), keys: map[string]id.ID{},
-		rnd: mathrand.New(mathrand.NewPCG(opt.Seed, 0x9e3779b97f4a7c15)), fake: gofakeit.New(opt.Seed + 1)}
+		rnd:  mathrand.New(mathrand.NewPCG(opt.Seed, 0x9e3779b97f4a7c15)), //nolint:gosec // a history that can be made again is the point
+		fake: gofakeit.New(opt.Seed + 1)}
 	if err := l.found(); err != nil {
 		return made, err
 	}

@@ -3,6 +3,7 @@ package demo_test
 import (
 	"fmt"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -40,11 +41,12 @@ func story(t *testing.T, s *shop.Shop) []string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		line := fmt.Sprintf("%s %s %v %v", st.RecordedAt.Format(time.RFC3339Nano), st.Type, st.Targets, st.Actor)
+		var line strings.Builder
+		fmt.Fprintf(&line, "%s %s %v %v", st.RecordedAt.Format(time.RFC3339Nano), st.Type, st.Targets, st.Actor)
 		for _, c := range st.Changes {
-			line += fmt.Sprintf(" %s:%s>%s", c.Field, c.Before, c.After)
+			fmt.Fprintf(&line, " %s:%s>%s", c.Field, c.Before, c.After)
 		}
-		out = append(out, line)
+		out = append(out, line.String())
 	}
 	return out
 }

@@ -1,7 +1,9 @@
 package demo
 
 import (
+	"errors"
 	"html/template"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -20,6 +22,19 @@ var mailboxPage = template.Must(template.New("mailbox").Parse(`<!doctype html>
 </main></body></html>
 `))
 
+// mail reads a mail of a folder, and nothing outside it.
+func mail(dir, name string) ([]byte, error) {
+	if filepath.Ext(name) != ".eml" {
+		return nil, fs.ErrNotExist
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	b, err := root.ReadFile(name)
+	return b, errors.Join(err, root.Close())
+}
+
 // Mailbox shows the mail that the demo caught in a folder, newest first.
 func Mailbox(dir string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -29,14 +44,8 @@ func Mailbox(dir string) http.Handler {
 			Text  string
 		}
 		if name := r.PathValue("name"); name != "" {
-			root, err := os.OpenRoot(dir)
+			b, err := mail(dir, name)
 			if err != nil {
-				http.Error(w, "The mail folder cannot be read.", http.StatusInternalServerError)
-				return
-			}
-			defer root.Close()
-			b, err := root.ReadFile(name)
-			if err != nil || filepath.Ext(name) != ".eml" {
 				http.NotFound(w, r)
 				return
 			}

@@ -105,9 +105,19 @@ func (n *names) write(ctx context.Context) error {
 		return fmt.Errorf("find: names: %w", err)
 	}
 	defer tx.Rollback()
+	remove, err := tx.PrepareContext(ctx, `DELETE FROM name_word WHERE shop_id = $1 AND id = $2`)
+	if err != nil {
+		return fmt.Errorf("find: names: %w", err)
+	}
+	defer remove.Close()
+	insert, err := tx.PrepareContext(ctx, `INSERT INTO name_word (shop_id, word, id) VALUES ($1, $2, $3)`)
+	if err != nil {
+		return fmt.Errorf("find: names: %w", err)
+	}
+	defer insert.Close()
 	erased := false
 	for ref := range n.changed {
-		gone, err := n.rewrite(ctx, tx, ref)
+		gone, err := n.rewrite(ctx, remove, insert, ref)
 		if err != nil {
 			return fmt.Errorf("find: names of %s: %w", ref.ID, err)
 		}
@@ -131,8 +141,8 @@ func (n *names) write(ctx context.Context) error {
 }
 
 // rewrite gives a person the words of the row as it is now. erased says that words went and none came.
-func (n *names) rewrite(ctx context.Context, tx *sql.Tx, ref journal.Ref) (erased bool, err error) {
-	done, err := tx.ExecContext(ctx, `DELETE FROM name_word WHERE shop_id = $1 AND id = $2`, n.s.Shop, ref.ID)
+func (n *names) rewrite(ctx context.Context, remove, insert *sql.Stmt, ref journal.Ref) (erased bool, err error) {
+	done, err := remove.ExecContext(ctx, n.s.Shop, ref.ID)
 	if err != nil {
 		return false, err
 	}
@@ -146,7 +156,7 @@ func (n *names) rewrite(ctx context.Context, tx *sql.Tx, ref journal.Ref) (erase
 	}
 	words := nameWords(row.State)
 	for _, w := range words {
-		if _, err := tx.ExecContext(ctx, `INSERT INTO name_word (shop_id, word, id) VALUES ($1, $2, $3)`, n.s.Shop, w, ref.ID); err != nil {
+		if _, err := insert.ExecContext(ctx, n.s.Shop, w, ref.ID); err != nil {
 			return false, err
 		}
 	}
@@ -189,25 +199,35 @@ func nameWords(s journal.State) []string {
 	return slices.Compact(out)
 }
 
+// wantedWords gives the words that somebody has to have whom a text means: an e-mail address, or one to eight of a name.
+// Nil is nobody.
+func wantedWords(text string) []string {
+	if strings.Contains(text, "@") && !strings.ContainsAny(text, " \t") {
+		return []string{plain.EmailKey(text)}
+	}
+	words := Words(text)
+	if len(words) == 0 || len(words) > 8 {
+		return nil
+	}
+	return words
+}
+
 // find gives the people who have an e-mail address, or all words of a name, in order of id: those whose id has a prefix.
 // Nothing found is an empty list.
 func (n *names) find(ctx context.Context, text, prefix string, limit int) ([]id.ID, error) {
-	var words []string
-	if strings.Contains(text, "@") && !strings.ContainsAny(text, " \t") {
-		words = []string{plain.EmailKey(text)}
-	} else {
-		words = Words(text)
-	}
-	if len(words) == 0 || len(words) > 8 {
+	words := wantedWords(text)
+	if words == nil {
 		return nil, nil
 	}
-	query := `SELECT id FROM name_word WHERE shop_id = $1 AND word = $2 AND substr(id, 1, length($3)) = $3`
+	var query strings.Builder
+	query.WriteString(`SELECT id FROM name_word WHERE shop_id = $1 AND word = $2 AND substr(id, 1, length($3)) = $3`)
 	args := []any{n.s.Shop, words[0], prefix}
 	for _, w := range words[1:] {
 		args = append(args, w)
-		query += fmt.Sprintf(` AND id IN (SELECT id FROM name_word WHERE shop_id = $1 AND word = $%d)`, len(args))
+		fmt.Fprintf(&query, ` AND id IN (SELECT id FROM name_word WHERE shop_id = $1 AND word = $%d)`, len(args))
 	}
 	args = append(args, limit)
+	fmt.Fprintf(&query, ` ORDER BY id LIMIT $%d`, len(args))
 	var out []id.ID
 	err := db.Each(ctx, n.r, func(r *sql.Rows) error {
 		var key id.ID
@@ -216,7 +236,7 @@ func (n *names) find(ctx context.Context, text, prefix string, limit int) ([]id.
 		}
 		out = append(out, key)
 		return nil
-	}, query+fmt.Sprintf(` ORDER BY id LIMIT $%d`, len(args)), args...)
+	}, query.String(), args...)
 	if err != nil {
 		err = fmt.Errorf("find: names: %w", err)
 	}

@@ -77,7 +77,7 @@ func (f *Finder) Events(ctx context.Context, p store.Privacy, flt Filter, after 
 
 // search gives what a file finds after a seq, and up to where it came. more is false when the search is over.
 func (f *Finder) search(ctx context.Context, x *file, p store.Privacy, flt Filter, after int64, yield func(store.Stored, error) bool) (last int64, more bool, err error) {
-	q, none, err := f.query(ctx, x, flt)
+	q, none, err := question(ctx, f.s, x.names.find, flt)
 	if err != nil {
 		return after, true, err
 	}
@@ -128,8 +128,11 @@ func clip(q *postings.Query, after int64) bool {
 	return q.To == 0 || q.From < q.To
 }
 
-// query turns a filter into posting lists. none says that nothing can match.
-func (f *Finder) query(ctx context.Context, x *file, flt Filter) (q postings.Query, none bool, err error) {
+// who finds people by a name or an e-mail address, as names.find does.
+type who func(ctx context.Context, text, prefix string, limit int) ([]id.ID, error)
+
+// question turns a filter into posting lists. none says that nothing can match.
+func question(ctx context.Context, s *store.Store, people who, flt Filter) (q postings.Query, none bool, err error) {
 	q.Desc = !flt.Oldest
 	group(&q, byType, flt.Types)
 	group(&q, byCategory, flt.Categories)
@@ -151,17 +154,17 @@ func (f *Finder) query(ctx context.Context, x *file, flt Filter) (q postings.Que
 		group(&q, byShown, []string{"yes"})
 	}
 	if !flt.From.IsZero() {
-		if q.From, err = f.s.SeqAt(ctx, f.s.Read, flt.From); err != nil {
+		if q.From, err = s.SeqAt(ctx, s.Read, flt.From); err != nil {
 			return q, false, db.Fault(err)
 		}
 	}
 	if !flt.To.IsZero() {
-		if q.To, err = f.s.SeqAt(ctx, f.s.Read, flt.To); err != nil || q.To == 0 {
+		if q.To, err = s.SeqAt(ctx, s.Read, flt.To); err != nil || q.To == 0 {
 			return q, true, db.Fault(err)
 		}
 	}
 	if flt.Words != "" {
-		none, err = f.typed(ctx, x, flt.Words, &q)
+		none, err = typed(ctx, s, people, flt.Words, &q)
 	}
 	return q, none, err
 }
@@ -179,29 +182,29 @@ func group[T ~string](q *postings.Query, kind string, values []T) {
 }
 
 // typed adds what somebody typed to a question. none says that nothing can match.
-func (f *Finder) typed(ctx context.Context, x *file, text string, q *postings.Query) (none bool, err error) {
+func typed(ctx context.Context, s *store.Store, people who, text string, q *postings.Query) (none bool, err error) {
 	text = strings.TrimSpace(text)
 	if shop, seq, err := id.ParseEvent(text); err == nil {
 		q.From = max(q.From, seq)
 		if q.To == 0 || q.To > seq {
 			q.To = seq + 1
 		}
-		return shop != f.s.Shop, nil
+		return shop != s.Shop, nil
 	}
 	if id.Valid(text) {
 		q.All = append(q.All, []string{facet(byTarget, text), facet(byActor, text), facet(byCorrelation, text)})
 		return false, nil
 	}
-	people, err := x.names.find(ctx, text, "", maxNamed+1)
+	meant, err := people(ctx, text, "", maxNamed+1)
 	if err != nil {
 		return false, err
 	}
-	if len(people) > maxNamed {
+	if len(meant) > maxNamed {
 		return false, fault.New(fault.Refused, "too_many_people", "More than %d people are called so. Add another name, or give the e-mail address.", maxNamed)
 	}
-	if len(people) > 0 {
+	if len(meant) > 0 {
 		var or []string
-		for _, key := range people {
+		for _, key := range meant {
 			or = append(or, facet(byTarget, string(key)), facet(byActor, string(key)))
 		}
 		q.All = append(q.All, or)

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -92,7 +94,7 @@ func diffStruct(out []Change, prefix string, fields []field, bv, av reflect.Valu
 		var b reflect.Value
 		if bv.IsValid() {
 			b = bv.Field(f.index)
-			if same, sure := sameScalar(b, a); sure && same {
+			if same, sure := sameScalar(b, a); same || (!sure && reflect.DeepEqual(b.Interface(), a.Interface())) {
 				continue
 			}
 		}
@@ -191,11 +193,28 @@ func sameScalar(b, a reflect.Value) (same, sure bool) {
 	return false, false
 }
 
+var jsonMarshaler = reflect.TypeFor[interface{ MarshalJSON() ([]byte, error) }]()
+
+// canonical is Canonical for a field. The cheap kinds, which most fields are, are written without an encoder.
 func canonical(v reflect.Value) (jsontext.Value, error) {
 	switch v.Kind() {
 	case reflect.Pointer, reflect.Interface:
 		if v.IsNil() {
 			return nil, nil
+		}
+	case reflect.Slice:
+		if v.Len() == 0 {
+			return jsontext.Value("[]"), nil
+		}
+	case reflect.String:
+		if s := v.String(); utf8.ValidString(s) && !v.Type().Implements(jsonMarshaler) {
+			return jsontext.AppendQuote(nil, s)
+		}
+	case reflect.Bool:
+		return strconv.AppendBool(nil, v.Bool()), nil
+	case reflect.Int, reflect.Int64, reflect.Int32:
+		if n := v.Int(); n > -1<<53 && n < 1<<53 && !v.Type().Implements(jsonMarshaler) {
+			return strconv.AppendInt(nil, n, 10), nil
 		}
 	}
 	return Canonical(v.Interface())

@@ -70,8 +70,7 @@ func Open(ctx context.Context, path string, opt Options) (*Index, error) {
 func (x *Index) openFile(ctx context.Context) (orphans []*run, err error) {
 	defer func() {
 		if err != nil {
-			x.closeConnections()
-			err = x.fileError("open", err)
+			err = errors.Join(x.fileError("open", err), x.closeConnections())
 		}
 	}()
 	f, err := os.OpenFile(x.path, os.O_RDWR|os.O_CREATE, 0o600)
@@ -187,7 +186,7 @@ func (x *Index) takeLock() error {
 	if x.lock, err = sql.Open("sqlite", "file:"+(&url.URL{Path: x.path + lockSuffix}).EscapedPath()+"?"+v.Encode()); err != nil {
 		return fmt.Errorf("postings: %w", err)
 	}
-	if x.locked, err = x.lock.Begin(); err != nil {
+	if x.locked, err = x.lock.BeginTx(context.Background(), nil); err != nil {
 		err = errors.Join(err, x.lock.Close())
 		if e, ok := errors.AsType[*sqlite.Error](err); ok && e.Code()&0xff == sqlite3.SQLITE_BUSY {
 			return fmt.Errorf("%w: %s: %w", ErrInUse, x.path, err)

@@ -116,7 +116,7 @@ func (x *Index) tidyOnce(ctx context.Context) (worked bool, err error) {
 }
 
 // sweep deletes the blocks of a run that has no row and no reader.
-func (x *Index) sweep(ctx context.Context, r *run) error {
+func (x *Index) sweep(ctx context.Context, r *run) (err error) {
 	c, err := x.writer.Conn(ctx)
 	if err != nil {
 		return x.fileError("sweep", err)
@@ -126,7 +126,10 @@ func (x *Index) sweep(ctx context.Context, r *run) error {
 	if _, err := c.ExecContext(ctx, `PRAGMA secure_delete = OFF`); err != nil {
 		return x.fileError("sweep", err)
 	}
-	defer c.ExecContext(context.WithoutCancel(ctx), `PRAGMA secure_delete = ON`)
+	defer func() {
+		_, on := c.ExecContext(context.WithoutCancel(ctx), `PRAGMA secure_delete = ON`)
+		err = errors.Join(err, on)
+	}()
 	for {
 		// The row is looked for because a commit that reports a failure may have succeeded.
 		done, err := c.ExecContext(ctx, `DELETE FROM run_block WHERE shop_id = $1 AND run = $2 AND no IN

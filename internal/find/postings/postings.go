@@ -217,7 +217,7 @@ func (x *Index) appendPart(s *shop, seq int64, hashes []uint64, ends []int) erro
 		if x.failed != nil {
 			return x.failed
 		}
-		x.await(context.Background())
+		_ = x.await(context.Background()) // which never ends
 	}
 	if x.closed {
 		return ErrClosed

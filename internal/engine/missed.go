@@ -1,0 +1,79 @@
+package engine
+
+import (
+	"time"
+
+	"perennial/internal/billing"
+	"perennial/internal/civil"
+	"perennial/internal/fault"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/subscription"
+)
+
+// skipMissed skips orders that were not made in time, so that at most Keep are made late: the last ones, because they are
+// nearest to what the rhythm says. Every one is a subscription.order_skipped with the reason "missed". Nothing is skipped
+// while an order of the subscription waits for its money: that one is the oldest, and it is on its way.
+//
+// It looks only at what is due, so it comes to the same whenever and however often it is run. As much is skipped as can
+// be (civil.MaxSkipped).
+type skipMissed struct {
+	ID   id.ID
+	Due  civil.Date // orders of this day and before should have been made by now
+	Keep int        // 1 or more
+}
+
+// missedWorld is the subscription, and its order that waits for money, if there is one.
+type missedWorld struct {
+	subscription.World
+	waiting *billing.Order
+}
+
+// missedDetails are those of billing's skips.
+type missedDetails struct {
+	Date   civil.Date `json:"date"`
+	Reason string     `json:"reason"`
+}
+
+func (c skipMissed) Load(r journal.Reader) (w missedWorld, err error) {
+	if w.World, err = (subscription.Skip{ID: c.ID}).Load(r); err != nil {
+		return w, err
+	}
+	order, ok, err := r.Reserved(billing.ScopeOpenOrder, string(c.ID))
+	if err == nil && ok {
+		w.waiting, err = journal.Get[billing.Order](r, journal.Order, order)
+	}
+	return w, err
+}
+
+func (c skipMissed) Decide(w missedWorld, now time.Time) (journal.Decision, error) {
+	d := journal.Decision{Result: w.Subscription.Ref()}
+	if w.waiting != nil && !billing.Stale(w.waiting, w.Subscription) {
+		return d, nil
+	}
+	skips, err := c.skips(w.World, now)
+	if err == nil && len(skips) > c.Keep {
+		d.Drafts = skips[:len(skips)-c.Keep]
+	}
+	return d, err
+}
+
+// skips gives the events that would skip all orders that are due, in order of date.
+func (c skipMissed) skips(w subscription.World, now time.Time) (all []journal.Draft, err error) {
+	for w.Subscription.NextBillingDate != nil && !w.Subscription.NextBillingDate.After(c.Due) {
+		date := *w.Subscription.NextBillingDate
+		one, err := subscription.Skip{ID: c.ID}.Decide(w, now)
+		if err != nil {
+			if fault.As(err).Code == "too_many_skipped" {
+				break
+			}
+			return nil, err
+		}
+		for _, draft := range one.Drafts {
+			draft.Details = missedDetails{date, "missed"}
+			all = append(all, draft)
+			w.Subscription = draft.After.(*subscription.Subscription)
+		}
+	}
+	return all, nil
+}

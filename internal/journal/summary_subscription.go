@@ -1,0 +1,264 @@
+package journal
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+
+	"perennial/internal/civil"
+)
+
+// subscriptionSentences are those of a subscription, whoever changed it, and of its recovery.
+var subscriptionSentences = map[string]sentence{
+	"subscription.created": {did: func(e *Event) string {
+		return "Created the subscription" + form(", billed %s", every(afterOf(e, "billing_policy"))) + form(", first order on %s", day(afterOf(e, "next_billing_date")))
+	}},
+	"subscription.renewed": {did: func(e *Event) string {
+		return "Renewed the subscription" + form(" with order %s", text(e.Detail("order_number"))) + form(" for %s", cash(e.Detail("total"))) +
+			form("; next order on %s", day(afterOf(e, "next_billing_date")))
+	}},
+	"subscription.paused": {
+		did:   func(e *Event) string { return "Paused the subscription" + form(" until %s", day(afterOf(e, "paused_until"))) },
+		undid: func(e *Event) string { return "Undid the resumption: paused" + cmp.Or(form(" until %s", day(afterOf(e, "paused_until"))), " again") },
+	},
+	"subscription.resumed":     {did: goesOn("Resumed the subscription"), undid: goesOn("Undid the pause")},
+	"subscription.cancelled":   {did: always("Cancelled the subscription"), undid: always("Undid the reactivation: the subscription is cancelled again")},
+	"subscription.reactivated": {did: goesOn("Reactivated the subscription"), undid: goesOn("Undid the cancellation")},
+	"subscription.expired":     says("The subscription ended: all its orders were made"),
+	"subscription.merged": {did: func(e *Event) string {
+		if _, ok := e.Change("merged_into"); ok {
+			return "Merged this subscription into " + cmp.Or(text(e.Detail("into")), "another one")
+		}
+		return "Took over " + lines(added(e, "items")) + " from " + cmp.Or(text(e.Detail("from")), "another subscription")
+	}},
+	"subscription.split": {did: func(e *Event) string {
+		return "Split off " + lines(removed(e, "items")) + " into the new subscription" + form(" %s", text(e.Detail("new_subscription_id")))
+	}},
+
+	"subscription.order_skipped": {
+		did: func(e *Event) string {
+			return "Skipped " + orderOf(e) + form(": %s", words(text(e.Detail("reason"))))
+		},
+		undid: func(e *Event) string { return "Undid the return of " + orderOf(e) + ": it is skipped again" },
+	},
+	"subscription.order_unskipped": {
+		did:   func(e *Event) string { return "Put back " + orderOf(e) + ", which was skipped" },
+		undid: func(e *Event) string { return "Undid the skip of " + orderOf(e) },
+	},
+	"subscription.next_billing_date_changed": {
+		did:   func(e *Event) string { return cmp.Or(moved(e, "Moved the next order"), "Changed the date of the next order") },
+		undid: func(e *Event) string { return cmp.Or(moved(e, "Undid the move of the next order: back"), "Undid the move of the next order") },
+	},
+	"subscription.frequency_changed": {did: frequency, undid: frequency},
+	"subscription.order_requested_now": says("Asked for an extra order now"),
+	"subscription.order_gifted":        {did: always("Made an order a gift"), undid: always("Undid the change of a gift")},
+
+	"subscription.item_added": {
+		did:   func(e *Event) string { return "Added " + lines(added(e, "items")) },
+		undid: func(e *Event) string { return "Undid the removal of " + lines(added(e, "items")) },
+	},
+	"subscription.item_removed": {
+		did:   func(e *Event) string { return "Removed " + lines(removed(e, "items")) },
+		undid: func(e *Event) string { return "Undid the addition of " + lines(removed(e, "items")) },
+	},
+	"subscription.one_time_item_added": {
+		did:   func(e *Event) string { return "Added " + lines(added(e, "items")) + " to the next order" },
+		undid: func(e *Event) string { return "Undid the removal of " + lines(added(e, "items")) + " from the next order" },
+	},
+	"subscription.one_time_item_removed": {
+		did:   func(e *Event) string { return "Removed " + lines(removed(e, "items")) + " from the next order" },
+		undid: func(e *Event) string { return "Undid the addition of " + lines(removed(e, "items")) + " to the next order" },
+	},
+	"subscription.item_quantity_changed": {did: quantity, undid: quantity},
+	"subscription.item_price_overridden": {did: unitPrice, undid: unitPrice},
+	"subscription.item_swapped": {
+		did: func(e *Event) string {
+			was, is := swapped(e)
+			return "Swapped " + was + " for " + is
+		},
+		undid: func(e *Event) string {
+			is, was := swapped(e)
+			return "Undid the swap of " + was + " for " + is
+		},
+	},
+
+	"subscription.shipping_address_changed":      points("the shipping address", "the subscription", "shipping_address_id"),
+	"subscription.payment_method_changed":        points("the payment method", "the subscription", "payment_method_id"),
+	"subscription.backup_payment_method_changed": points("the backup payment method", "the subscription", "backup_payment_method_id"),
+	"subscription.delivery_price_changed":        {did: deliveryPrice, undid: deliveryPrice},
+	"subscription.discount_applied": {
+		did: func(e *Event) string {
+			c := first(e, "discounts")
+			var d struct {
+				Kind  string `json:"kind"`
+				Value int    `json:"value"`
+			}
+			s := "Applied the discount" + form(" %s", key(c))
+			if json.Unmarshal(c.After, &d) == nil && d.Kind == percentage {
+				s += fmt.Sprintf(": %d%% off", d.Value)
+			}
+			return s
+		},
+		undid: func(e *Event) string { return "Undid the removal of the discount" + form(" %s", key(first(e, "discounts"))) },
+	},
+	"subscription.discount_removed": {
+		did:   func(e *Event) string { return "Removed the discount" + form(" %s", key(first(e, "discounts"))) },
+		undid: func(e *Event) string { return "Undid the use of the discount" + form(" %s", key(first(e, "discounts"))) },
+	},
+	"subscription.note_changed":       {did: always("Changed the note"), undid: always("Undid the change of the note")},
+	"subscription.attributes_changed": {did: always("Changed the attributes"), undid: always("Undid the change of the attributes")},
+	"subscription.redacted":           says("Erased the personal data of the subscription"),
+
+	"recovery.entered": {did: func(e *Event) string {
+		return "The payment failed" + form(" (%s)", words(text(e.Detail("code")))) + ": recovery began"
+	}},
+	"recovery.retry_scheduled": {did: func(e *Event) string {
+		// The event that opens the case sets the whole recovery; so does every later one.
+		var r struct {
+			NextRetry *civil.Date `json:"next_retry"`
+		}
+		if j := afterOf(e, "recovery"); j == nil || json.Unmarshal(j, &r) != nil || r.NextRetry == nil {
+			return ""
+		}
+		return "The payment will be tried again on " + r.NextRetry.Long()
+	}},
+	"recovery.recovered": says("The failed payment came in: recovery ended"),
+	"recovery.abandoned": says("Stopped trying to get the failed payment: the order was cancelled"),
+	"recovery.exhausted": says("Gave up on the failed payment: all retries failed"),
+}
+
+// orderSentences are those of orders and of charging for them.
+var orderSentences = map[string]sentence{
+	"order.created": {did: func(e *Event) string {
+		return "Created order" + name(e, "number") + form(" for %s", cash(afterOf(e, "total"))) + form(", due on %s", day(afterOf(e, "billing_date")))
+	}},
+	"order.placed":    says("Placed the order: it is paid"),
+	"order.failed":    says("Gave up the order: it could not be charged"),
+	"order.cancelled": says("Cancelled the order"),
+	"order.refunded":  {did: func(e *Event) string { return "Refunded " + cmp.Or(cash(e.Detail("amount")), "the order") }},
+	"order.fulfilled": says("Sent the order"),
+	"order.redacted":  says("Erased the personal data of the order"),
+
+	"billing_attempt.started":         {did: func(e *Event) string { return "Started " + payment(e, "a") }},
+	"billing_attempt.succeeded":       {did: func(e *Event) string { return upperFirst(payment(e, "the")) + " succeeded" }},
+	"billing_attempt.failed":          {did: func(e *Event) string { return upperFirst(payment(e, "the")) + " failed" + because(e) }},
+	"billing_attempt.action_required": {did: func(e *Event) string { return upperFirst(payment(e, "the")) + " waits for the customer to confirm it" }},
+}
+
+func goesOn(what string) func(*Event) string {
+	return func(e *Event) string { return what + form(": next order on %s", day(afterOf(e, "next_billing_date"))) }
+}
+
+func orderOf(e *Event) string { return "the order" + cmp.Or(form(" of %s", day(e.Detail("date"))), " of a date") }
+
+// moved says from which day to which the next order went; the year stands once if it is the same.
+func moved(e *Event, what string) string {
+	from, to := date(beforeOf(e, "next_billing_date")), date(afterOf(e, "next_billing_date"))
+	switch {
+	case from == nil || to == nil:
+		return ""
+	case from.Year == to.Year:
+		return what + " from " + from.LongWithoutYear() + " to " + to.Long()
+	}
+	return what + " from " + from.Long() + " to " + to.Long()
+}
+
+func frequency(e *Event) string {
+	return changed(e, "the frequency", every(beforeOf(e, "billing_policy")), every(afterOf(e, "billing_policy")))
+}
+
+func quantity(e *Event) string {
+	c := part(e, "quantity")
+	return changed(e, "the quantity"+form(" of %s", text(e.Detail("title"))), value(c.Before), value(c.After))
+}
+
+func unitPrice(e *Event) string {
+	c := part(e, "unit_price")
+	return changed(e, "the price"+form(" of %s", text(e.Detail("title"))), cash(c.Before), cash(c.After))
+}
+
+func deliveryPrice(e *Event) string {
+	return changed(e, "the delivery price", cash(beforeOf(e, "delivery_price")), cash(afterOf(e, "delivery_price")))
+}
+
+// swapped names what was swapped for what, with the quantities if they differ.
+func swapped(e *Event) (was, is string) {
+	t, q := part(e, "title"), part(e, "quantity")
+	was, is = cmp.Or(text(t.Before), text(e.Detail("title")), "an item"), cmp.Or(text(t.After), "another")
+	if n, m := number(q.Before), number(q.After); n > 0 && m > 0 {
+		was, is = fmt.Sprintf("%d × %s", n, was), fmt.Sprintf("%d × %s", m, is)
+	}
+	return was, is
+}
+
+// payment is "a payment of $24.50 (attempt 2)".
+func payment(e *Event, article string) string {
+	return article + " payment" + form(" of %s", cash(e.Detail("amount"))) + fmt.Sprintf(" (attempt %d)", max(1, number(e.Detail("attempt"))))
+}
+
+// because says why a payment failed, in the gateway's words if it has any.
+func because(e *Event) string {
+	return form(": %s", cmp.Or(strings.TrimRight(text(e.Detail("message")), "."), words(text(e.Detail("code")))))
+}
+
+// line is what an element of items says of itself.
+type line struct {
+	Title    string `json:"title"`
+	Quantity int    `json:"quantity"`
+}
+
+// added gives the elements that the event put into a keyed list, removed those that it took out.
+func added(e *Event, list string) []line { return elements(e, list, func(c Change) []byte { return c.After }) }
+
+func removed(e *Event, list string) []line { return elements(e, list, func(c Change) []byte { return c.Before }) }
+
+func elements(e *Event, list string, side func(Change) []byte) []line {
+	var out []line
+	for _, c := range e.Changes {
+		if c.Root() != list || strings.Count(c.Field, ".") != 1 {
+			continue
+		}
+		var l line
+		if j := side(c); j != nil && json.Unmarshal(j, &l) == nil {
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
+func lines(ls []line) string {
+	var out []string
+	for _, l := range ls {
+		out = append(out, fmt.Sprintf("%d × %s", l.Quantity, l.Title))
+	}
+	return cmp.Or(list(out), "an item")
+}
+
+// part is the change of one field of a list's element: "quantity" of "items.item_x.quantity".
+func part(e *Event, name string) Change {
+	for _, c := range e.Changes {
+		if strings.Count(c.Field, ".") == 2 && strings.HasSuffix(c.Field, "."+name) {
+			return c
+		}
+	}
+	return Change{}
+}
+
+// first is the first change within a list.
+func first(e *Event, list string) Change {
+	for _, c := range e.Changes {
+		if c.Root() == list {
+			return c
+		}
+	}
+	return Change{}
+}
+
+// key is the key of the element that a change is about: "WELCOME10" of "discounts.WELCOME10".
+func key(c Change) string {
+	_, k, _ := strings.Cut(c.Field, ".")
+	k, _, _ = strings.Cut(k, ".")
+	return k
+}

@@ -1,0 +1,119 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"iter"
+	"strings"
+
+	"perennial/internal/db"
+)
+
+// Walk says which events to read straight from the journal, and in which order.
+type Walk struct {
+	From, To int64 // from <= seq < to
+	Newest   bool  // newest first
+	// Containing leaves out events whose stored bytes do not hold, for each group, one of its texts.
+	Containing [][]string
+}
+
+// walkPage is how many events are read at a time, so that a slow consumer holds no snapshot open.
+const walkPage = 200
+
+// Walk reads events without any index: the cost is that of every event in the range up to where the consumer stops, though
+// those left out by Containing are not decoded.
+func (s *Store) Walk(ctx context.Context, q db.Querier, p Privacy, w Walk) iter.Seq2[Stored, error] {
+	order := "ASC"
+	if w.Newest {
+		order = "DESC"
+	}
+	var where strings.Builder
+	args := []any{s.Shop, w.From, w.To}
+	for _, group := range w.Containing {
+		for i, text := range group {
+			args = append(args, text)
+			where.WriteString([]string{" AND (", " OR "}[min(i, 1)])
+			fmt.Fprintf(&where, "instr(body, $%d) > 0", len(args))
+		}
+		where.WriteString(")")
+	}
+	query := fmt.Sprintf(`SELECT `+eventColumns+` FROM event WHERE shop_id = $1 AND seq >= $2 AND seq < $3%s ORDER BY seq %s LIMIT %d`, where.String(), order, walkPage)
+	return func(yield func(Stored, error) bool) {
+		for {
+			var page []Stored
+			err := db.Each(ctx, q, func(r *sql.Rows) error {
+				st, err := s.scanEvent(ctx, q, p, r.Scan)
+				page = append(page, st)
+				return err
+			}, query, args...)
+			if err != nil {
+				yield(Stored{}, db.Fault(err))
+				return
+			}
+			for _, st := range page {
+				if !yield(st, nil) {
+					return
+				}
+			}
+			if len(page) < walkPage {
+				return
+			}
+			if last := page[walkPage-1].Seq; w.Newest {
+				args[2] = last
+			} else {
+				args[1] = last + 1
+			}
+		}
+	}
+}
+
+// Raw is an event as it is stored, unopened.
+type Raw struct {
+	Seq   int64
+	Body  []byte
+	Leaf  []byte
+	Boxes []byte // the ciphertexts, as vault.JoinCiphertexts put them together
+}
+
+// Raws reads all events in order, unopened and in one statement: what it gives is one snapshot, and no more than one event
+// is in memory. The bytes are the consumer's until the next one.
+func (s *Store) Raws(ctx context.Context, q db.Querier) iter.Seq2[Raw, error] {
+	return func(yield func(Raw, error) bool) {
+		rows, err := q.QueryContext(ctx, `SELECT seq, body, leaf_hash, boxes FROM event WHERE shop_id = $1 ORDER BY seq`, s.Shop)
+		if err != nil {
+			yield(Raw{}, db.Fault(err))
+			return
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var r Raw
+			var body, leaf, boxes sql.RawBytes
+			err := rows.Scan(&r.Seq, &body, &leaf, &boxes)
+			r.Body, r.Leaf, r.Boxes = body, leaf, boxes
+			if !yield(r, err) || err != nil {
+				return
+			}
+		}
+		if err := rows.Err(); err != nil {
+			yield(Raw{}, db.Fault(err))
+		}
+	}
+}
+
+// Snapshot gives a reader that sees the database as it is now, until done is called.
+func (s *Store) Snapshot(ctx context.Context) (q db.Querier, done func(), err error) {
+	conn, err := s.DB.Reader.Conn(ctx)
+	if err != nil {
+		return nil, nil, db.Fault(err)
+	}
+	done = func() { _ = conn.Close() } // one that fails to close is discarded by the pool
+	if _, err := conn.ExecContext(ctx, `BEGIN`); err != nil {
+		done()
+		return nil, nil, db.Fault(err)
+	}
+	return conn, func() {
+		_, _ = conn.ExecContext(context.WithoutCancel(ctx), `ROLLBACK`) // a transaction that only read has nothing to lose
+		done()
+	}, nil
+}
