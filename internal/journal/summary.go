@@ -34,7 +34,7 @@ func Summary(e *Event) string {
 	case e.Corrects != "":
 		return "Undid a change: " + lowerFirst(t.Label)
 	case e.TargetVersion > 1 && len(e.Changes) > 0:
-		return t.Label + ": " + list(fieldNames(e))
+		return t.Label + ": " + listed(fieldNames(e))
 	}
 	return t.Label
 }
@@ -90,7 +90,7 @@ var accountSentences = map[string]sentence{
 		return s
 	}},
 
-	"product.created":  {did: func(e *Event) string { return "Created the product" + name(e, "title") }},
+	"product.created":  {did: func(e *Event) string { return "Created the product" + called(e, "title") }},
 	"product.updated":  edits("the product", of, "title", "archiving"),
 	"product.archived": says("Archived the product"),
 	"product_settings.updated": {
@@ -102,21 +102,21 @@ var accountSentences = map[string]sentence{
 		undid: either("upsell", "Undid the end of the upsell: the product is offered as a one-time addition again", "Undid the upsell: the product is no longer offered as a one-time addition"),
 	},
 	"variant.created": {did: func(e *Event) string {
-		return "Added the variant" + name(e, "title") + form(" at %s", cash(afterOf(e, "price")))
+		return "Added the variant" + called(e, "title") + form(" at %s", cash(afterOf(e, "price")))
 	}},
 	"variant.updated":            edits("the variant", of, "title", "archiving"),
 	"variant.archived":           says("Archived the variant"),
 	"variant.inventory_changed":  {did: inventory},
-	"selling_plan_group.created": {did: func(e *Event) string { return "Created the selling plan group" + name(e, "name") }},
+	"selling_plan_group.created": {did: func(e *Event) string { return "Created the selling plan group" + called(e, "name") }},
 	"selling_plan_group.updated": edits("the selling plan group", of, "name", "deletion"),
 	"selling_plan_group.deleted": says("Deleted the selling plan group"),
 	"selling_plan.created": {did: func(e *Event) string {
-		return "Created the selling plan" + name(e, "name") + form(", billed %s", every(afterOf(e, "billing_policy")))
+		return "Created the selling plan" + called(e, "name") + form(", billed %s", every(afterOf(e, "billing_policy")))
 	}},
 	"selling_plan.updated": edits("the selling plan", of, "name", "deletion"),
 	"selling_plan.deleted": says("Deleted the selling plan"),
 	"discount.created": {did: func(e *Event) string {
-		return "Created the discount" + name(e, "code") + form(": %s", percentOff(afterOf(e, "kind"), afterOf(e, "value")))
+		return "Created the discount" + called(e, "code") + form(": %s", percentOff(afterOf(e, "kind"), afterOf(e, "value")))
 	}},
 	"discount.updated":     edits("the discount", of, "code", "deactivation"),
 	"discount.deactivated": says("Deactivated the discount"),
@@ -134,7 +134,7 @@ var accountSentences = map[string]sentence{
 	"shipping_settings.updated": edits("the shipping settings", in, "", ""),
 	"log_settings.updated":      edits("the log settings", in, "", ""),
 
-	"api_key.created": {did: func(e *Event) string { return "Created the API key" + name(e, "name") }},
+	"api_key.created": {did: func(e *Event) string { return "Created the API key" + called(e, "name") }},
 	"api_key.updated": edits("the API key", of, "name", ""),
 	"api_key.revoked": says("Revoked the API key"),
 

@@ -20,8 +20,12 @@ var subscriptionSentences = map[string]sentence{
 			form("; next order on %s", day(afterOf(e, "next_billing_date")))
 	}},
 	"subscription.paused": {
-		did:   func(e *Event) string { return "Paused the subscription" + form(" until %s", day(afterOf(e, "paused_until"))) },
-		undid: func(e *Event) string { return "Undid the resumption: paused" + cmp.Or(form(" until %s", day(afterOf(e, "paused_until"))), " again") },
+		did: func(e *Event) string {
+			return "Paused the subscription" + form(" until %s", day(afterOf(e, "paused_until")))
+		},
+		undid: func(e *Event) string {
+			return "Undid the resumption: paused" + cmp.Or(form(" until %s", day(afterOf(e, "paused_until"))), " again")
+		},
 	},
 	"subscription.resumed":     {did: goesOn("Resumed the subscription"), undid: goesOn("Undid the pause")},
 	"subscription.cancelled":   {did: always("Cancelled the subscription"), undid: always("Undid the reactivation: the subscription is cancelled again")},
@@ -48,10 +52,14 @@ var subscriptionSentences = map[string]sentence{
 		undid: func(e *Event) string { return "Undid the skip of " + orderOf(e) },
 	},
 	"subscription.next_billing_date_changed": {
-		did:   func(e *Event) string { return cmp.Or(moved(e, "Moved the next order"), "Changed the date of the next order") },
-		undid: func(e *Event) string { return cmp.Or(moved(e, "Undid the move of the next order: back"), "Undid the move of the next order") },
+		did: func(e *Event) string {
+			return cmp.Or(moved(e, "Moved the next order"), "Changed the date of the next order")
+		},
+		undid: func(e *Event) string {
+			return cmp.Or(moved(e, "Undid the move of the next order: back"), "Undid the move of the next order")
+		},
 	},
-	"subscription.frequency_changed": {did: frequency, undid: frequency},
+	"subscription.frequency_changed":   {did: frequency, undid: frequency},
 	"subscription.order_requested_now": says("Asked for an extra order now"),
 	"subscription.order_gifted":        {did: always("Made an order a gift"), undid: always("Undid the change of a gift")},
 
@@ -64,12 +72,16 @@ var subscriptionSentences = map[string]sentence{
 		undid: func(e *Event) string { return "Undid the addition of " + lines(removed(e, "items")) },
 	},
 	"subscription.one_time_item_added": {
-		did:   func(e *Event) string { return "Added " + lines(added(e, "items")) + " to the next order" },
-		undid: func(e *Event) string { return "Undid the removal of " + lines(added(e, "items")) + " from the next order" },
+		did: func(e *Event) string { return "Added " + lines(added(e, "items")) + " to the next order" },
+		undid: func(e *Event) string {
+			return "Undid the removal of " + lines(added(e, "items")) + " from the next order"
+		},
 	},
 	"subscription.one_time_item_removed": {
-		did:   func(e *Event) string { return "Removed " + lines(removed(e, "items")) + " from the next order" },
-		undid: func(e *Event) string { return "Undid the addition of " + lines(removed(e, "items")) + " to the next order" },
+		did: func(e *Event) string { return "Removed " + lines(removed(e, "items")) + " from the next order" },
+		undid: func(e *Event) string {
+			return "Undid the addition of " + lines(removed(e, "items")) + " to the next order"
+		},
 	},
 	"subscription.item_quantity_changed": {did: quantity, undid: quantity},
 	"subscription.item_price_overridden": {did: unitPrice, undid: unitPrice},
@@ -95,17 +107,21 @@ var subscriptionSentences = map[string]sentence{
 				Kind  string `json:"kind"`
 				Value int    `json:"value"`
 			}
-			s := "Applied the discount" + form(" %s", key(c))
+			s := "Applied the discount" + form(" %s", keyOf(c))
 			if json.Unmarshal(c.After, &d) == nil && d.Kind == percentage {
 				s += fmt.Sprintf(": %d%% off", d.Value)
 			}
 			return s
 		},
-		undid: func(e *Event) string { return "Undid the removal of the discount" + form(" %s", key(first(e, "discounts"))) },
+		undid: func(e *Event) string {
+			return "Undid the removal of the discount" + form(" %s", keyOf(first(e, "discounts")))
+		},
 	},
 	"subscription.discount_removed": {
-		did:   func(e *Event) string { return "Removed the discount" + form(" %s", key(first(e, "discounts"))) },
-		undid: func(e *Event) string { return "Undid the use of the discount" + form(" %s", key(first(e, "discounts"))) },
+		did: func(e *Event) string { return "Removed the discount" + form(" %s", keyOf(first(e, "discounts"))) },
+		undid: func(e *Event) string {
+			return "Undid the use of the discount" + form(" %s", keyOf(first(e, "discounts")))
+		},
 	},
 	"subscription.note_changed":       {did: always("Changed the note"), undid: always("Undid the change of the note")},
 	"subscription.attributes_changed": {did: always("Changed the attributes"), undid: always("Undid the change of the attributes")},
@@ -132,7 +148,7 @@ var subscriptionSentences = map[string]sentence{
 // orderSentences are those of orders and of charging for them.
 var orderSentences = map[string]sentence{
 	"order.created": {did: func(e *Event) string {
-		return "Created order" + name(e, "number") + form(" for %s", cash(afterOf(e, "total"))) + form(", due on %s", day(afterOf(e, "billing_date")))
+		return "Created order" + called(e, "number") + form(" for %s", cash(afterOf(e, "total"))) + form(", due on %s", day(afterOf(e, "billing_date")))
 	}},
 	"order.placed":    says("Placed the order: it is paid"),
 	"order.failed":    says("Gave up the order: it could not be charged"),
@@ -151,7 +167,9 @@ func goesOn(what string) func(*Event) string {
 	return func(e *Event) string { return what + form(": next order on %s", day(afterOf(e, "next_billing_date"))) }
 }
 
-func orderOf(e *Event) string { return "the order" + cmp.Or(form(" of %s", day(e.Detail("date"))), " of a date") }
+func orderOf(e *Event) string {
+	return "the order" + cmp.Or(form(" of %s", day(e.Detail("date"))), " of a date")
+}
 
 // moved says from which day to which the next order went; the year stands once if it is the same.
 func moved(e *Event, what string) string {
@@ -210,9 +228,13 @@ type line struct {
 }
 
 // added gives the elements that the event put into a keyed list, removed those that it took out.
-func added(e *Event, list string) []line { return elements(e, list, func(c Change) []byte { return c.After }) }
+func added(e *Event, list string) []line {
+	return elements(e, list, func(c Change) []byte { return c.After })
+}
 
-func removed(e *Event, list string) []line { return elements(e, list, func(c Change) []byte { return c.Before }) }
+func removed(e *Event, list string) []line {
+	return elements(e, list, func(c Change) []byte { return c.Before })
+}
 
 func elements(e *Event, list string, side func(Change) []byte) []line {
 	var out []line
@@ -233,7 +255,7 @@ func lines(ls []line) string {
 	for _, l := range ls {
 		out = append(out, fmt.Sprintf("%d × %s", l.Quantity, l.Title))
 	}
-	return cmp.Or(list(out), "an item")
+	return cmp.Or(listed(out), "an item")
 }
 
 // part is the change of one field of a list's element: "quantity" of "items.item_x.quantity".
@@ -256,8 +278,8 @@ func first(e *Event, list string) Change {
 	return Change{}
 }
 
-// key is the key of the element that a change is about: "WELCOME10" of "discounts.WELCOME10".
-func key(c Change) string {
+// keyOf is the key of the element that a change is about: "WELCOME10" of "discounts.WELCOME10".
+func keyOf(c Change) string {
 	_, k, _ := strings.Cut(c.Field, ".")
 	k, _, _ = strings.Cut(k, ".")
 	return k

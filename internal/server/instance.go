@@ -26,7 +26,7 @@ type Config struct {
 	Data     string // the data folder
 	Database string // URL; empty: perennial.db in the data folder
 	Keys     string // the keys folder; empty: keys in the data folder
-	Listen   string // address; empty: no listening
+	Listen   string // address, for Start
 	Log      *slog.Logger
 	Version  string
 

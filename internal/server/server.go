@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync"
@@ -39,11 +40,17 @@ const (
 	checkpointEvents = 1000
 	billingEvery     = 15 * time.Second
 	sweepEvery       = time.Minute
+	settlePause      = 100 * time.Millisecond // between two looks for open charges
+	indexPause       = 200 * time.Millisecond // between two batches of the index
+	stopWithin       = 20 * time.Second       // for what is under way
 )
 
-// Start serves an open instance. extra are further pages (the demo's mailbox) by pattern. before is called with the
-// address before anything is answered; it may be nil.
+// Start serves an open instance at Config.Listen; Stop closes it. extra are further pages (the demo's mailbox) by pattern.
+// before is called with the address before anything is answered; it may be nil. With an error the instance is still open.
 func Start(ctx context.Context, i *Instance, gateway payment.Gateway, extra map[string]http.Handler, before func(addr string) error) (*Server, error) {
+	if i.Config.Listen == "" {
+		return nil, fault.New(fault.Refused, "listen", "Give an address to listen on.")
+	}
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s := &Server{Instance: i, stop: stop, engine: engine.New(i.Program, i.Store, gateway, i.Config.Log)}
 	l, err := net.Listen("tcp", i.Config.Listen)
@@ -64,7 +71,8 @@ func Start(ctx context.Context, i *Instance, gateway payment.Gateway, extra map[
 	for pattern, h := range extra {
 		mux.Handle(pattern, h)
 	}
-	s.http = &http.Server{Handler: secure(mux), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
+	s.http = &http.Server{Handler: secure(mux), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(i.Config.Log.Handler(), slog.LevelWarn)}
 	s.work.Go(func() {
 		if err := s.http.Serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) {
 			i.Config.Log.Error("listener", "error", err)
@@ -72,42 +80,59 @@ func Start(ctx context.Context, i *Instance, gateway payment.Gateway, extra map[
 	})
 	s.work.Go(func() { s.sign(run) })
 	s.work.Go(func() { s.bill(run) })
-	s.work.Go(func() {
-		s.every(run, sweepEvery, "sweep", func(ctx context.Context) error {
-			s.api.FlushDenials(ctx)
-			return i.Finder.CatchUp(ctx)
-		})
-	})
+	s.work.Go(func() { s.index(run) })
+	s.work.Go(func() { s.sweep(run) })
 	return s, nil
 }
 
-// Stop answers what is under way, ends the background work, and closes the instance. It may be called more than once.
+// Stop answers what is under way, ends the background work, signs what is not signed yet, and closes the instance. What
+// is not answered after 20 seconds is given up. It may be called more than once.
 func (s *Server) Stop(ctx context.Context) error {
 	s.once.Do(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
 		defer cancel()
 		s.stop()
 		s.api.Drain()
 		err := s.http.Shutdown(ctx)
+		if err != nil {
+			err = errors.Join(err, s.http.Close())
+		}
 		s.work.Wait()
+		ctx = context.WithoutCancel(ctx)
 		s.api.FlushDenials(ctx)
+		if s.Program.Head() >= 0 {
+			if _, err := s.Program.Checkpoint(ctx); err != nil {
+				s.Config.Log.Error("checkpoint", "error", err)
+			}
+		}
 		s.err = errors.Join(err, s.Instance.Close(ctx))
 	})
 	return s.err
 }
 
-// every calls work until the context ends, with a pause between.
-func (s *Server) every(ctx context.Context, pause time.Duration, name string, work func(context.Context) error) {
-	t := time.NewTicker(pause)
+// follow calls work once, and then whenever something was committed or a while has passed. due says that it is not for a
+// commit. It does not call it again before a pause is over, so that many commits are one call.
+func (s *Server) follow(ctx context.Context, name string, every, pause time.Duration, work func(ctx context.Context, due bool) error) {
+	grown, done := s.Program.Watch()
+	defer done()
+	t := time.NewTicker(every)
 	defer t.Stop()
-	for {
-		if err := work(ctx); err != nil && ctx.Err() == nil {
+	for due := true; ; {
+		if err := work(ctx, due); err != nil && ctx.Err() == nil {
 			s.Config.Log.Error(name, "error", err)
 		}
 		select {
 		case <-ctx.Done():
 			return
+		case <-time.After(pause):
+		}
+		select {
+		case <-ctx.Done():
+			return
 		case <-t.C:
+			due = true
+		case <-grown:
+			due = false
 		}
 	}
 }
@@ -115,33 +140,41 @@ func (s *Server) every(ctx context.Context, pause time.Duration, name string, wo
 // bill looks for what is due at its interval, and charges what a person asked for (an extra order) as soon as it is
 // committed. It is the one goroutine that uses the engine.
 func (s *Server) bill(ctx context.Context) {
-	grown, done := s.Program.Watch()
-	defer done()
-	t := time.NewTicker(billingEvery)
-	defer t.Stop()
-	work := s.engine.Run
-	for {
-		if err := work(ctx); err != nil && ctx.Err() == nil {
-			s.Config.Log.Error("billing", "error", err)
+	s.follow(ctx, "billing", billingEvery, settlePause, func(ctx context.Context, due bool) error {
+		if due {
+			return s.engine.Run(ctx)
 		}
+		return s.engine.Settle(ctx)
+	})
+}
+
+// index follows the journal, so that a search after a busy time finds little left to do.
+func (s *Server) index(ctx context.Context) {
+	s.follow(ctx, "index", sweepEvery, indexPause, func(ctx context.Context, _ bool) error { return s.Finder.CatchUp(ctx) })
+}
+
+// sweep writes down what was only counted.
+func (s *Server) sweep(ctx context.Context) {
+	t := time.NewTicker(sweepEvery)
+	defer t.Stop()
+	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-t.C:
-			work = s.engine.Run
-		case <-grown:
-			work = s.engine.Settle
+			s.api.FlushDenials(ctx)
 		}
 	}
 }
 
-// sign makes a checkpoint each minute, or after checkpointEvents events, when the tree has grown.
+// sign makes a checkpoint each minute, or after checkpointEvents events, when the tree has grown. What failed is tried
+// again at the next of these times.
 func (s *Server) sign(ctx context.Context) {
 	grown, done := s.Program.Watch()
 	defer done()
 	t := time.NewTicker(checkpointEvery)
 	defer t.Stop()
-	signed := int64(-1)
+	signed, tried := int64(-1), int64(-1)
 	for {
 		due := false
 		select {
@@ -152,18 +185,19 @@ func (s *Server) sign(ctx context.Context) {
 		case <-grown:
 		}
 		head := s.Program.Head()
-		if head < 0 || head == signed || (!due && head-signed < checkpointEvents) {
+		if head <= signed || !due && head-tried < checkpointEvents {
 			continue
 		}
+		tried = head
 		c, err := s.Program.Checkpoint(ctx)
 		if err != nil {
 			if ctx.Err() == nil {
 				s.Config.Log.Error("checkpoint", "error", err)
 			}
-			signed = head // not again before the next growth or minute
 			continue
 		}
 		signed = c.Size - 1
+		tried = max(tried, signed)
 	}
 }
 

@@ -1,0 +1,113 @@
+package journal_test
+
+import (
+	"cmp"
+	"flag"
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"unicode"
+
+	gocmp "github.com/google/go-cmp/cmp"
+
+	"perennial/internal/journal"
+)
+
+var update = flag.Bool("update", false, "rewrite testdata/summaries.golden and docs/event-types.md")
+
+// TestSummaries compares the sentence of every event of the story with testdata/summaries.golden, a line for each type
+// and sentence in the order of the catalogue. Run it with -update after changing a sentence, and read the diff.
+func TestSummaries(t *testing.T) {
+	s := tell(t)
+	order := map[string]int{}
+	for i, ty := range journal.Types() {
+		order[ty.Name] = i
+	}
+	type line struct {
+		at            int
+		typ, sentence string
+	}
+	var lines []line
+	told, undone := map[string]bool{}, map[string]bool{}
+	for _, e := range s.Events {
+		typ := e.Type
+		if strings.HasPrefix(typ, journal.External) {
+			typ = journal.External + "*"
+		}
+		at, ok := order[typ]
+		if !ok {
+			t.Errorf("%s is not in the catalogue", e.Type)
+		}
+		sentence := journal.Summary(e)
+		for _, wrong := range awkward(e, sentence) {
+			t.Errorf("%s: %q: %s", e.Type, sentence, wrong)
+		}
+		told[typ] = true
+		undone[typ] = undone[typ] || e.Corrects != ""
+		if l := (line{at, e.Type, sentence}); !slices.Contains(lines, l) {
+			lines = append(lines, l)
+		}
+	}
+	for _, ty := range journal.Types() {
+		if !told[ty.Name] {
+			t.Errorf("the story has no %s", ty.Name)
+		}
+		if ty.Undo != "" && !undone[ty.Undo] {
+			t.Errorf("the story has no %s that undoes something, such as %s", ty.Undo, ty.Name)
+		}
+	}
+	slices.SortStableFunc(lines, func(a, b line) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.typ, b.typ)) })
+	var b strings.Builder
+	for _, l := range lines {
+		fmt.Fprintf(&b, "%s\t%s\n", l.typ, l.sentence)
+	}
+	golden(t, "testdata/summaries.golden", b.String())
+}
+
+var (
+	identifier = regexp.MustCompile(`\b[a-z]+_[a-z0-9]+`)
+	isoDate    = regexp.MustCompile(`\d{4}-\d{2}`)
+)
+
+// awkward says what in a sentence no person would write, or nobody may read.
+func awkward(e *journal.Event, s string) (wrong []string) {
+	complain := func(bad bool, why string) {
+		if bad {
+			wrong = append(wrong, why)
+		}
+	}
+	complain(s == "" || !unicode.IsUpper([]rune(s)[0]), "it begins with no capital letter")
+	complain(strings.HasSuffix(s, ".") || strings.Contains(s, "  ") || strings.TrimSpace(s) != s, "a full stop or blanks too many")
+	complain(strings.ContainsAny(s, "{}[]\""), "it shows JSON")
+	complain(isoDate.MatchString(s), "a date that is not in words")
+	complain(len(s) > 200, "it is long")
+	complain(strings.Contains(strings.ToLower(s), "zelda") || strings.Contains(s, "4242"), "a personal value")
+	complain((e.Corrects != "") != strings.HasPrefix(s, "Undid "), "an undo says so, and nothing else does")
+	switch e.Type {
+	case "subscription.merged", "subscription.split": // have nothing but ids to tell subscriptions apart
+	case "access.denied", "team_member.permissions_updated", "team.default_permissions_updated", "api_key.updated": // names of permissions
+	default:
+		complain(identifier.MatchString(strings.ReplaceAll(s, "change_quantity", "")), "an id or a name of the program")
+	}
+	return wrong
+}
+
+// golden compares a text with a file, which -update rewrites.
+func golden(t *testing.T, file, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := gocmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
+		t.Errorf("%s is not what it should be; run this test with -update and read the diff (-file +now):\n%s", file, diff)
+	}
+}
