@@ -344,6 +344,23 @@ func TestFinderAgreesWithANaiveFilter(t *testing.T) {
 		y.some(t, again)
 	})
 
+	t.Run("scanned", func(t *testing.T) {
+		filters := y.filters()
+		for n := range 60 {
+			flt := filters.Example(n)
+			got := []int64{}
+			for st, err := range Scan(t.Context(), y.Store, store.Closed, flt, -1) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				got = append(got, st.Seq)
+			}
+			if diff := cmp.Diff(y.naive(flt), got); diff != "" {
+				t.Errorf("%+v (-want +got):\n%s", flt, diff)
+			}
+		}
+	})
+
 	t.Run("opened entries have the same facets", func(t *testing.T) {
 		for st, err := range y.Store.Events(t.Context(), y.Store.Read, store.Opened, 0, 0) {
 			if err != nil {

@@ -121,7 +121,8 @@ func (s *story) settings() {
 	save(&settings.General{Name: "Harbor & Sons", TimeZone: "Europe/Berlin", Currency: "USD", Locale: "en"})
 	save(&settings.General{Name: "Harbor & Sons", TimeZone: "Europe/Berlin", Currency: "USD", Locale: "en", SupportEmail: "help@harbor.example"})
 	save(&settings.Billing{BillingHour: 6, MaxCatchUpOrders: 1, TaxBasisPoints: 770})
-	save(&settings.Billing{BillingHour: 7, MaxCatchUpOrders: 2, TaxBasisPoints: 770})
+	save(&settings.Billing{BillingHour: 7, MaxCatchUpOrders: 1, TaxBasisPoints: 770})
+	save(&settings.Billing{BillingHour: 7, MaxCatchUpOrders: 2, TaxBasisPoints: 770, CutoffDays: 2})
 	save(&settings.Recovery{RetryDays: []int{1, 3}, EndAction: settings.EndPause})
 	save(&settings.Recovery{RetryDays: []int{1, 3}, EndAction: settings.EndSkip})
 	save(&settings.Shipping{DefaultDeliveryPrice: usd(490), Countries: []string{}})
@@ -132,6 +133,7 @@ func (s *story) settings() {
 	actions[0], actions[1] = actions[1], actions[0]
 	save(&settings.Portal{Actions: actions[:len(actions)-2], MaxSkipsInRow: 3, MaxDaysAhead: 90})
 	save(&settings.Portal{Actions: actions[:4], MaxSkipsInRow: 3, MaxDaysAhead: 90})
+	save(&settings.Portal{Actions: append(actions[:4:4], settings.ActionOrderNow), MaxSkipsInRow: 3, MaxDaysAhead: 90})
 	save(&settings.Log{NetworkRetentionMonths: 6})
 }
 
@@ -294,15 +296,12 @@ func (s *story) subscription() {
 	s.create(sub, subscription.NewItem{ID: "item_1", VariantID: big, Quantity: 1}, subscription.NewItem{ID: "item_2", VariantID: medium, Quantity: 2})
 	s.undo(s.undo(s.do(journal.Bind(subscription.Pause{ID: sub, Until: new(date("2027-03-20"))}))))
 	s.tried(journal.Bind(subscription.Resume{ID: sub}))
-	s.do(journal.Bind(subscription.Resume{ID: sub}))
 	s.undo(s.do(journal.Bind(subscription.Pause{ID: sub})))
 	s.tried(journal.Bind(subscription.Cancel{ID: sub, Reason: personal + " moves away"}))
 	s.tried(journal.Bind(subscription.Reactivate{ID: sub}))
-	s.do(journal.Bind(subscription.Reactivate{ID: sub}))
 
 	s.tried(journal.Bind(subscription.Skip{ID: sub}))
 	s.tried(journal.Bind(subscription.Unskip{ID: sub, Date: date("2027-03-03")}))
-	s.do(journal.Bind(subscription.Unskip{ID: sub, Date: date("2027-03-03")}))
 	s.undo(s.do(journal.Bind(subscription.Reschedule{ID: sub, Date: date("2027-03-10")})))
 	s.undo(s.do(journal.Bind(subscription.Reschedule{ID: sub, Date: date("2028-01-10"), NewRhythm: true})))
 	s.undo(s.do(journal.Bind(subscription.ChangeFrequency{ID: sub, Interval: civil.Week, IntervalCount: 2})))

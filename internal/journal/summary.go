@@ -68,6 +68,7 @@ var accountSentences = map[string]sentence{
 	"team_member.joined": {did: func(e *Event) string {
 		return "Joined the team" + form(" as %s", text(afterOf(e, "role")))
 	}},
+	"team_member.removed":             says("Removed a team member"),
 	"team_member.role_changed":        edits("a team member", of, "", ""),
 	"team_member.permissions_updated": {did: ownPermissions, undid: ownPermissions},
 	"team_member.profile_updated":     edits("a team member", of, "", ""),

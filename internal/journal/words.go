@@ -99,10 +99,7 @@ func values(c Change) (was, is string) {
 	if c.Personal || strings.HasSuffix(c.Field, "_id") || strings.HasSuffix(c.Field, "_ids") {
 		return "", ""
 	}
-	was, is = value(c.Before), value(c.After)
-	if c.Root() == "tax_basis_points" {
-		was, is = share(c.Before), share(c.After)
-	}
+	was, is = measured(c.Field, c.Before), measured(c.Field, c.After)
 	if was == is || was == "" && !emptyJSON(c.Before) || is == "" && !emptyJSON(c.After) || long(was) || long(is) {
 		return "", ""
 	}
@@ -134,9 +131,28 @@ func value(j jsontext.Value) string {
 	return string(j)
 }
 
+// measured is a field's value in words, with its unit.
+func measured(field string, j jsontext.Value) string {
+	if j.Kind() != '0' {
+		return value(j)
+	}
+	switch n := number(j); field {
+	case "billing_hour":
+		return fmt.Sprintf("%d:00", n)
+	case "network_retention_months":
+		return counted(n, "month")
+	case "cutoff_days":
+		return counted(n, "day")
+	case "tax_basis_points":
+		return share(n)
+	case "weight_grams":
+		return fmt.Sprintf("%d g", n)
+	}
+	return value(j)
+}
+
 // share is a number of basis points in per cent: "19%", "7.7%".
-func share(j jsontext.Value) string {
-	n := number(j)
+func share(n int64) string {
 	s := strings.TrimRight(fmt.Sprintf("%d.%02d", n/100, n%100), "0")
 	return strings.TrimSuffix(s, ".") + "%"
 }
@@ -167,6 +183,13 @@ func difference(c Change) string {
 			return fmt.Sprintf("%s %d", verb, len(names))
 		}
 		return verb + " " + listed(names)
+	}
+	if c.Field == "actions" { // of the portal; every other list holds what people or the permissions call things
+		for _, side := range [][]string{was, is} {
+			for i := range side {
+				side[i] = words(side[i])
+			}
+		}
 	}
 	plus, minus := quoted("added", without(is, was)), quoted("removed", without(was, is))
 	if plus != "" && minus != "" {
@@ -201,7 +224,7 @@ func fieldName(field string) string {
 // fieldNamed has the fields whose names are not words.
 var fieldNamed = map[string]string{
 	"billing_policy":           "billing interval",
-	"cutoff_days":              "cut-off days",
+	"cutoff_days":              "cut-off",
 	"delivery_policy":          "delivery interval",
 	"email":                    "e-mail address",
 	"end_action":               "action after the last retry",
@@ -218,12 +241,12 @@ var fieldNamed = map[string]string{
 	"max_redemptions":          "limit of uses",
 	"max_skips_in_row":         "limit of skips in a row",
 	"min_cycles":               "minimum of orders",
-	"network_retention_months": "months that network data is kept",
+	"network_retention_months": "retention of network data",
 	"product_ids":              "products",
 	"sku":                      "SKU",
 	"support_email":            "support e-mail address",
 	"tax_basis_points":         "tax rate",
-	"weight_grams":             "weight in grams",
+	"weight_grams":             "weight",
 }
 
 // words is a name of the program in words: "card declined" of "card_declined".

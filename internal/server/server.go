@@ -53,7 +53,7 @@ func Start(ctx context.Context, i *Instance, gateway payment.Gateway, extra map[
 	}
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s := &Server{Instance: i, stop: stop, engine: engine.New(i.Program, i.Store, gateway, i.Config.Log)}
-	l, err := net.Listen("tcp", i.Config.Listen)
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", i.Config.Listen)
 	if err != nil {
 		stop()
 		return nil, fault.Wrap(err, fault.Unavailable, "listen", "The address %s cannot be listened on: %v.", i.Config.Listen, errors.Unwrap(err))

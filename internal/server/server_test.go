@@ -241,8 +241,8 @@ func TestStopWaitsForRequests(t *testing.T) {
 	stopped := make(chan error, 1)
 	go func() { stopped <- s.Stop(t.Context()) }()
 	select {
-	case <-stopped:
-		t.Fatal("it stopped while a request was under way")
+	case err := <-stopped:
+		t.Fatalf("it stopped while a request was under way: %v", err)
 	case <-s.draining(t):
 	}
 	close(release)

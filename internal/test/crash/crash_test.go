@@ -65,7 +65,7 @@ func start(t *testing.T, dir, key string) *server {
 		}
 		if m := ready.FindStringSubmatch(lines.Text()); m != nil {
 			s.base = "http://" + m[1] + "/api/v1"
-			go io.Copy(io.Discard, out)
+			go func() { _, _ = io.Copy(io.Discard, out) }() // it ends with the process
 			return s
 		}
 	}
