@@ -18,7 +18,9 @@ import (
 // is taken; the database leaves out, by their text, most of those that cannot match. People are found in their rows.
 func Scan(ctx context.Context, s *store.Store, p store.Privacy, flt Filter, after int64) iter.Seq2[store.Stored, error] {
 	return func(yield func(store.Stored, error) bool) {
-		people := func(ctx context.Context, text, prefix string, limit int) ([]id.ID, error) { return called(ctx, s, text, prefix, limit) }
+		people := func(ctx context.Context, text, prefix string, limit int) ([]id.ID, error) {
+			return called(ctx, s, text, prefix, limit)
+		}
 		q, none, err := question(ctx, s, people, flt)
 		if err != nil {
 			yield(store.Stored{}, err)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -132,11 +133,29 @@ func (s *Store) Events(ctx context.Context, q db.Querier, p Privacy, from, to in
 
 // Pick reads the events with the given seqs, in the order given.
 func (s *Store) Pick(ctx context.Context, q db.Querier, p Privacy, seqs []int64) ([]Stored, error) {
-	out := make([]Stored, 0, len(seqs))
-	for _, n := range seqs {
-		st, err := s.Event(ctx, q, p, n)
+	const most = 200 // in one statement
+	found := make(map[int64]Stored, len(seqs))
+	for part := range slices.Chunk(seqs, most) {
+		args := []any{s.Shop}
+		for _, n := range part {
+			args = append(args, n)
+		}
+		err := db.Each(ctx, q, func(r *sql.Rows) error {
+			st, err := s.scanEvent(ctx, q, p, r.Scan)
+			if err == nil {
+				found[st.Seq] = st
+			}
+			return err
+		}, `SELECT `+eventColumns+` FROM event WHERE shop_id = $1 AND seq IN (`+db.Placeholders(2, len(part))+`)`, args...)
 		if err != nil {
 			return nil, err
+		}
+	}
+	out := make([]Stored, 0, len(seqs))
+	for _, n := range seqs {
+		st, ok := found[n]
+		if !ok {
+			return nil, fault.New(fault.NotFound, "unknown_event", "There is no event %s in this shop.", id.Event(s.Shop, n))
 		}
 		out = append(out, st)
 	}

@@ -1,0 +1,55 @@
+package demo_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"perennial/internal/demo"
+)
+
+func TestMailbox(t *testing.T) {
+	dir := t.TempDir()
+	box := filepath.Join(dir, "mail")
+	if err := os.Mkdir(box, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /demo/mail", demo.Mailbox(box))
+	mux.Handle("GET /demo/mail/{name}", demo.Mailbox(box))
+	get := func(path string) (int, string) {
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+		return w.Code, w.Body.String()
+	}
+	if code, body := get("/demo/mail"); code != 200 || !strings.Contains(body, "No mail yet.") {
+		t.Errorf("empty: %d\n%s", code, body)
+	}
+	for name, text := range map[string]string{"mail/1-first.eml": "Subject: <b>one</b>", "mail/2-second.eml": "Subject: two", "mail/notes.txt": "no mail", "secret.eml": "outside"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	code, body := get("/demo/mail")
+	first, second := strings.Index(body, "1-first.eml"), strings.Index(body, "2-second.eml")
+	if code != 200 || first < 0 || second < 0 || second > first || strings.Contains(body, "notes.txt") {
+		t.Errorf("list, newest first: %d\n%s", code, body)
+	}
+	if code, body := get("/demo/mail/1-first.eml"); code != 200 || !strings.Contains(body, "Subject: &lt;b&gt;one") {
+		t.Errorf("a mail: %d\n%s", code, body)
+	}
+	for _, name := range []string{"3-third.eml", "notes.txt", "..%2fsecret.eml", "%2e%2e%2fsecret.eml", "mail%00.eml"} {
+		if code, body := get("/demo/mail/" + name); code != 404 || strings.Contains(body, "outside") {
+			t.Errorf("%s: %d\n%s", name, code, body)
+		}
+	}
+	if err := os.RemoveAll(box); err != nil {
+		t.Fatal(err)
+	}
+	if code, _ := get("/demo/mail"); code != 500 {
+		t.Errorf("without its folder: %d", code)
+	}
+}
