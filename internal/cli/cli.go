@@ -93,6 +93,9 @@ func Run(args []string, in io.Reader, out, errOut io.Writer) int {
 		fmt.Fprintf(errOut, "perennial: %v\n", err)
 	} else {
 		fmt.Fprintf(errOut, "perennial: %s\n", f.Public)
+		for _, field := range f.Fields {
+			fmt.Fprintf(errOut, "  %s: %s\n", field.Pointer, field.Detail)
+		}
 	}
 	return f.Kind.ExitCode()
 }

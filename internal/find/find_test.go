@@ -282,7 +282,7 @@ func (y *year) agrees(t testing.TB, f *Finder, flt Filter, size int) (found int,
 func (y *year) some(t *testing.T, f *Finder) {
 	t.Helper()
 	filters := y.filters()
-	for n := range 40 {
+	for n := range 20 {
 		flt := filters.Example(n)
 		if _, diff := y.agrees(t, f, flt, 20); diff != "" {
 			t.Errorf("%+v (-want +got):\n%s", flt, diff)
@@ -346,7 +346,7 @@ func TestFinderAgreesWithANaiveFilter(t *testing.T) {
 
 	t.Run("scanned", func(t *testing.T) {
 		filters := y.filters()
-		for n := range 60 {
+		for n := range 25 {
 			flt := filters.Example(n)
 			got := []int64{}
 			for st, err := range Scan(t.Context(), y.Store, store.Closed, flt, -1) {

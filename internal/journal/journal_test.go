@@ -2,14 +2,14 @@ package journal_test
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
-	"encoding/json"
-	"errors"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"perennial/internal/id"
@@ -46,6 +46,13 @@ func (plainSealer) Seal(class string, owner id.ID, value []byte) (journal.Sealed
 	return journal.Sealed{Box: journal.Box{Key: string(owner), Class: class, Commitment: h[:], Hash: h[:]}, Ciphertext: value}, nil
 }
 
+// namedSealer is a plainSealer whose keys all have ids.
+type namedSealer struct{ plainSealer }
+
+func (s namedSealer) Seal(class string, owner id.ID, value []byte) (journal.Sealed, error) {
+	return s.plainSealer.Seal(class, cmp.Or(owner, id.ID(class)), value)
+}
+
 func open(_ journal.Box, ciphertext []byte) ([]byte, error) { return ciphertext, nil }
 
 func gone(journal.Box, []byte) ([]byte, error) { return nil, journal.ErrUnreadable }
@@ -73,13 +80,18 @@ func sample(t testing.TB) *journal.Event {
 	}
 }
 
-func encode(t testing.TB, e *journal.Event) (body []byte, ciphertexts [][]byte) {
+func encode(t rapid.TB, e *journal.Event) (body []byte, ciphertexts [][]byte) {
 	t.Helper()
-	network, err := e.Source.SealNetwork(plainSealer{})
+	return encodeWith(t, e, plainSealer{})
+}
+
+func encodeWith(t rapid.TB, e *journal.Event, s journal.Sealer) (body []byte, ciphertexts [][]byte) {
+	t.Helper()
+	network, err := e.Source.SealNetwork(s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	body, ciphertexts, err = e.Encode(plainSealer{}, network)
+	body, ciphertexts, err = e.Encode(s, network)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +122,7 @@ func TestBodyIsCanonicalAndReadsBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	want.Person = ""
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Errorf("decoded event (-want +got):\n%s", diff)
 	}
 	for _, secret := range []string{"bell", "as asked", "192.0.2.7", "curl", "hello"} {
@@ -140,9 +152,6 @@ func TestAnUnreadableBoxReadsAsErased(t *testing.T) {
 				t.Errorf("applied: got %+v, %v, want an erased note", s, err)
 			}
 		})
-	}
-	if _, err := journal.Decode(body, ciphertexts, func(journal.Box, []byte) ([]byte, error) { return nil, errors.New("broken") }); err == nil {
-		t.Error("a broken box was taken for an erased one")
 	}
 }
 
@@ -239,37 +248,10 @@ func TestCatalogue(t *testing.T) {
 				t.Errorf("%s is undone by %s, which is not a type of the same target", ty.Name, ty.Undo)
 			}
 			for _, f := range ty.Fields {
-				if f != journal.All && !contains(by.Fields, f) && !contains(by.Fields, journal.All) {
+				if f != journal.All && !slices.Contains(by.Fields, f) && !slices.Contains(by.Fields, journal.All) {
 					t.Errorf("%s is undone by %s, which may not change %s", ty.Name, ty.Undo, f)
 				}
 			}
 		}
 	}
-}
-
-func contains(list []string, s string) bool {
-	for _, l := range list {
-		if l == s {
-			return true
-		}
-	}
-	return false
-}
-
-func FuzzDecode(f *testing.F) {
-	body, _ := encode(f, sample(f))
-	f.Add(body)
-	f.Add([]byte(`{"v":1}`))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		e, err := journal.Decode(b, nil, nil)
-		if err != nil {
-			return
-		}
-		if len(e.Targets) == 0 {
-			t.Error("an event without a target was read")
-		}
-		if _, err := json.Marshal(journal.Summary(e)); err != nil {
-			t.Error(err)
-		}
-	})
 }

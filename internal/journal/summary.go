@@ -23,7 +23,7 @@ func Summary(e *Event) string {
 		}
 	}
 	if strings.HasPrefix(e.Type, External) {
-		if s := text(e.Detail("summary")); s != "" {
+		if s := text(detail(e, "summary")); s != "" {
 			return s
 		}
 	}
@@ -83,9 +83,9 @@ var accountSentences = map[string]sentence{
 		undid: func(e *Event) string { return unedited(e, "the team", of, "", "") },
 	},
 	"access.denied": {did: func(e *Event) string {
-		s := "Was refused access to " + cmp.Or(text(e.Detail("path")), "a page")
-		s += form(", which needs the permission %s", text(e.Detail("permission")))
-		if n := number(e.Detail("count")); n > 1 {
+		s := "Was refused access to " + cmp.Or(text(detail(e, "path")), "a page")
+		s += form(", which needs the permission %s", text(detail(e, "permission")))
+		if n := number(detail(e, "count")); n > 1 {
 			s += fmt.Sprintf(" (%d times)", n)
 		}
 		return s
@@ -139,9 +139,9 @@ var accountSentences = map[string]sentence{
 	"api_key.updated": edits("the API key", of, "name", ""),
 	"api_key.revoked": says("Revoked the API key"),
 
-	"log.viewed": {did: func(e *Event) string { return "Viewed the " + logWords(text(e.Detail("log"))) }},
+	"log.viewed": {did: func(e *Event) string { return "Viewed the " + logWords(text(detail(e, "log"))) }},
 	"log.exported": {did: func(e *Event) string {
-		return "Downloaded the " + logWords(text(e.Detail("log"))) + form(" as %s", strings.ToUpper(text(e.Detail("format"))))
+		return "Downloaded the " + logWords(text(detail(e, "log"))) + form(" as %s", strings.ToUpper(text(detail(e, "format"))))
 	}},
 	"customer.data_requested": says("Asked for a copy of the customer's data"),
 	"customer.redacted":       says("Erased the customer's personal data"),
@@ -150,7 +150,7 @@ var accountSentences = map[string]sentence{
 // customerSentences are those of a customer's own things.
 var customerSentences = map[string]sentence{
 	"customer.magic_link_created": {did: func(e *Event) string {
-		return "Created a link into the portal" + form(", valid until %s", minute(e.Detail("expires_at")))
+		return "Created a link into the portal" + form(", valid until %s", minute(detail(e, "expires_at")))
 	}},
 	"customer.created":                 says("Created the customer"),
 	"customer.profile_updated":         edits("the customer", of, "", ""),

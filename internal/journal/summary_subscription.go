@@ -16,7 +16,7 @@ var subscriptionSentences = map[string]sentence{
 		return "Created the subscription" + form(", billed %s", every(afterOf(e, "billing_policy"))) + form(", first order on %s", day(afterOf(e, "next_billing_date")))
 	}},
 	"subscription.renewed": {did: func(e *Event) string {
-		return "Renewed the subscription" + form(" with order %s", text(e.Detail("order_number"))) + form(" for %s", cash(e.Detail("total"))) +
+		return "Renewed the subscription" + form(" with order %s", text(detail(e, "order_number"))) + form(" for %s", cash(detail(e, "total"))) +
 			form("; next order on %s", day(afterOf(e, "next_billing_date")))
 	}},
 	"subscription.paused": {
@@ -33,17 +33,17 @@ var subscriptionSentences = map[string]sentence{
 	"subscription.expired":     says("The subscription ended: all its orders were made"),
 	"subscription.merged": {did: func(e *Event) string {
 		if _, ok := e.Change("merged_into"); ok {
-			return "Merged this subscription into " + cmp.Or(text(e.Detail("into")), "another one")
+			return "Merged this subscription into " + cmp.Or(text(detail(e, "into")), "another one")
 		}
-		return "Took over " + lines(added(e, "items")) + " from " + cmp.Or(text(e.Detail("from")), "another subscription")
+		return "Took over " + lines(added(e, "items")) + " from " + cmp.Or(text(detail(e, "from")), "another subscription")
 	}},
 	"subscription.split": {did: func(e *Event) string {
-		return "Split off " + lines(removed(e, "items")) + " into the new subscription" + form(" %s", text(e.Detail("new_subscription_id")))
+		return "Split off " + lines(removed(e, "items")) + " into the new subscription" + form(" %s", text(detail(e, "new_subscription_id")))
 	}},
 
 	"subscription.order_skipped": {
 		did: func(e *Event) string {
-			return "Skipped " + orderOf(e) + form(": %s", words(text(e.Detail("reason"))))
+			return "Skipped " + orderOf(e) + form(": %s", words(text(detail(e, "reason"))))
 		},
 		undid: func(e *Event) string { return "Undid the return of " + orderOf(e) + ": it is skipped again" },
 	},
@@ -128,7 +128,7 @@ var subscriptionSentences = map[string]sentence{
 	"subscription.redacted":           says("Erased the personal data of the subscription"),
 
 	"recovery.entered": {did: func(e *Event) string {
-		return "The payment failed" + form(" (%s)", words(text(e.Detail("code")))) + ": recovery began"
+		return "The payment failed" + form(" (%s)", words(text(detail(e, "code")))) + ": recovery began"
 	}},
 	"recovery.retry_scheduled": {did: func(e *Event) string {
 		// The event that opens the case sets the whole recovery; so does every later one.
@@ -153,7 +153,7 @@ var orderSentences = map[string]sentence{
 	"order.placed":    says("Placed the order: it is paid"),
 	"order.failed":    says("Gave up the order: it could not be charged"),
 	"order.cancelled": says("Cancelled the order"),
-	"order.refunded":  {did: func(e *Event) string { return "Refunded " + cmp.Or(cash(e.Detail("amount")), "the order") }},
+	"order.refunded":  {did: func(e *Event) string { return "Refunded " + cmp.Or(cash(detail(e, "amount")), "the order") }},
 	"order.fulfilled": says("Sent the order"),
 	"order.redacted":  says("Erased the personal data of the order"),
 
@@ -168,7 +168,7 @@ func goesOn(what string) func(*Event) string {
 }
 
 func orderOf(e *Event) string {
-	return "the order" + cmp.Or(form(" of %s", day(e.Detail("date"))), " of a date")
+	return "the order" + cmp.Or(form(" of %s", day(detail(e, "date"))), " of a date")
 }
 
 // moved says from which day to which the next order went; the year stands once if it is the same.
@@ -189,12 +189,12 @@ func frequency(e *Event) string {
 
 func quantity(e *Event) string {
 	c := part(e, "quantity")
-	return changed(e, "the quantity"+form(" of %s", text(e.Detail("title"))), value(c.Before), value(c.After))
+	return changed(e, "the quantity"+form(" of %s", text(detail(e, "title"))), value(c.Before), value(c.After))
 }
 
 func unitPrice(e *Event) string {
 	c := part(e, "unit_price")
-	return changed(e, "the price"+form(" of %s", text(e.Detail("title"))), cash(c.Before), cash(c.After))
+	return changed(e, "the price"+form(" of %s", text(detail(e, "title"))), cash(c.Before), cash(c.After))
 }
 
 func deliveryPrice(e *Event) string {
@@ -204,7 +204,7 @@ func deliveryPrice(e *Event) string {
 // swapped names what was swapped for what, with the quantities if they differ.
 func swapped(e *Event) (was, is string) {
 	t, q := part(e, "title"), part(e, "quantity")
-	was, is = cmp.Or(text(t.Before), text(e.Detail("title")), "an item"), cmp.Or(text(t.After), "another")
+	was, is = cmp.Or(text(t.Before), text(detail(e, "title")), "an item"), cmp.Or(text(t.After), "another")
 	if n, m := number(q.Before), number(q.After); n > 0 && m > 0 {
 		was, is = fmt.Sprintf("%d × %s", n, was), fmt.Sprintf("%d × %s", m, is)
 	}
@@ -213,12 +213,12 @@ func swapped(e *Event) (was, is string) {
 
 // payment is "a payment of $24.50 (attempt 2)".
 func payment(e *Event, article string) string {
-	return article + " payment" + form(" of %s", cash(e.Detail("amount"))) + fmt.Sprintf(" (attempt %d)", max(1, number(e.Detail("attempt"))))
+	return article + " payment" + form(" of %s", cash(detail(e, "amount"))) + fmt.Sprintf(" (attempt %d)", max(1, number(detail(e, "attempt"))))
 }
 
 // because says why a payment failed, in the gateway's words if it has any.
 func because(e *Event) string {
-	return form(": %s", cmp.Or(strings.TrimRight(text(e.Detail("message")), "."), words(text(e.Detail("code")))))
+	return form(": %s", cmp.Or(strings.TrimRight(text(detail(e, "message")), "."), words(text(detail(e, "code")))))
 }
 
 // line is what an element of items says of itself.
@@ -239,7 +239,7 @@ func removed(e *Event, list string) []line {
 func elements(e *Event, list string, side func(Change) []byte) []line {
 	var out []line
 	for _, c := range e.Changes {
-		if c.Root() != list || strings.Count(c.Field, ".") != 1 {
+		if c.Root() != list || strings.Count(c.Field, ".") != 1 || c.Personal {
 			continue
 		}
 		var l line
@@ -261,7 +261,7 @@ func lines(ls []line) string {
 // part is the change of one field of a list's element: "quantity" of "items.item_x.quantity".
 func part(e *Event, name string) Change {
 	for _, c := range e.Changes {
-		if strings.Count(c.Field, ".") == 2 && strings.HasSuffix(c.Field, "."+name) {
+		if strings.Count(c.Field, ".") == 2 && strings.HasSuffix(c.Field, "."+name) && !c.Personal {
 			return c
 		}
 	}
@@ -271,7 +271,7 @@ func part(e *Event, name string) Change {
 // first is the first change within a list.
 func first(e *Event, list string) Change {
 	for _, c := range e.Changes {
-		if c.Root() == list {
+		if c.Root() == list && !c.Personal {
 			return c
 		}
 	}

@@ -12,7 +12,9 @@ import (
 	"unicode"
 
 	gocmp "github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
+	"perennial/internal/id"
 	"perennial/internal/journal"
 )
 
@@ -76,7 +78,7 @@ func TestSummaries(t *testing.T) {
 }
 
 // reread writes an event and reads it back.
-func reread(t testing.TB, e *journal.Event, open journal.Opener) *journal.Event {
+func reread(t rapid.TB, e *journal.Event, open journal.Opener) *journal.Event {
 	t.Helper()
 	body, ciphertexts := encode(t, e)
 	got, err := journal.Decode(body, ciphertexts, open)
@@ -112,6 +114,41 @@ func awkward(e *journal.Event, s string) (wrong []string) {
 		complain(identifier.MatchString(s), "an id or a name of the program")
 	}
 	return wrong
+}
+
+// TestSummaryOfAnything gives every type changes and details that it may have, with values that they should not have:
+// there is a sentence always, it is the same with the boxes closed, and nothing personal is in it.
+func TestSummaryOfAnything(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		ty := rapid.SampledFrom(journal.Types()).Draw(t, "type")
+		e := &journal.Event{Type: strings.ReplaceAll(ty.Name, "*", "x"), Targets: []journal.Ref{{Kind: ty.Target, ID: "x"}}, TargetVersion: rapid.Int64Range(1, 2).Draw(t, "version"),
+			Corrects: rapid.SampledFrom([]id.ID{"", "evt_x"}).Draw(t, "corrects")}
+		fields := ty.Fields
+		if slices.Contains(fields, journal.All) {
+			fields = []string{"status", "title", "name", "price", "permissions", "inventory", "paused_until", "next_billing_date", "merged_into", "items", "discounts", "country", "exp_year"}
+		}
+		for i, f := range fields {
+			if i > 0 && rapid.Bool().Draw(t, "without") {
+				continue
+			}
+			f += rapid.SampledFrom([]string{"", "", ".x", ".x.title", ".x.quantity", ".x.unit_price"}).Draw(t, "part")
+			c := journal.Change{Field: f, Personal: rapid.Bool().Draw(t, "personal")}
+			c.Before, c.After = genValue(t, c.Personal, true), genValue(t, c.Personal, false)
+			e.Changes = append(e.Changes, c)
+		}
+		for _, name := range slices.Sorted(slices.Values(ty.Details)) {
+			d := journal.Detail{Name: name, Personal: rapid.Bool().Draw(t, "personal detail")}
+			d.Value = genValue(t, d.Personal, false)
+			e.Details = append(e.Details, d)
+		}
+		got := journal.Summary(e)
+		if strings.TrimSpace(got) == "" || strings.Contains(got, secretMark) || strings.Contains(got, "%!") {
+			t.Errorf("%s: %q", e.Type, got)
+		}
+		if closed := journal.Summary(reread(t, e, nil)); closed != got {
+			t.Errorf("%s: %q, and with its boxes closed %q", e.Type, got, closed)
+		}
+	})
 }
 
 // golden compares a text with a file, which -update rewrites.

@@ -271,8 +271,26 @@ func listed(words []string) string {
 	return strings.Join(words, "")
 }
 
-func beforeOf(e *Event, field string) jsontext.Value { c, _ := e.Change(field); return c.Before }
-func afterOf(e *Event, field string) jsontext.Value  { c, _ := e.Change(field); return c.After }
+// What follows reads of an event what may stand in a sentence: never a personal value.
+
+func beforeOf(e *Event, field string) jsontext.Value { return plainChange(e, field).Before }
+func afterOf(e *Event, field string) jsontext.Value  { return plainChange(e, field).After }
+
+func plainChange(e *Event, field string) Change {
+	if c, ok := e.Change(field); ok && !c.Personal {
+		return c
+	}
+	return Change{}
+}
+
+func detail(e *Event, name string) jsontext.Value {
+	for _, d := range e.Details {
+		if d.Name == name && !d.Personal {
+			return d.Value
+		}
+	}
+	return nil
+}
 
 // text is a JSON string's value, empty for anything else.
 func text(j jsontext.Value) string {
