@@ -133,7 +133,7 @@ func (l *Log) reached() error {
 // is a *Problem.
 func (l *Log) End() error {
 	if l.failed == nil && l.longest > l.size {
-		l.fail(problem("checkpoint", "%d events were signed, and the journal ends after %d", l.longest, l.size))
+		_ = l.fail(problem("checkpoint", "%d events were signed, and the journal ends after %d", l.longest, l.size))
 	}
 	if l.failed != nil {
 		return l.failed

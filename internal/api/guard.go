@@ -57,7 +57,7 @@ func (a *API) guard(next http.Handler) http.Handler {
 		w.Header().Set("Cache-Control", "no-store")
 		defer func() {
 			if v := recover(); v != nil {
-				if v == http.ErrAbortHandler {
+				if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 					panic(v)
 				}
 				a.Log.Error("request panicked", "request_id", c.requestID, "panic", v, "stack", string(debug.Stack()))
@@ -231,7 +231,7 @@ func checkJSON(body []byte) error {
 	d := jsontext.NewDecoder(bytes.NewReader(body))
 	for {
 		if _, err := d.ReadToken(); err != nil {
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				return nil
 			}
 			return fault.Wrap(err, fault.Malformed, "malformed", "The body is not valid JSON: %s.", jsonReason(err))
@@ -240,7 +240,7 @@ func checkJSON(body []byte) error {
 			return fault.New(fault.Malformed, "malformed", "The body is nested more than %d levels deep.", depthLimit)
 		}
 		if d.StackDepth() == 0 {
-			if _, err := d.ReadToken(); err != io.EOF {
+			if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
 				return fault.New(fault.Malformed, "malformed", "The body holds more than one JSON value.")
 			}
 			return nil

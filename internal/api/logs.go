@@ -168,7 +168,7 @@ func eventList[I any](a *API, r route, log func(ctx context.Context, in *I) (rea
 			return nil, a.problem(c, err)
 		}
 		a.view(c, l)
-		return &answered{ContentType: "application/json", Body: func(hc huma.Context) { hc.BodyWriter().Write(body) }}, nil
+		return &answered{ContentType: "application/json", Body: func(hc huma.Context) { _, _ = hc.BodyWriter().Write(body) }}, nil
 	})
 }
 

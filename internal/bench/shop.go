@@ -55,7 +55,7 @@ const (
 
 // found makes a shop with nothing in it, in a folder of its own.
 func (r *run) found(name string) (*shop, error) {
-	s := &shop{data: r.path(name), began: time.Now().Add(-span - 24*time.Hour), rnd: mathrand.New(mathrand.NewPCG(1, 2))} //nolint:gosec // the same shop each time is the point
+	s := &shop{data: r.path(name), began: time.Now().Add(-span - 24*time.Hour), rnd: mathrand.New(mathrand.NewPCG(1, 2))}
 	s.clock = demo.NewClock(s.began, time.Now)
 	return s, r.open(s, true, func(i *server.Instance) (err error) {
 		s.key, err = r.Found(r.ctx, i.Program, i.IDs)

@@ -80,7 +80,7 @@ func (c demoCommand) Run(w *world) error {
 	if err != nil {
 		return closing(i, err)
 	}
-	defer gateway.Close()
+	defer func() { _ = gateway.Close() }() // each line of its ledger is written already
 	eng := engine.New(i.Program, i.Store, gateway, w.log)
 	if !continued {
 		if d, err = c.make(w, i, eng, clock, until); err != nil {

@@ -44,7 +44,7 @@ func (c serveCommand) Run(w *world) error {
 	if err != nil {
 		return closing(i, err)
 	}
-	defer gateway.Close()
+	defer func() { _ = gateway.Close() }() // each line of its ledger is written already
 	return listen(w, i, gateway, nil, nil, nil)
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"perennial/internal/journal"
@@ -67,6 +68,59 @@ func TestGolden(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestFormatDocument holds docs/journal-format.md to the corpus: it names every member that a body has, and its example is
+// the body that it says, with that leaf hash and that content.
+func TestFormatDocument(t *testing.T) {
+	b, err := os.ReadFile("../../docs/journal-format.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc := string(b)
+	files, err := filepath.Glob(corpus + "/*.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		var members map[string]jsontext.Value
+		if err := json.Unmarshal(read(t, filepath.Base(file)), &members); err != nil {
+			t.Fatal(err)
+		}
+		for name := range members {
+			if !strings.Contains(doc, "\n| `"+name+"` | ") {
+				t.Errorf("the document has no member %s", name)
+			}
+		}
+	}
+	const example = "v1-sealed-details"
+	_, rest, _ := strings.Cut(doc, "```json\n")
+	shown, _, _ := strings.Cut(rest, "```")
+	body := jsontext.Value(shown)
+	if err := body.Compact(); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := string(body)+"\n", string(read(t, example+".json")); got != want {
+		t.Errorf("the example:\n got %s\nwant %s", got, want)
+	}
+	e := decodeWithBoxes(t, body, example, corpusKeys(t))
+	content, err := journal.Canonical([]string{text(e.Detail("reason")), e.Comment.Value})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{seal.LeafHash(body).String(), string(content)} {
+		if !strings.Contains(doc, "`"+want+"`") {
+			t.Errorf("the document does not say %s of its example", want)
+		}
+	}
+}
+
+func text(j jsontext.Value) string {
+	var s string
+	if err := json.Unmarshal(j, &s); err != nil {
+		return err.Error()
+	}
+	return s
 }
 
 func decodeWithBoxes(t *testing.T, body []byte, name string, open journal.Opener) *journal.Event {
@@ -150,7 +204,7 @@ func opened(t *testing.T, e *journal.Event) string {
 		}
 		b.WriteByte('\n')
 	}
-	text := func(p journal.Personal[string]) jsontext.Value {
+	personal := func(p journal.Personal[string]) jsontext.Value {
 		v, err := journal.Canonical(p)
 		if err != nil {
 			t.Fatal(err)
@@ -163,9 +217,9 @@ func opened(t *testing.T, e *journal.Event) string {
 	for _, d := range e.Details {
 		line("detail "+d.Name, d.Value)
 	}
-	line("comment", text(e.Comment))
-	line("ip", text(e.Source.IP))
-	line("user_agent", text(e.Source.UserAgent))
+	line("comment", personal(e.Comment))
+	line("ip", personal(e.Source.IP))
+	line("user_agent", personal(e.Source.UserAgent))
 	for _, s := range e.Secrets {
 		line("secret "+s.Name, jsontext.Value(base64.StdEncoding.EncodeToString(s.Commitment)))
 	}

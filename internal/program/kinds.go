@@ -29,12 +29,12 @@ func Mappings() []store.Mapping {
 		{Kind: journal.Address, Fresh: fresh[customer.Address], Columns: []string{"status", "customer_id"},
 			Values: func(s journal.State) []any {
 				v := s.(*customer.Address)
-				return []any{string(v.Status), string(v.CustomerID)}
+				return []any{v.Status, string(v.CustomerID)}
 			}},
 		{Kind: journal.PaymentMethod, Fresh: fresh[customer.PaymentMethod], Columns: []string{"status", "customer_id"},
 			Values: func(s journal.State) []any {
 				v := s.(*customer.PaymentMethod)
-				return []any{string(v.Status), string(v.CustomerID)}
+				return []any{v.Status, string(v.CustomerID)}
 			}},
 		{Kind: journal.Order, Fresh: fresh[billing.Order], Columns: []string{"status", "customer_id", "subscription_id", "open_attempt", "paid"},
 			Values: func(s journal.State) []any {

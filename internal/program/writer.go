@@ -408,9 +408,7 @@ func (t *transaction) decide(j *job) (out *Outcome, err error) {
 		}
 	}
 	// Accepted: from here on nothing can fail.
-	for ref, row := range v.states {
-		t.states[ref] = row
-	}
+	maps.Copy(t.states, v.states)
 	for _, r := range decision.Reservations {
 		owner := r.Owner
 		if r.Release {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"perennial/internal/db"
@@ -201,13 +202,14 @@ func (s *Store) writeText(m Mapping, insert bool) string {
 	if insert {
 		return `INSERT INTO ` + quoted(m.Kind) + ` (` + stateColumns(m) + `) VALUES (` + db.Placeholders(1, 8+len(m.Columns)) + `)`
 	}
-	text := `UPDATE ` + quoted(m.Kind) + ` SET version = $3, last_seq = $4, schema_version = $5`
+	var text strings.Builder
+	text.WriteString(`UPDATE ` + quoted(m.Kind) + ` SET version = $3, last_seq = $4, schema_version = $5`)
 	n := 6
 	for _, c := range append(append([]string(nil), m.Columns...), "doc", "box", "sealed") {
-		text += fmt.Sprintf(", %s = $%d", c, n)
+		text.WriteString(fmt.Sprintf(", %s = $%d", c, n))
 		n++
 	}
-	return text + ` WHERE shop_id = $1 AND id = $2`
+	return text.String() + ` WHERE shop_id = $1 AND id = $2`
 }
 
 // WriteSecret stores a secret that an event of this batch commits to.

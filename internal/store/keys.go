@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -86,9 +87,7 @@ func (k *Keys) keep(keys map[string]vault.Key) {
 	if len(k.open) > 100_000 {
 		clear(k.open)
 	}
-	for name, v := range keys {
-		k.open[name] = v
-	}
+	maps.Copy(k.open, keys)
 }
 
 func (k *Keys) forget(key string) {

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -123,10 +124,8 @@ func (s *Store) known(kind journal.Kind, column string) error {
 	if err != nil {
 		return err
 	}
-	for _, c := range m.Columns {
-		if c == column {
-			return nil
-		}
+	if slices.Contains(m.Columns, column) {
+		return nil
 	}
 	return fmt.Errorf("store: %s has no column %q", kind, column)
 }

@@ -5,6 +5,7 @@ package journaltest
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -96,9 +97,7 @@ func (w *World) Run(c journal.Command, now time.Time) (journal.Decision, []*jour
 		w.Events = append(w.Events, e)
 		made = append(made, e)
 	}
-	for ref, s := range states {
-		w.States[ref] = s
-	}
+	maps.Copy(w.States, states)
 	for _, r := range d.Reservations {
 		k := [2]string{r.Scope, r.Value}
 		if r.Release {
