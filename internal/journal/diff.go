@@ -220,17 +220,51 @@ func canonical(v reflect.Value) (jsontext.Value, error) {
 	return Canonical(v.Interface())
 }
 
-// Canonical encodes a value as RFC 8785 JSON. Integers beyond 2^53 are refused, because the form cannot hold them.
+// Canonical encodes a value as RFC 8785 JSON. It refuses a whole number that the form cannot hold exactly, which can
+// only be one beyond 2^53.
 func Canonical(v any) (jsontext.Value, error) {
 	b, err := json.Marshal(v, json.Deterministic(true))
 	if err != nil {
 		return nil, fmt.Errorf("journal: encode %T: %w", v, err)
+	}
+	if n := inexact(b); n != "" {
+		return nil, fmt.Errorf("journal: encode %T: the number %s cannot be kept exactly", v, n)
 	}
 	j := jsontext.Value(b)
 	if err := j.Canonicalize(); err != nil {
 		return nil, fmt.Errorf("journal: encode %T: %w", v, err)
 	}
 	return j, nil
+}
+
+// inexact finds a whole number in valid JSON that Canonicalize would round, which it does without a word. A number with
+// a point or an exponent is a double by its nature.
+func inexact(b []byte) string {
+	const digits = 16 // of 2^53, up to which all are exact
+	for i := 0; i < len(b); i++ {
+		switch c := b[i]; {
+		case c == '"':
+			for i++; b[i] != '"'; i++ {
+				if b[i] == '\\' {
+					i++
+				}
+			}
+		case c == '-' || '0' <= c && c <= '9':
+			start := i
+			for i < len(b) && strings.IndexByte("+-.0123456789eE", b[i]) >= 0 {
+				i++
+			}
+			number := string(b[start:i])
+			i--
+			if len(number) < digits || strings.ContainsAny(number, ".eE") {
+				continue
+			}
+			if f, err := strconv.ParseFloat(number, 64); err != nil || strconv.FormatFloat(f, 'f', -1, 64) != number {
+				return number
+			}
+		}
+	}
+	return ""
 }
 
 func nullable(j jsontext.Value) jsontext.Value {

@@ -255,3 +255,18 @@ func TestCatalogue(t *testing.T) {
 		}
 	}
 }
+
+// A number that the canonical form would round is refused, wherever it stands.
+func TestCanonicalRefusesRounding(t *testing.T) {
+	const exact = 1 << 53
+	for _, v := range []any{int64(exact + 1), int64(-exact - 1), uint64(1 << 63), []any{"a\"1", 1, map[string]any{"1": int64(exact + 1)}}, jsontext.Value(`{"a":[9007199254740993]}`)} {
+		if got, err := journal.Canonical(v); err == nil {
+			t.Errorf("%v: got %s, want an error", v, got)
+		}
+	}
+	for _, v := range []any{int64(exact), int64(-exact), 1e300, 0.1, "9007199254740993", map[string]any{"9007199254740993\\": "\"9007199254740993"}, jsontext.Value(`1e17`)} {
+		if _, err := journal.Canonical(v); err != nil {
+			t.Errorf("%v: %v", v, err)
+		}
+	}
+}

@@ -23,7 +23,7 @@ func Summary(e *Event) string {
 		}
 	}
 	if strings.HasPrefix(e.Type, External) {
-		if s := text(detail(e, "summary")); s != "" {
+		if s := strings.TrimSpace(text(detail(e, "summary"))); s != "" {
 			return s
 		}
 	}
