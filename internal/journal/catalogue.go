@@ -218,7 +218,7 @@ var catalogue = []Type{
 	forSubscription("delivery_and_payment", "subscription.backup_payment_method_changed", "Changed the backup payment method", "backup_payment_method_id").undoSelf(),
 	forSubscription("delivery_and_payment", "subscription.delivery_price_changed", "Changed the delivery price", "delivery_price").undoSelf(),
 	activity("discounts", "discount.redeemed", "Discount redeemed", Discount, "redemptions").in(SubscriptionLog).mentions(Subscription, Customer).
-		never("A redemption is undone by taking the discount off the subscription."),
+		never("A code that was redeemed counts as redeemed."),
 	forSubscription("discounts", "subscription.discount_applied", "Applied a discount", "discounts").undo("subscription.discount_removed"),
 	forSubscription("discounts", "subscription.discount_removed", "Removed a discount", "discounts").undo("subscription.discount_applied"),
 	forSubscription("notes", "subscription.note_changed", "Changed the note", "note").undoSelf(),
@@ -228,7 +228,7 @@ var catalogue = []Type{
 	// Billing and recovery
 	forOrder("billing", "order.created", "Order created", All).never("Cancel or refund the order instead."),
 	forOrder("billing", "order.placed", "Order placed", "status", "placed_at").never("The order was paid; refund it instead."),
-	forOrder("billing", "order.failed", "Order failed", "status").never("Retry the payment instead."),
+	forOrder("billing", "order.failed", "Order failed", "status").never("A failed order is final; order again."),
 	forOrder("billing", "order.cancelled", "Order cancelled", "status", "cancelled_at").never("A cancelled order stays cancelled; order again."),
 	forOrder("billing", "order.refunded", "Order refunded", "status", "refunded").details("amount", "reason").never("Money that was sent back cannot be taken again; order again."),
 	forOrder("billing", "order.fulfilled", "Order fulfilled", "fulfilled_at", "tracking_url").never("The parcel has left."),

@@ -10,7 +10,7 @@ import (
 )
 
 // Split gives a state as a row keeps it: doc holds the fields that are not personal (and those that were erased), and
-// personal, a canonical JSON object, is what gets sealed; nil when there is nothing to seal. Both are the same bytes
+// personal, a JSON object of canonical values, is what gets sealed; nil when there is nothing to seal. Both are the same bytes
 // for the same state.
 func Split(s State) (doc, personal []byte, err error) {
 	v := reflect.ValueOf(s).Elem()
