@@ -26,6 +26,7 @@ import (
 	"perennial/internal/seal"
 	"perennial/internal/store"
 	"perennial/internal/vault"
+	"perennial/verify"
 )
 
 // Problem is one thing that is wrong.
@@ -233,41 +234,19 @@ func (a *auditor) check(r raw) (c checked) {
 	if !bytes.Equal(c.leafHash[:], r.leaf) {
 		wrong("leaf_hash", "the stored bytes do not hash to the stored leaf hash")
 	}
-	if !isCanonical(r.body) {
+	if verify.CheckCanonical(r.body) != nil {
 		wrong("body", "the bytes are not canonical JSON (RFC 8785)")
 		return c
 	}
-	e, err := journal.Decode(r.body, nil, nil)
+	parsed, err := journal.Parse(r.body)
 	if err != nil {
 		wrong("body", "%v", err)
 		return c
 	}
-	if n := len(e.Boxes); n > 0 || len(r.boxes) > 0 {
-		ciphertexts, err := vault.SplitCiphertexts(r.boxes, n)
-		if err != nil {
-			wrong("boxes", "%v", err)
-		} else {
-			for i, b := range e.Boxes {
-				if err := vault.CheckCiphertext(vault.Box(b), ciphertexts[i]); err != nil {
-					wrong("boxes", "box %d: %v", i, err)
-				}
-			}
-			opened := 0
-			open := a.s.Keys.Opener(a.ctx, a.s.Read)
-			full, err := journal.Decode(r.body, ciphertexts, func(b journal.Box, ct []byte) ([]byte, error) {
-				v, err := open(b, ct)
-				if err == nil {
-					opened++
-				}
-				return v, err
-			})
-			if err != nil {
-				wrong("boxes", "%v", err)
-			} else {
-				e = full
-			}
-			c.erased = n - opened
-		}
+	e, err := a.open(&c, parsed, wrong)
+	if err != nil {
+		wrong("body", "%v", err)
+		return c
 	}
 	c.event = e
 	t := e.Target()
@@ -291,9 +270,38 @@ func (a *auditor) check(r raw) (c checked) {
 	return c
 }
 
-func isCanonical(body []byte) bool {
-	v := jsontext.Value(bytes.Clone(body))
-	return v.Canonicalize() == nil && bytes.Equal(v, body)
+// open checks the boxes of an entry against their ciphertexts and opens what can be opened. When something is wrong with
+// them, the entry is looked at with all of its sealed values erased.
+func (a *auditor) open(c *checked, parsed *journal.Body, wrong func(field, format string, args ...any)) (*journal.Event, error) {
+	n := len(parsed.Boxes())
+	if n == 0 && len(c.boxes) == 0 {
+		return parsed.Open(nil, nil)
+	}
+	ciphertexts, err := vault.SplitCiphertexts(c.boxes, n)
+	if err != nil {
+		wrong("boxes", "%v", err)
+		return parsed.Open(nil, nil)
+	}
+	for i, b := range parsed.Boxes() {
+		if err := vault.CheckCiphertext(vault.Box(b), ciphertexts[i]); err != nil {
+			wrong("boxes", "box %d: %v", i, err)
+		}
+	}
+	opened := 0
+	open := a.s.Keys.Opener(a.ctx, a.s.Read)
+	e, err := parsed.Open(ciphertexts, func(b journal.Box, ct []byte) ([]byte, error) {
+		v, err := open(b, ct)
+		if err == nil {
+			opened++
+		}
+		return v, err
+	})
+	c.erased = n - opened
+	if err != nil {
+		wrong("boxes", "%v", err)
+		return parsed.Open(nil, nil)
+	}
+	return e, nil
 }
 
 // take adds one entry to what came before: order, chain, tree, replay.

@@ -454,19 +454,40 @@ var ErrUnreadable = errors.New("journal: the key of this box was destroyed")
 // the bytes are not what they should be.
 type Opener func(b Box, ciphertext []byte) ([]byte, error)
 
-// Decode reads an event's body and opens its boxes. ciphertexts stand in the order of the boxes. A nil open leaves
-// every sealed value erased, which is what indexing and following without personal data want.
-func Decode(body []byte, ciphertexts [][]byte, open Opener) (*Event, error) {
-	var r rawEvent
-	if err := json.Unmarshal(body, &r, json.RejectUnknownMembers(true)); err != nil {
+// Body is an event's body that was read and is not opened yet: how many ciphertexts lie beside it is known by then.
+type Body struct{ raw rawEvent }
+
+// Boxes describes the boxes, in the order of their ciphertexts.
+func (b *Body) Boxes() []Box { return b.raw.Boxes }
+
+// Parse reads an event's body.
+func Parse(body []byte) (*Body, error) {
+	b := &Body{}
+	if err := json.Unmarshal(body, &b.raw, json.RejectUnknownMembers(true)); err != nil {
 		return nil, fmt.Errorf("journal: body: %w", err)
 	}
-	if r.V != FormatVersion {
-		return nil, fmt.Errorf("journal: body: format version %d, this program reads %d", r.V, FormatVersion)
+	if b.raw.V != FormatVersion {
+		return nil, fmt.Errorf("journal: body: format version %d, this program reads %d", b.raw.V, FormatVersion)
 	}
-	if len(r.Targets) == 0 {
+	if len(b.raw.Targets) == 0 {
 		return nil, errors.New("journal: body: no target")
 	}
+	return b, nil
+}
+
+// Decode reads an event's body and opens its boxes. See Open.
+func Decode(body []byte, ciphertexts [][]byte, open Opener) (*Event, error) {
+	b, err := Parse(body)
+	if err != nil {
+		return nil, err
+	}
+	return b.Open(ciphertexts, open)
+}
+
+// Open gives the event with its boxes opened. ciphertexts stand in the order of the boxes. A nil open leaves every sealed
+// value erased, which is what indexing and following without personal data want.
+func (b *Body) Open(ciphertexts [][]byte, open Opener) (*Event, error) {
+	r := &b.raw
 	o := opened{boxes: r.Boxes, values: make([][]jsontext.Value, len(r.Boxes)), plain: make([][]byte, len(r.Boxes))}
 	if open != nil {
 		if len(ciphertexts) != len(r.Boxes) {

@@ -13,6 +13,9 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"perennial/internal/civil"
+	"perennial/internal/money"
 )
 
 // field is how one top-level field of a state, or one field of a list's element, is compared and set.
@@ -217,7 +220,40 @@ func canonical(v reflect.Value) (jsontext.Value, error) {
 			return strconv.AppendInt(nil, n, 10), nil
 		}
 	}
-	return Canonical(v.Interface())
+	x := v.Interface()
+	if j := brief(x); j != nil {
+		return j, nil
+	}
+	return Canonical(x)
+}
+
+// brief is Canonical for the small types that states are full of, nil for all others and for what they refuse.
+func brief(x any) jsontext.Value {
+	switch x := x.(type) {
+	case Time:
+		j, err := x.MarshalJSON()
+		if err == nil {
+			return j
+		}
+	case *civil.Date:
+		if text, err := x.MarshalText(); err == nil {
+			return fmt.Appendf(nil, `"%s"`, text)
+		}
+	case Personal[string]:
+		if x.Erased {
+			return jsontext.Value(ErasedJSON)
+		}
+		if j, err := jsontext.AppendQuote(nil, x.Value); err == nil {
+			return j
+		}
+	case money.Amount:
+		if x.Minor > -1<<53 && x.Minor < 1<<53 {
+			if currency, err := jsontext.AppendQuote(nil, x.Currency); err == nil {
+				return fmt.Appendf(nil, `{"amount":%d,"currency":%s}`, x.Minor, currency)
+			}
+		}
+	}
+	return nil
 }
 
 // Canonical encodes a value as RFC 8785 JSON. It refuses a whole number that the form cannot hold exactly, which can

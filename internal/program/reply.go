@@ -1,33 +1,39 @@
 package program
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 
 	"github.com/go-json-experiment/json"
 )
 
-// A kept answer is the reply's parts as JSON, with the body as bytes: what is given again is what was given first.
+// A kept answer is a line of JSON with the reply's parts, and then its body, byte for byte: what is given again is what
+// was given first.
 
 type keptReply struct {
 	Status   int    `json:"status"`
 	Location string `json:"location,omitzero"`
 	ETag     string `json:"etag,omitzero"`
-	Body     []byte `json:"body,omitzero"`
 	Once     bool   `json:"once,omitzero"`
 }
 
 func encodeReply(r Reply) []byte {
-	b, err := json.Marshal(keptReply(r))
+	b, err := json.Marshal(keptReply{r.Status, r.Location, r.ETag, r.Once})
 	if err != nil {
-		panic(fmt.Sprintf("program: encode a reply: %v", err)) // strings, numbers and bytes always encode
+		panic(fmt.Sprintf("program: encode a reply: %v", err)) // strings and numbers always encode
 	}
-	return b
+	return append(append(b, '\n'), r.Body...)
 }
 
 func decodeReply(b []byte) (Reply, error) {
+	line, body, ok := bytes.Cut(b, []byte{'\n'})
+	if !ok {
+		return Reply{}, errors.New("program: a kept answer: cut short")
+	}
 	var k keptReply
-	if err := json.Unmarshal(b, &k); err != nil {
+	if err := json.Unmarshal(line, &k); err != nil {
 		return Reply{}, fmt.Errorf("program: a kept answer: %w", err)
 	}
-	return Reply(k), nil
+	return Reply{Status: k.Status, Location: k.Location, ETag: k.ETag, Once: k.Once, Body: body}, nil
 }

@@ -67,6 +67,7 @@ type Batch struct {
 	w       *Writer
 	s       *Store
 	made    map[string]vault.Key // keys made by this batch
+	keys    map[string]vault.Key // keys used by this batch, made ones too
 	destroy []string             // keys destroyed by this batch
 	done    bool
 }
@@ -78,7 +79,7 @@ func (w *Writer) Begin(ctx context.Context, now time.Time) (*Batch, error) {
 	if _, err := w.p.ExecContext(ctx, `BEGIN IMMEDIATE`); err != nil {
 		return nil, db.Fault(err)
 	}
-	b := &Batch{Prepared: w.p, ctx: ctx, w: w, s: w.s, made: map[string]vault.Key{}}
+	b := &Batch{Prepared: w.p, ctx: ctx, w: w, s: w.s, made: map[string]vault.Key{}, keys: map[string]vault.Key{}}
 	var err error
 	if b.Head, err = w.s.ReadHead(ctx, w.p); err != nil {
 		b.Rollback()
@@ -113,12 +114,9 @@ func (s *Store) ReadHead(ctx context.Context, q db.Querier) (Head, error) {
 // Seal implements journal.Sealer: it makes the key of an owner who has none yet.
 func (b *Batch) Seal(class string, owner id.ID, value []byte) (journal.Sealed, error) {
 	name := KeyID(class, owner, b.Now)
-	key, ok := b.made[name]
-	if !ok {
-		var err error
-		if key, ok, err = b.s.Keys.get(b.ctx, b.Prepared, name); err != nil {
-			return journal.Sealed{}, fmt.Errorf("store: seal for %s: %w", name, err)
-		}
+	key, ok, err := b.key(name)
+	if err != nil {
+		return journal.Sealed{}, fmt.Errorf("store: seal for %s: %w", name, err)
 	}
 	if !ok {
 		key = vault.NewKey(name, rand.Reader)
@@ -130,9 +128,21 @@ func (b *Batch) Seal(class string, owner id.ID, value []byte) (journal.Sealed, e
 			b.s.Shop, name, class, wrapped, stamp(b.Now)); err != nil {
 			return journal.Sealed{}, err
 		}
-		b.made[name] = key
+		b.made[name], b.keys[name] = key, key
 	}
 	return sealWith(key, class, value)
+}
+
+// key gives a key as Keys does. Within the batch it is asked for once: whether it was erased elsewhere is looked up in a
+// file.
+func (b *Batch) key(name string) (key vault.Key, found bool, err error) {
+	if key, found = b.keys[name]; found {
+		return key, true, nil
+	}
+	if key, found, err = b.s.Keys.get(b.ctx, b.Prepared, name); found && err == nil {
+		b.keys[name] = key
+	}
+	return key, found, err
 }
 
 // DestroyKey destroys a person's key with this batch.
@@ -191,25 +201,41 @@ func (b *Batch) Write(ref journal.Ref, r *Row, prev *Row) error {
 	if r.box != nil {
 		box = string(r.box)
 	}
-	args := append([]any{b.s.Shop, ref.ID, r.Version, r.LastSeq, SchemaVersion}, m.Values(r.State)...)
+	write, values := insertRow, m.Values(r.State)
+	if prev != nil && prev.Version > 0 {
+		write = updateRow
+		if prev.State != nil && slices.Equal(m.Values(prev.State), values) {
+			write, values = updateDoc, nil
+		}
+	}
+	args := append([]any{b.s.Shop, ref.ID, r.Version, r.LastSeq, SchemaVersion}, values...)
 	args = append(args, string(doc), box, r.sealed)
-	_, err = b.ExecContext(b.ctx, b.s.writeText(m, prev == nil || prev.Version == 0), args...)
+	_, err = b.ExecContext(b.ctx, b.s.writeTexts[ref.Kind][write], args...)
 	return err
 }
 
-// writeText gives the statement that writes a row of a kind.
-func (s *Store) writeText(m Mapping, insert bool) string {
-	if insert {
-		return `INSERT INTO ` + quoted(m.Kind) + ` (` + stateColumns(m) + `) VALUES (` + db.Placeholders(1, 8+len(m.Columns)) + `)`
+// The statements that write a row of a kind. A table's own columns are those of its indexes, and SQLite maintains an index
+// for every column that an UPDATE names, whether its value changed or not. Most changes touch none of them: updateDoc.
+const (
+	insertRow = iota
+	updateRow
+	updateDoc
+)
+
+func writeTexts(m Mapping) [3]string {
+	update := func(columns ...string) string {
+		var b strings.Builder
+		b.WriteString(`UPDATE ` + quoted(m.Kind) + ` SET version = $3, last_seq = $4, schema_version = $5`)
+		for i, c := range append(columns, "doc", "box", "sealed") {
+			fmt.Fprintf(&b, ", %s = $%d", c, 6+i)
+		}
+		return b.String() + ` WHERE shop_id = $1 AND id = $2`
 	}
-	var text strings.Builder
-	text.WriteString(`UPDATE ` + quoted(m.Kind) + ` SET version = $3, last_seq = $4, schema_version = $5`)
-	n := 6
-	for _, c := range append(append([]string(nil), m.Columns...), "doc", "box", "sealed") {
-		text.WriteString(fmt.Sprintf(", %s = $%d", c, n))
-		n++
+	return [3]string{
+		insertRow: `INSERT INTO ` + quoted(m.Kind) + ` (` + stateColumns(m) + `) VALUES (` + db.Placeholders(1, 8+len(m.Columns)) + `)`,
+		updateRow: update(slices.Clone(m.Columns)...),
+		updateDoc: update(),
 	}
-	return text.String() + ` WHERE shop_id = $1 AND id = $2`
 }
 
 // WriteSecret stores a secret that an event of this batch commits to.
@@ -283,7 +309,7 @@ func (b *Batch) FindAnswer(callerKey []byte) (*FirstAnswer, error) {
 		a.Answer = stored
 		return &a, nil
 	}
-	key, found, err := b.s.Keys.get(b.ctx, b.Prepared, keyID)
+	key, found, err := b.key(keyID)
 	if errors.Is(err, vault.ErrErased) || (err == nil && !found) {
 		a.Erased = true
 		return &a, nil
@@ -299,14 +325,9 @@ func (b *Batch) FindAnswer(callerKey []byte) (*FirstAnswer, error) {
 func (b *Batch) KeepAnswer(callerKey, requestHash []byte, person id.ID, answer []byte) error {
 	keyID := string(person)
 	if person != "" {
-		key, ok := b.made[keyID]
-		if !ok {
-			var err error
-			if key, ok, err = b.s.Keys.get(b.ctx, b.Prepared, keyID); errors.Is(err, vault.ErrErased) {
-				ok = false
-			} else if err != nil {
-				return err
-			}
+		key, ok, err := b.key(keyID)
+		if err != nil && !errors.Is(err, vault.ErrErased) {
+			return err
 		}
 		if ok {
 			sealed, err := sealAnswer(key, answer)

@@ -53,29 +53,19 @@ func (s *Store) scanEvent(ctx context.Context, q db.Querier, p Privacy, scan fun
 
 func (s *Store) open(ctx context.Context, q db.Querier, p Privacy, body, boxes []byte) (Stored, error) {
 	st := Stored{Body: body}
-	var err error
-	if p == Closed {
-		st.Event, err = journal.Decode(body, nil, nil)
-		return st, err
-	}
-	n := 0
-	if len(boxes) > 0 {
-		if st.Event, err = journal.Decode(body, nil, nil); err != nil {
-			return st, err
-		}
-		n = len(st.Boxes)
-	}
-	if n == 0 {
-		if st.Event == nil {
-			st.Event, err = journal.Decode(body, nil, nil)
-		}
-		return st, err
-	}
-	ciphertexts, err := vault.SplitCiphertexts(boxes, n)
+	parsed, err := journal.Parse(body)
 	if err != nil {
 		return st, err
 	}
-	st.Event, err = journal.Decode(body, ciphertexts, s.Keys.Opener(ctx, q))
+	if p == Closed || len(parsed.Boxes()) == 0 {
+		st.Event, err = parsed.Open(nil, nil)
+		return st, err
+	}
+	ciphertexts, err := vault.SplitCiphertexts(boxes, len(parsed.Boxes()))
+	if err != nil {
+		return st, err
+	}
+	st.Event, err = parsed.Open(ciphertexts, s.Keys.Opener(ctx, q))
 	return st, err
 }
 

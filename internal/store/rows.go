@@ -29,6 +29,23 @@ type Row struct {
 	personal []byte // the plaintext of the box, to keep the box when nothing in it changed
 	box      []byte
 	sealed   []byte
+	split    *split // what Split gave, until the row is written
+}
+
+type split struct{ doc, personal []byte }
+
+// Split does the part of writing a row that needs no database, for whoever has time for it before. Without it, Write does
+// it.
+func (r *Row) Split() error {
+	if r.State == nil || r.split != nil {
+		return nil
+	}
+	doc, personal, err := journal.Split(r.State)
+	if err != nil {
+		return err
+	}
+	r.split = &split{doc, personal}
+	return nil
 }
 
 // Load reads the row of a target. A target without a row has version 0.
@@ -146,10 +163,11 @@ func (s *Store) ColumnOf(st journal.State, column string) (any, error) {
 
 // encode fills in how the row is stored. prev is the row before, whose box is kept when nothing in it changed.
 func (b *Batch) encode(r *Row, prev *Row) (doc []byte, err error) {
-	doc, personal, err := journal.Split(r.State)
-	if err != nil {
+	if err := r.Split(); err != nil {
 		return nil, err
 	}
+	doc, personal := r.split.doc, r.split.personal
+	r.split = nil
 	if personal == nil {
 		return doc, nil
 	}

@@ -42,15 +42,17 @@ type Store struct {
 	Keys     *Keys
 	Read     db.Querier // the readers, with statements prepared once
 	mappings map[journal.Kind]Mapping
+
+	writeTexts map[journal.Kind][3]string // the statements that write a row
 }
 
 // Open brings the schema up to date, makes the triggers that are missing, and gives the store of the database's shop.
 // A new database gets the shop that newShop names. It refuses a schema that is newer than this program, and keys that
 // are not the ones the database was made with.
 func Open(ctx context.Context, d *db.DB, folder *vault.Folder, mappings []Mapping, newShop func() id.ID) (*Store, error) {
-	s := &Store{DB: d, mappings: map[journal.Kind]Mapping{}}
+	s := &Store{DB: d, mappings: map[journal.Kind]Mapping{}, writeTexts: map[journal.Kind][3]string{}}
 	for _, m := range mappings {
-		s.mappings[m.Kind] = m
+		s.mappings[m.Kind], s.writeTexts[m.Kind] = m, writeTexts(m)
 	}
 	if d.Writer != nil {
 		if err := migrate(ctx, d.Writer); err != nil {
