@@ -2,7 +2,8 @@
 // placeholders and the subset that SQLite and PostgreSQL share.
 //
 // An embedded database has one writing connection and a pool of reading ones. It runs in WAL mode with
-// synchronous=FULL: a commit that returned survives a power cut.
+// synchronous=FULL: a commit that returned survives a power cut. A PostgreSQL is used by several processes at once; its
+// commits are synchronous too.
 package db
 
 import (
@@ -16,17 +17,56 @@ import (
 	"runtime"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"perennial/internal/fault"
 )
 
-// DB is one database: a writer that is used by one goroutine at a time, and readers.
+// Engine is what keeps the data.
+type Engine string
+
+// The engines.
+const (
+	SQLite   Engine = "sqlite"
+	Postgres Engine = "postgres"
+)
+
+// DB is one database: what writes, and what reads.
 type DB struct {
-	Writer *sql.DB // exactly one connection
-	Reader *sql.DB // read-only
-	Path   string
+	Engine Engine
+	Writer *sql.DB // of SQLite exactly one connection; nil when only reading
+	Reader *sql.DB
+	Owner  *sql.DB // who may change the schema; of SQLite the writer; nil when only reading
+	Path   string  // of the file, or the address without its password
+
+	listen *pgx.ConnConfig
+}
+
+// BeginWrite is the statement that begins a writing transaction.
+func (d *DB) BeginWrite() string {
+	if d.Engine == Postgres {
+		return `BEGIN`
+	}
+	return `BEGIN IMMEDIATE`
+}
+
+// BeginSnapshot is the statement that begins a transaction which only reads and sees one state of the database.
+func (d *DB) BeginSnapshot() string {
+	if d.Engine == Postgres {
+		return `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`
+	}
+	return `BEGIN`
+}
+
+// Contains is the condition that a column holds a text, which is the argument of a placeholder.
+func (d *DB) Contains(column, placeholder string) string {
+	if d.Engine == Postgres {
+		return `strpos(` + column + `, ` + placeholder + `) > 0`
+	}
+	return `instr(` + column + `, ` + placeholder + `) > 0`
 }
 
 // Options say how to open an embedded database.
@@ -51,7 +91,7 @@ func Open(ctx context.Context, path string, opt Options) (*DB, error) {
 	if opt.Relaxed {
 		synchronous = "OFF"
 	}
-	d := &DB{Path: path}
+	d := &DB{Engine: SQLite, Path: path}
 	var err error
 	if !opt.ReadOnly {
 		d.Writer, err = sql.Open("sqlite", dsn(path, url.Values{
@@ -64,6 +104,7 @@ func Open(ctx context.Context, path string, opt Options) (*DB, error) {
 			return nil, err
 		}
 		d.Writer.SetMaxOpenConns(1)
+		d.Owner = d.Writer
 		if err := d.Writer.PingContext(ctx); err != nil {
 			d.Writer.Close()
 			return nil, Fault(err)
@@ -109,11 +150,17 @@ func (d *DB) Close() error {
 	if d.Writer != nil {
 		errs = append(errs, d.Writer.Close())
 	}
+	if d.Owner != nil && d.Owner != d.Writer {
+		errs = append(errs, d.Owner.Close())
+	}
 	return errors.Join(errs...)
 }
 
 // IsConstraint says whether the database refused a statement by a constraint or by a trigger's RAISE.
 func IsConstraint(err error) bool {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return strings.HasPrefix(e.Code, "23")
+	}
 	e, ok := errors.AsType[*sqlite.Error](err)
 	return ok && e.Code()&0xff == sqlite3.SQLITE_CONSTRAINT
 }
@@ -125,6 +172,9 @@ func Fault(err error) error {
 	}
 	if _, ok := errors.AsType[*fault.Error](err); ok {
 		return err
+	}
+	if f := faultOf(err); f != nil {
+		return f
 	}
 	e, ok := errors.AsType[*sqlite.Error](err)
 	if !ok {
@@ -149,6 +199,13 @@ func Fault(err error) error {
 func Refusal(err error) string {
 	if err == nil || !IsConstraint(err) {
 		return ""
+	}
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
+		words, ok := strings.CutPrefix(e.Message, "perennial: ")
+		if !ok {
+			return ""
+		}
+		return words
 	}
 	_, words, ok := strings.Cut(err.Error(), "perennial: ")
 	if !ok {

@@ -53,6 +53,7 @@ const impure = "context crypto/rand database/sql io/fs log log/slog math/rand ma
 var homes = map[string]string{
 	"github.com/alecthomas/kong":          "internal/cli",
 	"github.com/danielgtaylor/huma/v2":    "internal/api",
+	"github.com/jackc/pgx/v5":             "internal/db",
 	"github.com/pressly/goose/v3":         "internal/store",
 	"github.com/prometheus/client_golang": "internal/server",
 	"modernc.org/sqlite":                  "internal/db internal/find/postings",
