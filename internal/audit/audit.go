@@ -118,7 +118,7 @@ func Verify(ctx context.Context, s *store.Store, progress Progress) (*Report, er
 		return nil, db.Fault(err)
 	}
 	defer conn.Close()
-	if _, err := conn.ExecContext(ctx, `BEGIN`); err != nil {
+	if _, err := conn.ExecContext(ctx, s.DB.BeginSnapshot()); err != nil {
 		return nil, db.Fault(err)
 	}
 	defer func() { _, _ = conn.ExecContext(context.WithoutCancel(ctx), `ROLLBACK`) }() // nothing was written
@@ -731,22 +731,12 @@ func (a *auditor) missing() error {
 
 // schema checks that the database still refuses by itself: its triggers are there, and no batch was left half done.
 func (a *auditor) schema() error {
-	missing, extra, err := store.CompareTriggers(a.ctx, a.q)
+	lapses, err := a.s.Lapses(a.ctx, a.q)
 	if err != nil {
 		return err
 	}
-	for _, t := range missing {
-		a.r.add(Problem{-1, t.Name, "trigger", "the database lost a trigger that enforces the journal"})
-	}
-	for _, name := range extra {
-		a.r.add(Problem{-1, name, "trigger", "the database has a trigger that is not ours"})
-	}
-	var pending int
-	if err := a.q.QueryRowContext(a.ctx, `SELECT count(*) FROM pending WHERE shop_id = $1`, a.s.Shop).Scan(&pending); err != nil {
-		return err
-	}
-	if pending > 0 {
-		a.r.add(Problem{-1, string(a.s.Shop), "pending", fmt.Sprintf("%d entries have no row that shows what they changed", pending)})
+	for _, l := range lapses {
+		a.r.add(Problem{-1, l.Name, l.Field, l.Words})
 	}
 	return nil
 }

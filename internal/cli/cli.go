@@ -29,6 +29,7 @@ type commands struct {
 	Log     logCommand     `cmd:"" help:"Show a log in the terminal."`
 	Export  exportCommand  `cmd:"" help:"Write the journal out, with everything an auditor needs."`
 	Reindex reindexCommand `cmd:"" help:"Rebuild the index from the journal."`
+	Migrate migrateCommand `cmd:"" help:"Bring the schema of a database up to date, or show what that would do."`
 	Bench   benchCommand   `cmd:"" help:"Measure this program on this machine."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
@@ -36,7 +37,7 @@ type commands struct {
 // place says where a shop is; every command that opens one takes it.
 type place struct {
 	Data     string `help:"The data folder." default:"perennial-data" type:"path" env:"PERENNIAL_DATA" placeholder:"DIR"`
-	Database string `help:"The database; by default perennial.db in the data folder." env:"PERENNIAL_DATABASE" placeholder:"URL"`
+	Database string `help:"The database: the address of a PostgreSQL (postgres://…); by default perennial.db in the data folder." env:"PERENNIAL_DATABASE" placeholder:"URL"`
 	Keys     string `help:"The keys folder; by default keys in the data folder." type:"path" env:"PERENNIAL_KEYS" placeholder:"DIR"`
 }
 

@@ -37,6 +37,9 @@ import (
 // waits behind a long run.
 const chunk = 100
 
+// inHand is after how long others take over what a process had in hand.
+const inHand = 2 * time.Minute
+
 // How long the gateway may take for an answer.
 const (
 	lookupTimeout = 15 * time.Second
@@ -53,6 +56,8 @@ type Engine struct {
 	g   payment.Gateway
 	log *slog.Logger
 
+	holder string // of what is in hand, among the processes that share a shop
+
 	// What had no answer. It is only about when to ask again, so a restart may forget it.
 	attempts map[id.ID]wait
 	gateway  wait
@@ -60,7 +65,7 @@ type Engine struct {
 
 // New makes an engine.
 func New(p *program.Program, s *store.Store, g payment.Gateway, log *slog.Logger) *Engine {
-	return &Engine{p: p, s: s, g: g, log: log, attempts: map[id.ID]wait{}}
+	return &Engine{p: p, s: s, g: g, log: log, holder: string(p.IDs.New(id.Command)), attempts: map[id.ID]wait{}}
 }
 
 // The engine acts as the system, by the name of its job.
@@ -103,16 +108,21 @@ func (e *Engine) Run(ctx context.Context) error {
 					}
 				}
 			}
-			if !some {
-				continue
+			if some {
+				if err := e.Settle(ctx); err != nil {
+					errs = append(errs, err)
+				}
 			}
-			if err := e.Settle(ctx); err != nil {
-				errs = append(errs, err)
+			if err := e.s.Unclaim(context.WithoutCancel(ctx), journal.Subscription, e.holder); err != nil {
+				return errors.Join(append(errs, err)...)
 			}
 		}
 	}
 	return errors.Join(errs...)
 }
+
+// Alive tells the other processes of a shop that this one lives, until the context ends: see store.Alive.
+func (e *Engine) Alive(ctx context.Context) error { return e.s.Alive(ctx, e.holder) }
 
 // policy is what a run goes by.
 type policy struct {
@@ -149,8 +159,8 @@ func (e *Engine) due(ctx context.Context, today civil.Date) iter.Seq2[[]store.Ro
 	return func(yield func([]store.Row, error) bool) {
 		day, last := "", id.ID("")
 		for ctx.Err() == nil {
-			rows, err := e.s.List(ctx, e.s.Read, journal.Subscription,
-				`due_date <= $2 AND (due_date, id) > ($3, $4) ORDER BY due_date, id LIMIT $5`, today.String(), day, last, chunk)
+			rows, err := e.s.Claim(ctx, journal.Subscription, e.holder, inHand, `due_date <= $2 AND (due_date, id) > ($3, $4)`, `due_date, id`, chunk,
+				today.String(), day, string(last))
 			if len(rows) > 0 {
 				s := rows[len(rows)-1].State.(*subscription.Subscription)
 				day, last = program.DueDate(s).String(), s.ID
@@ -197,7 +207,7 @@ func (e *Engine) Settle(ctx context.Context) error {
 	open := map[id.ID]wait{} // what is waited for, without what ended elsewhere
 	silent := 0
 	for last, more := id.ID(""), true; more && ctx.Err() == nil; {
-		rows, err := e.s.List(ctx, e.s.Read, journal.Order, `open_attempt IS NOT NULL AND id > $2 ORDER BY id LIMIT $3`, last, chunk)
+		rows, err := e.s.Claim(ctx, journal.Order, e.holder, inHand, `open_attempt IS NOT NULL AND id > $2`, `id`, chunk, string(last))
 		if err != nil {
 			return errors.Join(append(errs, err)...)
 		}
@@ -242,6 +252,9 @@ func (e *Engine) Settle(ctx context.Context) error {
 	}
 	if ctx.Err() == nil {
 		e.attempts = open
+	}
+	if err := e.s.Unclaim(context.WithoutCancel(ctx), journal.Order, e.holder); err != nil {
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }

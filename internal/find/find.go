@@ -35,8 +35,9 @@ type Finder struct {
 	path string
 	log  *slog.Logger
 
-	file atomic.Pointer[file] // replaced by anew, under mu
-	done atomic.Int64         // entries below this are found; written under mu
+	tables *tables              // the index of PostgreSQL; nil when it is a file
+	file   atomic.Pointer[file] // replaced by anew, under mu
+	done   atomic.Int64         // entries below this are found; written under mu
 
 	mu     sync.Mutex // one catches up at a time; guards names.next and names.changed too
 	closed bool       // guarded by mu
@@ -49,12 +50,16 @@ type file struct {
 }
 
 // Open opens the index file at path, and makes it when it is missing. What it holds is dropped when it does not belong to
-// the journal of the store. log may be nil.
+// the journal of the store. In PostgreSQL the index is in tables, and there is no file. log may be nil.
 func Open(ctx context.Context, s *store.Store, path string, log *slog.Logger) (*Finder, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
 	f := &Finder{s: s, path: path, log: log}
+	if s.DB.Engine == db.Postgres {
+		f.tables = newTables(s)
+		return f, nil
+	}
 	if err := f.open(ctx); err != nil {
 		return nil, err
 	}
@@ -131,6 +136,9 @@ func (f *Finder) Close(ctx context.Context) error {
 		return nil
 	}
 	f.closed = true
+	if f.tables != nil {
+		return nil
+	}
 	x := f.file.Load()
 	return errors.Join(x.names.write(ctx), x.index.Flush(ctx), x.index.Close())
 }
@@ -139,13 +147,23 @@ func (f *Finder) Close(ctx context.Context) error {
 func (f *Finder) Indexed() int64 { return f.done.Load() }
 
 // Stats are figures about the index.
-func (f *Finder) Stats() postings.Stats { return f.file.Load().index.Stats() }
+func (f *Finder) Stats() postings.Stats {
+	if f.tables != nil {
+		return postings.Stats{}
+	}
+	return f.file.Load().index.Stats()
+}
 
 // Rebuild drops everything and makes it anew from the journal. progress is called with the number of entries done.
 func (f *Finder) Rebuild(ctx context.Context, progress func(done int64)) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err := f.anew(ctx); err != nil {
+	if f.tables != nil {
+		f.done.Store(0)
+		if err := f.tables.forget(ctx); err != nil {
+			return db.Fault(err)
+		}
+	} else if err := f.anew(ctx); err != nil {
 		return err
 	}
 	return f.catchUp(ctx, progress)
@@ -154,7 +172,7 @@ func (f *Finder) Rebuild(ctx context.Context, progress func(done int64)) error {
 // CatchUp indexes what was committed since the last time, and tries again what could not be wiped. When there is
 // nothing to do it costs one read of the head.
 func (f *Finder) CatchUp(ctx context.Context) error {
-	if err := f.fresh(ctx); err != nil {
+	if err := f.fresh(ctx); err != nil || f.tables != nil {
 		return err
 	}
 	f.mu.Lock()
@@ -171,7 +189,7 @@ func (f *Finder) fresh(ctx context.Context) error {
 	if err != nil {
 		return db.Fault(err)
 	}
-	if head.Seq+1 == f.done.Load() {
+	if head.Seq+1 == f.done.Load() || f.tables != nil && head.Seq < f.done.Load() {
 		return nil
 	}
 	f.mu.Lock()
@@ -189,6 +207,14 @@ func (f *Finder) catchUp(ctx context.Context, progress func(int64)) error {
 	head, err := f.s.ReadHead(ctx, f.s.Read)
 	if err != nil {
 		return db.Fault(err)
+	}
+	if f.tables != nil {
+		return f.tables.catchUp(ctx, head.Seq, func(next int64) {
+			f.done.Store(next)
+			if progress != nil {
+				progress(next)
+			}
+		})
 	}
 	x := f.file.Load()
 	next := x.index.Next(string(f.s.Shop))

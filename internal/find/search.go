@@ -60,6 +60,15 @@ func (f *Finder) Search(ctx context.Context, flt Filter, after int64) iter.Seq2[
 func (f *Finder) Events(ctx context.Context, p store.Privacy, flt Filter, after int64) iter.Seq2[store.Stored, error] {
 	return func(yield func(store.Stored, error) bool) {
 		err := f.fresh(ctx)
+		if f.tables != nil {
+			if err == nil {
+				err = f.searchTables(ctx, p, flt, after, yield)
+			}
+			if err != nil {
+				yield(store.Stored{}, err)
+			}
+			return
+		}
 		for mended := 0; err == nil; mended++ {
 			x := f.file.Load()
 			var more bool
@@ -163,7 +172,7 @@ func question(ctx context.Context, s *store.Store, people who, flt Filter) (q po
 			return q, true, db.Fault(err)
 		}
 	}
-	if flt.Words != "" {
+	if strings.TrimSpace(flt.Words) != "" {
 		none, err = typed(ctx, s, people, flt.Words, &q)
 	}
 	return q, none, err
@@ -225,6 +234,9 @@ func (f *Finder) People(ctx context.Context, text string, limit int) ([]id.ID, e
 		return []id.ID{id.ID(text)}, nil
 	}
 	err := f.fresh(ctx)
+	if err == nil && f.tables != nil {
+		return f.tables.names.find(ctx, text, id.Customer+"_", limit)
+	}
 	for mended := 0; err == nil; mended++ {
 		x := f.file.Load()
 		var out []id.ID

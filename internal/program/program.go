@@ -144,9 +144,14 @@ func Start(ctx context.Context, s *store.Store, ids *id.Maker, clock Clock, log 
 		return nil, errors.Join(db.Fault(err), conn.Close())
 	}
 	p.head = head.Seq
+	var work sync.WaitGroup
+	work.Go(func() { p.w.run(run) })
+	if s.DB.Engine == db.Postgres {
+		work.Go(func() { p.listen(run) })
+	}
 	go func() {
 		defer close(p.stopped)
-		p.w.run(run)
+		work.Wait()
 	}()
 	return p, nil
 }
@@ -279,9 +284,43 @@ func (p *Program) Watch() (<-chan struct{}, func()) {
 	}
 }
 
+// listen hears of what other processes committed. A notification is a hint; what it missed is found by looking every second.
+func (p *Program) listen(ctx context.Context) {
+	heard := make(chan struct{}, 1)
+	var work sync.WaitGroup
+	defer work.Wait()
+	work.Go(func() {
+		p.Store.DB.Listen(ctx, func(string) {
+			select {
+			case heard <- struct{}{}:
+			default:
+			}
+		})
+	})
+	t := time.NewTicker(lookEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-heard:
+		case <-t.C:
+		}
+		if head, err := p.Store.ReadHead(ctx, p.Store.Read); err == nil {
+			p.committed(head.Seq)
+		}
+	}
+}
+
+// lookEvery is how often the head is looked at beside notifications.
+const lookEvery = time.Second
+
 func (p *Program) committed(head int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if head <= p.head {
+		return
+	}
 	p.head = head
 	for c := range p.watchers {
 		select {

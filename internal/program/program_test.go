@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"perennial/internal/db"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -180,7 +182,11 @@ func TestOneTimePerBatchAndNeverBackwards(t *testing.T) {
 // raw opens the shop's file as the stock shell would: no code of ours between.
 func raw(t *testing.T, s *shop.Shop) *sql.DB {
 	t.Helper()
-	d, err := sql.Open("sqlite", "file:"+filepath.Join(s.Dir, "perennial.db")+"?_pragma=busy_timeout(5000)")
+	driver, source := "sqlite", "file:"+filepath.Join(s.Dir, "perennial.db")+"?_pragma=busy_timeout(5000)"
+	if u := shop.URL(t, s.Dir); u != "" {
+		driver, source = "pgx", u
+	}
+	d, err := sql.Open(driver, source)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,6 +195,7 @@ func raw(t *testing.T, s *shop.Shop) *sql.DB {
 }
 
 func TestTheDatabaseRefusesEveryWayRound(t *testing.T) {
+	shop.OnlySQLite(t) // postgres_test.go has PostgreSQL's ways
 	s := shop.Open(t)
 	key, c := product(s, "Coffee")
 	s.Do(c)
@@ -329,7 +336,7 @@ func TestVerifyNamesWhatWasChanged(t *testing.T) {
 			if _, err := d.Exec(dropTriggers(t, d)); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := d.Exec(c.text); err != nil {
+			if _, err := d.Exec(inSQL(c.text)); err != nil {
 				t.Fatal(err)
 			}
 			r := s.Verify()
@@ -343,9 +350,25 @@ func TestVerifyNamesWhatWasChanged(t *testing.T) {
 	}
 }
 
+// inSQL gives a statement for SQLite in the SQL of the engine under test.
+func inSQL(text string) string {
+	if shop.Engine() == db.Postgres {
+		text = regexp.MustCompile(`zeroblob\((\d+|length\(\w+\))\)`).ReplaceAllString(text, `decode(repeat('00', $1), 'hex')`)
+		text = strings.Replace(text, "INSERT INTO product SELECT shop_id, 'prod_x', version, last_seq, schema_version, status, doc, box, sealed",
+			"INSERT INTO product (shop_id, id, version, last_seq, schema_version, status, doc) SELECT shop_id, 'prod_x', version, last_seq, schema_version, status, doc", 1)
+	}
+	return text
+}
+
+// dropTriggers gives what takes away everything by which the database refuses.
 func dropTriggers(t *testing.T, d *sql.DB) string {
 	t.Helper()
-	rows, err := d.Query(`SELECT name FROM sqlite_master WHERE type = 'trigger'`)
+	query := `SELECT 'DROP TRIGGER ' || name FROM sqlite_master WHERE type = 'trigger'`
+	if shop.Engine() == db.Postgres {
+		query = `SELECT format('DROP TRIGGER %I ON %I', t.tgname, c.relname) FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid WHERE NOT t.tgisinternal
+			UNION ALL SELECT format('ALTER TABLE %I DROP CONSTRAINT %I', c.relname, k.conname) FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid WHERE k.contype = 'f'`
+	}
+	rows, err := d.Query(query)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -356,7 +379,7 @@ func dropTriggers(t *testing.T, d *sql.DB) string {
 		if err := rows.Scan(&name); err != nil {
 			t.Fatal(err)
 		}
-		fmt.Fprintf(&b, "DROP TRIGGER %s;", name)
+		b.WriteString(name + ";\n")
 	}
 	if err := rows.Err(); err != nil {
 		t.Fatal(err)

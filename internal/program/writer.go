@@ -10,6 +10,7 @@ import (
 	"maps"
 	"runtime/debug"
 	"slices"
+	"time"
 
 	"perennial/internal/db"
 	"perennial/internal/fault"
@@ -89,48 +90,91 @@ func (w *writer) take(first *job) {
 	}
 }
 
+// How often a batch is begun again after the database lost it, and how long the pauses between are.
+const (
+	attempts    = 5
+	firstPause  = 20 * time.Millisecond
+	lookUpTries = 40
+	lookUpPause = 250 * time.Millisecond
+)
+
+// commit decides and commits jobs together, and answers them. A batch that a server lost before its COMMIT, by a broken
+// connection or a deadlock, left nothing behind and is done again.
 func (w *writer) commit(jobs []*job) {
+	pause := firstPause
+	for n := 1; ; n++ {
+		err := w.attempt(jobs)
+		if err == nil {
+			return
+		}
+		lost := db.Lost(err)
+		if n == attempts || !lost && !db.Again(err) {
+			failAll(jobs, refusedBatch(err))
+			return
+		}
+		time.Sleep(pause)
+		pause *= 2
+		if lost {
+			if rerr := w.conn.Reopen(context.Background()); rerr != nil && n == attempts-1 {
+				failAll(jobs, db.Fault(rerr))
+				return
+			}
+		}
+	}
+}
+
+// attempt decides and commits jobs together. With an error nothing was committed and nobody was answered; without one
+// everybody was.
+func (w *writer) attempt(jobs []*job) error {
 	b, err := w.conn.Begin(context.Background(), w.p.clock())
 	if err != nil {
-		failAll(jobs, err)
-		return
+		return err
 	}
 	defer b.Rollback()
-	if b.Head.Seq != w.head {
-		w.cache.clear()
-		w.head = b.Head.Seq
+	if err := w.refresh(b); err != nil {
+		return err
 	}
 	t := newTransaction(w, b)
+	if err := t.fetch(jobs); err != nil {
+		return err
+	}
 	for _, j := range jobs {
 		t.run(j)
 	}
-	if !t.writes() {
+	err = t.broken()
+	if err == nil && !t.writes() {
 		for i := range t.results {
 			t.render(&t.results[i])
 		}
 		b.Rollback()
 		t.reply()
-		return
+		return nil
 	}
-	if err := t.flush(); err != nil {
+	if err == nil {
+		err = t.flush()
+	}
+	if err != nil {
 		b.Rollback()
 		w.cache.clear()
-		if len(jobs) > 1 && db.IsConstraint(err) {
+		if len(jobs) > 1 && !db.Lost(err) && !db.Again(err) && (db.IsConstraint(err) || db.Aborts(err)) {
 			// Nobody fails for a neighbour: each alone.
 			for _, j := range jobs {
 				w.commit([]*job{j})
 			}
-			return
+			return nil
 		}
-		failAll(jobs, refusedBatch(err))
-		return
+		return err
 	}
 	if err := b.Commit(); err != nil {
 		committed, lookup := w.wasCommitted(t)
-		if lookup != nil || !committed {
+		switch {
+		case lookup != nil:
 			w.cache.clear()
-			failAll(jobs, db.Fault(errors.Join(err, lookup)))
-			return
+			failAll(jobs, unknown(errors.Join(err, lookup)))
+			return nil
+		case !committed:
+			w.cache.clear()
+			return err
 		}
 	}
 	t.keep()
@@ -140,6 +184,28 @@ func (w *writer) commit(jobs []*job) {
 	}
 	w.p.committed(t.head.Seq)
 	t.reply()
+	return nil
+}
+
+// refresh makes the cache that of the head which was just locked: what other processes changed since goes out of it.
+func (w *writer) refresh(b *store.Batch) error {
+	const few = 10_000
+	if b.Head.Seq == w.head {
+		return nil
+	}
+	if behind := b.Head.Seq - w.head; behind < 0 || behind > few || w.cache.empty() {
+		w.cache.clear()
+	} else {
+		changed, err := w.s.Changed(context.Background(), b, w.head)
+		if err != nil {
+			return err
+		}
+		for _, ref := range changed {
+			w.cache.drop(ref)
+		}
+	}
+	w.head = b.Head.Seq
+	return nil
 }
 
 func refusedBatch(err error) error {
@@ -149,15 +215,42 @@ func refusedBatch(err error) error {
 	return db.Fault(err)
 }
 
+func unknown(err error) error {
+	return fault.Wrap(err, fault.Unavailable, "outcome_unknown",
+		"The connection to the database was lost while this was being saved, and it cannot be asked: the change may have been made. Look before you repeat it, or repeat it with its Idempotency-Key.")
+}
+
 // wasCommitted resolves a commit whose outcome is unknown: the batch's first event is there, under its command's id,
-// or nothing is.
-func (w *writer) wasCommitted(t *transaction) (bool, error) {
-	if len(t.entries) == 0 {
-		return false, nil
-	}
+// or nothing is. It asks under the lock of the head, as a server may still be at work on a commit whose client is gone.
+func (w *writer) wasCommitted(t *transaction) (committed bool, err error) {
 	ctx := context.Background()
+	for n := range lookUpTries {
+		if n > 0 {
+			time.Sleep(lookUpPause)
+		}
+		if w.s.DB.Engine == db.Postgres {
+			if err = w.conn.Reopen(ctx); err != nil {
+				continue
+			}
+		}
+		if committed, err = w.lookUp(ctx, t); err == nil || !db.Lost(err) {
+			return committed, err
+		}
+	}
+	return false, err
+}
+
+func (w *writer) lookUp(ctx context.Context, t *transaction) (bool, error) {
+	b, err := w.conn.Begin(ctx, w.p.clock())
+	if err != nil {
+		return false, err
+	}
+	defer b.Rollback()
+	if len(t.entries) == 0 {
+		return false, nil // only answers were to be kept, which can be made again
+	}
 	first := t.entries[0].Event
-	st, err := w.s.Event(ctx, w.s.DB.Reader, store.Closed, first.Seq)
+	st, err := w.s.Event(ctx, b, store.Closed, first.Seq)
 	if f := fault.As(err); err != nil && f.Kind == fault.NotFound {
 		return false, nil
 	}
@@ -223,6 +316,27 @@ func newLayer() layer {
 
 func newTransaction(w *writer, b *store.Batch) *transaction {
 	return &transaction{w: w, b: b, layer: newLayer(), head: b.Head, before: map[journal.Ref]store.Row{}, answers: map[string]*keptAnswer{}}
+}
+
+// fetch reads at once what the jobs will ask for one by one.
+func (t *transaction) fetch(jobs []*job) error {
+	var keys [][]byte
+	for _, j := range jobs {
+		if j.req.Idempotency != nil {
+			keys = append(keys, j.req.Idempotency.CallerKey)
+		}
+	}
+	return t.b.FetchAnswers(keys)
+}
+
+// broken gives an error of the database that a job met and that ended the transaction for all of them.
+func (t *transaction) broken() error {
+	for _, f := range t.results {
+		if f.err != nil && db.Aborts(f.err) {
+			return f.err
+		}
+	}
+	return nil
 }
 
 func (t *transaction) writes() bool {
@@ -455,11 +569,15 @@ func (t *transaction) flush() error {
 	if err != nil {
 		return err
 	}
+	changed := make([]store.Changed, len(refs))
 	for i, ref := range refs {
 		prev := t.before[ref]
-		if err := t.b.Write(ref, &rows[i], &prev); err != nil {
-			return err
-		}
+		changed[i] = store.Changed{Ref: ref, Row: &rows[i], Prev: &prev}
+	}
+	if err := t.b.WriteAll(changed); err != nil {
+		return err
+	}
+	for i, ref := range refs {
 		t.states[ref] = rows[i]
 	}
 	for _, s := range t.secrets {
@@ -486,19 +604,21 @@ func (t *transaction) flush() error {
 		}
 		t.render(f)
 	}
+	var answers []store.Answer
 	for _, f := range t.results {
 		if a := f.answer; a != nil && a.write {
-			if err := t.b.KeepAnswer(a.key, a.requestHash, a.person, encodeReply(a.reply)); err != nil {
-				return err
-			}
+			answers = append(answers, store.Answer{CallerKey: a.key, RequestHash: a.requestHash, Person: a.person, Bytes: encodeReply(a.reply)})
 		}
+	}
+	if err := t.b.KeepAnswers(answers); err != nil {
+		return err
 	}
 	for _, k := range t.destroy {
 		if err := t.b.DestroyKey(k); err != nil {
 			return err
 		}
 	}
-	return nil
+	return t.b.Ready(t.head.Seq)
 }
 
 // accepted says whether the command was decided now, and not refused.
@@ -701,6 +821,10 @@ func (c *cache) put(ref journal.Ref, r store.Row) {
 	}
 	c.rows[ref] = r
 }
+
+func (c *cache) drop(ref journal.Ref) { delete(c.rows, ref) }
+
+func (c *cache) empty() bool { return len(c.rows) == 0 }
 
 func (c *cache) clear() { clear(c.rows) }
 

@@ -37,14 +37,17 @@ type Config struct {
 	Relaxed bool
 }
 
-func (c Config) databasePath() (string, error) {
+// open opens the database: the PostgreSQL of a URL, or a file.
+func (c Config) open(ctx context.Context, opt db.Options) (*db.DB, error) {
 	switch {
+	case db.IsURL(c.Database):
+		return db.OpenPostgres(ctx, c.Database, opt)
 	case c.Database == "":
-		return filepath.Join(c.Data, "perennial.db"), nil
+		return db.Open(ctx, filepath.Join(c.Data, "perennial.db"), opt)
 	case filepath.IsAbs(c.Database), filepath.Ext(c.Database) == ".db":
-		return c.Database, nil
+		return db.Open(ctx, c.Database, opt)
 	}
-	return "", fault.New(fault.Unavailable, "database_url", "This version keeps its data in a file: give the path of a .db file, or no --database at all.")
+	return nil, fault.New(fault.Unavailable, "database_url", "--database takes the address of a PostgreSQL (postgres://…) or the path of a .db file.")
 }
 
 func (c Config) keysPath() string {
@@ -75,10 +78,6 @@ func Open(ctx context.Context, c Config) (_ *Instance, err error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	path, err := c.databasePath()
-	if err != nil {
-		return nil, err
-	}
 	folder, err := vault.Open(c.keysPath())
 	if err != nil {
 		return nil, err
@@ -89,7 +88,7 @@ func Open(ctx context.Context, c Config) (_ *Instance, err error) {
 			err = errors.Join(err, i.Close(ctx))
 		}
 	}()
-	if i.DB, err = db.Open(ctx, path, db.Options{Relaxed: c.Relaxed}); err != nil {
+	if i.DB, err = c.open(ctx, db.Options{Relaxed: c.Relaxed}); err != nil {
 		return nil, err
 	}
 	if i.Store, err = store.Open(ctx, i.DB, folder, program.Mappings(), i.IDs.NewShop); err != nil {
@@ -105,6 +104,20 @@ func Open(ctx context.Context, c Config) (_ *Instance, err error) {
 		return nil, err
 	}
 	return i, nil
+}
+
+// Migrate brings the schema of a database up to date, without opening a shop. With dry it only says what it would do; with
+// citus it spreads the tables over a cluster afterwards.
+func Migrate(ctx context.Context, c Config, dry, citus bool) (*store.Plan, error) {
+	d, err := c.open(ctx, db.Options{})
+	if err != nil {
+		return nil, err
+	}
+	p, err := store.Migrate(ctx, d, dry)
+	if err == nil && citus && !dry {
+		err = store.MigrateCitus(ctx, d)
+	}
+	return p, errors.Join(err, d.Close())
 }
 
 // Close stops the program and closes the files. It may be called on an instance that is only half open.
@@ -140,21 +153,17 @@ func Verify(ctx context.Context, c Config, progress audit.Progress) (*audit.Repo
 
 // OpenReadOnly opens a shop's store for reading only. done closes it.
 func OpenReadOnly(ctx context.Context, c Config) (s *store.Store, done func(), err error) {
-	path, err := c.databasePath()
-	if err != nil {
-		return nil, nil, err
-	}
 	folder, err := vault.OpenReadOnly(c.keysPath())
 	if err != nil {
 		return nil, nil, err
 	}
-	d, err := db.Open(ctx, path, db.Options{ReadOnly: true})
+	d, err := c.open(ctx, db.Options{ReadOnly: true})
 	if err != nil {
 		return nil, nil, err
 	}
 	s, err = store.Open(ctx, d, folder, program.Mappings(), func() id.ID { return "" })
 	if err == nil && s.Shop == "" {
-		err = fault.New(fault.Unavailable, "journal_empty", "The database %s holds no shop yet.", path)
+		err = fault.New(fault.Unavailable, "journal_empty", "The database %s holds no shop yet.", d.Path)
 	}
 	if err != nil {
 		return nil, nil, errors.Join(err, d.Close())

@@ -78,6 +78,13 @@ func Start(ctx context.Context, i *Instance, gateway payment.Gateway, extra map[
 			i.Config.Log.Error("listener", "error", err)
 		}
 	})
+	if i.DB.Engine == db.Postgres {
+		s.work.Go(func() {
+			if err := s.engine.Alive(run); err != nil {
+				i.Config.Log.Warn("lease", "error", err)
+			}
+		})
+	}
 	s.work.Go(func() { s.sign(run) })
 	s.work.Go(func() { s.bill(run) })
 	s.work.Go(func() { s.index(run) })

@@ -416,9 +416,11 @@ func TestTheBackgroundWorks(t *testing.T) {
 
 func TestOpenRefuses(t *testing.T) {
 	c, _ := config(t.TempDir())
-	c.Database = "postgres://localhost/shop"
-	if _, err := Open(t.Context(), c); fault.As(err).Code != "database_url" {
-		t.Errorf("another engine: %v", err)
+	for address, code := range map[string]string{"mysql://localhost/shop": "database_url", "postgres://127.0.0.1:1/shop": "database_unreachable"} {
+		c.Database = address
+		if _, err := Open(t.Context(), c); fault.As(err).Code != code {
+			t.Errorf("%s: got %v, want %s", address, err, code)
+		}
 	}
 	c, _ = config(t.TempDir())
 	if _, _, err := OpenReadOnly(t.Context(), c); err == nil {

@@ -43,15 +43,33 @@ func (s *Store) Writer(ctx context.Context) (*Writer, error) {
 // Close gives the connection back.
 func (w *Writer) Close() error { return errors.Join(w.p.Close(), w.conn.Close()) }
 
+// Reopen takes another connection in place of one that was lost.
+func (w *Writer) Reopen(ctx context.Context) error {
+	_ = w.Close() // it is lost
+	fresh, err := w.s.Writer(ctx)
+	if err != nil {
+		return err
+	}
+	w.conn, w.p = fresh.conn, fresh.p
+	return nil
+}
+
 // Flush moves the write-ahead log into the file and empties it, so that what was overwritten is gone from both.
 func (w *Writer) Flush(ctx context.Context) error {
+	if w.s.DB.Engine != db.SQLite {
+		return nil
+	}
 	var busy, log, moved int
 	return db.Fault(w.conn.QueryRowContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &log, &moved))
 }
 
 // Durable gives full durability back after a relaxed opening.
 func (w *Writer) Durable(ctx context.Context) error {
-	if _, err := w.conn.ExecContext(ctx, `PRAGMA synchronous = FULL`); err != nil {
+	text := `PRAGMA synchronous = FULL`
+	if w.s.DB.Engine == db.Postgres {
+		text = `SET synchronous_commit = on`
+	}
+	if _, err := w.conn.ExecContext(ctx, text); err != nil {
 		return db.Fault(err)
 	}
 	return w.Flush(ctx)
@@ -69,6 +87,7 @@ type Batch struct {
 	made    map[string]vault.Key // keys made by this batch
 	keys    map[string]vault.Key // keys used by this batch, made ones too
 	destroy []string             // keys destroyed by this batch
+	answers map[string]*keptAnswer
 	done    bool
 }
 
@@ -76,12 +95,16 @@ type Batch struct {
 // the last event's.
 func (w *Writer) Begin(ctx context.Context, now time.Time) (*Batch, error) {
 	ctx = context.WithoutCancel(ctx)
-	if _, err := w.p.ExecContext(ctx, `BEGIN IMMEDIATE`); err != nil {
+	if _, err := w.p.ExecContext(ctx, w.s.DB.BeginWrite()); err != nil {
 		return nil, db.Fault(err)
 	}
 	b := &Batch{Prepared: w.p, ctx: ctx, w: w, s: w.s, made: map[string]vault.Key{}, keys: map[string]vault.Key{}}
 	var err error
-	if b.Head, err = w.s.ReadHead(ctx, w.p); err != nil {
+	lock := ``
+	if w.s.DB.Engine == db.Postgres {
+		lock = ` FOR UPDATE` // whoever else serves this shop waits here
+	}
+	if b.Head, err = w.s.readHead(ctx, w.p, lock); err != nil {
 		b.Rollback()
 		return nil, db.Fault(err)
 	}
@@ -94,10 +117,14 @@ func (w *Writer) Begin(ctx context.Context, now time.Time) (*Batch, error) {
 
 // ReadHead reads the head of the shop.
 func (s *Store) ReadHead(ctx context.Context, q db.Querier) (Head, error) {
+	return s.readHead(ctx, q, ``)
+}
+
+func (s *Store) readHead(ctx context.Context, q db.Querier, lock string) (Head, error) {
 	h := Head{Seq: -1}
 	var at string
 	var edge []byte
-	err := q.QueryRowContext(ctx, `SELECT seq, recorded_at, edge FROM head WHERE shop_id = $1`, s.Shop).Scan(&h.Seq, &at, &edge)
+	err := q.QueryRowContext(ctx, `SELECT seq, recorded_at, edge FROM head WHERE shop_id = $1`+lock, s.Shop).Scan(&h.Seq, &at, &edge)
 	if errors.Is(err, sql.ErrNoRows) {
 		return h, nil
 	}
@@ -163,6 +190,9 @@ type Entry struct {
 
 // Append inserts events, in order.
 func (b *Batch) Append(entries []Entry) error {
+	if b.s.DB.Engine == db.Postgres && len(entries) > 0 {
+		return b.appendMany(entries)
+	}
 	for _, e := range entries {
 		var prev any
 		if e.Event.TargetPrevSeq != journal.NoPrev {
@@ -276,11 +306,6 @@ func (b *Batch) WriteHead(h Head, nodes []seal.Node) error {
 	if err != nil {
 		return err
 	}
-	if b.Head.Seq < 0 {
-		_, err = b.ExecContext(b.ctx, `INSERT INTO head (seq, recorded_at, edge, fingerprint, shop_id) VALUES ($1, $2, $3, $4, $5)`,
-			h.Seq, stamp(h.RecordedAt), edge, b.s.Keys.folder.Fingerprint(), b.s.Shop)
-		return err
-	}
 	_, err = b.ExecContext(b.ctx, `UPDATE head SET seq = $1, recorded_at = $2, edge = $3 WHERE shop_id = $4`, h.Seq, stamp(h.RecordedAt), edge, b.s.Shop)
 	return err
 }
@@ -292,56 +317,109 @@ type FirstAnswer struct {
 	Erased      bool
 }
 
-// FindAnswer looks for the first answer of a caller's key.
-func (b *Batch) FindAnswer(callerKey []byte) (*FirstAnswer, error) {
-	var a FirstAnswer
-	var keyID string
-	var stored []byte
-	err := b.QueryRowContext(b.ctx, `SELECT request_hash, key_id, answer FROM idempotency WHERE shop_id = $1 AND caller_key = $2`,
-		b.s.Shop, callerKey).Scan(&a.RequestHash, &keyID, &stored)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	if keyID == "" {
-		a.Answer = stored
-		return &a, nil
-	}
-	key, found, err := b.key(keyID)
-	if errors.Is(err, vault.ErrErased) || (err == nil && !found) {
-		a.Erased = true
-		return &a, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	a.Answer, err = openAnswer(key, stored)
-	return &a, err
+// keptAnswer is a row of idempotency.
+type keptAnswer struct {
+	requestHash []byte
+	keyID       string
+	answer      []byte
 }
 
-// KeepAnswer stores the first answer, sealed with the person's key when there is a person.
-func (b *Batch) KeepAnswer(callerKey, requestHash []byte, person id.ID, answer []byte) error {
-	keyID := string(person)
-	if person != "" {
-		key, ok, err := b.key(keyID)
-		if err != nil && !errors.Is(err, vault.ErrErased) {
-			return err
+// FetchAnswers reads the first answers of many callers' keys at once, for the calls of FindAnswer that follow. It saves ways to
+// a server; an embedded database has none to save.
+func (b *Batch) FetchAnswers(callerKeys [][]byte) error {
+	if b.s.DB.Engine != db.Postgres || len(callerKeys) == 0 {
+		return nil
+	}
+	b.answers = map[string]*keptAnswer{}
+	for _, k := range callerKeys {
+		b.answers[string(k)] = nil
+	}
+	return db.Each(b.ctx, b.Prepared, func(r *sql.Rows) error {
+		var key []byte
+		var a keptAnswer
+		err := r.Scan(&key, &a.requestHash, &a.keyID, &a.answer)
+		b.answers[string(key)] = &a
+		return err
+	}, `SELECT caller_key, request_hash, key_id, answer FROM idempotency WHERE shop_id = $1 AND caller_key = ANY($2)`, b.s.Shop, callerKeys)
+}
+
+// FindAnswer looks for the first answer of a caller's key.
+func (b *Batch) FindAnswer(callerKey []byte) (*FirstAnswer, error) {
+	kept, fetched := b.answers[string(callerKey)]
+	if !fetched {
+		kept = &keptAnswer{}
+		err := b.QueryRowContext(b.ctx, `SELECT request_hash, key_id, answer FROM idempotency WHERE shop_id = $1 AND caller_key = $2`,
+			b.s.Shop, callerKey).Scan(&kept.requestHash, &kept.keyID, &kept.answer)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil, nil
 		}
-		if ok {
-			sealed, err := sealAnswer(key, answer)
-			if err != nil {
-				return err
-			}
-			answer = sealed
-		} else {
-			keyID = ""
+		if err != nil {
+			return nil, err
 		}
 	}
-	_, err := b.ExecContext(b.ctx, `INSERT INTO idempotency (shop_id, caller_key, request_hash, key_id, answer, created_at) VALUES ($1, $2, $3, $4, $5, $6)`,
-		b.s.Shop, callerKey, requestHash, keyID, answer, stamp(b.Now))
-	return err
+	if kept == nil {
+		return nil, nil
+	}
+	a := &FirstAnswer{RequestHash: kept.requestHash}
+	if kept.keyID == "" {
+		a.Answer = kept.answer
+		return a, nil
+	}
+	key, found, err := b.key(kept.keyID)
+	if errors.Is(err, vault.ErrErased) || (err == nil && !found) {
+		a.Erased = true
+		return a, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	a.Answer, err = openAnswer(key, kept.answer)
+	return a, err
+}
+
+// Answer is a first answer to keep.
+type Answer struct {
+	CallerKey, RequestHash []byte
+	Person                 id.ID // whose data it shows, if it shows a person's
+	Bytes                  []byte
+}
+
+// KeepAnswers stores first answers, each sealed with its person's key when there is a person.
+func (b *Batch) KeepAnswers(answers []Answer) error {
+	if len(answers) == 0 {
+		return nil
+	}
+	var callers, requests, bytes [][]byte
+	var keys, at []string
+	for _, a := range answers {
+		keyID := ""
+		if a.Person != "" {
+			key, ok, err := b.key(string(a.Person))
+			if err != nil && !errors.Is(err, vault.ErrErased) {
+				return err
+			}
+			if ok {
+				if a.Bytes, err = sealAnswer(key, a.Bytes); err != nil {
+					return err
+				}
+				keyID = string(a.Person)
+			}
+		}
+		if b.s.DB.Engine == db.SQLite {
+			if _, err := b.ExecContext(b.ctx, `INSERT INTO idempotency (shop_id, caller_key, request_hash, key_id, answer, created_at) VALUES ($1, $2, $3, $4, $5, $6)`,
+				b.s.Shop, a.CallerKey, a.RequestHash, keyID, a.Bytes, stamp(b.Now)); err != nil {
+				return err
+			}
+			continue
+		}
+		callers, requests, bytes = append(callers, a.CallerKey), append(requests, a.RequestHash), append(bytes, a.Bytes)
+		keys, at = append(keys, keyID), append(at, stamp(b.Now))
+	}
+	if len(callers) == 0 {
+		return nil
+	}
+	return b.insertMany("idempotency", []column{{"caller_key", "bytea", callers}, {"request_hash", "bytea", requests}, {"key_id", "text", keys},
+		{"answer", "bytea", bytes}, {"created_at", "text", at}})
 }
 
 // An answer is sealed as a box of its own class: commitment, hash and ciphertext in one.
@@ -367,6 +445,16 @@ func openAnswer(key vault.Key, stored []byte) ([]byte, error) {
 func (b *Batch) PutLink(tokenHash []byte, signIn, owner id.ID, expires time.Time) error {
 	_, err := b.ExecContext(b.ctx, `INSERT INTO link (shop_id, token_hash, sign_in_id, owner_id, expires_at) VALUES ($1, $2, $3, $4, $5)`,
 		b.s.Shop, tokenHash, signIn, owner, stamp(expires))
+	return err
+}
+
+// Ready is the last statement before Commit. In PostgreSQL it tells the other processes of the new head, with the commit; and it
+// fails when a statement before has failed, while a COMMIT would only roll back and say nothing.
+func (b *Batch) Ready(head int64) error {
+	if b.s.DB.Engine != db.Postgres {
+		return nil
+	}
+	_, err := b.ExecContext(b.ctx, `SELECT pg_notify($1, $2)`, db.Channel, fmt.Sprintf("%s %d", b.s.Shop, head))
 	return err
 }
 

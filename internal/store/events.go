@@ -37,17 +37,33 @@ const (
 	Opened
 )
 
-func (s *Store) scanEvent(ctx context.Context, q db.Querier, p Privacy, scan func(...any) error) (Stored, error) {
-	var seq int64
-	var body, boxes, leaf []byte
-	if err := scan(&seq, &body, &boxes, &leaf); err != nil {
-		return Stored{}, err
-	}
-	st, err := s.open(ctx, q, p, body, boxes)
+// packed is an event as it is stored. Rows are read first and opened afterwards: opening may ask for a key, and a connection to
+// PostgreSQL answers one question at a time.
+type packed struct {
+	seq               int64
+	body, boxes, leaf []byte
+}
+
+func (e *packed) scan(scan func(...any) error) error {
+	return scan(&e.seq, &e.body, &e.boxes, &e.leaf)
+}
+
+func packedRows(ctx context.Context, q db.Querier, query string, args ...any) (out []packed, err error) {
+	err = db.Each(ctx, q, func(r *sql.Rows) error {
+		var e packed
+		err := e.scan(r.Scan)
+		out = append(out, e)
+		return err
+	}, query, args...)
+	return out, err
+}
+
+func (s *Store) unpack(ctx context.Context, q db.Querier, p Privacy, e packed) (Stored, error) {
+	st, err := s.open(ctx, q, p, e.body, e.boxes)
 	if err != nil {
-		return st, fmt.Errorf("event %d: %w", seq, err)
+		return st, fmt.Errorf("event %d: %w", e.seq, err)
 	}
-	copy(st.Leaf[:], leaf)
+	copy(st.Leaf[:], e.leaf)
 	return st, nil
 }
 
@@ -71,11 +87,15 @@ func (s *Store) open(ctx context.Context, q db.Querier, p Privacy, body, boxes [
 
 // Event reads one event; an unknown seq is a NotFound fault.
 func (s *Store) Event(ctx context.Context, q db.Querier, p Privacy, seq int64) (Stored, error) {
-	st, err := s.scanEvent(ctx, q, p, q.QueryRowContext(ctx, `SELECT `+eventColumns+` FROM event WHERE shop_id = $1 AND seq = $2`, s.Shop, seq).Scan)
+	var e packed
+	err := e.scan(q.QueryRowContext(ctx, `SELECT `+eventColumns+` FROM event WHERE shop_id = $1 AND seq = $2`, s.Shop, seq).Scan)
 	if errors.Is(err, sql.ErrNoRows) {
-		return st, fault.New(fault.NotFound, "unknown_event", "There is no event %s in this shop.", id.Event(s.Shop, seq))
+		return Stored{}, fault.New(fault.NotFound, "unknown_event", "There is no event %s in this shop.", id.Event(s.Shop, seq))
 	}
-	return st, err
+	if err != nil {
+		return Stored{}, err
+	}
+	return s.unpack(ctx, q, p, e)
 }
 
 // EventByID reads one event by its id.
@@ -96,23 +116,18 @@ func (s *Store) Events(ctx context.Context, q db.Querier, p Privacy, from, to in
 			if to > 0 {
 				end = min(end, to)
 			}
-			n := 0
-			stop := errors.New("stop")
-			err := db.Each(ctx, q, func(r *sql.Rows) error {
-				st, err := s.scanEvent(ctx, q, p, r.Scan)
-				n++
-				if !yield(st, err) {
-					return stop
-				}
-				return err
-			}, `SELECT `+eventColumns+` FROM event WHERE shop_id = $1 AND seq >= $2 AND seq < $3 ORDER BY seq`, s.Shop, from, end)
-			if errors.Is(err, stop) {
-				return
-			}
+			rows, err := packedRows(ctx, q, `SELECT `+eventColumns+` FROM event WHERE shop_id = $1 AND seq >= $2 AND seq < $3 ORDER BY seq`, s.Shop, from, end)
 			if err != nil {
 				yield(Stored{}, err)
 				return
 			}
+			for _, e := range rows {
+				st, err := s.unpack(ctx, q, p, e)
+				if !yield(st, err) || err != nil {
+					return
+				}
+			}
+			n := int64(len(rows))
 			from = end
 			if n < page || (to > 0 && from >= to) {
 				return
@@ -130,15 +145,14 @@ func (s *Store) Pick(ctx context.Context, q db.Querier, p Privacy, seqs []int64)
 		for _, n := range part {
 			args = append(args, n)
 		}
-		err := db.Each(ctx, q, func(r *sql.Rows) error {
-			st, err := s.scanEvent(ctx, q, p, r.Scan)
-			if err == nil {
-				found[st.Seq] = st
-			}
-			return err
-		}, `SELECT `+eventColumns+` FROM event WHERE shop_id = $1 AND seq IN (`+db.Placeholders(2, len(part))+`)`, args...)
+		rows, err := packedRows(ctx, q, `SELECT `+eventColumns+` FROM event WHERE shop_id = $1 AND seq IN (`+db.Placeholders(2, len(part))+`)`, args...)
 		if err != nil {
 			return nil, err
+		}
+		for _, e := range rows {
+			if found[e.seq], err = s.unpack(ctx, q, p, e); err != nil {
+				return nil, err
+			}
 		}
 	}
 	out := make([]Stored, 0, len(seqs))
@@ -195,6 +209,17 @@ func (s *Store) StateAt(ctx context.Context, q db.Querier, ref journal.Ref, keep
 	state, err := journal.Fold(fresh, events)
 	last := events[len(events)-1]
 	return Row{State: state, Version: last.TargetVersion, LastSeq: last.Seq}, err
+}
+
+// Changed gives the targets of the events after a seq.
+func (s *Store) Changed(ctx context.Context, q db.Querier, after int64) (refs []journal.Ref, err error) {
+	err = db.Each(ctx, q, func(r *sql.Rows) error {
+		var ref journal.Ref
+		err := r.Scan(&ref.Kind, &ref.ID)
+		refs = append(refs, ref)
+		return err
+	}, `SELECT DISTINCT target_kind, target_id FROM event WHERE shop_id = $1 AND seq > $2`, s.Shop, after)
+	return refs, err
 }
 
 // SeqAt gives the first seq with recorded_at >= at: the number of events before that time.

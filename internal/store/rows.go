@@ -97,6 +97,8 @@ func (s *Store) decode(ctx context.Context, q db.Querier, ref journal.Ref, doc [
 // List reads rows of a kind. where is SQL over the table's columns after "shop_id = $1 AND", with arguments from $2 on.
 func (s *Store) List(ctx context.Context, q db.Querier, kind journal.Kind, where string, args ...any) ([]Row, error) {
 	var out []Row
+	var ids []id.ID
+	var docs [][]byte
 	err := db.Each(ctx, q, func(rows *sql.Rows) error {
 		var r Row
 		var key id.ID
@@ -108,15 +110,18 @@ func (s *Store) List(ctx context.Context, q db.Querier, kind journal.Kind, where
 		if box.Valid {
 			r.box = []byte(box.String)
 		}
-		state, err := s.decode(ctx, q, journal.Ref{Kind: kind, ID: key}, doc, &r)
-		if err != nil {
-			return err
-		}
-		r.State = state
-		out = append(out, r)
+		out, ids, docs = append(out, r), append(ids, key), append(docs, doc)
 		return nil
 	}, `SELECT id, version, last_seq, doc, box, sealed FROM `+quoted(kind)+` WHERE shop_id = $1 AND `+where, append([]any{s.Shop}, args...)...)
-	return out, db.Fault(err)
+	if err != nil {
+		return nil, db.Fault(err)
+	}
+	for i := range out { // after the rows were read: opening may ask for a key
+		if out[i].State, err = s.decode(ctx, q, journal.Ref{Kind: kind, ID: ids[i]}, docs[i], &out[i]); err != nil {
+			return nil, db.Fault(err)
+		}
+	}
+	return out, nil
 }
 
 // Where lists the ids of the rows of a kind whose column has a value, in order of id.

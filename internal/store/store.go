@@ -9,13 +9,8 @@ package store
 import (
 	"context"
 	"database/sql"
-	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
-	"strings"
-
-	"github.com/pressly/goose/v3"
 
 	"perennial/internal/db"
 	"perennial/internal/fault"
@@ -23,9 +18,6 @@ import (
 	"perennial/internal/journal"
 	"perennial/internal/vault"
 )
-
-//go:embed migrations/*.sql
-var migrations embed.FS
 
 // Mapping says how the states of a kind become rows. Domain types are known only to whoever makes the mapping.
 type Mapping struct {
@@ -55,20 +47,21 @@ func Open(ctx context.Context, d *db.DB, folder *vault.Folder, mappings []Mappin
 		s.mappings[m.Kind], s.writeTexts[m.Kind] = m, writeTexts(m)
 	}
 	if d.Writer != nil {
-		if err := migrate(ctx, d.Writer); err != nil {
+		if _, err := Migrate(ctx, d, false); err != nil {
 			return nil, err
 		}
-		if err := makeTriggers(ctx, d.Writer); err != nil {
-			return nil, err
-		}
-	} else if err := checkSchema(ctx, d.Reader); err != nil {
+	} else if err := checkSchema(ctx, d.Engine, d.Reader); err != nil {
 		return nil, err
 	}
-	var fingerprint string
+	fingerprint := folder.Fingerprint()
 	err := d.Reader.QueryRowContext(ctx, `SELECT shop_id, fingerprint FROM head ORDER BY shop_id LIMIT 1`).Scan(&s.Shop, &fingerprint)
+	if errors.Is(err, sql.ErrNoRows) {
+		s.Shop, err = newShop(), nil
+		if d.Writer != nil {
+			s.Shop, fingerprint, err = found(ctx, d, s.Shop, fingerprint)
+		}
+	}
 	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		s.Shop = newShop()
 	case err != nil:
 		return nil, db.Fault(err)
 	case fingerprint != folder.Fingerprint():
@@ -78,112 +71,6 @@ func Open(ctx context.Context, d *db.DB, folder *vault.Folder, mappings []Mappin
 	s.Read = db.NewPrepared(d.Reader)
 	s.Keys = newKeys(s.Shop, folder)
 	return s, nil
-}
-
-func provider(d *sql.DB) (*goose.Provider, error) {
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return nil, err
-	}
-	return goose.NewProvider(goose.DialectSQLite3, d, files)
-}
-
-func migrate(ctx context.Context, d *sql.DB) error {
-	p, err := provider(d)
-	if err != nil {
-		return db.Fault(err)
-	}
-	now, newest, err := p.GetVersions(ctx)
-	if err != nil {
-		return db.Fault(err)
-	}
-	if now > newest {
-		return newer(now, newest)
-	}
-	if now == newest {
-		return nil
-	}
-	_, err = p.Up(ctx)
-	return db.Fault(err)
-}
-
-func newer(has, knows int64) error {
-	return fault.New(fault.Unavailable, "schema_newer",
-		"The database has schema %d, this program knows %d: it was used by a newer perennial. Start that version.", has, knows)
-}
-
-func checkSchema(ctx context.Context, d *sql.DB) error {
-	entries, err := fs.ReadDir(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	newest := int64(len(entries))
-	var now sql.NullInt64
-	if err := d.QueryRowContext(ctx, `SELECT MAX(version_id) FROM goose_db_version WHERE is_applied = 1`).Scan(&now); err != nil {
-		return fault.Wrap(db.Fault(err), fault.Unavailable, "schema_unknown", "The file is not a database of perennial.")
-	}
-	switch {
-	case now.Int64 > newest:
-		return newer(now.Int64, newest)
-	case now.Int64 < newest:
-		return fault.New(fault.Unavailable, "schema_older", "The database has schema %d, this program needs %d: start perennial serve once.", now.Int64, newest)
-	}
-	return nil
-}
-
-// makeTriggers makes the database's triggers those of Triggers. It leaves them alone when they are.
-func makeTriggers(ctx context.Context, d *sql.DB) error {
-	missing, extra, err := CompareTriggers(ctx, d)
-	if err != nil {
-		return db.Fault(err)
-	}
-	if len(missing) == 0 && len(extra) == 0 {
-		return nil
-	}
-	tx, err := d.BeginTx(ctx, nil)
-	if err != nil {
-		return db.Fault(err)
-	}
-	defer tx.Rollback()
-	for _, name := range extra {
-		if _, err := tx.ExecContext(ctx, fmt.Sprintf(`DROP TRIGGER %q`, name)); err != nil {
-			return db.Fault(err)
-		}
-	}
-	for _, t := range missing {
-		if _, err := tx.ExecContext(ctx, t.SQL); err != nil {
-			return fmt.Errorf("store: trigger %s: %w", t.Name, err)
-		}
-	}
-	return db.Fault(tx.Commit())
-}
-
-// CompareTriggers gives the triggers that the database should have and has not (or has otherwise), and the names of
-// those that it has and should not.
-func CompareTriggers(ctx context.Context, q db.Querier) (missing []Trigger, extra []string, err error) {
-	has := map[string]string{}
-	err = db.Each(ctx, q, func(r *sql.Rows) error {
-		var name, text string
-		if err := r.Scan(&name, &text); err != nil {
-			return err
-		}
-		has[name] = strings.TrimSpace(text)
-		return nil
-	}, `SELECT name, sql FROM sqlite_master WHERE type = 'trigger' ORDER BY name`)
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, t := range Triggers() {
-		if has[t.Name] == t.SQL {
-			delete(has, t.Name)
-			continue
-		}
-		missing = append(missing, t)
-	}
-	for name := range has {
-		extra = append(extra, name)
-	}
-	return missing, extra, nil
 }
 
 // mapping gives the mapping of a kind that has states.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"perennial/internal/db"
 	"perennial/internal/journal"
 )
 
@@ -26,6 +27,8 @@ type Table struct {
 	Class Class
 	Kind  journal.Kind // of a state table
 	Holds string       // of machinery: what it may hold, and how it is cleaned
+	// Writes is what the server's role may do besides reading, in PostgreSQL.
+	Writes string
 }
 
 // StateKinds are the kinds that have a state table of their own, named like the kind.
@@ -37,24 +40,34 @@ var StateKinds = []journal.Kind{
 // HasState says whether rows of the kind are in a table of their own; the others have a row in target_head.
 func HasState(k journal.Kind) bool { return slices.Contains(StateKinds, k) }
 
-// Tables is the closed list of every table of the database.
-func Tables() []Table {
+// Tables is the closed list of every table of an engine's database. The partitions of a table are part of it.
+func Tables(engine db.Engine) []Table {
 	list := []Table{
-		{Name: "event", Class: ClassJournal},
-		{Name: "tree_node", Class: ClassJournal},
-		{Name: "checkpoint", Class: ClassJournal},
-		{Name: "target_head", Class: ClassState},
-		{Name: "secret", Class: ClassSecret},
-		{Name: "head", Class: ClassMachinery, Holds: "one row a shop: the last seq and the right edge of the tree; only grows, together with event"},
-		{Name: "pending", Class: ClassMachinery, Holds: "the events of the running batch whose rows are not written yet; empty after every commit"},
-		{Name: "data_key", Class: ClassMachinery, Holds: "wrapped data keys; a destroyed one keeps its row without the key"},
-		{Name: "reservation", Class: ClassMachinery, Holds: "HMACs of names held by one owner; released by the change that gives the name up"},
-		{Name: "idempotency", Class: ClassMachinery, Holds: "sealed first answers by caller and key; no expiry, unreadable once the person is erased"},
-		{Name: "link", Class: ClassMachinery, Holds: "hashes of magic links; expired ones are deleted after a day"},
+		{Name: "event", Class: ClassJournal, Writes: "INSERT"},
+		{Name: "tree_node", Class: ClassJournal, Writes: "INSERT"},
+		{Name: "checkpoint", Class: ClassJournal, Writes: "INSERT"},
+		{Name: "target_head", Class: ClassState, Writes: "INSERT, UPDATE"},
+		{Name: "secret", Class: ClassSecret, Writes: "INSERT, UPDATE"},
+		{Name: "head", Class: ClassMachinery, Writes: "INSERT, UPDATE", Holds: "one row a shop: the last seq and the right edge of the tree; only grows, together with event"},
+		{Name: "data_key", Class: ClassMachinery, Writes: "INSERT, UPDATE", Holds: "wrapped data keys; a destroyed one keeps its row without the key"},
+		{Name: "reservation", Class: ClassMachinery, Writes: "DELETE, INSERT", Holds: "HMACs of names held by one owner; released by the change that gives the name up"},
+		{Name: "idempotency", Class: ClassMachinery, Writes: "INSERT", Holds: "sealed first answers by caller and key; no expiry, unreadable once the person is erased"},
+		{Name: "link", Class: ClassMachinery, Writes: "DELETE, INSERT, UPDATE", Holds: "hashes of magic links; expired ones are deleted after a day"},
 		{Name: "goose_db_version", Class: ClassMachinery, Holds: "the migrations that were applied"},
 	}
+	if engine == db.SQLite {
+		list = append(list,
+			Table{Name: "pending", Class: ClassMachinery, Holds: "the events of the running batch whose rows are not written yet; empty after every commit"})
+	} else {
+		list = append(list,
+			Table{Name: "lease", Class: ClassMachinery, Writes: "DELETE, INSERT, UPDATE", Holds: "which process does a job that one does at a time; runs out in seconds"},
+			Table{Name: "claim", Class: ClassMachinery, Writes: "DELETE, INSERT, UPDATE", Holds: "which process has a due thing in hand; given back when it is done, or runs out"},
+			Table{Name: "posting", Class: ClassDerived, Writes: "DELETE, INSERT"},
+			Table{Name: "name_word", Class: ClassDerived, Writes: "DELETE, INSERT"},
+			Table{Name: "followed", Class: ClassDerived, Writes: "DELETE, INSERT, UPDATE"})
+	}
 	for _, k := range StateKinds {
-		list = append(list, Table{Name: string(k), Class: ClassState, Kind: k})
+		list = append(list, Table{Name: string(k), Class: ClassState, Kind: k, Writes: "INSERT, UPDATE"})
 	}
 	return list
 }
@@ -66,6 +79,15 @@ func quoted(k journal.Kind) string { return `"` + string(k) + `"` }
 type Trigger struct {
 	Name string
 	SQL  string
+}
+
+// statements are what makes the trigger, one by one.
+func (t Trigger) statements() []string { return strings.Split(t.SQL, "\n--\n") }
+
+// Extra is a trigger that the database should not have.
+type Extra struct {
+	Name string
+	drop string
 }
 
 // Triggers gives the triggers of the embedded engine, made from the list of tables. They use only what the stock

@@ -34,32 +34,28 @@ func (s *Store) Walk(ctx context.Context, q db.Querier, p Privacy, w Walk) iter.
 		for i, text := range group {
 			args = append(args, text)
 			where.WriteString([]string{" AND (", " OR "}[min(i, 1)])
-			fmt.Fprintf(&where, "instr(body, $%d) > 0", len(args))
+			where.WriteString(s.DB.Contains("body", fmt.Sprintf("$%d", len(args))))
 		}
 		where.WriteString(")")
 	}
 	query := fmt.Sprintf(`SELECT `+eventColumns+` FROM event WHERE shop_id = $1 AND seq >= $2 AND seq < $3%s ORDER BY seq %s LIMIT %d`, where.String(), order, walkPage)
 	return func(yield func(Stored, error) bool) {
 		for {
-			var page []Stored
-			err := db.Each(ctx, q, func(r *sql.Rows) error {
-				st, err := s.scanEvent(ctx, q, p, r.Scan)
-				page = append(page, st)
-				return err
-			}, query, args...)
+			page, err := packedRows(ctx, q, query, args...)
 			if err != nil {
 				yield(Stored{}, db.Fault(err))
 				return
 			}
-			for _, st := range page {
-				if !yield(st, nil) {
+			for _, e := range page {
+				st, err := s.unpack(ctx, q, p, e)
+				if !yield(st, db.Fault(err)) || err != nil {
 					return
 				}
 			}
 			if len(page) < walkPage {
 				return
 			}
-			if last := page[walkPage-1].Seq; w.Newest {
+			if last := page[walkPage-1].seq; w.Newest {
 				args[2] = last
 			} else {
 				args[1] = last + 1
@@ -108,7 +104,7 @@ func (s *Store) Snapshot(ctx context.Context) (q db.Querier, done func(), err er
 		return nil, nil, db.Fault(err)
 	}
 	done = func() { _ = conn.Close() } // one that fails to close is discarded by the pool
-	if _, err := conn.ExecContext(ctx, `BEGIN`); err != nil {
+	if _, err := conn.ExecContext(ctx, s.DB.BeginSnapshot()); err != nil {
 		done()
 		return nil, nil, db.Fault(err)
 	}

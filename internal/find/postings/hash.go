@@ -11,3 +11,6 @@ func hashOf(facet string) uint64 {
 	h = (h ^ h>>33) * 0xc4ceb9fe1a85ec53
 	return h ^ h>>33
 }
+
+// Hash is the number by which a facet is known.
+func Hash(facet string) uint64 { return hashOf(facet) }

@@ -53,7 +53,7 @@ func OpenWith(t testing.TB, dir string, clock program.Clock, random io.Reader, o
 	ctx := context.Background()
 	folder, err := vault.Open(filepath.Join(dir, "keys"))
 	must(t, err)
-	d, err := db.Open(ctx, filepath.Join(dir, "perennial.db"), opt)
+	d, err := openDB(ctx, t, dir, opt)
 	must(t, err)
 	s := &Shop{Dir: dir, DB: d, IDs: id.NewMaker(clock, random), t: t}
 	s.Store, err = store.Open(ctx, d, folder, program.Mappings(), s.IDs.NewShop)

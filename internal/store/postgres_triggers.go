@@ -1,0 +1,271 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+
+	"perennial/internal/db"
+)
+
+// In PostgreSQL completeness stands on three legs, because each alone can be gone round: row triggers that say what Triggers
+// says for SQLite; a foreign key from each state row and secret to the event that it names, which works where triggers are
+// off; and grants, by which the server's role may only insert into the journal and read it. The triggers hold for the
+// owner and a superuser too, and in a session that replicates (ENABLE ALWAYS). They name every table with its schema: a
+// search_path cannot lead them elsewhere.
+//
+// There is no table "pending". The closing of a batch (the update of the head) looks at all its events together: no two are
+// the same version of one target, and each target's row shows the last of them.
+
+// pgTrigger is one trigger of PostgreSQL and the function of the same name that it runs.
+type pgTrigger struct {
+	table, when, each string // "event", "BEFORE INSERT", "ROW"
+	body              string // PL/pgSQL
+	deferred          bool   // asked at the commit
+}
+
+func (t pgTrigger) name() string {
+	return t.table + "_" + strings.ToLower(strings.ReplaceAll(t.when, " ", "_"))
+}
+
+// definition is how the database itself writes the trigger down.
+func (t pgTrigger) definition() string {
+	table := t.table
+	if table == "order" {
+		table = `"order"`
+	}
+	if t.deferred {
+		return fmt.Sprintf("CREATE CONSTRAINT TRIGGER %s %s ON public.%s DEFERRABLE INITIALLY DEFERRED FOR EACH %s EXECUTE FUNCTION %s()", t.name(), t.when, table, t.each, t.name())
+	}
+	return fmt.Sprintf("CREATE TRIGGER %s %s ON public.%s FOR EACH %s EXECUTE FUNCTION %s()", t.name(), t.when, table, t.each, t.name())
+}
+
+func postgresTriggers() []pgTrigger {
+	var out []pgTrigger
+	row := func(table, when, body string) {
+		out = append(out, pgTrigger{table: table, when: when, each: "ROW", body: body})
+	}
+	raise := func(words string) string {
+		return fmt.Sprintf("RAISE EXCEPTION 'perennial: %s' USING ERRCODE = '23000';", words)
+	}
+	check := func(condition, words string) string {
+		return fmt.Sprintf("  IF %s THEN\n    %s\n  END IF;\n", condition, raise(words))
+	}
+	body := func(declare string, statements ...string) string {
+		if declare != "" {
+			declare = "\nDECLARE\n" + declare
+		}
+		return declare + "\nBEGIN\n" + strings.Join(statements, "") + "  RETURN NEW;\nEND "
+	}
+	refuse := func(table, when, words string) { row(table, when, "\nBEGIN\n  "+raise(words)+"\nEND ") }
+	truncate := func(table string) {
+		out = append(out, pgTrigger{table: table, when: "BEFORE TRUNCATE", each: "STATEMENT", body: "\nBEGIN\n  " + raise(table+" cannot be truncated") + "\nEND "})
+	}
+
+	// The version and last_seq of a target's row, whichever table it is in.
+	shown := func(columns, shop, kind, id string) string {
+		var b strings.Builder
+		b.WriteString("CASE " + kind)
+		for _, k := range StateKinds {
+			fmt.Fprintf(&b, "\n      WHEN '%s' THEN (SELECT %s FROM public.%s WHERE shop_id = %s AND id = %s)", k, columns, quoted(k), shop, id)
+		}
+		fmt.Fprintf(&b, "\n      ELSE (SELECT %s FROM public.target_head WHERE shop_id = %s AND kind = %s AND id = %s) END", columns, shop, kind, id)
+		return b.String()
+	}
+
+	// The journal.
+	for _, t := range []string{"event", "tree_node", "checkpoint"} {
+		refuse(t, "BEFORE UPDATE", "the journal is append only: "+t+" cannot be updated")
+		refuse(t, "BEFORE DELETE", "the journal is append only: "+t+" cannot be deleted")
+		truncate(t)
+	}
+	row("event", "BEFORE INSERT", body("  prev record;\n",
+		"  SELECT seq, recorded_at INTO prev FROM public.event WHERE shop_id = NEW.shop_id ORDER BY seq DESC LIMIT 1;\n",
+		check("NEW.seq IS DISTINCT FROM coalesce(prev.seq, -1) + 1", "the seq of an event must be the next one"),
+		check("NEW.recorded_at < prev.recorded_at", "recorded_at is before the last event''s"),
+		check("NEW.target_version < 1 OR (NEW.target_version = 1) IS DISTINCT FROM (NEW.target_prev_seq IS NULL)", "target_prev_seq belongs to every version but the first"),
+		check(`NEW.target_version > 1 AND NOT EXISTS (SELECT 1 FROM public.event WHERE shop_id = NEW.shop_id AND seq = NEW.target_prev_seq
+      AND target_kind = NEW.target_kind AND target_id = NEW.target_id AND target_version = NEW.target_version - 1)`,
+			"target_prev_seq is not the event before this one of the same target"),
+		check("NEW.target_version <= coalesce("+shown("version", "NEW.shop_id", "NEW.target_kind", "NEW.target_id")+", 0)",
+			"target_version is not above the one that the target''s row shows")))
+
+	// A transaction that inserts events ends with the head that names the last one, and so with what closes asks for.
+	out = append(out, pgTrigger{table: "event", when: "AFTER INSERT", each: "ROW", deferred: true, body: body("",
+		check("NEW.seq > coalesce((SELECT seq FROM public.head WHERE shop_id = NEW.shop_id), -1)", "an event was inserted and its batch not closed by the head"))})
+
+	// The head closes a batch.
+	closes := func(from string) []string {
+		return []string{
+			check("NEW.seq IS DISTINCT FROM coalesce((SELECT max(seq) FROM public.event WHERE shop_id = NEW.shop_id), -1)", "the head must name the last event"),
+			check(`EXISTS (SELECT 1 FROM public.event WHERE shop_id = NEW.shop_id AND seq > `+from+`
+    GROUP BY target_kind, target_id, target_version HAVING count(*) > 1)`, "two events of this batch are the same version of one target"),
+			check(`EXISTS (SELECT 1 FROM (SELECT target_kind, target_id, max(target_version) AS version, max(seq) AS seq FROM public.event
+      WHERE shop_id = NEW.shop_id AND seq > `+from+` GROUP BY target_kind, target_id) e
+    WHERE e.version || ':' || e.seq IS DISTINCT FROM `+shown("version || ':' || last_seq", "NEW.shop_id", "e.target_kind", "e.target_id")+")",
+				"an event has no row: nothing shows what it changed"),
+		}
+	}
+	row("head", "BEFORE INSERT", body("", closes("-1")...))
+	row("head", "BEFORE UPDATE", body("", append([]string{
+		check("NEW.shop_id IS DISTINCT FROM OLD.shop_id OR NEW.seq < OLD.seq OR NEW.recorded_at < OLD.recorded_at OR NEW.fingerprint IS DISTINCT FROM OLD.fingerprint", "a head only grows")},
+		closes("OLD.seq")...)...))
+	refuse("head", "BEFORE DELETE", "a head is never deleted")
+	truncate("head")
+
+	// States.
+	state := func(table, kind, idColumn string, key ...string) {
+		entry := fmt.Sprintf(`NEW.last_seq <= coalesce((SELECT seq FROM public.head WHERE shop_id = NEW.shop_id), -1)
+    OR NOT EXISTS (SELECT 1 FROM public.event WHERE shop_id = NEW.shop_id AND seq = NEW.last_seq
+      AND target_kind = %s AND target_id = NEW.%s AND target_version = NEW.version)`, kind, idColumn)
+		words := "nothing changes without an entry: no event of this batch names this row of " + table + " and its version"
+		var moved []string
+		for _, k := range key {
+			moved = append(moved, fmt.Sprintf("NEW.%s IS DISTINCT FROM OLD.%s", k, k))
+		}
+		row(table, "BEFORE INSERT", body("", check(entry, words)))
+		row(table, "BEFORE UPDATE", body("",
+			check(strings.Join(moved, " OR "), "the key of a row of "+table+" never changes"),
+			check("NEW.version <= OLD.version OR NEW.last_seq <= OLD.last_seq", "nothing changes without an entry: version and last_seq of "+table+" must grow"),
+			check(entry, words)))
+		refuse(table, "BEFORE DELETE", "rows of "+table+" are never deleted")
+		truncate(table)
+	}
+	for _, k := range StateKinds {
+		state(string(k), "'"+string(k)+"'", "id", "shop_id", "id")
+	}
+	state("target_head", "NEW.kind", "id", "shop_id", "kind", "id")
+
+	// Secrets: set only together with an event of the running batch that commits to them.
+	committed := check(`NEW.last_seq <= coalesce((SELECT seq FROM public.head WHERE shop_id = NEW.shop_id), -1)
+    OR NOT EXISTS (SELECT 1 FROM public.event WHERE shop_id = NEW.shop_id AND seq = NEW.last_seq AND target_kind = NEW.owner_kind
+      AND target_id = NEW.owner_id AND target_version = NEW.version AND strpos(body, '"name":"' || NEW.name || '"') > 0)`,
+		"nothing changes without an entry: no event of this batch sets this secret")
+	row("secret", "BEFORE INSERT", body("", committed))
+	row("secret", "BEFORE UPDATE", body("", check(`NEW.shop_id IS DISTINCT FROM OLD.shop_id OR NEW.owner_kind IS DISTINCT FROM OLD.owner_kind OR NEW.owner_id IS DISTINCT FROM OLD.owner_id
+    OR NEW.name IS DISTINCT FROM OLD.name OR NEW.version <= OLD.version OR NEW.last_seq <= OLD.last_seq`, "the key of a secret never changes, and its version grows"), committed))
+	refuse("secret", "BEFORE DELETE", "secrets are never deleted")
+	truncate("secret")
+	return out
+}
+
+// entryKeys are the foreign keys to the journal.
+func entryKeys() []Trigger {
+	key := func(table, kind, id string) Trigger {
+		return Trigger{table + "_entry", fmt.Sprintf(`ALTER TABLE public.%q ADD CONSTRAINT %s_entry FOREIGN KEY (shop_id, last_seq, %s, %s, version)
+  REFERENCES public.event (shop_id, seq, target_kind, target_id, target_version)`, table, table, kind, id)}
+	}
+	keys := []Trigger{key("target_head", "kind", "id"), key("secret", "owner_kind", "owner_id")}
+	for _, k := range StateKinds {
+		keys = append(keys, key(string(k), "kind", "id"))
+	}
+	return keys
+}
+
+// comparePostgres is CompareTriggers for PostgreSQL. The foreign keys count as triggers here.
+func comparePostgres(ctx context.Context, q db.Querier) (missing []Trigger, extra []Extra, err error) {
+	has, on := map[string]string{}, map[string]string{}
+	err = db.Each(ctx, q, func(r *sql.Rows) error {
+		var name, table, definition, enabled, source string
+		if err := r.Scan(&name, &table, &definition, &enabled, &source); err != nil {
+			return err
+		}
+		on[name] = table
+		has[name] = definition + "|" + enabled + "|" + source
+		return nil
+	}, `SELECT t.tgname, c.relname, pg_get_triggerdef(t.oid), t.tgenabled::text, p.prosrc FROM pg_trigger t
+		JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE n.nspname = 'public' AND NOT t.tgisinternal`)
+	if err != nil {
+		return nil, nil, err
+	}
+	cluster, err := clustered(ctx, q)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, t := range postgresTriggers() {
+		if cluster && (t.each == "STATEMENT" || t.deferred) {
+			continue // see migrations/citus.sql
+		}
+		if has[t.name()] == t.definition()+"|A|"+t.body {
+			delete(has, t.name())
+			continue
+		}
+		missing = append(missing, Trigger{t.name(), strings.Join([]string{
+			fmt.Sprintf("CREATE OR REPLACE FUNCTION public.%s() RETURNS trigger LANGUAGE plpgsql VOLATILE AS $perennial$%s$perennial$", t.name(), t.body),
+			fmt.Sprintf("DROP TRIGGER IF EXISTS %s ON public.%q", t.name(), t.table),
+			t.definition(),
+			fmt.Sprintf("ALTER TABLE public.%q ENABLE ALWAYS TRIGGER %s", t.table, t.name()),
+		}, "\n--\n")})
+		delete(has, t.name())
+	}
+	for name := range has {
+		extra = append(extra, Extra{name, fmt.Sprintf(`DROP TRIGGER %q ON public.%q`, name, on[name])})
+	}
+	var keys []string
+	err = db.Each(ctx, q, func(r *sql.Rows) error {
+		var name string
+		err := r.Scan(&name)
+		keys = append(keys, name)
+		return err
+	}, `SELECT c.conname FROM pg_constraint c JOIN pg_namespace n ON n.oid = c.connamespace WHERE n.nspname = 'public' AND c.contype = 'f' AND c.convalidated`)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, want := range entryKeys() {
+		if !slices.Contains(keys, want.Name) {
+			missing = append(missing, want)
+		}
+	}
+	return missing, extra, nil
+}
+
+// grants make the server's role and give it what it needs: nothing in the journal but to insert and to read.
+func grants() []string {
+	out := []string{
+		`DO $$ BEGIN CREATE ROLE ` + db.Role + ` NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$`,
+		`DO $$ BEGIN IF NOT pg_has_role(current_user, '` + db.Role + `', 'MEMBER') OR current_setting('is_superuser') = 'off' THEN GRANT ` + db.Role + ` TO CURRENT_USER; END IF;
+EXCEPTION WHEN insufficient_privilege THEN NULL; END $$`,
+		`GRANT USAGE ON SCHEMA public TO ` + db.Role,
+		`REVOKE ALL ON FUNCTION perennial_posting_partition(bigint) FROM PUBLIC`,
+		`GRANT EXECUTE ON FUNCTION perennial_posting_partition(bigint) TO ` + db.Role,
+	}
+	for _, t := range Tables(db.Postgres) {
+		rights := "SELECT"
+		if t.Writes != "" {
+			rights += ", " + t.Writes
+		}
+		out = append(out, fmt.Sprintf(`REVOKE ALL ON public.%q FROM %s, PUBLIC`, t.Name, db.Role), fmt.Sprintf(`GRANT %s ON public.%q TO %s`, rights, t.Name, db.Role))
+	}
+	return out
+}
+
+// wrongGrants names the tables on which the server's role, or everybody, may do other things than they should.
+func wrongGrants(ctx context.Context, q db.Querier) (wrong []string, err error) {
+	has := map[string]string{}
+	err = db.Each(ctx, q, func(r *sql.Rows) error {
+		var table, rights string
+		err := r.Scan(&table, &rights)
+		has[table] = rights
+		return err
+	}, `SELECT c.relname, string_agg(CASE WHEN a.grantee = 0 THEN 'PUBLIC ' ELSE '' END || a.privilege_type, ', ' ORDER BY a.privilege_type)
+		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace CROSS JOIN LATERAL aclexplode(c.relacl) a LEFT JOIN pg_roles r ON r.oid = a.grantee
+		WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') AND (a.grantee = 0 OR r.rolname = $1) GROUP BY c.relname`, db.Role)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range Tables(db.Postgres) {
+		want := strings.FieldsFunc(t.Writes+",SELECT", func(r rune) bool { return r == ',' || r == ' ' })
+		slices.Sort(want)
+		if has[t.Name] != strings.Join(want, ", ") {
+			wrong = append(wrong, t.Name)
+		}
+		delete(has, t.Name)
+	}
+	for name := range has { // a partition: what is granted on it goes round the table's triggers and grants
+		wrong = append(wrong, name)
+	}
+	return wrong, nil
+}
