@@ -1,4 +1,5 @@
-# Needs Go and nothing else; `make check` also a C compiler, for the race detector.
+# `make run` needs Go and nothing else; `make test` installs PostgreSQL and chromium when they are missing; `make check` wants a C
+# compiler too, for the race detector.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 export CGO_ENABLED := 0
@@ -21,8 +22,10 @@ run: build ## Build and start the demo; PERENNIAL_LISTEN changes its address
 build: ## Build the one static binary
 	go build -trimpath -o $(BINARY) ./cmd/perennial
 
-test: ## All tests, the architecture's too
+test: ## All tests, on SQLite and then on a PostgreSQL that they start; installs what they need
+	scripts/needs.sh
 	go test -timeout 15m ./...
+	PERENNIAL_TEST_ENGINE=postgres go test -timeout 15m $$(go list -f '{{range .TestImports}}{{$$.ImportPath}}	{{.}}{{"\n"}}{{end}}{{range .XTestImports}}{{$$.ImportPath}}	{{.}}{{"\n"}}{{end}}' ./... | sed -n 's|\tperennial/internal/test/shop$$||p' | sort -u)
 
 check: vet lint fix generated race ## Everything that a change has to pass beside the tests
 	go test ./internal/test/archtest

@@ -47,6 +47,7 @@ import (
 	"perennial/internal/settings"
 	"perennial/internal/subscription"
 	"perennial/internal/team"
+	testshop "perennial/internal/test/shop"
 )
 
 // shop is a running shop, seen by one API key.
@@ -81,7 +82,8 @@ func openShop(t testing.TB) *shop {
 	ctx := context.Background()
 	c := &clock{at: opened}
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
-	i, err := server.Open(ctx, server.Config{Data: t.TempDir(), Clock: c.now, Log: log, Relaxed: true})
+	dir := t.TempDir()
+	i, err := server.Open(ctx, server.Config{Data: dir, Database: testshop.URL(t, dir), Clock: c.now, Log: log, Relaxed: true})
 	must(t, err)
 	mux := http.NewServeMux()
 	s := &shop{Instance: i, t: t, clock: c}

@@ -15,6 +15,7 @@ import (
 
 // A database from before an erasure, with the keys of today: the person stays erased, and what is left still verifies.
 func TestARestoredDatabaseOfAnErasedPersonVerifies(t *testing.T) {
+	shop.OnlySQLite(t) // it copies the file
 	s := shop.Open(t)
 	key := s.IDs.New(id.Customer)
 	s.Do(journal.Bind(customer.Create{ID: key, Email: "ada@example.org", FirstName: "Ada"}))

@@ -325,6 +325,7 @@ func TestFinderAgreesWithANaiveFilter(t *testing.T) {
 	})
 
 	t.Run("after a crash", func(t *testing.T) {
+		shop.OnlySQLite(t)
 		crash(t, f) // what was in memory is lost, and the people are ahead of the index
 		again := open(t, y.Store, path)
 		if x := again.file.Load(); x.index.Next(string(y.Store.Shop)) >= x.names.next {
@@ -337,6 +338,7 @@ func TestFinderAgreesWithANaiveFilter(t *testing.T) {
 	})
 
 	t.Run("reopened", func(t *testing.T) {
+		shop.OnlySQLite(t)
 		again := open(t, y.Store, path)
 		if x := again.file.Load(); x.index.Next(string(y.Store.Shop)) != int64(len(y.events)) || x.names.next != int64(len(y.events)) {
 			t.Errorf("the index begins at %d, the names at %d, of %d", x.index.Next(string(y.Store.Shop)), x.names.next, len(y.events))
@@ -408,6 +410,7 @@ func TestAChangeIsFoundAtOnce(t *testing.T) {
 }
 
 func TestASearchThatHasNothingNewWaitsForNobody(t *testing.T) {
+	shop.OnlySQLite(t)
 	s := shop.Open(t)
 	f := open(t, s.Store, filepath.Join(s.Dir, "find.db"))
 	key := made(t, s, "Ada")
@@ -420,6 +423,7 @@ func TestASearchThatHasNothingNewWaitsForNobody(t *testing.T) {
 }
 
 func TestARestoredJournal(t *testing.T) {
+	shop.OnlySQLite(t)
 	for _, c := range []struct {
 		name        string
 		before      int // entries that both journals have, beside the settings
@@ -499,6 +503,7 @@ func TestARestoredJournal(t *testing.T) {
 // TestAheadOfTheJournal is an index that gets ahead while it is open: nothing that we do makes it so, but the check is what
 // keeps a defect from hiding entries for ever.
 func TestAheadOfTheJournal(t *testing.T) {
+	shop.OnlySQLite(t)
 	s := shop.Open(t)
 	f := open(t, s.Store, filepath.Join(s.Dir, "find.db"))
 	made(t, s, "Ada")
@@ -514,6 +519,7 @@ func TestAheadOfTheJournal(t *testing.T) {
 }
 
 func TestDamageIsMended(t *testing.T) {
+	shop.OnlySQLite(t)
 	for _, c := range []struct {
 		name   string
 		damage func(t *testing.T, f *Finder)
@@ -558,6 +564,7 @@ func execute(t *testing.T, f *Finder, text string) {
 
 // A search that is going on when the file is made anew goes on in the new one, where it was.
 func TestMendedWhileSearching(t *testing.T) {
+	shop.OnlySQLite(t)
 	s := shop.Open(t)
 	for i := range 40 {
 		made(t, s, fmt.Sprintf("Person%d", i))
@@ -588,6 +595,7 @@ func TestMendedWhileSearching(t *testing.T) {
 
 // An index that takes one facet for another, as somebody can make it, shows nobody what is not theirs.
 func TestCollisionsAreSeen(t *testing.T) {
+	shop.OnlySQLite(t)
 	s := shop.Open(t)
 	ada, bob := made(t, s, "Ada"), made(t, s, "Bob")
 	f := open(t, s.Store, filepath.Join(s.Dir, "find.db"))
@@ -615,6 +623,7 @@ func TestCollisionsAreSeen(t *testing.T) {
 }
 
 func TestANameOfTooMany(t *testing.T) {
+	shop.OnlySQLite(t)
 	s := shop.Open(t)
 	f := open(t, s.Store, filepath.Join(s.Dir, "find.db"))
 	if err := f.CatchUp(t.Context()); err != nil {
@@ -666,6 +675,7 @@ func TestPeople(t *testing.T) {
 }
 
 func TestErasure(t *testing.T) {
+	shop.OnlySQLite(t)
 	s := shop.Open(t)
 	path := filepath.Join(s.Dir, "find.db")
 	f := open(t, s.Store, path)
@@ -727,6 +737,7 @@ func TestErasure(t *testing.T) {
 }
 
 func TestOpenRefuses(t *testing.T) {
+	shop.OnlySQLite(t)
 	s := shop.Open(t)
 	path := filepath.Join(s.Dir, "find.db")
 	open(t, s.Store, path)
@@ -739,6 +750,7 @@ func TestOpenRefuses(t *testing.T) {
 }
 
 func TestAfterClose(t *testing.T) {
+	shop.OnlySQLite(t)
 	s := shop.Open(t)
 	f := open(t, s.Store, filepath.Join(s.Dir, "find.db"))
 	for range 2 {

@@ -13,7 +13,7 @@ CREATE TABLE event (
   body            text NOT NULL,
   boxes           bytea NOT NULL,
   PRIMARY KEY (shop_id, seq),
-  UNIQUE (shop_id, seq, target_kind, target_id, target_version)
+  CONSTRAINT event_entry UNIQUE (shop_id, seq, target_kind, target_id, target_version)
 );
 
 CREATE TABLE tree_node (
