@@ -171,7 +171,7 @@ func TestLostConnections(t *testing.T) {
 		t.Errorf("only %d changes were made", len(made))
 	}
 	rows, err := shared[0].Store.List(t.Context(), shared[0].Store.DB.Reader, journal.Product, "true")
-	for fault.As(err).Code == "database_unreachable" { // the pool may still have connections that were cut last
+	for err != nil && fault.As(err).Code == "database_unreachable" { // the pool may still have connections that were cut last
 		rows, err = shared[0].Store.List(t.Context(), shared[0].Store.DB.Reader, journal.Product, "true")
 	}
 	if err != nil {
