@@ -29,6 +29,7 @@ type commands struct {
 	Log     logCommand     `cmd:"" help:"Show a log in the terminal."`
 	Export  exportCommand  `cmd:"" help:"Write the journal out, with everything an auditor needs."`
 	Reindex reindexCommand `cmd:"" help:"Rebuild the index from the journal."`
+	Copy    copyCommand    `cmd:"" help:"Move a shop to another database, of the same engine or the other one."`
 	Migrate migrateCommand `cmd:"" help:"Bring the schema of a database up to date, or show what that would do."`
 	Bench   benchCommand   `cmd:"" help:"Measure this program on this machine."`
 	Version versionCommand `cmd:"" help:"Print the version."`

@@ -139,6 +139,9 @@ var accountSentences = map[string]sentence{
 	"api_key.updated": edits("the API key", of, "name", ""),
 	"api_key.revoked": says("Revoked the API key"),
 
+	"shop.moved": {did: func(e *Event) string {
+		return fmt.Sprintf("Moved the shop to another database, where it goes on after entry %d", e.Seq)
+	}},
 	"log.viewed": {did: func(e *Event) string { return "Viewed the " + logWords(text(detail(e, "log"))) }},
 	"log.exported": {did: func(e *Event) string {
 		return "Downloaded the " + logWords(text(detail(e, "log"))) + form(" as %s", strings.ToUpper(text(detail(e, "format"))))

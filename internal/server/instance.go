@@ -16,6 +16,7 @@ import (
 	"perennial/internal/fault"
 	"perennial/internal/find"
 	"perennial/internal/id"
+	"perennial/internal/move"
 	"perennial/internal/program"
 	"perennial/internal/store"
 	"perennial/internal/vault"
@@ -94,6 +95,11 @@ func Open(ctx context.Context, c Config) (_ *Instance, err error) {
 	if i.Store, err = store.Open(ctx, i.DB, folder, program.Mappings(), i.IDs.NewShop); err != nil {
 		return nil, err
 	}
+	if head, err := i.Store.ReadHead(ctx, i.Store.Read); err != nil {
+		return nil, db.Fault(err)
+	} else if head.MovedTo != "" {
+		return nil, fault.New(fault.Unavailable, "journal_moved", "This shop was moved to %s: serve it from there.", head.MovedTo)
+	}
 	if err = i.Store.FinishErasures(ctx); err != nil {
 		return nil, err
 	}
@@ -118,6 +124,45 @@ func Migrate(ctx context.Context, c Config, dry, citus bool) (*store.Plan, error
 		err = store.MigrateCitus(ctx, d)
 	}
 	return p, errors.Join(err, d.Close())
+}
+
+// IsURL says whether a database is named by an address.
+func IsURL(database string) bool { return db.IsURL(database) }
+
+// Move moves a shop from one database to another; both use the keys folder of the first.
+func Move(ctx context.Context, from, to Config, meta program.Meta, steps move.Steps) (_ *move.Report, err error) {
+	folder, err := vault.OpenReadOnly(from.keysPath()) // not made anew by mistake
+	if err != nil {
+		return nil, err
+	}
+	if folder, err = vault.Open(from.keysPath()); err != nil {
+		return nil, err
+	}
+	source, err := from.open(ctx, db.Options{})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, source.Close()) }()
+	ids := id.NewMaker(time.Now, rand.Reader)
+	s, err := store.Open(ctx, source, folder, program.Mappings(), ids.NewShop)
+	if err != nil {
+		return nil, err
+	}
+	target, err := to.open(ctx, db.Options{})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, target.Close()) }()
+	t, err := store.Join(ctx, target, folder, program.Mappings(), s.Shop)
+	if err != nil {
+		return nil, err
+	}
+	p, err := program.Start(ctx, s, ids, time.Now, from.Log)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, p.Stop()) }()
+	return move.Shop(ctx, s, t, p, meta, steps)
 }
 
 // Close stops the program and closes the files. It may be called on an instance that is only half open.
@@ -170,3 +215,6 @@ func OpenReadOnly(ctx context.Context, c Config) (s *store.Store, done func(), e
 	}
 	return s, func() { _ = d.Close() }, nil // a reader that fails to close has nothing to lose
 }
+
+// Redacted is a database's name without its password.
+func Redacted(database string) string { return db.Redacted(database) }

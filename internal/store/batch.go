@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"perennial/internal/db"
+	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/seal"
@@ -22,6 +23,8 @@ type Head struct {
 	Seq        int64
 	RecordedAt time.Time
 	Edge       seal.Edge
+	// MovedTo is the database that the shop was moved to; this one takes no more entries then. Empty: it was not.
+	MovedTo string
 }
 
 // Writer is the one connection that writes. It belongs to the goroutine that made it.
@@ -108,6 +111,10 @@ func (w *Writer) Begin(ctx context.Context, now time.Time) (*Batch, error) {
 		b.Rollback()
 		return nil, db.Fault(err)
 	}
+	if b.Head.MovedTo != "" {
+		b.Rollback()
+		return nil, fault.New(fault.Unavailable, "journal_moved", "This shop was moved to %s. Nothing can be changed here any more.", b.Head.MovedTo)
+	}
 	b.Now = journal.Truncate(now)
 	if b.Now.Before(b.Head.RecordedAt) {
 		b.Now = b.Head.RecordedAt
@@ -124,13 +131,15 @@ func (s *Store) readHead(ctx context.Context, q db.Querier, lock string) (Head, 
 	h := Head{Seq: -1}
 	var at string
 	var edge []byte
-	err := q.QueryRowContext(ctx, `SELECT seq, recorded_at, edge FROM head WHERE shop_id = $1`+lock, s.Shop).Scan(&h.Seq, &at, &edge)
+	var moved sql.NullString
+	err := q.QueryRowContext(ctx, `SELECT seq, recorded_at, edge, moved_to FROM head WHERE shop_id = $1`+lock, s.Shop).Scan(&h.Seq, &at, &edge, &moved)
 	if errors.Is(err, sql.ErrNoRows) {
 		return h, nil
 	}
 	if err != nil {
 		return h, err
 	}
+	h.MovedTo = moved.String
 	if h.RecordedAt, err = time.Parse(journal.TimeLayout, at); err != nil {
 		return h, fmt.Errorf("store: head: %w", err)
 	}
@@ -307,6 +316,12 @@ func (b *Batch) WriteHead(h Head, nodes []seal.Node) error {
 		return err
 	}
 	_, err = b.ExecContext(b.ctx, `UPDATE head SET seq = $1, recorded_at = $2, edge = $3 WHERE shop_id = $4`, h.Seq, stamp(h.RecordedAt), edge, b.s.Shop)
+	return err
+}
+
+// Close closes the journal for good, with the batch's last event: the shop goes on in another database.
+func (b *Batch) Close(to string) error {
+	_, err := b.ExecContext(b.ctx, `UPDATE head SET moved_to = $1 WHERE shop_id = $2`, to, b.s.Shop)
 	return err
 }
 

@@ -110,7 +110,8 @@ func postgresTriggers() []pgTrigger {
 	}
 	row("head", "BEFORE INSERT", body("", closes("-1")...))
 	row("head", "BEFORE UPDATE", body("", append([]string{
-		check("NEW.shop_id IS DISTINCT FROM OLD.shop_id OR NEW.seq < OLD.seq OR NEW.recorded_at < OLD.recorded_at OR NEW.fingerprint IS DISTINCT FROM OLD.fingerprint", "a head only grows")},
+		check("NEW.shop_id IS DISTINCT FROM OLD.shop_id OR NEW.seq < OLD.seq OR NEW.recorded_at < OLD.recorded_at OR NEW.fingerprint IS DISTINCT FROM OLD.fingerprint", "a head only grows"),
+		check("OLD.moved_to IS NOT NULL", "this journal was moved to another database: it is closed")},
 		closes("OLD.seq")...)...))
 	refuse("head", "BEFORE DELETE", "a head is never deleted")
 	truncate("head")

@@ -17,6 +17,7 @@ import (
 	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/seal"
+	"perennial/internal/vault"
 )
 
 //go:embed migrations/*/*.sql migrations/citus.sql
@@ -314,6 +315,68 @@ func CompareTriggers(ctx context.Context, engine db.Engine, q db.Querier) (missi
 		extra = append(extra, Extra{name, fmt.Sprintf(`DROP TRIGGER %q`, name)})
 	}
 	return missing, extra, nil
+}
+
+// Join opens a database for a shop that is copied into it. What is there already has to be the same shop's.
+func Join(ctx context.Context, d *db.DB, folder *vault.Folder, mappings []Mapping, shop id.ID) (*Store, error) {
+	s, err := Open(ctx, d, folder, mappings, func() id.ID { return shop })
+	if err == nil && s.Shop != shop {
+		err = fault.New(fault.Conflict, "another_shop", "The database %s holds another shop (%s).", d.Path, s.Shop)
+	}
+	return s, err
+}
+
+// CopyMachinery writes the rows of the machinery that go along with a shop into another database: those that it has not yet, and
+// those that are other there.
+func (s *Store) CopyMachinery(ctx context.Context, to *Store) (err error) {
+	defer fault.Trail(&err, "copy the machinery")
+	tx, err := to.DB.Owner.BeginTx(ctx, nil)
+	if err != nil {
+		return db.Fault(err)
+	}
+	defer tx.Rollback()
+	for _, t := range Tables(s.DB.Engine) {
+		if !t.Copied {
+			continue
+		}
+		if _, err := tx.ExecContext(ctx, fmt.Sprintf(`DELETE FROM %q WHERE shop_id = $1`, t.Name), s.Shop); err != nil {
+			return db.Fault(err)
+		}
+		rows, err := s.DB.Reader.QueryContext(ctx, fmt.Sprintf(`SELECT * FROM %q WHERE shop_id = $1`, t.Name), s.Shop)
+		if err != nil {
+			return db.Fault(err)
+		}
+		if err := copyRows(ctx, tx, t.Name, rows); err != nil {
+			return fmt.Errorf("table %s: %w", t.Name, db.Fault(err))
+		}
+	}
+	return db.Fault(tx.Commit())
+}
+
+func copyRows(ctx context.Context, tx *sql.Tx, table string, rows *sql.Rows) error {
+	defer rows.Close()
+	names, err := rows.Columns()
+	if err != nil {
+		return err
+	}
+	insert, err := tx.PrepareContext(ctx, fmt.Sprintf(`INSERT INTO %q (%s) VALUES (%s)`, table, strings.Join(names, ", "), db.Placeholders(1, len(names))))
+	if err != nil {
+		return err
+	}
+	defer insert.Close()
+	values, dest := make([]any, len(names)), make([]any, len(names))
+	for i := range values {
+		dest[i] = &values[i]
+	}
+	for rows.Next() {
+		if err := rows.Scan(dest...); err != nil {
+			return err
+		}
+		if _, err := insert.ExecContext(ctx, values...); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
 }
 
 // found makes the head of a database's first shop. When another process was faster, its shop is the answer.

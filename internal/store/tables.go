@@ -27,6 +27,8 @@ type Table struct {
 	Class Class
 	Kind  journal.Kind // of a state table
 	Holds string       // of machinery: what it may hold, and how it is cleaned
+	// Copied says that the rows go along when a shop moves to another database.
+	Copied bool
 	// Writes is what the server's role may do besides reading, in PostgreSQL.
 	Writes string
 }
@@ -49,10 +51,10 @@ func Tables(engine db.Engine) []Table {
 		{Name: "target_head", Class: ClassState, Writes: "INSERT, UPDATE"},
 		{Name: "secret", Class: ClassSecret, Writes: "INSERT, UPDATE"},
 		{Name: "head", Class: ClassMachinery, Writes: "INSERT, UPDATE", Holds: "one row a shop: the last seq and the right edge of the tree; only grows, together with event"},
-		{Name: "data_key", Class: ClassMachinery, Writes: "INSERT, UPDATE", Holds: "wrapped data keys; a destroyed one keeps its row without the key"},
-		{Name: "reservation", Class: ClassMachinery, Writes: "DELETE, INSERT", Holds: "HMACs of names held by one owner; released by the change that gives the name up"},
-		{Name: "idempotency", Class: ClassMachinery, Writes: "INSERT", Holds: "sealed first answers by caller and key; no expiry, unreadable once the person is erased"},
-		{Name: "link", Class: ClassMachinery, Writes: "DELETE, INSERT, UPDATE", Holds: "hashes of magic links; expired ones are deleted after a day"},
+		{Name: "data_key", Class: ClassMachinery, Copied: true, Writes: "INSERT, UPDATE", Holds: "wrapped data keys; a destroyed one keeps its row without the key"},
+		{Name: "reservation", Class: ClassMachinery, Copied: true, Writes: "DELETE, INSERT", Holds: "HMACs of names held by one owner; released by the change that gives the name up"},
+		{Name: "idempotency", Class: ClassMachinery, Copied: true, Writes: "INSERT", Holds: "sealed first answers by caller and key; no expiry, unreadable once the person is erased"},
+		{Name: "link", Class: ClassMachinery, Copied: true, Writes: "DELETE, INSERT, UPDATE", Holds: "hashes of magic links; expired ones are deleted after a day"},
 		{Name: "goose_db_version", Class: ClassMachinery, Holds: "the migrations that were applied"},
 	}
 	if engine == db.SQLite {
@@ -154,7 +156,8 @@ func Triggers() []Trigger {
       THEN RAISE(ABORT, 'perennial: an event has no row: nothing shows what it changed')
   END;`
 	add("head", "BEFORE INSERT", "  SELECT RAISE(ABORT, 'perennial: a shop has one head') WHERE "+sameRow("head", "shop_id")+";\n"+closes)
-	add("head", "BEFORE UPDATE", "  SELECT RAISE(ABORT, 'perennial: a head only grows') WHERE "+moved("shop_id")+" OR NEW.seq < OLD.seq OR NEW.recorded_at < OLD.recorded_at;\n"+closes)
+	add("head", "BEFORE UPDATE", "  SELECT RAISE(ABORT, 'perennial: a head only grows') WHERE "+moved("shop_id")+" OR NEW.seq < OLD.seq OR NEW.recorded_at < OLD.recorded_at;\n"+
+		"  SELECT RAISE(ABORT, 'perennial: this journal was moved to another database: it is closed') WHERE OLD.moved_to IS NOT NULL;\n"+closes)
 	add("head", "BEFORE DELETE", refuse("a head is never deleted"))
 
 	// States.

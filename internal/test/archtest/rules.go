@@ -28,7 +28,7 @@ var layers = []layer{
 		may: "*", outside: "*"},
 	{name: "services", packages: "internal/find internal/payment/simulated internal/payment/stripe internal/mail internal/hook internal/audit",
 		may: "*", outside: "*"},
-	{name: "uses of services", packages: "internal/engine internal/export internal/analytics",
+	{name: "uses of services", packages: "internal/engine internal/export internal/analytics internal/move",
 		may: "*", outside: "*"},
 	{name: "look", packages: "internal/web/ui/...", // knows no storage of the domain
 		may: "vocabulary", outside: "*"},

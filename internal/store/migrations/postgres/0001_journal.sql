@@ -40,6 +40,7 @@ CREATE TABLE head (
   recorded_at text COLLATE "C" NOT NULL,
   edge        bytea NOT NULL,
   fingerprint text COLLATE "C" NOT NULL,
+  moved_to    text,
   PRIMARY KEY (shop_id)
 );
 

@@ -39,6 +39,7 @@ CREATE TABLE head (
   recorded_at TEXT    NOT NULL,
   edge        BLOB    NOT NULL,
   fingerprint TEXT    NOT NULL,
+  moved_to    TEXT,
   PRIMARY KEY (shop_id)
 ) STRICT;
 
