@@ -326,10 +326,9 @@ func (c SetPassword) Decide(w World, _ time.Time) (journal.Decision, error) {
 		return journal.Decision{}, err
 	}
 	if w.Member.Status == Invited {
-		return journal.Decision{}, fault.New(fault.Conflict, "status_invited", "This person has not joined yet. The password is set when joining.")
+		return journal.Decision{}, notJoined()
 	}
-	own := c.Actor == journal.Actor{Kind: journal.ActorTeamMember, ID: string(c.ID)}
-	if !own && c.Actor.Kind != journal.ActorSystem {
+	if !own(w.Member, c.Actor) && c.Actor.Kind != journal.ActorSystem {
 		return journal.Decision{}, fault.New(fault.Forbidden, "password_not_yours", "Only the person can change a password.")
 	}
 	secret, err := password(c.PasswordHash)

@@ -70,6 +70,10 @@ type TeamMember struct {
 	Permissions *[]Permission `json:"permissions"`
 	Status      Status        `json:"status"`
 	CreatedAt   journal.Time  `json:"created_at"`
+
+	AuthenticatorApp bool      `json:"authenticator_app"`         // its code is asked for after the password
+	RecoveryCodes    int       `json:"recovery_codes"`            // how many are left
+	Passkeys         []Passkey `json:"passkeys" journal:"key=id"` // sorted by id
 }
 
 // Key is an API key. The key itself is known only to its holder; its SHA-256 is a secret of this row.
@@ -142,6 +146,10 @@ func Check(s journal.State) error {
 			return fmt.Errorf("team: member %s has no e-mail address", s.ID)
 		case !s.Name.Erased && plain.Text(s.Name.Value, maxNameLength) != "":
 			return fmt.Errorf("team: member %s has no proper name", s.ID)
+		case s.RecoveryCodes < 0 || s.RecoveryCodes > RecoveryCodes || s.RecoveryCodes > 0 && !s.AuthenticatorApp:
+			return fmt.Errorf("team: member %s has %d recovery codes", s.ID, s.RecoveryCodes)
+		case !slices.IsSortedFunc(s.Passkeys, byID):
+			return fmt.Errorf("team: the passkeys of member %s are not sorted", s.ID)
 		case s.Permissions != nil:
 			return tidy(*s.Permissions)
 		}
