@@ -24,9 +24,6 @@ type ownerCreateCommand struct {
 	Name  string `help:"The owner's name." placeholder:"NAME"`
 }
 
-// passwordLength is how many characters a password has at least.
-const passwordLength = 10
-
 // Run makes the owner of a shop that exists and has none.
 func (c ownerCreateCommand) Run(w *world) error {
 	i, err := server.Open(w.ctx, c.config(w.log))
@@ -40,14 +37,14 @@ func (c ownerCreateCommand) create(w *world, i *server.Instance) error {
 	if i.Program.Head() < 0 {
 		return fault.New(fault.Conflict, "no_shop", "There is no shop yet: start perennial serve once, and then make its owner.")
 	}
-	fmt.Fprintf(w.err, "Password for %s (%d characters or more): ", c.Email, passwordLength)
+	fmt.Fprintf(w.err, "Password for %s: ", c.Email)
 	line, err := bufio.NewReader(w.in).ReadString('\n')
 	password := strings.TrimRight(line, "\r\n")
 	if password == "" && err != nil {
 		return fault.Wrap(err, fault.Refused, "password", "Give the password as one line of the input.")
 	}
-	if len([]rune(password)) < passwordLength {
-		return fault.New(fault.Refused, "password", "The password needs at least %d characters.", passwordLength)
+	if why := team.WeakPassword(password, c.Email); why != "" {
+		return fault.New(fault.Refused, "password", "%s", why)
 	}
 	_, err = i.Program.Do(w.ctx, &program.Request{Meta: founder(), Command: journal.Bind(team.FoundTeam{ID: i.IDs.New(id.TeamMember), Email: c.Email, Name: c.Name,
 		PasswordHash: auth.HashPassword(password)})})

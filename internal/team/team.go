@@ -11,6 +11,7 @@ package team
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"perennial/internal/fault"
@@ -116,6 +117,25 @@ type World struct {
 }
 
 const maxNameLength = 100
+
+// Limits of passwords, in characters.
+const (
+	passwordMin = 10
+	passwordMax = 256
+)
+
+// WeakPassword says why a password cannot be chosen, or nothing. Length is what counts (NIST SP 800-63B, section 5.1.1.2).
+func WeakPassword(password, email string) string {
+	switch runes := []rune(password); {
+	case len(runes) < passwordMin:
+		return fmt.Sprintf("Take at least %d characters. A few words in a row are good.", passwordMin)
+	case len(runes) > passwordMax:
+		return fmt.Sprintf("Take at most %d characters.", passwordMax)
+	case strings.EqualFold(password, email) || strings.Count(password, string(runes[0])) == len(runes):
+		return "This is too easy to guess."
+	}
+	return ""
+}
 
 // Check names an invariant of a state of this package that is broken, if any.
 func Check(s journal.State) error {

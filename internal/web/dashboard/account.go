@@ -120,7 +120,7 @@ func (c *call) changePassword() (answer, error) {
 	}
 	password := c.r.PostFormValue("password")
 	var f fault.Fields
-	newPassword(&f, "/password", password, c.member.Email.Value)
+	newPassword(&f, password, c.member.Email.Value)
 	if err := f.Err(); err != nil {
 		return again(err)
 	}

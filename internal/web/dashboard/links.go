@@ -84,21 +84,10 @@ func (d *Dashboard) registerLinks() {
 	d.on(route{pattern: "POST /password/{token}", access: everybody, events: []string{"team_member.password_changed", "team_member.logged_out"}}, (*call).resetPassword)
 }
 
-// Limits of passwords. RFC 9106 hashes any length; a longer one is no password.
-const (
-	passwordMin = 10
-	passwordMax = 256
-)
-
-// newPassword checks a password that somebody chooses. Length is what counts (NIST SP 800-63B, section 5.1.1.2).
-func newPassword(f *fault.Fields, pointer, password, email string) {
-	switch n := len([]rune(password)); {
-	case n < passwordMin:
-		f.Add(pointer, "Take at least %d characters. A few words in a row are good.", passwordMin)
-	case len(password) > passwordMax:
-		f.Add(pointer, "Take at most %d characters.", passwordMax)
-	case strings.EqualFold(password, email) || strings.Count(password, password[:1]) == len(password):
-		f.Add(pointer, "This is too easy to guess.")
+// newPassword checks a password that somebody chooses.
+func newPassword(f *fault.Fields, password, email string) {
+	if why := team.WeakPassword(password, email); why != "" {
+		f.Add("/password", "%s", why)
 	}
 }
 
@@ -113,7 +102,7 @@ func (c *call) setUp() (answer, error) {
 	if why := plain.Email(v.Email); why != "" {
 		f.Add("/email", "%s", why)
 	}
-	newPassword(&f, "/password", password, v.Email)
+	newPassword(&f, password, v.Email)
 	if err := f.Err(); err != nil {
 		return c.formAgain("Set up your shop", err, func(p problems) answer { v.Problems = p; return page("", newPersonForm(v)) })
 	}
@@ -156,7 +145,7 @@ func (c *call) join() (answer, error) {
 		return c.formAgain("Join the team", err, func(p problems) answer { v.Problems = p; return page("", newPersonForm(v)) })
 	}
 	var f fault.Fields
-	newPassword(&f, "/password", password, v.Email)
+	newPassword(&f, password, v.Email)
 	if err := f.Err(); err != nil {
 		return again(err)
 	}
@@ -190,7 +179,7 @@ func (c *call) resetPassword() (answer, error) {
 	}
 	password := c.r.PostFormValue("password")
 	var f fault.Fields
-	newPassword(&f, "/password", password, m.Email.Value)
+	newPassword(&f, password, m.Email.Value)
 	if err := f.Err(); err != nil {
 		return c.formAgain("Choose a new password", err, func(p problems) answer { return page("", newPasswordForm(p)) })
 	}
