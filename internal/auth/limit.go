@@ -29,7 +29,7 @@ const (
 
 // Try is one attempt to sign in.
 type Try struct {
-	Account string // whom it is for
+	Account string // whom it is for; empty where nothing can be guessed: a passkey, an identity provider
 	Network string // where it comes from
 	Device  string // the known device that it comes from; empty for a stranger
 	Code    bool   // it is about the second factor, so the password was right
@@ -41,6 +41,9 @@ func (t Try) keys() []string {
 	}
 	if t.Code {
 		return []string{"code " + t.Account}
+	}
+	if t.Account == "" {
+		return []string{"network " + t.Network}
 	}
 	return []string{"pair " + t.Account + " " + t.Network, "network " + t.Network}
 }

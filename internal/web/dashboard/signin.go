@@ -302,7 +302,7 @@ func (c *call) signInWithPasskey() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if err := c.admit(auth.Try{Account: "passkey", Network: c.network(c.r)}, ""); err != nil {
+	if err := c.admit(auth.Try{Network: c.network(c.r)}, ""); err != nil {
 		return answer{}, err
 	}
 	var m *team.TeamMember
@@ -362,7 +362,7 @@ func (c *call) backFromProvider() (answer, error) {
 		return goTo("/signin"), nil
 	}
 	c.dropCookie(ceremonyCookie)
-	if err := c.admit(auth.Try{Account: "provider", Network: c.network(c.r)}, ""); err != nil {
+	if err := c.admit(auth.Try{Network: c.network(c.r)}, ""); err != nil {
 		return answer{}, err
 	}
 	email, err := c.provider.Finish(c.ctx, at.Errand, c.r.FormValue("state"), c.r.FormValue("code"), c.Program.Now())
