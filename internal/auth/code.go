@@ -11,7 +11,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/pquerna/otp"
@@ -89,32 +88,6 @@ func UseRecoveryCode(code string, hashes []byte) (left []byte, ok bool) {
 
 func recoveryHash(code string) []byte {
 	return HashToken("recovery " + strings.ToLower(strings.NewReplacer("-", "", " ", "").Replace(code)))
-}
-
-// Once remembers what may be used only once until it is worthless anyhow: the codes of authenticator apps, the challenges
-// of passkeys. It is in memory: after a restart, what was used in the last minutes could be used again by who has it.
-type Once struct {
-	mu   sync.Mutex
-	used map[string]time.Time // guarded by mu; until when
-}
-
-// Use says whether this is the first use of a thing that is worthless after until.
-func (o *Once) Use(thing string, now, until time.Time) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.used == nil {
-		o.used = map[string]time.Time{}
-	}
-	for k, t := range o.used {
-		if !now.Before(t) {
-			delete(o.used, k)
-		}
-	}
-	if _, used := o.used[thing]; used {
-		return false
-	}
-	o.used[thing] = until
-	return true
 }
 
 // CodeEnd is when a code of a period is worthless.

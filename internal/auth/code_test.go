@@ -65,19 +65,6 @@ func TestRecoveryCodes(t *testing.T) {
 	}
 }
 
-func TestOnce(t *testing.T) {
-	var o auth.Once
-	now := time.Unix(1000, 0)
-	for i, want := range []bool{true, false} {
-		if o.Use("a", now, now.Add(time.Minute)) != want {
-			t.Errorf("use %d", i)
-		}
-	}
-	if !o.Use("b", now, now.Add(time.Minute)) || !o.Use("a", now.Add(time.Minute), now.Add(2*time.Minute)) {
-		t.Error("another thing, or the same after its end, was refused")
-	}
-}
-
 func TestBox(t *testing.T) {
 	b, other := auth.NewBox([32]byte{1}), auth.NewBox([32]byte{2})
 	now := time.Unix(1000, 0)

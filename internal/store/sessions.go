@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -124,11 +125,26 @@ func (s *Store) TeamLinkByToken(ctx context.Context, q db.Querier, tokenHash []b
 	return l, err == nil, db.Fault(err)
 }
 
-// SweepSignIn deletes sessions and links that have been over for a day. idle is how long a session lasts unused.
+// Spend says whether this is the first use of a thing that may be used once, and is worthless after until.
+func (b *Batch) Spend(thing string, until time.Time) (first bool, err error) {
+	hash := sha256.Sum256([]byte(thing))
+	done, err := b.ExecContext(b.ctx, `INSERT INTO spent (shop_id, hash, expires_at) VALUES ($1, $2, $3) ON CONFLICT (shop_id, hash) DO NOTHING`,
+		b.s.Shop, hash[:], stamp(until))
+	if err != nil {
+		return false, err
+	}
+	n, err := done.RowsAffected()
+	return n == 1, err
+}
+
+// SweepSignIn deletes sessions and links that have been over for a day, and what is spent and worthless. idle is how long a session lasts unused.
 func (b *Batch) SweepSignIn(idle time.Duration) error {
 	ended := b.Now.Add(-endedFor)
 	if _, err := b.ExecContext(b.ctx, `DELETE FROM session WHERE shop_id = $1 AND (expires_at < $2 OR ended_at < $2 OR seen_at < $3)`,
 		b.s.Shop, stamp(ended), stamp(ended.Add(-idle))); err != nil {
+		return err
+	}
+	if _, err := b.ExecContext(b.ctx, `DELETE FROM spent WHERE shop_id = $1 AND expires_at < $2`, b.s.Shop, stamp(b.Now)); err != nil {
 		return err
 	}
 	_, err := b.ExecContext(b.ctx, `DELETE FROM team_link WHERE shop_id = $1 AND (expires_at < $2 OR used_at < $2)`, b.s.Shop, stamp(ended))

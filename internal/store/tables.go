@@ -55,6 +55,7 @@ func Tables(engine db.Engine) []Table {
 		{Name: "link", Class: ClassMachinery, Writes: "DELETE, INSERT, UPDATE", Holds: "hashes of magic links; expired ones are deleted after a day"},
 		{Name: "session", Class: ClassMachinery, Writes: "DELETE, INSERT, UPDATE", Holds: "hashes of the tokens of sessions, whose they are and when they were used; deleted a day after their end"},
 		{Name: "team_link", Class: ClassMachinery, Writes: "DELETE, INSERT, UPDATE", Holds: "hashes of one-time links of the team; deleted a day after their end"},
+		{Name: "spent", Class: ClassMachinery, Writes: "DELETE, INSERT", Holds: "hashes of codes and challenges that were used and are good once; deleted when they are worthless"},
 		{Name: "goose_db_version", Class: ClassMachinery, Holds: "the migrations that were applied"},
 	}
 	if engine == db.SQLite {

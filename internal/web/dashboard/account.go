@@ -1,7 +1,6 @@
 package dashboard
 
 import (
-	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -168,9 +167,11 @@ func (c *call) enableAuthenticator() (answer, error) {
 		c.note("That took too long. Begin again.")
 		return goTo("/account/authenticator"), nil
 	}
-	now := c.Program.Now()
-	period, ok := auth.CheckCode(seed, c.r.PostFormValue("code"), now)
-	if !ok || !c.once.Use(fmt.Sprint("code ", c.member.ID, period), now, auth.CodeEnd(period)) {
+	right, err := c.checkCode(c.member, seed, c.r.PostFormValue("code"))
+	if err != nil {
+		return answer{}, err
+	}
+	if !right {
 		a := page("Set up an authenticator app", authenticatorForm(seed, problems{"code": "This code is not right. Check that the time of your phone is."}))
 		a.status = http.StatusUnprocessableEntity
 		return a, nil

@@ -44,7 +44,6 @@ type Dashboard struct {
 	secure   bool // cookies are for https only
 	box      auth.Box
 	limits   *auth.Limits
-	once     auth.Once
 	failures auth.Tally     // failed sign-ins by network
 	denials  auth.Tally     // refusals by session
 	hashing  chan struct{}  // one for each password that is being hashed
@@ -129,6 +128,15 @@ func (d *Dashboard) upkeep(ctx context.Context, f func(b *store.Batch) error) er
 		}
 		return store.Fault(b.Commit())
 	})
+}
+
+// spend says whether this is the first use of a thing that is worthless after until, whichever process asks.
+func (d *Dashboard) spend(ctx context.Context, thing string, until time.Time) (first bool, err error) {
+	err = d.upkeep(ctx, func(b *store.Batch) error {
+		first, err = b.Spend(thing, until)
+		return err
+	})
+	return first, err
 }
 
 // network is where a request comes from, as the limits see it: an IPv4 address, or the half of an IPv6 address that its

@@ -62,7 +62,10 @@ func TestAuthenticatorApp(t *testing.T) {
 		t.Errorf("the database holds the seed as it is, %v", err)
 	}
 	other := w.browser("192.0.2.2")
-	signIn := func() { t.Helper(); w.want(other.post("/signin", "email", "olga@example.com", "password", password, "next", "/account"), 200, "/signin/code", "Enter the code") }
+	signIn := func() {
+		t.Helper()
+		w.want(other.post("/signin", "email", "olga@example.com", "password", password, "next", "/account"), 200, "/signin/code", "Enter the code")
+	}
 	signIn()
 	// The password alone opens nothing.
 	w.want(other.get("/team"), 200, "/signin", "")

@@ -231,12 +231,15 @@ func (c *call) signInWithCode() (answer, error) {
 		return answer{}, err
 	}
 	code := strings.TrimSpace(c.r.PostFormValue("code"))
-	now := c.Program.Now()
 	seed, err := c.seed(m)
 	if err != nil {
 		return answer{}, err
 	}
-	if period, ok := auth.CheckCode(seed, code, now); ok && c.once.Use(fmt.Sprint("code ", m.ID, period), now, auth.CodeEnd(period)) {
+	right, err := c.checkCode(m, seed, code)
+	if err != nil {
+		return answer{}, err
+	}
+	if right {
 		c.limits.Succeed(try)
 		return goTo(s.Next), c.begin(m.ID, team.ByAuthenticatorApp, program.Request{})
 	}
@@ -254,6 +257,15 @@ func (c *call) signInWithCode() (answer, error) {
 	a := page("Enter the code", codeForm("This code is not right. Codes change every half minute, and each works once."))
 	a.status = http.StatusUnprocessableEntity
 	return a, nil
+}
+
+// checkCode says whether a code is that of a seed now, and was not used before.
+func (c *call) checkCode(m *team.TeamMember, seed, code string) (bool, error) {
+	period, ok := auth.CheckCode(seed, code, c.Program.Now())
+	if !ok {
+		return false, nil
+	}
+	return c.spend(c.ctx, fmt.Sprint("code ", m.ID, period), auth.CodeEnd(period))
 }
 
 // purposeSeed is what seeds of authenticator apps are sealed for in the database.
@@ -289,8 +301,14 @@ func (c *call) beginCeremony(options []byte, ceremony auth.Ceremony) (answer, er
 // ceremony gives the ceremony that a browser answers, once.
 func (c *call) ceremony() (auth.Ceremony, error) {
 	var k auth.Ceremony
-	now := c.Program.Now()
-	if !c.kept(ceremonyCookie, &k) || !c.once.Use("challenge "+k.Challenge(), now, now.Add(stepLifetime)) {
+	first, err := false, error(nil)
+	if c.kept(ceremonyCookie, &k) {
+		first, err = c.spend(c.ctx, "challenge "+k.Challenge(), c.Program.Now().Add(stepLifetime))
+	}
+	if err != nil {
+		return k, err
+	}
+	if !first {
 		return k, fault.New(fault.Gone, "ceremony_over", "That took too long. Try the passkey again.")
 	}
 	c.dropCookie(ceremonyCookie)

@@ -25,3 +25,10 @@ CREATE TABLE team_link (
   PRIMARY KEY (shop_id, token_hash)
 );
 CREATE INDEX team_link_owner ON team_link (shop_id, owner_id, purpose);
+
+CREATE TABLE spent (
+  shop_id    text COLLATE "C" NOT NULL,
+  hash       bytea NOT NULL,
+  expires_at text COLLATE "C" NOT NULL,
+  PRIMARY KEY (shop_id, hash)
+);

@@ -25,3 +25,10 @@ CREATE TABLE team_link (
   PRIMARY KEY (shop_id, token_hash)
 ) STRICT;
 CREATE INDEX team_link_owner ON team_link (shop_id, owner_id, purpose);
+
+CREATE TABLE spent (
+  shop_id    TEXT NOT NULL,
+  hash       BLOB NOT NULL,
+  expires_at TEXT NOT NULL,
+  PRIMARY KEY (shop_id, hash)
+) STRICT;
