@@ -87,7 +87,8 @@ func UseRecoveryCode(code string, hashes []byte) (left []byte, ok bool) {
 }
 
 func recoveryHash(code string) []byte {
-	return HashToken("recovery " + strings.ToLower(strings.NewReplacer("-", "", " ", "").Replace(code)))
+	h := sha256.Sum256([]byte("recovery " + strings.ToLower(strings.NewReplacer("-", "", " ", "").Replace(code))))
+	return h[:]
 }
 
 // CodeEnd is when a code of a period is worthless.

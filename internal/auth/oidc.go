@@ -68,8 +68,8 @@ func (p *Provider) Begin(ctx context.Context) (address string, e Errand, err err
 	if err != nil {
 		return "", e, err
 	}
-	e.State, _ = NewToken()
-	e.Nonce, _ = NewToken()
+	e.State = NewSecret()
+	e.Nonce = NewSecret()
 	e.Verifier = oauth2.GenerateVerifier()
 	return config.AuthCodeURL(e.State, oidc.Nonce(e.Nonce), oauth2.S256ChallengeOption(e.Verifier)), e, nil
 }

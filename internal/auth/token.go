@@ -4,26 +4,17 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"time"
 )
 
-// NewToken makes a secret of 256 random bits as text, and the hash that is stored of it: one hash is enough for what
-// cannot be guessed.
-func NewToken() (text string, hash []byte) {
+// NewSecret makes a secret of 256 random bits as text.
+func NewSecret() string {
 	b := make([]byte, 32)
 	rand.Read(b)
-	text = base64.RawURLEncoding.EncodeToString(b)
-	return text, HashToken(text)
-}
-
-// HashToken gives the hash of a token.
-func HashToken(text string) []byte {
-	h := sha256.Sum256([]byte(text))
-	return h[:]
+	return base64.RawURLEncoding.EncodeToString(b)
 }
 
 // Box seals what is given away to be brought back, and what a database should not show: AES-256-GCM under a key of the

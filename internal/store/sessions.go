@@ -2,15 +2,18 @@ package store
 
 import (
 	"context"
+	"crypto/hmac"
 	"crypto/sha256"
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"perennial/internal/db"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/vault"
 )
 
 // How long machinery of signing in stays after its end, so that a list can still show it.
@@ -26,10 +29,21 @@ type Session struct {
 	Ended     bool
 }
 
-// PutSession stores a session that begins, by the hash of its token.
-func (b *Batch) PutSession(session id.ID, tokenHash []byte, owner journal.Ref, expires time.Time) error {
-	_, err := b.ExecContext(b.ctx, `INSERT INTO session (shop_id, id, token_hash, owner_kind, owner_id, created_at, seen_at, expires_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $6, $7)`, b.s.Shop, session, tokenHash, owner.Kind, owner.ID, stamp(b.Now), stamp(expires))
+// mac binds a row to the secret that opens it, under a key of the keys folder: whoever can write to the database, but has no
+// keys, can neither make a session or a link nor give one to somebody else.
+func (s *Store) mac(parts ...string) []byte {
+	key := s.Keys.folder.Derive("sign-in " + string(s.Shop))
+	return vault.CommitSecret(key[:], []byte(strings.Join(parts, "\x00")))
+}
+
+func (s *Store) sessionMAC(session id.ID, secret string, owner journal.Ref, expires string) []byte {
+	return s.mac("session", string(session), secret, string(owner.Kind), string(owner.ID), expires)
+}
+
+// PutSession stores a session that begins, and what recognises its secret.
+func (b *Batch) PutSession(session id.ID, secret string, owner journal.Ref, expires time.Time) error {
+	_, err := b.ExecContext(b.ctx, `INSERT INTO session (shop_id, id, mac, owner_kind, owner_id, created_at, seen_at, expires_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $6, $7)`, b.s.Shop, session, b.s.sessionMAC(session, secret, owner, stamp(expires)), owner.Kind, owner.ID, stamp(b.Now), stamp(expires))
 	return err
 }
 
@@ -67,13 +81,15 @@ func scanSession(scan func(...any) error) (s Session, err error) {
 	return s, nil
 }
 
-// SessionByToken finds a session by the hash of its token, also one that is over; ok is false when there is none.
-func (s *Store) SessionByToken(ctx context.Context, q db.Querier, tokenHash []byte) (out Session, ok bool, err error) {
-	row := q.QueryRowContext(ctx, `SELECT `+sessionColumns+` FROM session WHERE shop_id = $1 AND token_hash = $2`, s.Shop, tokenHash)
-	if out, err = scanSession(row.Scan); errors.Is(err, sql.ErrNoRows) {
+// Session finds a session by its id and secret, also one that is over; ok is false when there is none.
+func (s *Store) Session(ctx context.Context, q db.Querier, session id.ID, secret string) (out Session, ok bool, err error) {
+	var mac []byte
+	row := q.QueryRowContext(ctx, `SELECT `+sessionColumns+`, mac FROM session WHERE shop_id = $1 AND id = $2`, s.Shop, session)
+	out, err = scanSession(func(into ...any) error { return row.Scan(append(into, &mac)...) })
+	if errors.Is(err, sql.ErrNoRows) {
 		return out, false, nil
 	}
-	return out, err == nil, db.Fault(err)
+	return out, err == nil && hmac.Equal(mac, s.sessionMAC(session, secret, out.Owner, stamp(out.ExpiresAt))), db.Fault(err)
 }
 
 // Sessions lists somebody's sessions that are neither over nor idle, newest first: seen since idle, and not expired at now.
@@ -95,34 +111,39 @@ type TeamLink struct {
 	Used      bool
 }
 
-// PutTeamLink stores the hash of a link's token, in the place of an earlier link to the same end.
-func (b *Batch) PutTeamLink(tokenHash []byte, purpose string, owner id.ID, expires time.Time) error {
+func (s *Store) linkMAC(link id.ID, secret, purpose string, owner id.ID, expires string) []byte {
+	return s.mac("link", string(link), secret, purpose, string(owner), expires)
+}
+
+// PutTeamLink stores a link and what recognises its secret, in the place of an earlier link to the same end.
+func (b *Batch) PutTeamLink(link id.ID, secret, purpose string, owner id.ID, expires time.Time) error {
 	if _, err := b.ExecContext(b.ctx, `DELETE FROM team_link WHERE shop_id = $1 AND owner_id = $2 AND purpose = $3`, b.s.Shop, owner, purpose); err != nil {
 		return err
 	}
-	_, err := b.ExecContext(b.ctx, `INSERT INTO team_link (shop_id, token_hash, purpose, owner_id, expires_at) VALUES ($1, $2, $3, $4, $5)`,
-		b.s.Shop, tokenHash, purpose, owner, stamp(expires))
+	_, err := b.ExecContext(b.ctx, `INSERT INTO team_link (shop_id, id, mac, purpose, owner_id, expires_at) VALUES ($1, $2, $3, $4, $5, $6)`,
+		b.s.Shop, link, b.s.linkMAC(link, secret, purpose, owner, stamp(expires)), purpose, owner, stamp(expires))
 	return err
 }
 
 // UseTeamLink marks a link as used.
-func (b *Batch) UseTeamLink(tokenHash []byte) error {
-	_, err := b.ExecContext(b.ctx, `UPDATE team_link SET used_at = $1 WHERE shop_id = $2 AND token_hash = $3 AND used_at IS NULL`, stamp(b.Now), b.s.Shop, tokenHash)
+func (b *Batch) UseTeamLink(link id.ID) error {
+	_, err := b.ExecContext(b.ctx, `UPDATE team_link SET used_at = $1 WHERE shop_id = $2 AND id = $3 AND used_at IS NULL`, stamp(b.Now), b.s.Shop, link)
 	return err
 }
 
-// TeamLinkByToken finds a link by the hash of its token; ok is false when there is none.
-func (s *Store) TeamLinkByToken(ctx context.Context, q db.Querier, tokenHash []byte) (l TeamLink, ok bool, err error) {
+// TeamLink finds a link by its id and secret; ok is false when there is none.
+func (s *Store) TeamLink(ctx context.Context, q db.Querier, link id.ID, secret string) (l TeamLink, ok bool, err error) {
 	var expires string
-	err = q.QueryRowContext(ctx, `SELECT purpose, owner_id, expires_at, used_at IS NOT NULL FROM team_link WHERE shop_id = $1 AND token_hash = $2`,
-		s.Shop, tokenHash).Scan(&l.Purpose, &l.Owner, &expires, &l.Used)
+	var mac []byte
+	err = q.QueryRowContext(ctx, `SELECT purpose, owner_id, expires_at, used_at IS NOT NULL, mac FROM team_link WHERE shop_id = $1 AND id = $2`,
+		s.Shop, link).Scan(&l.Purpose, &l.Owner, &expires, &l.Used, &mac)
 	if errors.Is(err, sql.ErrNoRows) {
 		return l, false, nil
 	}
 	if err == nil {
 		l.ExpiresAt, err = time.Parse(journal.TimeLayout, expires)
 	}
-	return l, err == nil, db.Fault(err)
+	return l, err == nil && hmac.Equal(mac, s.linkMAC(link, secret, l.Purpose, l.Owner, expires)), db.Fault(err)
 }
 
 // Spend says whether this is the first use of a thing that may be used once, and is worthless after until.

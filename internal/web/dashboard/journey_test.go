@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"database/sql"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -371,6 +373,30 @@ func TestSessionsEnd(t *testing.T) {
 	if err != nil || len(left) != 0 {
 		t.Errorf("%d sessions are left, %v", len(left), err)
 	}
+}
+
+// Whoever can write to the database, but has no keys, signs in as nobody else.
+func TestSessionsCannotBeForged(t *testing.T) {
+	shop.OnlySQLite(t)
+	w, b, olga := owned(t, auth.ProviderConfig{})
+	ben := w.hire(b, "ben@example.com", "192.0.2.3", "role", "member")
+	write := func(text string, args ...any) {
+		t.Helper()
+		d, err := sql.Open("sqlite", filepath.Join(w.Dir, "perennial.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.Close()
+		if _, err := d.Exec(text, args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.want(ben.get("/account"), 200, "/account", "ben@example.com")
+	write(`UPDATE session SET owner_id = $1 WHERE owner_id = $2`, olga, w.memberID("ben@example.com"))
+	w.want(ben.get("/account"), 200, "/signin", "")
+	w.want(b.get("/account"), 200, "/account", "olga@example.com")
+	write(`UPDATE session SET expires_at = '2099-01-01T00:00:00.000000Z'`)
+	w.want(b.get("/account"), 200, "/signin", "")
 }
 
 func TestPasswords(t *testing.T) {

@@ -25,8 +25,8 @@ const (
 // paths are where one-time links lead, before the token.
 var paths = map[team.Purpose]string{team.ForSetup: "/setup/", team.ForInvitation: "/join/", team.ForNewPassword: "/password/"}
 
-func (d *Dashboard) linkTo(p team.Purpose, token string) string {
-	return strings.TrimSuffix(d.BaseURL, "/") + paths[p] + token
+func (d *Dashboard) linkTo(p team.Purpose, link id.ID, secret string) string {
+	return strings.TrimSuffix(d.BaseURL, "/") + paths[p] + string(link) + "." + secret
 }
 
 // SetupLink makes a link to found the team, and gives nothing when there is a team. An earlier one ends.
@@ -35,31 +35,36 @@ func (d *Dashboard) SetupLink(ctx context.Context) (string, error) {
 	if err != nil || founded {
 		return "", err
 	}
-	token, hash := auth.NewToken()
+	link, secret := d.IDs.New(id.Link), auth.NewSecret()
 	err = d.upkeep(ctx, func(b *store.Batch) error {
-		return b.PutTeamLink(hash, string(team.ForSetup), "", b.Now.Add(setupLifetime))
+		return b.PutTeamLink(link, secret, string(team.ForSetup), "", b.Now.Add(setupLifetime))
 	})
-	return d.linkTo(team.ForSetup, token), err
+	return d.linkTo(team.ForSetup, link, secret), err
 }
 
 // newLink makes a one-time link for a member, and what has to be written with it.
 func (c *call) newLink(p team.Purpose, member id.ID, lifetime time.Duration) (address string, expires time.Time, put func(b *store.Batch) error) {
-	token, hash := auth.NewToken()
+	link, secret := c.IDs.New(id.Link), auth.NewSecret()
 	expires = c.Program.Now().Add(lifetime)
-	return c.linkTo(p, token), expires, func(b *store.Batch) error { return b.PutTeamLink(hash, string(p), member, expires) }
+	return c.linkTo(p, link, secret), expires, func(b *store.Batch) error { return b.PutTeamLink(link, secret, string(p), member, expires) }
 }
 
 // link finds the link of the request's address. One that is over is a page that says so.
 func (c *call) link(p team.Purpose) (store.TeamLink, func(b *store.Batch) error, error) {
-	hash := auth.HashToken(c.r.PathValue("token"))
-	l, ok, err := c.Store.TeamLinkByToken(c.ctx, c.Store.Read, hash)
+	key, l, ok, err := c.findLink()
 	if err != nil {
 		return l, nil, err
 	}
 	if !ok || l.Used || l.Purpose != string(p) || !c.Program.Now().Before(l.ExpiresAt) {
 		return l, nil, fault.New(fault.Gone, "link_over", "This link was used already, or it is too old. Ask for a new one.")
 	}
-	return l, func(b *store.Batch) error { return b.UseTeamLink(hash) }, nil
+	return l, func(b *store.Batch) error { return b.UseTeamLink(key) }, nil
+}
+
+func (c *call) findLink() (key id.ID, l store.TeamLink, ok bool, err error) {
+	text, secret, _ := strings.Cut(c.r.PathValue("token"), ".")
+	l, ok, err = c.Store.TeamLink(c.ctx, c.Store.Read, id.ID(text), secret)
+	return id.ID(text), l, ok, err
 }
 
 func (d *Dashboard) registerLinks() {
@@ -68,7 +73,7 @@ func (d *Dashboard) registerLinks() {
 		return page("Set up your shop", newPersonForm(newPersonView{Setup: true, Shop: c.shopName(c.ctx)})), err
 	})
 	d.on(route{pattern: "POST /setup/{token}", access: everybody,
-		events: []string{"team.default_permissions_updated", "team_member.joined", "team_member.logged_in"}}, (*call).setUp)
+		events: append([]string{"team.default_permissions_updated", "team_member.joined"}, signInEvents...)}, (*call).setUp)
 	d.on(route{pattern: "GET /join/{token}", access: everybody}, func(c *call) (answer, error) {
 		_, m, _, err := c.invited()
 		if err != nil {
@@ -76,7 +81,7 @@ func (d *Dashboard) registerLinks() {
 		}
 		return page("Join the team", newPersonForm(newPersonView{Shop: c.shopName(c.ctx), Email: m.Email.Value, Name: m.Name.Value})), nil
 	})
-	d.on(route{pattern: "POST /join/{token}", access: everybody, events: []string{"team_member.joined", "team_member.logged_in"}}, (*call).join)
+	d.on(route{pattern: "POST /join/{token}", access: everybody, events: append([]string{"team_member.joined"}, signInEvents...)}, (*call).join)
 	d.on(route{pattern: "GET /password/{token}", access: everybody}, func(c *call) (answer, error) {
 		_, _, err := c.link(team.ForNewPassword)
 		return page("Choose a new password", newPasswordForm(nil)), err
@@ -161,8 +166,7 @@ func (c *call) join() (answer, error) {
 
 func (c *call) resetPassword() (answer, error) {
 	// The version is read before the link is looked at: whoever used the link in between has moved the version on.
-	key := c.r.PathValue("token")
-	l, ok, err := c.Store.TeamLinkByToken(c.ctx, c.Store.Read, auth.HashToken(key))
+	_, l, ok, err := c.findLink()
 	if err != nil {
 		return answer{}, err
 	}

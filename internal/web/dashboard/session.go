@@ -73,11 +73,11 @@ func (c *call) kept(name string, into any) bool {
 
 // identify finds who makes a request. Nobody is no failure.
 func (c *call) identify() error {
-	token := c.cookie(sessionCookie)
-	if token == "" {
+	session, secret, ok := strings.Cut(c.cookie(sessionCookie), ".")
+	if !ok {
 		return nil
 	}
-	s, ok, err := c.Store.SessionByToken(c.ctx, c.Store.Read, auth.HashToken(token))
+	s, ok, err := c.Store.Session(c.ctx, c.Store.Read, id.ID(session), secret)
 	if err != nil {
 		return err
 	}
@@ -147,7 +147,7 @@ func (c *call) knownDevice(member id.ID) string {
 func (c *call) markDevice(member id.ID) error {
 	var dev device
 	if !c.kept(deviceCookie, &dev) {
-		dev.ID, _ = auth.NewToken()
+		dev.ID = auth.NewSecret()
 	}
 	dev.People = slices.DeleteFunc(dev.People, func(p id.ID) bool { return p == member })
 	dev.People = slices.Insert(dev.People, 0, member)
@@ -158,8 +158,12 @@ func (c *call) markDevice(member id.ID) error {
 // begin starts a session for somebody who proved who they are. before are commands that belong to it, all or nothing;
 // req may say more about the request.
 func (c *call) begin(member id.ID, how team.Method, req program.Request, before ...journal.Command) error {
-	session := c.IDs.New(id.Session)
-	token, hash := auth.NewToken()
+	if c.member != nil { // it is the same browser: what it had before is over
+		if err := c.endSessions(c.member.ID, team.SignedOut, c.session); err != nil {
+			return err
+		}
+	}
+	session, secret := c.IDs.New(id.Session), auth.NewSecret()
 	owner := journal.Ref{Kind: journal.TeamMember, ID: member}
 	expires := c.Program.Now().Add(sessionLifetime)
 	machinery := req.Machinery
@@ -169,7 +173,7 @@ func (c *call) begin(member id.ID, how team.Method, req program.Request, before 
 				return err
 			}
 		}
-		return b.PutSession(session, hash, owner, expires)
+		return b.PutSession(session, secret, owner, expires)
 	}
 	if req.Meta.Actor.Kind == "" {
 		req.Meta = c.meta
@@ -179,7 +183,7 @@ func (c *call) begin(member id.ID, how team.Method, req program.Request, before 
 	if _, err := c.do(&req); err != nil {
 		return err
 	}
-	c.setCookie(sessionCookie, token, sessionLifetime)
+	c.setCookie(sessionCookie, string(session)+"."+secret, sessionLifetime)
 	c.dropCookie(stepCookie)
 	c.dropCookie(ceremonyCookie)
 	return c.markDevice(member)

@@ -27,7 +27,8 @@ type step struct {
 	Next   string `json:"next"`
 }
 
-var signInEvents = []string{"team_member.logged_in"}
+// signInEvents are those of a sign-in; a session that the browser had before ends with it.
+var signInEvents = []string{"team_member.logged_in", "team_member.logged_out"}
 
 func (d *Dashboard) registerSignIn() {
 	d.on(route{pattern: "GET /signin", access: everybody}, func(c *call) (answer, error) {
@@ -44,7 +45,7 @@ func (d *Dashboard) registerSignIn() {
 		}
 		return page("Enter the code", codeForm("")), nil
 	})
-	d.on(route{pattern: "POST /signin/code", access: everybody, events: []string{"team_member.logged_in", "team_member.recovery_code_used"}}, (*call).signInWithCode)
+	d.on(route{pattern: "POST /signin/code", access: everybody, events: append([]string{"team_member.recovery_code_used"}, signInEvents...)}, (*call).signInWithCode)
 	d.on(route{pattern: "POST /signout", access: signedIn, events: []string{"team_member.logged_out"}}, func(c *call) (answer, error) {
 		cmd, end := ending(c.member.ID, team.SignedOut, c.session)
 		if _, err := c.do(&program.Request{Command: cmd, Machinery: end}); err != nil {

@@ -2,7 +2,7 @@
 CREATE TABLE session (
   shop_id    text COLLATE "C" NOT NULL,
   id         text COLLATE "C" NOT NULL,
-  token_hash bytea NOT NULL,
+  mac        bytea NOT NULL,
   owner_kind text COLLATE "C" NOT NULL,
   owner_id   text COLLATE "C" NOT NULL,
   created_at text COLLATE "C" NOT NULL,
@@ -11,18 +11,18 @@ CREATE TABLE session (
   ended_at   text COLLATE "C",
   PRIMARY KEY (shop_id, id)
 );
-CREATE UNIQUE INDEX session_token ON session (shop_id, token_hash);
 CREATE INDEX session_owner ON session (shop_id, owner_kind, owner_id, id);
 CREATE INDEX session_expiry ON session (shop_id, expires_at);
 
 CREATE TABLE team_link (
   shop_id    text COLLATE "C" NOT NULL,
-  token_hash bytea NOT NULL,
+  id         text COLLATE "C" NOT NULL,
+  mac        bytea NOT NULL,
   purpose    text COLLATE "C" NOT NULL,
   owner_id   text COLLATE "C" NOT NULL,
   expires_at text COLLATE "C" NOT NULL,
   used_at    text COLLATE "C",
-  PRIMARY KEY (shop_id, token_hash)
+  PRIMARY KEY (shop_id, id)
 );
 CREATE INDEX team_link_owner ON team_link (shop_id, owner_id, purpose);
 
