@@ -131,12 +131,17 @@ func (d *Dashboard) upkeep(ctx context.Context, f func(b *store.Batch) error) er
 }
 
 // spend says whether this is the first use of a thing that is worthless after until, whichever process asks.
-func (d *Dashboard) spend(ctx context.Context, thing string, until time.Time) (first bool, err error) {
-	err = d.upkeep(ctx, func(b *store.Batch) error {
-		first, err = b.Spend(thing, until)
+func (d *Dashboard) spend(ctx context.Context, thing string, until time.Time) (bool, error) {
+	first := make(chan bool, 1) // the writer may come to it after this caller has gone
+	err := d.upkeep(ctx, func(b *store.Batch) error {
+		yes, err := b.Spend(thing, until)
+		first <- yes
 		return err
 	})
-	return first, err
+	if err != nil {
+		return false, err
+	}
+	return <-first, nil
 }
 
 // network is where a request comes from, as the limits see it: an IPv4 address, or the half of an IPv6 address that its

@@ -105,6 +105,19 @@ func TestChangingPeople(t *testing.T) {
 	w.want(b.get("/team/mem_x"), 404, "/team/mem_x", "no such person")
 }
 
+func TestTextFromOutsideIsText(t *testing.T) {
+	w, b, _ := owned(t, auth.ProviderConfig{})
+	const evil = `"><img src=x onerror="alert(1)">`
+	ben := w.hire(b, "ben@example.com", "192.0.2.3", "role", "member", "permission", "team.view")
+	w.want(ben.post("/account/name", "name", evil), 200, "/account", "Your name is saved")
+	page := "/team/" + string(w.memberID("ben@example.com"))
+	for _, path := range []string{"/team", page, page + "/remove", "/team/bulk", "/team/defaults", "/signin?next=" + url.QueryEscape(evil), "/team/" + url.PathEscape(evil)} {
+		b.get(path) // each page is looked at when it comes
+	}
+	b.post("/team/invite", "email", evil, "name", evil, "role", evil)
+	w.browser("192.0.2.8").post("/signin", "email", evil, "password", evil, "next", evil)
+}
+
 func TestManyAtOnce(t *testing.T) {
 	w, b, _ := owned(t, auth.ProviderConfig{})
 	w.want(b.get("/team/bulk"), 200, "/team/bulk", "There are no members yet")

@@ -100,7 +100,10 @@ func (c *call) identify() error {
 	c.session, c.member, c.version, c.can = s.ID, m, row.Version, team.Effective(m, defaults)
 	c.meta.Actor = journal.Actor{Kind: journal.ActorTeamMember, ID: string(m.ID)}
 	if now.Sub(s.SeenAt) >= touchEvery {
-		return c.upkeep(c.ctx, func(b *store.Batch) error { return b.TouchSession(s.ID) })
+		// A page does not fail because of it.
+		if err := c.upkeep(c.ctx, func(b *store.Batch) error { return b.TouchSession(s.ID) }); err != nil {
+			c.Log.Warn("note the use of a session", "request_id", c.meta.Source.RequestID, "error", err)
+		}
 	}
 	return nil
 }

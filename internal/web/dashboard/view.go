@@ -16,7 +16,7 @@ import (
 	"perennial/internal/team"
 )
 
-//go:generate go tool -modfile=../../../tools/go.mod templ generate -lazy
+//go:generate go tool -modfile=../../../tools/go.mod templ generate
 
 //go:embed assets
 var assets embed.FS
@@ -180,6 +180,15 @@ func (c *call) formAgain(title string, err error, again func(p problems) answer)
 	a := again(p)
 	a.title, a.status = title, http.StatusUnprocessableEntity
 	return a, nil
+}
+
+// title is what a list calls a session.
+func (s sessionView) title(zone *time.Location) string {
+	from := ""
+	if s.IP.Value != "" {
+		from = ", " + s.IP.Value
+	}
+	return s.Device + from + ", since " + when(s.Since, zone)
 }
 
 func when(t time.Time, zone *time.Location) string { return t.In(zone).Format("2 January 2006, 15:04") }
