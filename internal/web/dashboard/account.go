@@ -11,7 +11,6 @@ import (
 	"perennial/internal/journal"
 	"perennial/internal/plain"
 	"perennial/internal/program"
-	"perennial/internal/store"
 	"perennial/internal/team"
 )
 
@@ -32,8 +31,7 @@ func (d *Dashboard) registerAccount() {
 		d.on(route{pattern: "POST /account/passkeys", access: signedIn, events: factorOn}, (*call).addPasskey)
 	}
 	d.on(route{pattern: "POST /account/passkeys/{passkey}/remove", access: signedIn, events: factorOff}, func(c *call) (answer, error) {
-		c.note("The passkey is removed.")
-		return goTo("/account"), c.change(journal.Bind(team.RemovePasskey{ID: c.member.ID, Passkey: id.ID(c.r.PathValue("passkey")), Actor: c.meta.Actor}))
+		return c.done("/account", "The passkey is removed.", c.change(journal.Bind(team.RemovePasskey{ID: c.member.ID, Passkey: id.ID(c.r.PathValue("passkey")), Actor: c.meta.Actor})))
 	})
 	d.on(route{pattern: "POST /account/sessions/{session}/end", access: signedIn, events: []string{"team_member.logged_out"}}, (*call).endSession)
 	d.on(route{pattern: "POST /account/sessions/end-others", access: signedIn, events: []string{"team_member.logged_out"}}, (*call).endOtherSessions)
@@ -89,8 +87,7 @@ func (c *call) changeName() (answer, error) {
 	if err := c.change(journal.Bind(team.ChangeProfile{ID: c.member.ID, Name: &name, Actor: c.meta.Actor})); err != nil {
 		return c.formAgain("Your account", err, func(p problems) answer { a, _ := c.accountPage(p); return a })
 	}
-	c.note("Your name is saved.")
-	return goTo("/account"), nil
+	return c.done("/account", "Your name is saved.", nil)
 }
 
 // reauthenticate asks for the password again before what a borrowed session must not do. It is limited as a sign-in is.
@@ -129,8 +126,7 @@ func (c *call) changePassword() (answer, error) {
 	if err := c.setPassword(c.member, password, nil, c.meta, c.session, nil); err != nil {
 		return answer{}, err
 	}
-	c.note("Your password is changed, and your other sessions are signed out.")
-	return goTo("/account"), nil
+	return c.done("/account", "Your password is changed, and your other sessions are signed out.", nil)
 }
 
 func (c *call) showAuthenticator() (answer, error) {
@@ -164,8 +160,7 @@ func (c *call) seedPicture() (answer, error) {
 func (c *call) enableAuthenticator() (answer, error) {
 	var seed string
 	if !c.kept(seedCookie, &seed) {
-		c.note("That took too long. Begin again.")
-		return goTo("/account/authenticator"), nil
+		return c.done("/account/authenticator", "That took too long. Begin again.", nil)
 	}
 	right, err := c.checkCode(c.member, seed, c.r.PostFormValue("code"))
 	if err != nil {
@@ -192,8 +187,7 @@ func (c *call) disableAuthenticator() (answer, error) {
 			return a
 		})
 	}
-	c.note("The authenticator app is switched off.")
-	return goTo("/account"), c.change(journal.Bind(team.DisableAuthenticator{ID: c.member.ID, Actor: c.meta.Actor}))
+	return c.done("/account", "The authenticator app is switched off.", c.change(journal.Bind(team.DisableAuthenticator{ID: c.member.ID, Actor: c.meta.Actor})))
 }
 
 func (c *call) beginPasskey() (answer, error) {
@@ -221,8 +215,7 @@ func (c *call) addPasskey() (answer, error) {
 	if err != nil {
 		return answer{}, fault.Wrap(err, fault.Conflict, "passkey_refused", "The passkey could not be added. Try again.")
 	}
-	c.note("The passkey is added.")
-	return goTo("/account"), c.change(journal.Bind(team.AddPasskey{ID: c.member.ID, Passkey: c.IDs.New(id.Passkey), Credential: credential, Actor: c.meta.Actor}))
+	return c.done("/account", "The passkey is added.", c.change(journal.Bind(team.AddPasskey{ID: c.member.ID, Passkey: c.IDs.New(id.Passkey), Credential: credential, Actor: c.meta.Actor})))
 }
 
 // endSession signs one of one's own sessions out.
@@ -234,8 +227,7 @@ func (c *call) endSession() (answer, error) {
 	}
 	for _, s := range list {
 		if s == wanted {
-			c.note("The session is signed out.")
-			return goTo("/account"), c.endSessions(c.member.ID, team.SessionRevoked, s)
+			return c.done("/account", "The session is signed out.", c.endSessions(c.member.ID, team.SessionRevoked, s))
 		}
 	}
 	return answer{}, fault.New(fault.NotFound, "unknown_session", "You have no such session.")
@@ -246,12 +238,10 @@ func (c *call) endOtherSessions() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	c.note("Your other sessions are signed out.")
-	return goTo("/account"), c.endSessions(c.member.ID, team.SessionRevoked, others...)
+	return c.done("/account", "Your other sessions are signed out.", c.endSessions(c.member.ID, team.SessionRevoked, others...))
 }
 
 func (c *call) endSessions(member id.ID, why team.Ending, sessions ...id.ID) error {
 	cmd, end := ending(member, why, sessions...)
-	_, err := c.do(&program.Request{Command: cmd, Machinery: func(b *store.Batch) error { return end(b) }})
-	return err
+	return c.do(&program.Request{Command: cmd, Machinery: end})
 }

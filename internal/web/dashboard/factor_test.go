@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -244,9 +245,7 @@ func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		claims := map[string]any{"iss": p.http.URL, "aud": "perennial", "sub": "1", "exp": p.now().Add(time.Hour).Unix(), "nonce": asked.Get("nonce")}
-		for k, v := range p.claims {
-			claims[k] = v
-		}
+		maps.Copy(claims, p.claims)
 		b, _ := json.Marshal(claims)
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(map[string]string{"access_token": "a", "token_type": "Bearer", "id_token": oidctest.SignIDToken(crypto.PrivateKey(p.key), "k", "RS256", string(b))})

@@ -75,7 +75,7 @@ func (d *Dashboard) registerLinks() {
 	d.on(route{pattern: "POST /setup/{token}", access: everybody,
 		events: append([]string{"team.default_permissions_updated", "team_member.joined"}, signInEvents...)}, (*call).setUp)
 	d.on(route{pattern: "GET /join/{token}", access: everybody}, func(c *call) (answer, error) {
-		_, m, _, err := c.invited()
+		m, _, err := c.invited()
 		if err != nil {
 			return answer{}, err
 		}
@@ -118,7 +118,7 @@ func (c *call) setUp() (answer, error) {
 	member := c.IDs.New(id.TeamMember)
 	founding := c.meta
 	founding.Actor = journal.Actor{Kind: journal.ActorSystem, ID: "setup"}
-	_, err = c.do(&program.Request{Meta: founding, Command: journal.Bind(team.FoundTeam{ID: member, Email: v.Email, Name: v.Name, PasswordHash: hash}), Machinery: use})
+	err = c.do(&program.Request{Meta: founding, Command: journal.Bind(team.FoundTeam{ID: member, Email: v.Email, Name: v.Name, PasswordHash: hash}), Machinery: use})
 	if err != nil {
 		return c.formAgain("Set up your shop", err, func(p problems) answer { v.Problems = p; return page("", newPersonForm(v)) })
 	}
@@ -126,21 +126,21 @@ func (c *call) setUp() (answer, error) {
 }
 
 // invited gives who the link of the address invites.
-func (c *call) invited() (store.TeamLink, *team.TeamMember, func(b *store.Batch) error, error) {
+func (c *call) invited() (*team.TeamMember, func(b *store.Batch) error, error) {
 	l, use, err := c.link(team.ForInvitation)
 	if err != nil {
-		return l, nil, nil, err
+		return nil, nil, err
 	}
 	row, err := c.Store.Load(c.ctx, c.Store.Read, journal.Ref{Kind: journal.TeamMember, ID: l.Owner})
 	m, ok := row.State.(*team.TeamMember)
 	if err == nil && (!ok || m.Status != team.Invited) {
 		err = fault.New(fault.Gone, "link_over", "This invitation was taken up or taken back.")
 	}
-	return l, m, use, store.Fault(err)
+	return m, use, store.Fault(err)
 }
 
 func (c *call) join() (answer, error) {
-	_, m, use, err := c.invited()
+	m, use, err := c.invited()
 	if err != nil {
 		return answer{}, err
 	}
@@ -192,8 +192,7 @@ func (c *call) resetPassword() (answer, error) {
 	if err := c.setPassword(m, password, &version, actor, "", use); err != nil {
 		return answer{}, err
 	}
-	c.note("Your password is changed. Sign in with the new one.")
-	return goTo("/signin"), nil
+	return c.done("/signin", "Your password is changed. Sign in with the new one.", nil)
 }
 
 // setPassword changes a password and ends the member's sessions, besides one.
@@ -207,7 +206,7 @@ func (c *call) setPassword(m *team.TeamMember, password string, version *int64, 
 		return err
 	}
 	cmd, end := ending(m.ID, team.PasswordChanged, others...)
-	_, err = c.do(&program.Request{Meta: meta, Target: m.Ref(), IfMatch: version,
+	return c.do(&program.Request{Meta: meta, Target: m.Ref(), IfMatch: version,
 		Command: program.Sequence{journal.Bind(team.SetPassword{ID: m.ID, PasswordHash: hash, Actor: meta.Actor}), cmd},
 		Machinery: func(b *store.Batch) error {
 			if also != nil {
@@ -217,5 +216,4 @@ func (c *call) setPassword(m *team.TeamMember, password string, version *int64, 
 			}
 			return end(b)
 		}})
-	return err
 }

@@ -152,8 +152,7 @@ func (c *call) changeDefaults() (answer, error) {
 	if err := c.change(journal.Bind(team.ChangeDefaults{Permissions: c.ticked(), Actor: c.meta.Actor})); err != nil {
 		return answer{}, err
 	}
-	c.note("The default permissions are saved.")
-	return goTo("/team"), nil
+	return c.done("/team", "The default permissions are saved.", nil)
 }
 
 func (c *call) invitePage(v inviteView) (answer, error) {
@@ -176,7 +175,7 @@ func (c *call) invite() (answer, error) {
 		cmd.Permissions = &v.Permissions
 	}
 	address, expires, put := c.newLink(team.ForInvitation, cmd.ID, invitationLifetime)
-	if _, err := c.do(&program.Request{Command: journal.Bind(cmd), Machinery: put}); err != nil {
+	if err := c.do(&program.Request{Command: journal.Bind(cmd), Machinery: put}); err != nil {
 		return c.formAgain("Invite somebody", err, func(p problems) answer { v.Problems = p; a, _ := c.invitePage(v); return a })
 	}
 	return page("Send this link", linkShown(linkView{Address: address, Expires: expires, Zone: c.zone(c.ctx), Purpose: team.ForInvitation, Back: "/team"})), nil
@@ -222,11 +221,10 @@ func (c *call) changePerson(words string, also func(b *store.Batch) error, cmd .
 	if v, err := strconv.ParseInt(c.r.PostFormValue("version"), 10, 64); err == nil {
 		req.IfMatch = &v
 	}
-	if _, err := c.do(req); err != nil {
+	if err := c.do(req); err != nil {
 		return answer{}, err
 	}
-	c.note(words)
-	return goTo("/team/" + string(m.ID)), nil
+	return c.done("/team/" + string(m.ID), words, nil)
 }
 
 func (c *call) changeRole() (answer, error) {
@@ -252,7 +250,7 @@ func (c *call) makeLink() (answer, error) {
 	}
 	address, expires, put := c.newLink(purpose, m.ID, lifetime)
 	cmd := team.MakeLink{ID: c.IDs.New(id.SignIn), Member: m.ID, Purpose: purpose, ExpiresAt: expires, Actor: c.meta.Actor}
-	if _, err := c.do(&program.Request{Command: journal.Bind(cmd), Machinery: put}); err != nil {
+	if err := c.do(&program.Request{Command: journal.Bind(cmd), Machinery: put}); err != nil {
 		return answer{}, err
 	}
 	return page("Send this link", linkShown(linkView{Address: address, Expires: expires, Zone: c.zone(c.ctx), Purpose: purpose, Back: "/team/" + string(m.ID)})), nil
@@ -304,11 +302,10 @@ func (c *call) remove() (answer, error) {
 	req := &program.Request{Command: program.Sequence{journal.Bind(team.Remove{ID: m.ID, Actor: c.meta.Actor}), cmd}, Machinery: end}
 	req.Meta = c.meta
 	req.Meta.Comment = reason
-	if _, err := c.do(req); err != nil {
+	if err := c.do(req); err != nil {
 		return answer{}, err
 	}
-	c.note("Removed from the team.")
-	return goTo("/team"), nil
+	return c.done("/team", "Removed from the team.", nil)
 }
 
 func (c *call) bulkPage(p problems) (answer, error) {
@@ -340,6 +337,5 @@ func (c *call) bulk() (answer, error) {
 	if err := c.change(journal.Bind(cmd)); err != nil {
 		return c.formAgain("Change several people", err, func(p problems) answer { a, _ := c.bulkPage(p); return a })
 	}
-	c.note("The permissions are saved.")
-	return goTo("/team"), nil
+	return c.done("/team", "The permissions are saved.", nil)
 }

@@ -183,7 +183,7 @@ func (c *call) begin(member id.ID, how team.Method, req program.Request, before 
 		req.Meta.Actor = journal.Actor{Kind: journal.ActorTeamMember, ID: string(member)}
 	}
 	req.Command = program.Sequence(append(before, journal.Bind(team.LogIn{Session: session, Member: member, Method: how})))
-	if _, err := c.do(&req); err != nil {
+	if err := c.do(&req); err != nil {
 		return err
 	}
 	c.setCookie(sessionCookie, string(session)+"."+secret, sessionLifetime)
@@ -231,6 +231,15 @@ func (d *Dashboard) origin(ctx context.Context, session id.ID) (journal.Origin, 
 
 // note keeps a sentence for the next page.
 func (c *call) note(words string) { _ = c.keep(noteCookie, words, time.Minute) } // text always seals
+
+// done goes on after a change that worked, with a sentence that says so.
+func (c *call) done(to, words string, err error) (answer, error) {
+	if err != nil {
+		return answer{}, err
+	}
+	c.note(words)
+	return goTo(to), nil
+}
 
 // noted gives the sentence that the last page left, once.
 func (c *call) noted() string {

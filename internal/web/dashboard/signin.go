@@ -48,12 +48,11 @@ func (d *Dashboard) registerSignIn() {
 	d.on(route{pattern: "POST /signin/code", access: everybody, events: append([]string{"team_member.recovery_code_used"}, signInEvents...)}, (*call).signInWithCode)
 	d.on(route{pattern: "POST /signout", access: signedIn, events: []string{"team_member.logged_out"}}, func(c *call) (answer, error) {
 		cmd, end := ending(c.member.ID, team.SignedOut, c.session)
-		if _, err := c.do(&program.Request{Command: cmd, Machinery: end}); err != nil {
+		if err := c.do(&program.Request{Command: cmd, Machinery: end}); err != nil {
 			return answer{}, err
 		}
 		c.dropCookie(sessionCookie)
-		c.note("You are signed out.")
-		return goTo("/signin"), nil
+		return c.done("/signin", "You are signed out.", nil)
 	})
 	if d.passkeys != nil {
 		d.on(route{pattern: "POST /signin/passkey/begin", access: everybody}, func(c *call) (answer, error) {
@@ -220,8 +219,7 @@ func (c *call) proved(m *team.TeamMember, how team.Method, next string) (answer,
 func (c *call) signInWithCode() (answer, error) {
 	var s step
 	if !c.kept(stepCookie, &s) {
-		c.note("That took too long. Sign in again.")
-		return goTo("/signin"), nil
+		return c.done("/signin", "That took too long. Sign in again.", nil)
 	}
 	m, version, err := c.activeMember(s.Member)
 	if err != nil || m == nil || !m.AuthenticatorApp {
@@ -377,8 +375,7 @@ func (c *call) goToProvider() (answer, error) {
 func (c *call) backFromProvider() (answer, error) {
 	var at atProvider
 	if !c.kept(ceremonyCookie, &at) {
-		c.note("That took too long. Sign in again.")
-		return goTo("/signin"), nil
+		return c.done("/signin", "That took too long. Sign in again.", nil)
 	}
 	c.dropCookie(ceremonyCookie)
 	if err := c.admit(auth.Try{Network: c.network(c.r)}, ""); err != nil {
