@@ -224,7 +224,7 @@ func (c *call) changePerson(words string, also func(b *store.Batch) error, cmd .
 	if err := c.do(req); err != nil {
 		return answer{}, err
 	}
-	return c.done("/team/" + string(m.ID), words, nil)
+	return c.done("/team/"+string(m.ID), words, nil)
 }
 
 func (c *call) changeRole() (answer, error) {
