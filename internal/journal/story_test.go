@@ -179,7 +179,7 @@ func (s *story) signIn(guest, session id.ID) {
 	}
 	s.do(journal.Bind(team.FailLogIn{Attempt: s.ids.New(id.SignIn), Member: guest, Why: team.WrongPassword, Count: 7}))
 	for _, why := range []team.Ending{team.SignedOut, team.SessionRevoked, team.PasswordChanged, team.MemberRemoved} {
-		s.do(journal.Bind(team.EndSessions{Member: guest, Sessions: []id.ID{session}, Why: why}))
+		s.do(journal.Bind(team.EndSessions{Member: guest, Sessions: []id.ID{session}, Why: why, Actor: system}))
 	}
 	s.do(journal.Bind(team.MakeLink{ID: s.ids.New(id.SignIn), Member: guest, Purpose: team.ForNewPassword, ExpiresAt: s.now.Add(24 * time.Hour), Actor: system}))
 	invited := s.ids.New(id.TeamMember)

@@ -138,6 +138,9 @@ func (c AddPasskey) Decide(w World, now time.Time) (journal.Decision, error) {
 	if len(w.Member.Passkeys) >= maxPasskeys {
 		return journal.Decision{}, fault.New(fault.Conflict, "too_many_passkeys", "You have %d passkeys. Remove one first.", maxPasskeys)
 	}
+	if slices.ContainsFunc(w.Member.Passkeys, func(p Passkey) bool { return p.ID == c.Passkey }) {
+		return journal.Decision{}, fault.New(fault.Conflict, "already_exists", "This passkey exists already.")
+	}
 	next := journal.Clone(w.Member)
 	next.Passkeys = append(next.Passkeys, Passkey{ID: c.Passkey, AddedAt: journal.At(now)})
 	slices.SortFunc(next.Passkeys, byID)

@@ -108,22 +108,29 @@ const (
 	MemberRemoved   Ending = "removed"
 )
 
-// EndSessions is the entry of each session of a member that ends before its time.
+// EndSessions is the entry of each session of a member that ends before its time: by the person, or by whoever may change
+// the person (Forbidden: owner_only, admin_only).
 type EndSessions struct {
 	Member   id.ID
 	Sessions []id.ID
 	Why      Ending
+	Actor    journal.Actor
 }
 
 type endDetails struct {
 	Why Ending `json:"why"`
 }
 
-// Load needs nothing.
-func (EndSessions) Load(journal.Reader) (World, error) { return World{}, nil }
+// Load needs the member and who acts.
+func (c EndSessions) Load(r journal.Reader) (World, error) { return loadChange(r, c.Member, c.Actor) }
 
-// Decide refuses nothing.
-func (c EndSessions) Decide(World, time.Time) (journal.Decision, error) {
+// Decide refuses as the type says.
+func (c EndSessions) Decide(w World, _ time.Time) (journal.Decision, error) {
+	if !own(w.Member, c.Actor) {
+		if err := w.authority(c.Actor).over(w.Member.Role); err != nil {
+			return journal.Decision{}, err
+		}
+	}
 	d := journal.Decision{Result: journal.Ref{Kind: journal.TeamMember, ID: c.Member}}
 	for _, s := range c.Sessions {
 		d.Drafts = append(d.Drafts, sessionEvent("team_member.logged_out", s, c.Member, endDetails{c.Why}).Drafts...)

@@ -242,6 +242,6 @@ func (c *call) endOtherSessions() (answer, error) {
 }
 
 func (c *call) endSessions(member id.ID, why team.Ending, sessions ...id.ID) error {
-	cmd, end := ending(member, why, sessions...)
+	cmd, end := ending(c.meta.Actor, member, why, sessions...)
 	return c.do(&program.Request{Command: cmd, Machinery: end})
 }

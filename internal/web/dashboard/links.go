@@ -205,7 +205,7 @@ func (c *call) setPassword(m *team.TeamMember, password string, version *int64, 
 	if err != nil {
 		return err
 	}
-	cmd, end := ending(m.ID, team.PasswordChanged, others...)
+	cmd, end := ending(meta.Actor, m.ID, team.PasswordChanged, others...)
 	return c.do(&program.Request{Meta: meta, Target: m.Ref(), IfMatch: version,
 		Command: program.Sequence{journal.Bind(team.SetPassword{ID: m.ID, PasswordHash: hash, Actor: meta.Actor}), cmd},
 		Machinery: func(b *store.Batch) error {

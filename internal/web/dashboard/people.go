@@ -274,14 +274,11 @@ func (c *call) endTheirSessions() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if c.member.Role == team.Member && m.Role != team.Member {
-		return answer{}, fault.New(fault.Forbidden, "admin_only", "Only an owner or an admin may sign an owner or an admin out.")
-	}
 	list, err := c.sessionIDs(m.ID, c.session)
 	if err != nil {
 		return answer{}, err
 	}
-	cmd, end := ending(m.ID, team.SessionRevoked, list...)
+	cmd, end := ending(c.meta.Actor, m.ID, team.SessionRevoked, list...)
 	return c.changePerson("The sessions are signed out.", end, cmd)
 }
 
@@ -298,7 +295,7 @@ func (c *call) remove() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	cmd, end := ending(m.ID, team.MemberRemoved, list...)
+	cmd, end := ending(c.meta.Actor, m.ID, team.MemberRemoved, list...)
 	req := &program.Request{Command: program.Sequence{journal.Bind(team.Remove{ID: m.ID, Actor: c.meta.Actor}), cmd}, Machinery: end}
 	req.Meta = c.meta
 	req.Meta.Comment = reason

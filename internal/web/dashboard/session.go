@@ -193,8 +193,8 @@ func (c *call) begin(member id.ID, how team.Method, req program.Request, before 
 }
 
 // ending makes the command that ends sessions of a member, and what goes with it.
-func ending(member id.ID, why team.Ending, sessions ...id.ID) (journal.Command, func(b *store.Batch) error) {
-	return journal.Bind(team.EndSessions{Member: member, Sessions: sessions, Why: why}), func(b *store.Batch) error { return b.EndSessions(sessions...) }
+func ending(by journal.Actor, member id.ID, why team.Ending, sessions ...id.ID) (journal.Command, func(b *store.Batch) error) {
+	return journal.Bind(team.EndSessions{Member: member, Sessions: sessions, Why: why, Actor: by}), func(b *store.Batch) error { return b.EndSessions(sessions...) }
 }
 
 // sessions gives the running sessions of a member, besides some.

@@ -47,7 +47,7 @@ func (d *Dashboard) registerSignIn() {
 	})
 	d.on(route{pattern: "POST /signin/code", access: everybody, events: append([]string{"team_member.recovery_code_used"}, signInEvents...)}, (*call).signInWithCode)
 	d.on(route{pattern: "POST /signout", access: signedIn, events: []string{"team_member.logged_out"}}, func(c *call) (answer, error) {
-		cmd, end := ending(c.member.ID, team.SignedOut, c.session)
+		cmd, end := ending(c.meta.Actor, c.member.ID, team.SignedOut, c.session)
 		if err := c.do(&program.Request{Command: cmd, Machinery: end}); err != nil {
 			return answer{}, err
 		}
