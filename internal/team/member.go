@@ -133,7 +133,7 @@ func (c Invite) Decide(w World, now time.Time) (journal.Decision, error) {
 type Join struct {
 	ID           id.ID
 	Name         *string // nil: as in the invitation
-	PasswordHash string  // encoded argon2id
+	PasswordHash string  // encoded argon2id; empty for who signs in without a password
 }
 
 // Load needs the member.
@@ -156,13 +156,9 @@ func (c Join) Decide(w World, _ time.Time) (journal.Decision, error) {
 	if err := f.Err(); err != nil {
 		return journal.Decision{}, err
 	}
-	secret, err := password(c.PasswordHash)
-	if err != nil {
-		return journal.Decision{}, err
-	}
 	d, err := changed("team_member.joined", w.Member, next)
-	if len(d.Drafts) > 0 {
-		d.Drafts[0].Secrets = secret
+	if err == nil && c.PasswordHash != "" {
+		d.Drafts[0].Secrets, err = password(c.PasswordHash)
 	}
 	return d, err
 }

@@ -290,6 +290,7 @@ func TestCommands(t *testing.T) {
 		{"invite who was removed anew", do(Invite{ID: "mem_new", Email: "gone@example.com", Role: Member, Actor: owner}), "team_member.invited"},
 
 		{"join", do(Join{ID: "mem_invited", PasswordHash: hash, Name: new("Ina")}), "team_member.joined"},
+		{"join without a password", do(Join{ID: "mem_invited"}), "team_member.joined"},
 		{"join with a bad name", do(Join{ID: "mem_invited", PasswordHash: hash, Name: new("a\nb")}), "!/name"},
 		{"join twice", do(Join{ID: "mem_member", PasswordHash: hash}), "!status_active"},
 		{"join after removal", do(Join{ID: "mem_gone", PasswordHash: hash}), "!status_removed"},

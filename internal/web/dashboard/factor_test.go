@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"html"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -285,6 +286,27 @@ func TestIdentityProvider(t *testing.T) {
 	// Who has an authenticator app is asked for its code here too.
 	w.enrol(owner)
 	w.want(w.browser("192.0.2.5").get("/signin/provider"), 200, "/signin/code", "Enter the code")
+}
+
+func TestJoiningWithTheProvider(t *testing.T) {
+	p := newProvider(t, func() time.Time { return time.Date(2027, 3, 3, 12, 0, 0, 0, time.UTC) })
+	w, owner, _ := owned(t, auth.ProviderConfig{Issuer: p.http.URL, ClientID: "perennial", ClientSecret: "secret", Name: "Acme"})
+	link := w.link(owner.post("/team/invite", "email", "ben@example.com", "role", "member", "permission", "team.view"))
+	ben := w.browser("192.0.2.2")
+	s := w.want(ben.get(link), 200, strings.TrimPrefix(link, w.http.URL), "Join with Acme")
+	join := html.UnescapeString(regexp.MustCompile(`/signin/provider\?join=[^"]+`).FindString(s.body))
+	p.says(map[string]any{"email": "eve@example.com", "email_verified": true})
+	from := w.next()
+	w.want(w.browser("192.0.2.3").get(join), 409, "/signin/provider/callback", "for another e-mail address")
+	w.made(from, "team_member.login_failed")
+	p.says(map[string]any{"email": "Ben@example.com", "email_verified": true})
+	from = w.next()
+	w.want(ben.get(join), 200, "/", "You are signed in as ben@example.com")
+	w.made(from, "team_member.joined", "team_member.logged_in")
+	w.want(ben.get(join), 410, "/signin/provider/callback", "used already")
+	for _, password := range []string{"", "nobody has this password"} {
+		w.want(w.browser("192.0.2.4").post("/signin", "email", "ben@example.com", "password", password), 422, "/signin", "not right")
+	}
 }
 
 func TestTheProviderIsAway(t *testing.T) {

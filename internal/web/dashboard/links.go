@@ -49,9 +49,9 @@ func (c *call) newLink(p team.Purpose, member id.ID, lifetime time.Duration) (ad
 	return c.linkTo(p, link, secret), expires, func(b *store.Batch) error { return b.PutTeamLink(link, secret, string(p), member, expires) }
 }
 
-// link finds the link of the request's address. One that is over is a page that says so.
-func (c *call) link(p team.Purpose) (store.TeamLink, func(b *store.Batch) error, error) {
-	key, l, ok, err := c.findLink()
+// link finds the link of a token, which is the end of its address. One that is over is a page that says so.
+func (c *call) link(p team.Purpose, token string) (store.TeamLink, func(b *store.Batch) error, error) {
+	key, l, ok, err := c.findLink(token)
 	if err != nil {
 		return l, nil, err
 	}
@@ -61,29 +61,30 @@ func (c *call) link(p team.Purpose) (store.TeamLink, func(b *store.Batch) error,
 	return l, func(b *store.Batch) error { return b.UseTeamLink(key) }, nil
 }
 
-func (c *call) findLink() (key id.ID, l store.TeamLink, ok bool, err error) {
-	text, secret, _ := strings.Cut(c.r.PathValue("token"), ".")
+func (c *call) findLink(token string) (key id.ID, l store.TeamLink, ok bool, err error) {
+	text, secret, _ := strings.Cut(token, ".")
 	l, ok, err = c.Store.TeamLink(c.ctx, c.Store.Read, id.ID(text), secret)
 	return id.ID(text), l, ok, err
 }
 
 func (d *Dashboard) registerLinks() {
 	d.on(route{pattern: "GET /setup/{token}", access: everybody}, func(c *call) (answer, error) {
-		_, _, err := c.link(team.ForSetup)
+		_, _, err := c.link(team.ForSetup, c.r.PathValue("token"))
 		return page("Set up your shop", newPersonForm(newPersonView{Setup: true, Shop: c.shopName(c.ctx)})), err
 	})
 	d.on(route{pattern: "POST /setup/{token}", access: everybody,
 		events: append([]string{"team.default_permissions_updated", "team_member.joined"}, signInEvents...)}, (*call).setUp)
 	d.on(route{pattern: "GET /join/{token}", access: everybody}, func(c *call) (answer, error) {
-		m, _, err := c.invited()
+		m, _, err := c.invited(c.r.PathValue("token"))
 		if err != nil {
 			return answer{}, err
 		}
-		return page("Join the team", newPersonForm(newPersonView{Shop: c.shopName(c.ctx), Email: m.Email.Value, Name: m.Name.Value})), nil
+		return page("Join the team", newPersonForm(newPersonView{Shop: c.shopName(c.ctx), Email: m.Email.Value, Name: m.Name.Value,
+			Provider: c.providerName(), Token: c.r.PathValue("token")})), nil
 	})
 	d.on(route{pattern: "POST /join/{token}", access: everybody, events: append([]string{"team_member.joined"}, signInEvents...)}, (*call).join)
 	d.on(route{pattern: "GET /password/{token}", access: everybody}, func(c *call) (answer, error) {
-		_, _, err := c.link(team.ForNewPassword)
+		_, _, err := c.link(team.ForNewPassword, c.r.PathValue("token"))
 		return page("Choose a new password", newPasswordForm(nil)), err
 	})
 	d.on(route{pattern: "POST /password/{token}", access: everybody, events: []string{"team_member.password_changed", "team_member.logged_out"}}, (*call).resetPassword)
@@ -97,7 +98,7 @@ func newPassword(f *fault.Fields, password, email string) {
 }
 
 func (c *call) setUp() (answer, error) {
-	_, use, err := c.link(team.ForSetup)
+	_, use, err := c.link(team.ForSetup, c.r.PathValue("token"))
 	if err != nil {
 		return answer{}, err
 	}
@@ -125,9 +126,9 @@ func (c *call) setUp() (answer, error) {
 	return goTo("/"), c.begin(member, team.BySetup, program.Request{})
 }
 
-// invited gives who the link of the address invites.
-func (c *call) invited() (*team.TeamMember, func(b *store.Batch) error, error) {
-	l, use, err := c.link(team.ForInvitation)
+// invited gives whom a link invites.
+func (c *call) invited(token string) (*team.TeamMember, func(b *store.Batch) error, error) {
+	l, use, err := c.link(team.ForInvitation, token)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -140,7 +141,7 @@ func (c *call) invited() (*team.TeamMember, func(b *store.Batch) error, error) {
 }
 
 func (c *call) join() (answer, error) {
-	m, use, err := c.invited()
+	m, use, err := c.invited(c.r.PathValue("token"))
 	if err != nil {
 		return answer{}, err
 	}
@@ -164,9 +165,22 @@ func (c *call) join() (answer, error) {
 	return goTo("/"), nil
 }
 
+// joinFromProvider takes an invitation up without a password, for whom the identity provider vouches.
+func (c *call) joinFromProvider(token, email string) (answer, error) {
+	m, use, err := c.invited(token)
+	if err != nil {
+		return answer{}, err
+	}
+	if plain.EmailKey(email) != plain.EmailKey(m.Email.Value) {
+		c.failSignIn("", email, team.WrongProvider)
+		return answer{}, fault.New(fault.Conflict, "provider_names_another", "The invitation is for another e-mail address than the identity provider's.")
+	}
+	return goTo("/"), c.begin(m.ID, team.ByProvider, program.Request{Machinery: use}, journal.Bind(team.Join{ID: m.ID}))
+}
+
 func (c *call) resetPassword() (answer, error) {
 	// The version is read before the link is looked at: whoever used the link in between has moved the version on.
-	_, l, ok, err := c.findLink()
+	_, l, ok, err := c.findLink(c.r.PathValue("token"))
 	if err != nil {
 		return answer{}, err
 	}
@@ -177,7 +191,7 @@ func (c *call) resetPassword() (answer, error) {
 			return answer{}, err
 		}
 	}
-	_, use, err := c.link(team.ForNewPassword)
+	_, use, err := c.link(team.ForNewPassword, c.r.PathValue("token"))
 	if err != nil || m == nil {
 		return goTo("/signin"), err
 	}

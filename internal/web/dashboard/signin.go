@@ -66,7 +66,7 @@ func (d *Dashboard) registerSignIn() {
 	}
 	if d.provider != nil {
 		d.on(route{pattern: "GET /signin/provider", access: everybody}, (*call).goToProvider)
-		d.on(route{pattern: "GET /signin/provider/callback", access: everybody, events: signInEvents, fromProvider: true}, (*call).backFromProvider)
+		d.on(route{pattern: "GET /signin/provider/callback", access: everybody, events: append([]string{"team_member.joined"}, signInEvents...), fromProvider: true}, (*call).backFromProvider)
 	}
 }
 
@@ -77,12 +77,18 @@ func (c *call) signInPage(v signInView) (answer, error) {
 	}
 	v.Shop, v.Founded, v.Note = c.shopName(c.ctx), founded, c.noted()
 	v.Passkeys = c.passkeysWork()
-	if c.provider != nil {
-		v.Provider = cmp.Or(c.provider.Name, "your identity provider")
-	}
+	v.Provider = c.providerName()
 	a := page("Sign in", signInForm(v))
 	a.status = v.status
 	return a, nil
+}
+
+// providerName is what people call the identity provider, empty when there is none.
+func (d *Dashboard) providerName() string {
+	if d.provider == nil {
+		return ""
+	}
+	return cmp.Or(d.provider.Name, "your identity provider")
 }
 
 // memberByEmail finds somebody who is in the team; nil for nobody.
@@ -104,23 +110,26 @@ func (c *call) activeMember(key id.ID) (*team.TeamMember, int64, error) {
 	return nil, 0, store.Fault(err)
 }
 
-// noPassword is a hash that takes as long as any to check, so that the time of an answer does not tell who is in the team.
+// noPassword is a hash that takes as long as any to check, so that the time of an answer does not tell who is in the team,
+// or has a password. It is nobody's: that it fits lets nobody in.
 var noPassword = auth.HashPassword("nobody has this password")
 
 func (c *call) checkPassword(member id.ID, password string) (bool, error) {
-	encoded := noPassword
+	encoded, has := noPassword, false
 	if member != "" {
 		stored, err := c.Store.Secret(c.ctx, c.Store.Read, journal.Ref{Kind: journal.TeamMember, ID: member}, team.SecretPassword)
 		if err != nil {
 			return false, store.Fault(err)
 		}
-		encoded = string(stored)
+		if len(stored) > 0 {
+			encoded, has = string(stored), true
+		}
 	}
 	if err := c.enterHashing(); err != nil {
 		return false, err
 	}
 	defer c.leaveHashing()
-	return auth.CheckPassword(password, encoded) && member != "", nil
+	return auth.CheckPassword(password, encoded) && has, nil
 }
 
 func (c *call) enterHashing() error {
@@ -359,6 +368,7 @@ func (c *call) passkeyUser(m *team.TeamMember) (auth.PasskeyUser, error) {
 type atProvider struct {
 	Errand auth.Errand `json:"errand"`
 	Next   string      `json:"next"`
+	Join   string      `json:"join,omitempty"` // the token of an invitation that is to be taken up
 }
 
 func (c *call) goToProvider() (answer, error) {
@@ -366,7 +376,7 @@ func (c *call) goToProvider() (answer, error) {
 	if err != nil {
 		return answer{}, fault.Wrap(err, fault.Unavailable, "provider_away", "The identity provider does not answer. Sign in another way, or try again.")
 	}
-	if err := c.keep(ceremonyCookie, atProvider{errand, inside(c.r.FormValue("next"))}, stepLifetime); err != nil {
+	if err := c.keep(ceremonyCookie, atProvider{errand, inside(c.r.FormValue("next")), c.r.FormValue("join")}, stepLifetime); err != nil {
 		return answer{}, err
 	}
 	return goTo(address), nil
@@ -382,6 +392,9 @@ func (c *call) backFromProvider() (answer, error) {
 		return answer{}, err
 	}
 	email, err := c.provider.Finish(c.ctx, at.Errand, c.r.FormValue("state"), c.r.FormValue("code"), c.Program.Now())
+	if err == nil && at.Join != "" {
+		return c.joinFromProvider(at.Join, email)
+	}
 	var m *team.TeamMember
 	if err == nil {
 		m, err = c.memberByEmail(email)

@@ -40,6 +40,7 @@ type (
 	newPersonView struct {
 		Setup             bool
 		Shop, Email, Name string
+		Provider, Token   string // to join without a password
 		Problems          problems
 	}
 	sessionView struct {
