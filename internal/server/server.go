@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -70,7 +71,7 @@ func Start(ctx context.Context, i *Instance, gateway payment.Gateway, extra map[
 		}
 	}
 	mux := http.NewServeMux()
-	base := cmp.Or(i.Config.PublicURL, "http://"+s.Addr)
+	base := cmp.Or(strings.TrimSuffix(i.Config.PublicURL, "/"), "http://"+s.Addr)
 	s.api = api.New(api.Config{Program: i.Program, Store: i.Store, Finder: i.Finder, Log: i.Config.Log, Version: i.Config.Version, BaseURL: base}, mux)
 	s.operations(mux)
 	if err := s.team(mux, base); err != nil {
@@ -228,11 +229,7 @@ func (s *Server) team(mux *http.ServeMux, base string) (err error) {
 	if err != nil {
 		return fault.Wrap(err, fault.Refused, "public_url", "The address %s cannot be used: it has to look like https://shop.example.", base)
 	}
-	h, err := s.Dashboard.Handler()
-	if err != nil {
-		return fault.Wrap(err, fault.Refused, "public_url", "The address %s cannot be used: it has to look like https://shop.example.", base)
-	}
-	mux.Handle("/", h)
+	mux.Handle("/", s.Dashboard.Handler())
 	return nil
 }
 

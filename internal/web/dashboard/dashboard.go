@@ -51,6 +51,7 @@ type Dashboard struct {
 	provider *auth.Provider // nil without one
 	routes   []route        // as they were registered
 	mux      *http.ServeMux
+	forged   *http.CrossOriginProtection
 }
 
 // hashers is how many passwords are hashed at once: each takes 64 MiB.
@@ -58,11 +59,16 @@ const hashers = 4
 
 // New makes a dashboard.
 func New(c Config) (*Dashboard, error) {
+	c.BaseURL = strings.TrimSuffix(c.BaseURL, "/")
 	base, err := url.Parse(c.BaseURL)
 	if err != nil {
 		return nil, err
 	}
-	d := &Dashboard{Config: c, secure: base.Scheme == "https", limits: auth.NewLimits(), hashing: make(chan struct{}, hashers), mux: http.NewServeMux(),
+	forged := http.NewCrossOriginProtection()
+	if err := forged.AddTrustedOrigin(base.Scheme + "://" + base.Host); err != nil {
+		return nil, err
+	}
+	d := &Dashboard{Config: c, secure: base.Scheme == "https", limits: auth.NewLimits(), hashing: make(chan struct{}, hashers), mux: http.NewServeMux(), forged: forged,
 		box: auth.NewBox(c.Store.Keys.Folder().Derive("dashboard " + string(c.Store.Shop)))}
 	// A passkey belongs to a name. A server that listens on this machine alone is called localhost.
 	if ip := net.ParseIP(base.Hostname()); ip != nil && ip.IsLoopback() {
@@ -74,22 +80,18 @@ func New(c Config) (*Dashboard, error) {
 		}
 	}
 	if c.Provider.Issuer != "" {
-		d.provider = auth.NewProvider(c.Provider, strings.TrimSuffix(c.BaseURL, "/")+"/signin/provider/callback")
+		d.provider = auth.NewProvider(c.Provider, c.BaseURL+"/signin/provider/callback")
 	}
 	d.register()
 	return d, nil
 }
 
 // Handler serves the dashboard at the root. Requests that change something and come from another site are refused.
-func (d *Dashboard) Handler() (http.Handler, error) {
-	p := http.NewCrossOriginProtection()
-	if err := p.AddTrustedOrigin(origin(d.BaseURL)); err != nil {
-		return nil, err
-	}
-	p.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+func (d *Dashboard) Handler() http.Handler {
+	d.forged.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		d.plainAs(w, r, nil, http.StatusForbidden, "This came from another site", "The form was sent from another web site, so nothing was done. Open the page here and try again.")
 	}))
-	return p.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return d.forged.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("Referrer-Policy", "no-referrer") // addresses of one-time links are secrets
 		w.Header().Set("Cross-Origin-Opener-Policy", "same-origin")
@@ -98,15 +100,7 @@ func (d *Dashboard) Handler() (http.Handler, error) {
 			return
 		}
 		d.mux.ServeHTTP(w, r)
-	})), nil
-}
-
-func origin(base string) string {
-	u, err := url.Parse(base)
-	if err != nil {
-		return base
-	}
-	return u.Scheme + "://" + u.Host
+	}))
 }
 
 // Sweep writes down what was only counted, and deletes sessions and links that ended long ago. It is for each minute.

@@ -84,9 +84,7 @@ func newWorld(t testing.TB, provider auth.ProviderConfig) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if handler, err = w.d.Handler(); err != nil {
-		t.Fatal(err)
-	}
+	handler = w.d.Handler()
 	w.http.URL = base
 	t.Cleanup(func() {
 		w.http.Close()

@@ -26,7 +26,7 @@ const (
 var paths = map[team.Purpose]string{team.ForSetup: "/setup/", team.ForInvitation: "/join/", team.ForNewPassword: "/password/"}
 
 func (d *Dashboard) linkTo(p team.Purpose, link id.ID, secret string) string {
-	return strings.TrimSuffix(d.BaseURL, "/") + paths[p] + string(link) + "." + secret
+	return d.BaseURL + paths[p] + string(link) + "." + secret
 }
 
 // SetupLink makes a link to found the team, and gives nothing when there is a team. An earlier one ends.
