@@ -28,6 +28,7 @@ type commands struct {
 	Verify  verifyCommand  `cmd:"" help:"Prove that the database is what its journal says, or check a receipt."`
 	Log     logCommand     `cmd:"" help:"Show a log in the terminal."`
 	Export  exportCommand  `cmd:"" help:"Write the journal out, with everything an auditor needs."`
+	Owner   ownerCommand   `cmd:"" help:"Make the first owner of a shop without a browser."`
 	Reindex reindexCommand `cmd:"" help:"Rebuild the index from the journal."`
 	Copy    copyCommand    `cmd:"" help:"Move a shop to another database, of the same engine or the other one."`
 	Migrate migrateCommand `cmd:"" help:"Bring the schema of a database up to date, or show what that would do."`

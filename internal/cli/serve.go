@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"perennial/internal/api"
+	"perennial/internal/auth"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/payment/simulated"
@@ -19,15 +20,30 @@ import (
 
 type serveCommand struct {
 	place
+	reach
 	Listen   string `help:"The address to listen on." default:"127.0.0.1:8080" env:"PERENNIAL_LISTEN" placeholder:"ADDR"`
 	Name     string `help:"The shop's name, for a new one." default:"My store"`
 	TimeZone string `help:"The shop's time zone, for a new one." default:"UTC" placeholder:"IANA"`
 	Currency string `help:"The shop's currency, for a new one." default:"USD" placeholder:"ISO"`
 }
 
+// reach says how people come in.
+type reach struct {
+	PublicURL        string `help:"Where people reach the server, such as https://shop.example; by default the address that it listens on." env:"PERENNIAL_PUBLIC_URL" placeholder:"URL"`
+	OIDCIssuer       string `help:"An identity provider (OpenID Connect) that the team may sign in with." env:"PERENNIAL_OIDC_ISSUER" placeholder:"URL"`
+	OIDCClientID     string `help:"Our id at the identity provider." env:"PERENNIAL_OIDC_CLIENT_ID" placeholder:"ID"`
+	OIDCClientSecret string `help:"Our secret at the identity provider. Better in the environment than in the arguments." env:"PERENNIAL_OIDC_CLIENT_SECRET" placeholder:"SECRET"`
+	OIDCName         string `help:"What people call the identity provider." env:"PERENNIAL_OIDC_NAME" placeholder:"NAME"`
+}
+
+func (r reach) provider() auth.ProviderConfig {
+	return auth.ProviderConfig{Issuer: r.OIDCIssuer, ClientID: r.OIDCClientID, ClientSecret: r.OIDCClientSecret, Name: r.OIDCName}
+}
+
 // Run serves until it is told to stop.
 func (c serveCommand) Run(w *world) error {
 	cfg := c.config(w.log)
+	cfg.PublicURL, cfg.Provider = c.PublicURL, c.provider()
 	cfg.Listen = c.Listen
 	i, err := server.Open(w.ctx, cfg)
 	if err != nil {
@@ -45,7 +61,7 @@ func (c serveCommand) Run(w *world) error {
 		return closing(i, err)
 	}
 	defer func() { _ = gateway.Close() }() // each line of its ledger is written already
-	return listen(w, i, gateway, nil, nil, nil)
+	return listen(w, i, gateway, nil, nil, func(s *server.Server) { welcome(w, s) })
 }
 
 func closing(i *server.Instance, err error) error {
@@ -56,19 +72,30 @@ func closing(i *server.Instance, err error) error {
 }
 
 // listen serves an open instance until the context ends. before is called with the address when it is known and nothing
-// is answered yet, after when the server is ready; both may be nil.
-func listen(w *world, i *server.Instance, gateway *simulated.Gateway, extra map[string]http.Handler, before func(addr string) error, after func(addr string)) error {
+// is answered yet, after with the server when it is ready; both may be nil.
+func listen(w *world, i *server.Instance, gateway *simulated.Gateway, extra map[string]http.Handler, before func(addr string) error, after func(s *server.Server)) error {
 	s, err := server.Start(w.ctx, i, gateway, extra, before)
 	if err != nil {
 		return closing(i, err)
 	}
 	fmt.Fprintf(w.out, "Perennial is ready on http://%s  (API: http://%s%s, its documentation: http://%s/api/docs)\n", s.Addr, s.Addr, api.Base, s.Addr)
 	if after != nil {
-		after(s.Addr)
+		after(s)
 	}
 	<-w.ctx.Done()
 	fmt.Fprintln(w.out, "Stopping: answering what is under way.")
 	return s.Stop(context.Background())
+}
+
+// welcome prints the set-up link of a shop that nobody owns yet.
+func welcome(w *world, s *server.Server) {
+	link, err := s.Dashboard.SetupLink(w.ctx)
+	switch {
+	case err != nil:
+		w.log.Error("set-up link", "error", err)
+	case link != "":
+		fmt.Fprintf(w.out, "\nThe shop has no owner yet. Open this link within a day to become it; it works once:\n\n  %s\n\n", link)
+	}
 }
 
 // founder is who acts while a shop is being made.

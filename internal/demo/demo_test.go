@@ -81,7 +81,8 @@ func TestAYearIsBelievable(t *testing.T) {
 	for _, typ := range []string{
 		"subscription.created", "subscription.renewed", "subscription.paused", "subscription.resumed", "subscription.order_skipped", "subscription.cancelled",
 		"subscription.item_swapped", "subscription.next_billing_date_changed", "billing_attempt.failed", "recovery.entered", "recovery.recovered", "order.placed", "order.fulfilled",
-		"variant.updated", "selling_plan.updated", "access.denied", "team_member.joined", "shipping_settings.updated", "external.parcel_delivered",
+		"variant.updated", "selling_plan.updated", "access.denied", "team_member.joined",
+		"team_member.logged_in", "team_member.login_failed", "team_member.logged_out", "shipping_settings.updated", "external.parcel_delivered",
 	} {
 		if seen[typ] == 0 {
 			t.Errorf("in a whole year nobody made a %s", typ)

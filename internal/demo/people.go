@@ -266,13 +266,33 @@ func (l *life) office(day int) []func() error {
 		act    func() error
 	}{
 		{0.10, l.reprices}, {0.06, l.describes}, {0.05, l.tunesPlan}, {0.04, l.hidesProduct}, {0.05, l.makesDiscount}, {0.03, l.tunesSettings},
-		{0.30, l.restocks}, {0.12, l.isRefused}, {0.05, l.undoes}, {0.25, l.marksTrouble},
+		{0.30, l.restocks}, {0.12, l.isRefused}, {0.05, l.undoes}, {0.25, l.marksTrouble}, {0.6, l.signsIn},
 	} {
 		if l.rarely(o.chance) {
 			acts = append(acts, o.act)
 		}
 	}
 	return acts
+}
+
+// signsIn is somebody of the team who opens the Dashboard in the morning, not always with the right password at once, and
+// now and then signs out.
+func (l *life) signsIn() error {
+	who := pick(l, append([]id.ID{l.owner, l.admin}, l.support...))
+	by := l.dashboard(who)
+	if l.rarely(0.1) {
+		attempt := l.p.IDs.New(id.SignIn)
+		stranger := by
+		stranger.Actor = journal.Actor{Kind: journal.ActorAnonymous, ID: string(attempt)}
+		if err := l.must(stranger, journal.Bind(team.FailLogIn{Attempt: attempt, Member: who, Why: team.WrongPassword, Count: 1})); err != nil {
+			return err
+		}
+	}
+	session := l.p.IDs.New(id.Session)
+	if err := l.must(by, journal.Bind(team.LogIn{Session: session, Member: who, Method: team.ByPassword})); err != nil || !l.rarely(0.2) {
+		return err
+	}
+	return l.must(by, journal.Bind(team.EndSessions{Member: who, Sessions: []id.ID{session}, Why: team.SignedOut, Actor: by.Actor}))
 }
 
 func (l *life) reprices() error {

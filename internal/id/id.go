@@ -43,6 +43,7 @@ const (
 	DataKey          = "dk"
 	Link             = "lnk"
 	BillingAttempt   = "att"
+	Passkey          = "pk"
 	Shop             = "shop"
 	EventPrefix      = "evt"
 )
@@ -171,7 +172,7 @@ func Valid(s string) bool {
 func form(prefix string) (length, at int, most byte) {
 	switch prefix {
 	case Subscription, Customer, Order, PaymentMethod, Address, Product, Variant, SellingPlan, SellingPlanGroup, Discount, Item, TeamMember,
-		APIKey, Session, SignIn, Request, Command, Operation, Message, Job, Source, DataKey, Link, BillingAttempt:
+		APIKey, Session, SignIn, Request, Command, Operation, Message, Job, Source, DataKey, Link, BillingAttempt, Passkey:
 		return uuidLength, 0, '7'
 	case Shop:
 		return tagLength, 0, 'z'

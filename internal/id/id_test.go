@@ -240,7 +240,7 @@ func TestEveryPrefix(t *testing.T) {
 	prefixes := []string{
 		id.Subscription, id.Customer, id.Order, id.PaymentMethod, id.Address, id.Product, id.Variant, id.SellingPlan, id.SellingPlanGroup, id.Discount,
 		id.Item, id.TeamMember, id.APIKey, id.Session, id.SignIn, id.Request, id.Command, id.Operation, id.Message, id.Job, id.Source, id.DataKey,
-		id.Link, id.BillingAttempt,
+		id.Link, id.BillingAttempt, id.Passkey,
 	}
 	for _, p := range prefixes {
 		if made := m.New(p); !id.Valid(made.String()) || made.Prefix() != p {

@@ -117,6 +117,9 @@ func (t Type) hidden() Type                 { t.Hidden = true; return t }
 // made from it.
 var catalogue = []Type{
 	// People
+	activity("people", "team_member.logged_in", "Logged in", Session).details("method").mentions(TeamMember),
+	activity("people", "team_member.login_failed", "Failed to log in", SignIn).details("why", "count", "email").mentions(TeamMember),
+	activity("people", "team_member.logged_out", "Logged out", Session).details("why").mentions(TeamMember),
 	activity("people", "team_member.invited", "Invited a team member", TeamMember, All),
 	activity("people", "team_member.joined", "Joined the team", TeamMember, All),
 	activity("people", "team_member.removed", "Removed a team member", TeamMember, "status"),
@@ -124,6 +127,15 @@ var catalogue = []Type{
 	activity("people", "team_member.permissions_updated", "Updated a team member's permissions", TeamMember, "permissions").undoSelf(),
 	activity("people", "team_member.profile_updated", "Updated a team member's profile", TeamMember, "name", "email").undoSelf(),
 	activity("people", "team_member.password_changed", "Changed a password", TeamMember).never("A password cannot be put back: only its fingerprint was kept."),
+	activity("people", "team_member.link_created", "Made a one-time link", SignIn).details("purpose", "expires_at").mentions(TeamMember).
+		never("A link ends by itself, or with the next one that is made."),
+	activity("people", "team_member.second_factor_enabled", "Switched a second factor on", TeamMember, "authenticator_app", "recovery_codes", "passkeys").
+		details("factor").never("Switch the second factor off instead."),
+	activity("people", "team_member.second_factor_disabled", "Switched a second factor off", TeamMember, "authenticator_app", "recovery_codes", "passkeys").
+		details("factor").never("A second factor cannot be put back: set it up again."),
+	activity("people", "team_member.recovery_code_used", "Used a recovery code", TeamMember, "recovery_codes").never("A recovery code is used once."),
+	activity("people", "team.permissions_bulk_updated", "Bulk-updated team permissions", Operation).details("mode", "permissions", "changed").mentions(TeamMember).
+		never("Undo the change of each person."),
 	activity("people", "team.default_permissions_updated", "Updated the default permissions", Team, "default_permissions").undoSelf(),
 	activity("people", "access.denied", "Was refused access", Session).details("permission", "path", "count").
 		mentions(APIKey, TeamMember, Customer, Subscription, Session),

@@ -47,12 +47,13 @@ const (
 
 // The kinds that are only observed: they have a version and a chain in target_head, and no state.
 const (
-	Session Kind = "session"
-	SignIn  Kind = "sign_in"
-	Request Kind = "request"
-	Log     Kind = "log"
-	Source  Kind = "source"
-	Shop    Kind = "shop"
+	Session   Kind = "session"
+	SignIn    Kind = "sign_in"
+	Request   Kind = "request"
+	Log       Kind = "log"
+	Source    Kind = "source"
+	Shop      Kind = "shop"
+	Operation Kind = "operation" // a bulk change, whose events name it
 )
 
 // Ref names one thing.

@@ -154,8 +154,9 @@ func (s *story) team() {
 	s.tried(journal.Bind(team.ChangeProfile{ID: guest, Name: new(personal + " F."), Email: new("zelda.f@harbor.example"), Actor: system}))
 	s.do(journal.Bind(team.SetPassword{ID: guest, PasswordHash: hash, Actor: system}))
 	s.tried(journal.Bind(team.ChangeDefaults{Permissions: append(team.DefaultPermissions(), team.EventsView), Actor: system}))
-	s.do(journal.Bind(team.Remove{ID: guest, Actor: system}))
 	session := s.ids.New(id.Session)
+	s.signIn(guest, session)
+	s.do(journal.Bind(team.Remove{ID: guest, Actor: system}))
 	refused := team.RecordDenial{Refused: session, Who: journal.Ref{Kind: journal.TeamMember, ID: guest}, Permission: team.BillingSettingsEdit, Path: "/settings/billing", Count: 1}
 	s.do(journal.Bind(refused))
 	refused.Count = 12
@@ -166,6 +167,38 @@ func (s *story) team() {
 	s.tried(journal.Bind(team.UpdateKey{ID: key, Name: new("Warehouse in Bremen"), Actor: system}))
 	s.tried(journal.Bind(team.UpdateKey{ID: key, Permissions: &[]team.Permission{team.EventsView, team.EventsEdit}, Actor: system}))
 	s.do(journal.Bind(team.RevokeKey{ID: key}))
+}
+
+// signIn is everything about signing in.
+func (s *story) signIn(guest, session id.ID) {
+	for _, how := range []team.Method{team.ByPassword, team.ByAuthenticatorApp, team.ByRecoveryCode, team.ByPasskey, team.ByProvider, team.ByInvitation, team.BySetup} {
+		s.do(journal.Bind(team.LogIn{Session: session, Member: guest, Method: how}))
+	}
+	for _, why := range []team.Failure{team.UnknownEmail, team.WrongPassword, team.WrongCode, team.WrongPasskey, team.WrongProvider, team.TooManyFailures} {
+		s.do(journal.Bind(team.FailLogIn{Attempt: s.ids.New(id.SignIn), Email: "zelda@nowhere.example", Why: why, Count: 1}))
+	}
+	s.do(journal.Bind(team.FailLogIn{Attempt: s.ids.New(id.SignIn), Member: guest, Why: team.WrongPassword, Count: 7}))
+	for _, why := range []team.Ending{team.SignedOut, team.SessionRevoked, team.PasswordChanged, team.MemberRemoved} {
+		s.do(journal.Bind(team.EndSessions{Member: guest, Sessions: []id.ID{session}, Why: why, Actor: system}))
+	}
+	s.do(journal.Bind(team.MakeLink{ID: s.ids.New(id.SignIn), Member: guest, Purpose: team.ForNewPassword, ExpiresAt: s.now.Add(24 * time.Hour), Actor: system}))
+	invited := s.ids.New(id.TeamMember)
+	s.do(journal.Bind(team.Invite{ID: invited, Email: "zelda.invited@harbor.example", Role: team.Member, Actor: system}))
+	s.do(journal.Bind(team.MakeLink{ID: s.ids.New(id.SignIn), Member: invited, Purpose: team.ForInvitation, ExpiresAt: s.now.Add(24 * time.Hour), Actor: system}))
+	self := journal.Actor{Kind: journal.ActorTeamMember, ID: string(guest)}
+	s.do(journal.Bind(team.EnableAuthenticator{ID: guest, Seed: []byte("seed"), Recovery: []byte("codes"), Actor: self}))
+	s.do(journal.Bind(team.UseRecoveryCode{ID: guest, Left: []byte("fewer")}))
+	s.do(journal.Bind(team.DisableAuthenticator{ID: guest, Actor: self}))
+	passkey := s.ids.New(id.Passkey)
+	s.do(journal.Bind(team.AddPasskey{ID: guest, Passkey: passkey, Credential: []byte("key"), Actor: self}))
+	s.do(journal.Bind(team.RemovePasskey{ID: guest, Passkey: passkey, Actor: self}))
+	both := []id.ID{guest, invited}
+	for _, b := range []struct {
+		mode team.BulkMode
+		list []team.Permission
+	}{{team.BulkAdd, []team.Permission{team.ExportsView}}, {team.BulkRemove, []team.Permission{team.ExportsView, team.TeamView}}, {team.BulkSet, []team.Permission{team.TeamView}}, {team.BulkDefaults, nil}} {
+		s.do(journal.Bind(team.ChangeManyPermissions{Operation: s.ids.New(id.Operation), Members: both, Mode: b.mode, Permissions: b.list, Actor: system}))
+	}
 }
 
 // The things of the catalogue that the rest of the story needs.

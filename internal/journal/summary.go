@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+
+	"github.com/go-json-experiment/json"
 )
 
 // Summary says in one plain sentence what an event did, from the event alone. Personal values never stand in it, so it
@@ -62,6 +64,27 @@ func always(s string) func(*Event) string { return func(*Event) string { return 
 
 // accountSentences are those of what the team does to the account.
 var accountSentences = map[string]sentence{
+	"team_member.logged_in":    {did: func(e *Event) string { return "Logged in" + form(" with %s", proofs[text(detail(e, "method"))]) }},
+	"team_member.login_failed": {did: failedLogIn},
+	"team_member.logged_out": {did: func(e *Event) string {
+		return cmp.Or(endings[text(detail(e, "why"))], "Logged out")
+	}},
+	"team_member.link_created": {did: func(e *Event) string {
+		s := "Made a one-time link"
+		switch text(detail(e, "purpose")) {
+		case "invitation":
+			s = "Made a link for an invitation"
+		case "new_password":
+			s = "Made a link for a new password"
+		}
+		return s + form(", valid until %s", minute(detail(e, "expires_at")))
+	}},
+	"team_member.second_factor_enabled":  {did: factor("Set up an authenticator app", "Added a passkey")},
+	"team_member.second_factor_disabled": {did: factor("Switched the authenticator app off", "Removed a passkey")},
+	"team_member.recovery_code_used": {did: func(e *Event) string {
+		return "Used a recovery code: " + counted(number(afterOf(e, "recovery_codes")), "code") + " left"
+	}},
+	"team.permissions_bulk_updated": {did: bulkPermissions},
 	"team_member.invited": {did: func(e *Event) string {
 		return "Invited a team member" + form(" as %s", text(afterOf(e, "role")))
 	}},
@@ -222,6 +245,61 @@ func ownPermissions(e *Event) string {
 		return "Gave a team member permissions of their own"
 	}
 	return edited(e, "a team member", of, "")
+}
+
+var proofs = map[string]string{
+	"password": "a password", "authenticator_app": "a password and an authenticator app", "recovery_code": "a password and a recovery code",
+	"passkey": "a passkey", "identity_provider": "the identity provider", "invitation": "an invitation", "setup": "the set-up link",
+}
+
+var endings = map[string]string{
+	"revoked": "Logged a session out", "password_changed": "Was logged out by a new password", "removed": "Was logged out by leaving the team",
+}
+
+func failedLogIn(e *Event) string {
+	s := "Failed to log in"
+	switch text(detail(e, "why")) {
+	case "unknown_email":
+		s += ": the e-mail address is not in the team"
+	case "wrong_password":
+		s += ": the password was wrong"
+	case "wrong_code":
+		s += ": the code was wrong"
+	case "wrong_passkey":
+		s += ": the passkey was refused"
+	case "identity_provider":
+		s += ": the identity provider named nobody of the team"
+	case "too_many":
+		s += ": there were too many failures before"
+	}
+	if n := number(detail(e, "count")); n > 1 {
+		s += fmt.Sprintf(" (%d times)", n)
+	}
+	return s
+}
+
+func factor(app, passkey string) func(*Event) string {
+	return func(e *Event) string {
+		return map[string]string{"authenticator_app": app, "passkey": passkey}[text(detail(e, "factor"))]
+	}
+}
+
+func bulkPermissions(e *Event) string {
+	who := counted(number(detail(e, "changed")), "team member")
+	n := int64(0)
+	var list []string
+	if json.Unmarshal(detail(e, "permissions"), &list) == nil {
+		n = int64(len(list))
+	}
+	switch text(detail(e, "mode")) {
+	case "defaults":
+		return "Gave " + who + " the team's default permissions again"
+	case "add":
+		return "Gave " + who + " " + counted(n, "permission") + " more"
+	case "remove":
+		return "Took " + counted(n, "permission") + " from " + who
+	}
+	return "Set the permissions of " + who
 }
 
 // inventory tells counting from selling: a change that mentions an order took pieces for it, or put them back.

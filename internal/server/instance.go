@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"perennial/internal/audit"
+	"perennial/internal/auth"
 	"perennial/internal/db"
 	"perennial/internal/fault"
 	"perennial/internal/find"
@@ -30,6 +31,9 @@ type Config struct {
 	Listen   string // address, for Start
 	Log      *slog.Logger
 	Version  string
+
+	PublicURL string              // where people reach the server, "https://shop.example"; empty: the address that it listens on
+	Provider  auth.ProviderConfig // an identity provider for the team; none without an issuer
 
 	// Clock and Random are for the demo, whose past is simulated; nil: the real ones.
 	Clock  program.Clock

@@ -1,12 +1,14 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -18,12 +20,15 @@ import (
 	"perennial/internal/engine"
 	"perennial/internal/fault"
 	"perennial/internal/payment"
+	"perennial/internal/web/dashboard"
 )
 
 // Server is a running instance with its address and its background work.
 type Server struct {
 	*Instance
 	Addr string // as it listens, with the port
+
+	Dashboard *dashboard.Dashboard
 
 	api    *api.API
 	engine *engine.Engine
@@ -66,8 +71,13 @@ func Start(ctx context.Context, i *Instance, gateway payment.Gateway, extra map[
 		}
 	}
 	mux := http.NewServeMux()
-	s.api = api.New(api.Config{Program: i.Program, Store: i.Store, Finder: i.Finder, Log: i.Config.Log, Version: i.Config.Version, BaseURL: "http://" + s.Addr}, mux)
+	base := cmp.Or(strings.TrimSuffix(i.Config.PublicURL, "/"), "http://"+s.Addr)
+	s.api = api.New(api.Config{Program: i.Program, Store: i.Store, Finder: i.Finder, Log: i.Config.Log, Version: i.Config.Version, BaseURL: base}, mux)
 	s.operations(mux)
+	if err := s.team(mux, base); err != nil {
+		stop()
+		return nil, errors.Join(err, l.Close())
+	}
 	for pattern, h := range extra {
 		mux.Handle(pattern, h)
 	}
@@ -107,6 +117,7 @@ func (s *Server) Stop(ctx context.Context) error {
 		s.work.Wait()
 		ctx = context.WithoutCancel(ctx)
 		s.api.FlushDenials(ctx)
+		s.Dashboard.FlushTallies(ctx)
 		if s.Program.Head() >= 0 {
 			if _, err := s.Program.Checkpoint(ctx); err != nil {
 				s.Config.Log.Error("checkpoint", "error", err)
@@ -170,6 +181,9 @@ func (s *Server) sweep(ctx context.Context) {
 			return
 		case <-t.C:
 			s.api.FlushDenials(ctx)
+			if err := s.Dashboard.Sweep(ctx); err != nil && ctx.Err() == nil {
+				s.Config.Log.Error("sweep", "error", err)
+			}
 		}
 	}
 }
@@ -208,9 +222,19 @@ func (s *Server) sign(ctx context.Context) {
 	}
 }
 
+// team puts the Dashboard at the root, behind everything that has an address of its own.
+func (s *Server) team(mux *http.ServeMux, base string) (err error) {
+	i := s.Instance
+	s.Dashboard, err = dashboard.New(dashboard.Config{Program: i.Program, Store: i.Store, IDs: i.IDs, Log: i.Config.Log, BaseURL: base, Provider: i.Config.Provider})
+	if err != nil {
+		return fault.Wrap(err, fault.Refused, "public_url", "The address %s cannot be used: it has to look like https://shop.example.", base)
+	}
+	mux.Handle("/", s.Dashboard.Handler())
+	return nil
+}
+
 // operations are the addresses for whoever runs the server.
 func (s *Server) operations(mux *http.ServeMux) {
-	mux.HandleFunc("GET /{$}", start)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)

@@ -286,7 +286,7 @@ func TestOperations(t *testing.T) {
 		"/healthz": `^ok\n$`,
 		"/readyz":  `^ready\nhead 5\nindexed 5\n$`,
 		"/metrics": `(?s)perennial_commands_waiting 0\n.*perennial_index_lag_entries 0\n.*perennial_journal_entries 6\n`,
-		"/":        `Perennial is running`,
+		"/":        `(?s)<h1>Sign in</h1>.*This shop has no owner yet`,
 		"/more":    `^more$`,
 	} {
 		code, body, h := get(t, "http://"+s.Addr+path)

@@ -55,6 +55,9 @@ func Tables(engine db.Engine) []Table {
 		{Name: "reservation", Class: ClassMachinery, Copied: true, Writes: "DELETE, INSERT", Holds: "HMACs of names held by one owner; released by the change that gives the name up"},
 		{Name: "idempotency", Class: ClassMachinery, Copied: true, Writes: "INSERT", Holds: "sealed first answers by caller and key; no expiry, unreadable once the person is erased"},
 		{Name: "link", Class: ClassMachinery, Copied: true, Writes: "DELETE, INSERT, UPDATE", Holds: "hashes of magic links; expired ones are deleted after a day"},
+		{Name: "session", Class: ClassMachinery, Copied: true, Writes: "DELETE, INSERT, UPDATE", Holds: "sessions: whose they are, when they were used, and a MAC that recognises the secret; deleted a day after their end"},
+		{Name: "team_link", Class: ClassMachinery, Copied: true, Writes: "DELETE, INSERT, UPDATE", Holds: "one-time links of the team, with a MAC that recognises the secret; deleted a day after their end"},
+		{Name: "spent", Class: ClassMachinery, Copied: true, Writes: "DELETE, INSERT", Holds: "hashes of codes and challenges that were used and are good once; deleted when they are worthless"},
 		{Name: "goose_db_version", Class: ClassMachinery, Holds: "the migrations that were applied"},
 	}
 	if engine == db.SQLite {

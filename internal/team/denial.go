@@ -42,7 +42,7 @@ func (c RecordDenial) Decide(World, time.Time) (journal.Decision, error) {
 	return journal.Decision{
 		Drafts: []journal.Draft{{
 			Type: "access.denied", Target: target, Mentions: []journal.Ref{c.Who},
-			Details: denial{c.Permission, shorten(plain.Escape(c.Path), maxPathLength), c.Count},
+			Details: denial{c.Permission, typed(c.Path), c.Count},
 		}},
 		Result: target,
 	}, nil
@@ -54,3 +54,6 @@ func shorten(s string, most int) string {
 	}
 	return s
 }
+
+// typed is what somebody typed, made safe to keep: escaped, and cut when it is long.
+func typed(s string) string { return shorten(plain.Escape(s), maxPathLength) }

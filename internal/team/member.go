@@ -133,7 +133,7 @@ func (c Invite) Decide(w World, now time.Time) (journal.Decision, error) {
 type Join struct {
 	ID           id.ID
 	Name         *string // nil: as in the invitation
-	PasswordHash string  // encoded argon2id
+	PasswordHash string  // encoded argon2id; empty for who signs in without a password
 }
 
 // Load needs the member.
@@ -156,13 +156,9 @@ func (c Join) Decide(w World, _ time.Time) (journal.Decision, error) {
 	if err := f.Err(); err != nil {
 		return journal.Decision{}, err
 	}
-	secret, err := password(c.PasswordHash)
-	if err != nil {
-		return journal.Decision{}, err
-	}
 	d, err := changed("team_member.joined", w.Member, next)
-	if len(d.Drafts) > 0 {
-		d.Drafts[0].Secrets = secret
+	if err == nil && c.PasswordHash != "" {
+		d.Drafts[0].Secrets, err = password(c.PasswordHash)
 	}
 	return d, err
 }
@@ -326,10 +322,9 @@ func (c SetPassword) Decide(w World, _ time.Time) (journal.Decision, error) {
 		return journal.Decision{}, err
 	}
 	if w.Member.Status == Invited {
-		return journal.Decision{}, fault.New(fault.Conflict, "status_invited", "This person has not joined yet. The password is set when joining.")
+		return journal.Decision{}, notJoined()
 	}
-	own := c.Actor == journal.Actor{Kind: journal.ActorTeamMember, ID: string(c.ID)}
-	if !own && c.Actor.Kind != journal.ActorSystem {
+	if !own(w.Member, c.Actor) && c.Actor.Kind != journal.ActorSystem {
 		return journal.Decision{}, fault.New(fault.Forbidden, "password_not_yours", "Only the person can change a password.")
 	}
 	secret, err := password(c.PasswordHash)

@@ -11,6 +11,7 @@ package team
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"perennial/internal/fault"
@@ -70,6 +71,10 @@ type TeamMember struct {
 	Permissions *[]Permission `json:"permissions"`
 	Status      Status        `json:"status"`
 	CreatedAt   journal.Time  `json:"created_at"`
+
+	AuthenticatorApp bool      `json:"authenticator_app"`         // its code is asked for after the password
+	RecoveryCodes    int       `json:"recovery_codes"`            // how many are left
+	Passkeys         []Passkey `json:"passkeys" journal:"key=id"` // sorted by id
 }
 
 // Key is an API key. The key itself is known only to its holder; its SHA-256 is a secret of this row.
@@ -113,6 +118,25 @@ type World struct {
 
 const maxNameLength = 100
 
+// Limits of passwords, in characters.
+const (
+	passwordMin = 10
+	passwordMax = 256
+)
+
+// WeakPassword says why a password cannot be chosen, or nothing. Length is what counts (NIST SP 800-63B, section 5.1.1.2).
+func WeakPassword(password, email string) string {
+	switch runes := []rune(password); {
+	case len(runes) < passwordMin:
+		return fmt.Sprintf("Take at least %d characters. A few words in a row are good.", passwordMin)
+	case len(runes) > passwordMax:
+		return fmt.Sprintf("Take at most %d characters.", passwordMax)
+	case strings.EqualFold(password, email) || strings.Count(password, string(runes[0])) == len(runes):
+		return "This is too easy to guess."
+	}
+	return ""
+}
+
 // Check names an invariant of a state of this package that is broken, if any.
 func Check(s journal.State) error {
 	switch s := s.(type) {
@@ -142,6 +166,10 @@ func Check(s journal.State) error {
 			return fmt.Errorf("team: member %s has no e-mail address", s.ID)
 		case !s.Name.Erased && plain.Text(s.Name.Value, maxNameLength) != "":
 			return fmt.Errorf("team: member %s has no proper name", s.ID)
+		case s.RecoveryCodes < 0 || s.RecoveryCodes > RecoveryCodes || s.RecoveryCodes > 0 && !s.AuthenticatorApp:
+			return fmt.Errorf("team: member %s has %d recovery codes", s.ID, s.RecoveryCodes)
+		case !slices.IsSortedFunc(s.Passkeys, byID):
+			return fmt.Errorf("team: the passkeys of member %s are not sorted", s.ID)
 		case s.Permissions != nil:
 			return tidy(*s.Permissions)
 		}

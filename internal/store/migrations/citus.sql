@@ -12,7 +12,7 @@ DO $$
 DECLARE
   t record;
   tables text[] := ARRAY[
-    'event', 'tree_node', 'checkpoint', 'head', 'target_head', 'secret', 'data_key', 'reservation', 'idempotency', 'link', 'lease', 'claim',
+    'event', 'tree_node', 'checkpoint', 'head', 'target_head', 'secret', 'data_key', 'reservation', 'idempotency', 'link', 'session', 'team_link', 'spent', 'lease', 'claim',
     'posting', 'name_word', 'followed', 'subscription', 'customer', 'address', 'payment_method', 'order', 'product', 'variant',
     'selling_plan_group', 'selling_plan', 'discount', 'settings', 'team', 'team_member', 'api_key'];
   name text;

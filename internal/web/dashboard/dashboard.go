@@ -1,0 +1,186 @@
+// Package dashboard is the team's side: pages that parse a request, call program or store, and render. Every page works
+// without JavaScript.
+//
+// A route cannot be registered without saying who may use it and, when it changes something, the types of the events
+// that it makes (route.go). Whoever has no session is sent to the sign-in; whoever may not do a thing gets a plain page
+// and leaves an entry. A test walks every route with every role, and every journey of the tests ends with the check of
+// the whole journal.
+package dashboard
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"perennial/internal/auth"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/program"
+	"perennial/internal/settings"
+	"perennial/internal/store"
+	"perennial/internal/team"
+)
+
+// Config is what a dashboard needs.
+type Config struct {
+	Program *program.Program
+	Store   *store.Store
+	IDs     *id.Maker
+	Log     *slog.Logger
+	// BaseURL is where people reach the server: "https://shop.example". Cookies are for https only when it is https.
+	BaseURL string
+	// ClientIP gives the address that a request comes from; nil: the connection's.
+	ClientIP func(r *http.Request) string
+	Provider auth.ProviderConfig
+}
+
+// Dashboard serves the pages.
+type Dashboard struct {
+	Config
+	secure   bool // cookies are for https only
+	box      auth.Box
+	limits   *auth.Limits
+	failures auth.Tally     // failed sign-ins by network
+	denials  auth.Tally     // refusals by session
+	hashing  chan struct{}  // one for each password that is being hashed
+	passkeys *auth.Passkeys // nil where browsers have none: on an address without a name
+	provider *auth.Provider // nil without one
+	routes   []route        // as they were registered
+	mux      *http.ServeMux
+	forged   *http.CrossOriginProtection
+}
+
+// hashers is how many passwords are hashed at once: each takes 64 MiB.
+const hashers = 4
+
+// New makes a dashboard.
+func New(c Config) (*Dashboard, error) {
+	c.BaseURL = strings.TrimSuffix(c.BaseURL, "/")
+	base, err := url.Parse(c.BaseURL)
+	if err != nil {
+		return nil, err
+	}
+	forged := http.NewCrossOriginProtection()
+	if err := forged.AddTrustedOrigin(base.Scheme + "://" + base.Host); err != nil {
+		return nil, err
+	}
+	d := &Dashboard{Config: c, secure: base.Scheme == "https", limits: auth.NewLimits(), hashing: make(chan struct{}, hashers), mux: http.NewServeMux(), forged: forged,
+		box: auth.NewBox(c.Store.Keys.Folder().Derive("dashboard " + string(c.Store.Shop)))}
+	// A passkey belongs to a name. A server that listens on this machine alone is called localhost.
+	if ip := net.ParseIP(base.Hostname()); ip != nil && ip.IsLoopback() {
+		base.Host = net.JoinHostPort("localhost", base.Port())
+	}
+	if net.ParseIP(base.Hostname()) == nil {
+		if d.passkeys, err = auth.NewPasskeys(base.String(), "Perennial"); err != nil {
+			return nil, err
+		}
+	}
+	if c.Provider.Issuer != "" {
+		d.provider = auth.NewProvider(c.Provider, c.BaseURL+"/signin/provider/callback")
+	}
+	d.register()
+	return d, nil
+}
+
+// Handler serves the dashboard at the root. Requests that change something and come from another site are refused.
+func (d *Dashboard) Handler() http.Handler {
+	d.forged.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		d.plainAs(w, r, nil, http.StatusForbidden, "This came from another site", "The form was sent from another web site, so nothing was done. Open the page here and try again.")
+	}))
+	return d.forged.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("Referrer-Policy", "no-referrer") // addresses of one-time links are secrets
+		w.Header().Set("Cross-Origin-Opener-Policy", "same-origin")
+		if _, pattern := d.mux.Handler(r); pattern == "" {
+			d.missing(w, r)
+			return
+		}
+		d.mux.ServeHTTP(w, r)
+	}))
+}
+
+// Sweep writes down what was only counted, and deletes sessions and links that ended long ago. It is for each minute.
+func (d *Dashboard) Sweep(ctx context.Context) error {
+	d.FlushTallies(ctx)
+	return d.upkeep(ctx, func(b *store.Batch) error { return b.SweepSignIn(idleAfter) })
+}
+
+// upkeep writes machinery that belongs to no command.
+func (d *Dashboard) upkeep(ctx context.Context, f func(b *store.Batch) error) error {
+	return d.Program.Exclusive(ctx, func(w *store.Writer) error {
+		b, err := w.Begin(ctx, d.Program.Now())
+		if err != nil {
+			return err
+		}
+		defer b.Rollback()
+		if err := f(b); err != nil {
+			return store.Fault(err)
+		}
+		return store.Fault(b.Commit())
+	})
+}
+
+// spend says whether this is the first use of a thing that is worthless after until, whichever process asks.
+func (d *Dashboard) spend(ctx context.Context, thing string, until time.Time) (bool, error) {
+	first := make(chan bool, 1) // the writer may come to it after this caller has gone
+	err := d.upkeep(ctx, func(b *store.Batch) error {
+		yes, err := b.Spend(thing, until)
+		first <- yes
+		return err
+	})
+	if err != nil {
+		return false, err
+	}
+	return <-first, nil
+}
+
+// network is where a request comes from, as the limits see it: an IPv4 address, or the half of an IPv6 address that its
+// owner was given.
+func (d *Dashboard) network(r *http.Request) string {
+	ip := net.ParseIP(d.ip(r))
+	if ip == nil || ip.To4() != nil {
+		return d.ip(r)
+	}
+	return ip.Mask(net.CIDRMask(64, 128)).String()
+}
+
+func (d *Dashboard) ip(r *http.Request) string {
+	if d.ClientIP != nil {
+		return d.ClientIP(r)
+	}
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
+// shopName is what the pages are headed with.
+func (d *Dashboard) shopName(ctx context.Context) string {
+	row, err := d.Store.Load(ctx, d.Store.Read, journal.Ref{Kind: journal.Settings, ID: settings.PageGeneral})
+	if g, ok := row.State.(*settings.General); err == nil && ok {
+		return g.Name
+	}
+	return "Perennial"
+}
+
+// zone is the time zone that times are shown in.
+func (d *Dashboard) zone(ctx context.Context) *time.Location {
+	row, err := d.Store.Load(ctx, d.Store.Read, journal.Ref{Kind: journal.Settings, ID: settings.PageGeneral})
+	if g, ok := row.State.(*settings.General); err == nil && ok {
+		if z, err := time.LoadLocation(g.TimeZone); err == nil {
+			return z
+		}
+	}
+	return time.UTC
+}
+
+// founded says whether the shop has a team.
+func (d *Dashboard) founded(ctx context.Context) (bool, error) {
+	row, err := d.Store.Load(ctx, d.Store.Read, journal.Ref{Kind: journal.Team, ID: team.TeamID})
+	return row.Version > 0, store.Fault(err)
+}

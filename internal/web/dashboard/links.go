@@ -1,0 +1,233 @@
+package dashboard
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"perennial/internal/auth"
+	"perennial/internal/fault"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/plain"
+	"perennial/internal/program"
+	"perennial/internal/store"
+	"perennial/internal/team"
+)
+
+// How long one-time links last.
+const (
+	setupLifetime       = 24 * time.Hour
+	invitationLifetime  = 7 * 24 * time.Hour
+	newPasswordLifetime = 24 * time.Hour
+)
+
+// paths are where one-time links lead, before the token.
+var paths = map[team.Purpose]string{team.ForSetup: "/setup/", team.ForInvitation: "/join/", team.ForNewPassword: "/password/"}
+
+func (d *Dashboard) linkTo(p team.Purpose, link id.ID, secret string) string {
+	return d.BaseURL + paths[p] + string(link) + "." + secret
+}
+
+// SetupLink makes a link to found the team, and gives nothing when there is a team. An earlier one ends.
+func (d *Dashboard) SetupLink(ctx context.Context) (string, error) {
+	founded, err := d.founded(ctx)
+	if err != nil || founded {
+		return "", err
+	}
+	link, secret := d.IDs.New(id.Link), auth.NewSecret()
+	err = d.upkeep(ctx, func(b *store.Batch) error {
+		return b.PutTeamLink(link, secret, string(team.ForSetup), "", b.Now.Add(setupLifetime))
+	})
+	return d.linkTo(team.ForSetup, link, secret), err
+}
+
+// newLink makes a one-time link for a member, and what has to be written with it.
+func (c *call) newLink(p team.Purpose, member id.ID, lifetime time.Duration) (address string, expires time.Time, put func(b *store.Batch) error) {
+	link, secret := c.IDs.New(id.Link), auth.NewSecret()
+	expires = c.Program.Now().Add(lifetime)
+	return c.linkTo(p, link, secret), expires, func(b *store.Batch) error { return b.PutTeamLink(link, secret, string(p), member, expires) }
+}
+
+// link finds the link of a token, which is the end of its address. One that is over is a page that says so.
+func (c *call) link(p team.Purpose, token string) (store.TeamLink, func(b *store.Batch) error, error) {
+	key, l, ok, err := c.findLink(token)
+	if err != nil {
+		return l, nil, err
+	}
+	if !ok || l.Used || l.Purpose != string(p) || !c.Program.Now().Before(l.ExpiresAt) {
+		return l, nil, fault.New(fault.Gone, "link_over", "This link was used already, or it is too old. Ask for a new one.")
+	}
+	return l, func(b *store.Batch) error { return b.UseTeamLink(key) }, nil
+}
+
+func (c *call) findLink(token string) (key id.ID, l store.TeamLink, ok bool, err error) {
+	text, secret, _ := strings.Cut(token, ".")
+	l, ok, err = c.Store.TeamLink(c.ctx, c.Store.Read, id.ID(text), secret)
+	return id.ID(text), l, ok, err
+}
+
+func (d *Dashboard) registerLinks() {
+	d.on(route{pattern: "GET /setup/{token}", access: everybody}, func(c *call) (answer, error) {
+		_, _, err := c.link(team.ForSetup, c.r.PathValue("token"))
+		return page("Set up your shop", newPersonForm(newPersonView{Setup: true, Shop: c.shopName(c.ctx)})), err
+	})
+	d.on(route{pattern: "POST /setup/{token}", access: everybody,
+		events: append([]string{"team.default_permissions_updated", "team_member.joined"}, signInEvents...)}, (*call).setUp)
+	d.on(route{pattern: "GET /join/{token}", access: everybody}, func(c *call) (answer, error) {
+		m, _, err := c.invited(c.r.PathValue("token"))
+		if err != nil {
+			return answer{}, err
+		}
+		return page("Join the team", newPersonForm(newPersonView{Shop: c.shopName(c.ctx), Email: m.Email.Value, Name: m.Name.Value,
+			Provider: c.providerName(), Token: c.r.PathValue("token")})), nil
+	})
+	d.on(route{pattern: "POST /join/{token}", access: everybody, events: append([]string{"team_member.joined"}, signInEvents...)}, (*call).join)
+	d.on(route{pattern: "GET /password/{token}", access: everybody}, func(c *call) (answer, error) {
+		_, _, err := c.link(team.ForNewPassword, c.r.PathValue("token"))
+		return page("Choose a new password", newPasswordForm(nil)), err
+	})
+	d.on(route{pattern: "POST /password/{token}", access: everybody, events: []string{"team_member.password_changed", "team_member.logged_out"}}, (*call).resetPassword)
+}
+
+// newPassword checks a password that somebody chooses.
+func newPassword(f *fault.Fields, password, email string) {
+	if why := team.WeakPassword(password, email); why != "" {
+		f.Add("/password", "%s", why)
+	}
+}
+
+func (c *call) setUp() (answer, error) {
+	_, use, err := c.link(team.ForSetup, c.r.PathValue("token"))
+	if err != nil {
+		return answer{}, err
+	}
+	v := newPersonView{Setup: true, Shop: c.shopName(c.ctx), Email: strings.TrimSpace(c.r.PostFormValue("email")), Name: strings.TrimSpace(c.r.PostFormValue("name"))}
+	password := c.r.PostFormValue("password")
+	var f fault.Fields
+	if why := plain.Email(v.Email); why != "" {
+		f.Add("/email", "%s", why)
+	}
+	newPassword(&f, password, v.Email)
+	if err := f.Err(); err != nil {
+		return c.formAgain("Set up your shop", err, func(p problems) answer { v.Problems = p; return page("", newPersonForm(v)) })
+	}
+	hash, err := c.hashPassword(password)
+	if err != nil {
+		return answer{}, err
+	}
+	member := c.IDs.New(id.TeamMember)
+	founding := c.meta
+	founding.Actor = journal.Actor{Kind: journal.ActorSystem, ID: "setup"}
+	err = c.do(&program.Request{Meta: founding, Command: journal.Bind(team.FoundTeam{ID: member, Email: v.Email, Name: v.Name, PasswordHash: hash}), Machinery: use})
+	if err != nil {
+		return c.formAgain("Set up your shop", err, func(p problems) answer { v.Problems = p; return page("", newPersonForm(v)) })
+	}
+	return goTo("/"), c.begin(member, team.BySetup, program.Request{})
+}
+
+// invited gives whom a link invites.
+func (c *call) invited(token string) (*team.TeamMember, func(b *store.Batch) error, error) {
+	l, use, err := c.link(team.ForInvitation, token)
+	if err != nil {
+		return nil, nil, err
+	}
+	row, err := c.Store.Load(c.ctx, c.Store.Read, journal.Ref{Kind: journal.TeamMember, ID: l.Owner})
+	m, ok := row.State.(*team.TeamMember)
+	if err == nil && (!ok || m.Status != team.Invited) {
+		err = fault.New(fault.Gone, "link_over", "This invitation was taken up or taken back.")
+	}
+	return m, use, store.Fault(err)
+}
+
+func (c *call) join() (answer, error) {
+	m, use, err := c.invited(c.r.PathValue("token"))
+	if err != nil {
+		return answer{}, err
+	}
+	v := newPersonView{Shop: c.shopName(c.ctx), Email: m.Email.Value, Name: strings.TrimSpace(c.r.PostFormValue("name"))}
+	password := c.r.PostFormValue("password")
+	again := func(err error) (answer, error) {
+		return c.formAgain("Join the team", err, func(p problems) answer { v.Problems = p; return page("", newPersonForm(v)) })
+	}
+	var f fault.Fields
+	newPassword(&f, password, v.Email)
+	if err := f.Err(); err != nil {
+		return again(err)
+	}
+	hash, err := c.hashPassword(password)
+	if err != nil {
+		return answer{}, err
+	}
+	if err := c.begin(m.ID, team.ByInvitation, program.Request{Machinery: use}, journal.Bind(team.Join{ID: m.ID, Name: &v.Name, PasswordHash: hash})); err != nil {
+		return again(err)
+	}
+	return goTo("/"), nil
+}
+
+// joinFromProvider takes an invitation up without a password, for whom the identity provider vouches.
+func (c *call) joinFromProvider(token, email string) (answer, error) {
+	m, use, err := c.invited(token)
+	if err != nil {
+		return answer{}, err
+	}
+	if plain.EmailKey(email) != plain.EmailKey(m.Email.Value) {
+		c.failSignIn("", email, team.WrongProvider)
+		return answer{}, fault.New(fault.Conflict, "provider_names_another", "The invitation is for another e-mail address than the identity provider's.")
+	}
+	return goTo("/"), c.begin(m.ID, team.ByProvider, program.Request{Machinery: use}, journal.Bind(team.Join{ID: m.ID}))
+}
+
+func (c *call) resetPassword() (answer, error) {
+	// The version is read before the link is looked at: whoever used the link in between has moved the version on.
+	_, l, ok, err := c.findLink(c.r.PathValue("token"))
+	if err != nil {
+		return answer{}, err
+	}
+	var version int64
+	var m *team.TeamMember
+	if ok {
+		if m, version, err = c.activeMember(l.Owner); err != nil {
+			return answer{}, err
+		}
+	}
+	_, use, err := c.link(team.ForNewPassword, c.r.PathValue("token"))
+	if err != nil || m == nil {
+		return goTo("/signin"), err
+	}
+	password := c.r.PostFormValue("password")
+	var f fault.Fields
+	newPassword(&f, password, m.Email.Value)
+	if err := f.Err(); err != nil {
+		return c.formAgain("Choose a new password", err, func(p problems) answer { return page("", newPasswordForm(p)) })
+	}
+	actor := c.meta
+	actor.Actor = journal.Actor{Kind: journal.ActorTeamMember, ID: string(m.ID)}
+	if err := c.setPassword(m, password, &version, actor, "", use); err != nil {
+		return answer{}, err
+	}
+	return c.done("/signin", "Your password is changed. Sign in with the new one.", nil)
+}
+
+// setPassword changes a password and ends the member's sessions, besides one.
+func (c *call) setPassword(m *team.TeamMember, password string, version *int64, meta program.Meta, besides id.ID, also func(b *store.Batch) error) error {
+	hash, err := c.hashPassword(password)
+	if err != nil {
+		return err
+	}
+	others, err := c.sessionIDs(m.ID, besides)
+	if err != nil {
+		return err
+	}
+	cmd, end := ending(meta.Actor, m.ID, team.PasswordChanged, others...)
+	return c.do(&program.Request{Meta: meta, Target: m.Ref(), IfMatch: version,
+		Command: program.Sequence{journal.Bind(team.SetPassword{ID: m.ID, PasswordHash: hash, Actor: meta.Actor}), cmd},
+		Machinery: func(b *store.Batch) error {
+			if also != nil {
+				if err := also(b); err != nil {
+					return err
+				}
+			}
+			return end(b)
+		}})
+}

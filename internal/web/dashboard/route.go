@@ -1,0 +1,241 @@
+package dashboard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/a-h/templ"
+
+	"perennial/internal/fault"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/plain"
+	"perennial/internal/program"
+	"perennial/internal/team"
+)
+
+// access says who may use a route.
+type access int
+
+const (
+	withPermission access = iota // whoever holds the route's permission
+	everybody                    // also without a session: signing in and one-time links
+	signedIn                     // whoever is signed in: their own account
+)
+
+// route is what every registration says about itself.
+type route struct {
+	pattern    string // "POST /team/{id}/role"
+	access     access
+	permission team.Permission // with withPermission
+	events     []string        // the types that it may make; a POST without them changes nothing that has a state
+	// fromProvider is of the one GET that makes events: an identity provider sends people back with it, and a sealed
+	// cookie says that they left from here.
+	fromProvider bool
+}
+
+const (
+	pageTimeout = 15 * time.Second
+	formLimit   = 256 << 10
+)
+
+// call is one request: who makes it, and what may be done.
+type call struct {
+	*Dashboard
+	w     http.ResponseWriter
+	r     *http.Request
+	ctx   context.Context
+	route route
+	meta  program.Meta
+
+	session id.ID            // empty for nobody
+	member  *team.TeamMember // nil for nobody
+	version int64            // of the member
+	can     team.Set
+}
+
+// answer is what a handler comes to: a page, or another address to go to.
+type answer struct {
+	status int // 0: 200
+	title  string
+	body   templ.Component
+	to     string // where to go instead
+	sent   bool   // the handler wrote the answer itself
+}
+
+func page(title string, body templ.Component) answer { return answer{title: title, body: body} }
+
+func goTo(address string) answer { return answer{to: address} }
+
+type handler func(c *call) (answer, error)
+
+// on registers a route. What it says about itself is held here, so that no handler can forget it.
+func (d *Dashboard) on(r route, h handler) {
+	method, _, _ := strings.Cut(r.pattern, " ")
+	switch {
+	case method != http.MethodGet && method != http.MethodPost:
+		panic("dashboard: " + r.pattern + ": a page is read with GET and sent with POST")
+	case r.access == withPermission && !team.Known(r.permission):
+		panic("dashboard: " + r.pattern + " has no permission")
+	case method == http.MethodGet && len(r.events) > 0 && !r.fromProvider:
+		panic("dashboard: " + r.pattern + ": reading a page makes no event")
+	}
+	for _, e := range r.events {
+		if _, ok := journal.Lookup(e); !ok {
+			panic("dashboard: " + r.pattern + " makes " + e + ", which is not in the catalogue")
+		}
+	}
+	d.routes = append(d.routes, r)
+	d.mux.HandleFunc(r.pattern, func(w http.ResponseWriter, req *http.Request) { d.serve(w, req, r, h) })
+}
+
+func (d *Dashboard) serve(w http.ResponseWriter, r *http.Request, rt route, h handler) {
+	ctx, cancel := context.WithTimeout(r.Context(), pageTimeout)
+	defer cancel()
+	r.Body = http.MaxBytesReader(w, r.Body, formLimit)
+	c := &call{Dashboard: d, w: w, r: r, ctx: ctx, route: rt}
+	c.meta.Source = d.source(r, string(d.IDs.New(id.Request)))
+	defer func() {
+		if v := recover(); v != nil {
+			if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+				panic(v)
+			}
+			d.Log.Error("page panicked", "route", rt.pattern, "request_id", c.meta.Source.RequestID, "panic", v, "stack", string(debug.Stack()))
+			c.fail(fault.New(fault.Internal, "internal", "Something went wrong here."))
+		}
+	}()
+	if err := c.identify(); err != nil {
+		c.fail(err)
+		return
+	}
+	if c.member == nil && rt.access != everybody {
+		c.sendToSignIn()
+		return
+	}
+	if rt.access == withPermission && !c.can.Allows(rt.permission) {
+		c.fail(c.forbidden())
+		return
+	}
+	if r.Method == http.MethodPost {
+		if err := r.ParseForm(); err != nil {
+			c.fail(fault.Wrap(err, fault.Malformed, "malformed", "The form could not be read, or is too large."))
+			return
+		}
+	}
+	a, err := h(c)
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	c.render(a)
+}
+
+func (d *Dashboard) source(r *http.Request, requestID string) journal.Origin {
+	agent := r.UserAgent()
+	if len(agent) > 400 {
+		agent = agent[:400]
+	}
+	return journal.Origin{Channel: journal.ChannelDashboard, RequestID: requestID, IP: journal.Secluded(d.ip(r)), UserAgent: journal.Secluded(plain.Escape(agent))}
+}
+
+func (c *call) forbidden() error {
+	return fault.New(fault.Forbidden, "permission_missing", "This needs the permission %s. An owner or an admin can give it to you.", c.route.permission)
+}
+
+// do runs a command in the name of who is signed in. The permission of the route is asked again under the head.
+func (c *call) do(req *program.Request) error {
+	if req.Meta.Actor.Kind == "" {
+		req.Meta = c.meta
+	}
+	if c.route.access == withPermission {
+		req.Allow = func(r journal.Reader) error {
+			set, err := team.Of(r, c.meta.Actor)
+			if err == nil && !set.Allows(c.route.permission) {
+				err = c.forbidden()
+			}
+			return err
+		}
+	}
+	out, err := c.Program.Do(c.ctx, req)
+	if err != nil {
+		return err
+	}
+	for _, e := range out.Events {
+		if !slices.Contains(c.route.events, e.Type) {
+			c.Log.Error("a route made an event that it did not announce", "route", c.route.pattern, "type", e.Type)
+		}
+	}
+	return nil
+}
+
+// change runs a command and nothing more.
+func (c *call) change(cmd journal.Command) error { return c.do(&program.Request{Command: cmd}) }
+
+// fail shows a failure as a page. A refusal of what somebody signed in wanted is an entry.
+func (c *call) fail(err error) {
+	f := fault.As(err)
+	switch f.Kind {
+	case fault.Forbidden:
+		if c.member != nil {
+			c.recordDenial()
+		}
+	case fault.Internal:
+		c.Log.Error("page", "route", c.route.pattern, "request_id", c.meta.Source.RequestID, "error", err)
+	case fault.NotFound:
+		c.plainAs(c.w, c.r, c.member, http.StatusNotFound, "There is nothing here", f.Public)
+		return
+	}
+	if f.RetryAfter > 0 {
+		c.w.Header().Set("Retry-After", fmt.Sprint(int(f.RetryAfter.Seconds())+1))
+	}
+	title := map[fault.Kind]string{fault.Forbidden: "You may not do this", fault.Stale: "Somebody else changed this", fault.Conflict: "This cannot be done now",
+		fault.Refused: "This cannot be accepted", fault.TooMany: "Too many attempts", fault.Unavailable: "Not now", fault.Gone: "This link is over"}[f.Kind]
+	if title == "" {
+		title = "Something went wrong"
+	}
+	words := f.Public
+	for _, field := range f.Fields {
+		words += " " + field.Detail
+	}
+	c.plainAs(c.w, c.r, c.member, f.Kind.HTTPStatus(), title, words)
+}
+
+// recordDenial makes the entry of a refusal, or counts it.
+func (c *call) recordDenial() {
+	if !c.denials.Note(string(c.session)+" "+string(c.member.ID), c.Program.Now()) {
+		return
+	}
+	c.Dashboard.recordDenial(context.WithoutCancel(c.ctx), c.meta, team.RecordDenial{Refused: c.session, Who: c.member.Ref(), Permission: c.route.permission,
+		Path: c.r.Method + " " + c.r.URL.Path, Count: 1})
+}
+
+func (d *Dashboard) recordDenial(ctx context.Context, m program.Meta, denial team.RecordDenial) {
+	if _, err := d.Program.Do(ctx, &program.Request{Meta: m, Command: journal.Bind(denial)}); err != nil {
+		d.Log.Error("record a refusal", "request_id", m.Source.RequestID, "error", err)
+	}
+}
+
+// FlushTallies makes one entry of each source's refusals that were only counted.
+func (d *Dashboard) FlushTallies(ctx context.Context) {
+	now := d.Program.Now()
+	from := journal.Origin{Channel: journal.ChannelDashboard}
+	for source, n := range d.denials.Take(now) {
+		session, member, _ := strings.Cut(source, " ")
+		d.recordDenial(ctx, program.Meta{Actor: journal.Actor{Kind: journal.ActorTeamMember, ID: member}, Source: from},
+			team.RecordDenial{Refused: id.ID(session), Who: journal.Ref{Kind: journal.TeamMember, ID: id.ID(member)}, Count: n})
+	}
+	for network, n := range d.failures.Take(now) {
+		origin := from
+		origin.IP = journal.Secluded(network)
+		d.recordFailure(ctx, origin, team.FailLogIn{Why: team.TooManyFailures, Count: n})
+	}
+}
+
+// permitted says whether the one who asks may do something, for what a page offers.
+func (c *call) permitted(p team.Permission) bool { return c.can.Allows(p) }

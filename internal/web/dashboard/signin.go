@@ -1,0 +1,410 @@
+package dashboard
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"perennial/internal/auth"
+	"perennial/internal/fault"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/plain"
+	"perennial/internal/program"
+	"perennial/internal/store"
+	"perennial/internal/team"
+)
+
+// stepLifetime is how long somebody may take for the second step, or at an identity provider.
+const stepLifetime = 10 * time.Minute
+
+// step is what is known of somebody between two steps of signing in.
+type step struct {
+	Member id.ID  `json:"member"`
+	Next   string `json:"next"`
+}
+
+// signInEvents are those of a sign-in; a session that the browser had before ends with it.
+var signInEvents = []string{"team_member.logged_in", "team_member.logged_out"}
+
+func (d *Dashboard) registerSignIn() {
+	d.on(route{pattern: "GET /signin", access: everybody}, func(c *call) (answer, error) {
+		if c.member != nil {
+			return goTo(inside(c.r.FormValue("next"))), nil
+		}
+		return c.signInPage(signInView{Next: inside(c.r.FormValue("next"))})
+	})
+	d.on(route{pattern: "POST /signin", access: everybody, events: signInEvents}, (*call).signInWithPassword)
+	d.on(route{pattern: "GET /signin/code", access: everybody}, func(c *call) (answer, error) {
+		var s step
+		if !c.kept(stepCookie, &s) {
+			return goTo("/signin"), nil
+		}
+		return page("Enter the code", codeForm("")), nil
+	})
+	d.on(route{pattern: "POST /signin/code", access: everybody, events: append([]string{"team_member.recovery_code_used"}, signInEvents...)}, (*call).signInWithCode)
+	d.on(route{pattern: "POST /signout", access: signedIn, events: []string{"team_member.logged_out"}}, func(c *call) (answer, error) {
+		cmd, end := ending(c.meta.Actor, c.member.ID, team.SignedOut, c.session)
+		if err := c.do(&program.Request{Command: cmd, Machinery: end}); err != nil {
+			return answer{}, err
+		}
+		c.dropCookie(sessionCookie)
+		return c.done("/signin", "You are signed out.", nil)
+	})
+	if d.passkeys != nil {
+		d.on(route{pattern: "POST /signin/passkey/begin", access: everybody}, func(c *call) (answer, error) {
+			options, ceremony, err := c.passkeys.BeginLogin()
+			if err != nil {
+				return answer{}, err
+			}
+			return c.beginCeremony(options, ceremony)
+		})
+		d.on(route{pattern: "POST /signin/passkey", access: everybody, events: signInEvents}, (*call).signInWithPasskey)
+	}
+	if d.provider != nil {
+		d.on(route{pattern: "GET /signin/provider", access: everybody}, (*call).goToProvider)
+		d.on(route{pattern: "GET /signin/provider/callback", access: everybody, events: append([]string{"team_member.joined"}, signInEvents...), fromProvider: true}, (*call).backFromProvider)
+	}
+}
+
+func (c *call) signInPage(v signInView) (answer, error) {
+	founded, err := c.founded(c.ctx)
+	if err != nil {
+		return answer{}, err
+	}
+	v.Shop, v.Founded, v.Note = c.shopName(c.ctx), founded, c.noted()
+	v.Passkeys = c.passkeysWork()
+	v.Provider = c.providerName()
+	a := page("Sign in", signInForm(v))
+	a.status = v.status
+	return a, nil
+}
+
+// providerName is what people call the identity provider, empty when there is none.
+func (d *Dashboard) providerName() string {
+	if d.provider == nil {
+		return ""
+	}
+	return cmp.Or(d.provider.Name, "your identity provider")
+}
+
+// memberByEmail finds somebody who is in the team; nil for nobody.
+func (c *call) memberByEmail(email string) (*team.TeamMember, error) {
+	owner, ok, err := c.Store.Reserved(c.ctx, c.Store.Read, team.ScopeEmail, plain.EmailKey(email))
+	if err != nil || !ok {
+		return nil, store.Fault(err)
+	}
+	m, _, err := c.activeMember(owner)
+	return m, err
+}
+
+// activeMember loads somebody who is in the team, with the row's version; nil for nobody.
+func (c *call) activeMember(key id.ID) (*team.TeamMember, int64, error) {
+	row, err := c.Store.Load(c.ctx, c.Store.Read, journal.Ref{Kind: journal.TeamMember, ID: key})
+	if m, ok := row.State.(*team.TeamMember); ok && m.Status == team.Active {
+		return m, row.Version, nil
+	}
+	return nil, 0, store.Fault(err)
+}
+
+// noPassword is a hash that takes as long as any to check, so that the time of an answer does not tell who is in the team,
+// or has a password. It is nobody's: that it fits lets nobody in.
+var noPassword = auth.HashPassword("nobody has this password")
+
+func (c *call) checkPassword(member id.ID, password string) (bool, error) {
+	encoded, has := noPassword, false
+	if member != "" {
+		stored, err := c.Store.Secret(c.ctx, c.Store.Read, journal.Ref{Kind: journal.TeamMember, ID: member}, team.SecretPassword)
+		if err != nil {
+			return false, store.Fault(err)
+		}
+		if len(stored) > 0 {
+			encoded, has = string(stored), true
+		}
+	}
+	if err := c.enterHashing(); err != nil {
+		return false, err
+	}
+	defer c.leaveHashing()
+	return auth.CheckPassword(password, encoded) && has, nil
+}
+
+func (c *call) enterHashing() error {
+	select {
+	case c.hashing <- struct{}{}:
+		return nil
+	case <-c.ctx.Done():
+		return c.ctx.Err()
+	}
+}
+
+func (c *call) leaveHashing() { <-c.hashing }
+
+func (c *call) hashPassword(password string) (string, error) {
+	if err := c.enterHashing(); err != nil {
+		return "", err
+	}
+	defer c.leaveHashing()
+	return auth.HashPassword(password), nil
+}
+
+// admit asks the limits whether an attempt may be looked at, and holds it up as long as they say.
+func (c *call) admit(t auth.Try, member id.ID) error {
+	slow, refused := c.limits.Admit(t, c.Program.Now())
+	if refused > 0 {
+		c.failSignIn(member, "", team.TooManyFailures)
+		f := fault.New(fault.TooMany, "too_many_attempts", "There were too many attempts. Try again in %s.", shortly(refused))
+		f.RetryAfter = refused
+		return f
+	}
+	return wait(c.ctx, slow)
+}
+
+func shortly(d time.Duration) string {
+	if d <= time.Minute {
+		return "a minute"
+	}
+	return fmt.Sprintf("%d minutes", int(d.Minutes())+1)
+}
+
+// failSignIn makes the entry of a failed attempt, or counts it.
+func (c *call) failSignIn(member id.ID, email string, why team.Failure) {
+	if c.failures.Note(c.network(c.r), c.Program.Now()) {
+		c.recordFailure(context.WithoutCancel(c.ctx), c.meta.Source, team.FailLogIn{Member: member, Email: email, Why: why, Count: 1})
+	}
+}
+
+func (d *Dashboard) recordFailure(ctx context.Context, from journal.Origin, f team.FailLogIn) {
+	f.Attempt = d.IDs.New(id.SignIn)
+	m := program.Meta{Actor: journal.Actor{Kind: journal.ActorAnonymous, ID: string(f.Attempt)}, Source: from}
+	if _, err := d.Program.Do(ctx, &program.Request{Meta: m, Command: journal.Bind(f)}); err != nil {
+		d.Log.Error("record a failed sign-in", "request_id", from.RequestID, "error", err)
+	}
+}
+
+func (c *call) signInWithPassword() (answer, error) {
+	email, password := strings.TrimSpace(c.r.PostFormValue("email")), c.r.PostFormValue("password")
+	again := signInView{Email: email, Next: inside(c.r.PostFormValue("next")), status: http.StatusUnprocessableEntity}
+	m, err := c.memberByEmail(email)
+	if err != nil {
+		return answer{}, err
+	}
+	var known id.ID
+	if m != nil {
+		known = m.ID
+	}
+	try := auth.Try{Account: plain.EmailKey(email), Network: c.network(c.r), Device: c.knownDevice(known)}
+	if err := c.admit(try, known); err != nil {
+		return answer{}, err
+	}
+	ok, err := c.checkPassword(known, password)
+	if err != nil {
+		return answer{}, err
+	}
+	if !ok {
+		if m == nil {
+			c.failSignIn("", email, team.UnknownEmail)
+		} else {
+			c.failSignIn(known, "", team.WrongPassword)
+		}
+		again.Problem = "The e-mail address or the password is not right."
+		return c.signInPage(again)
+	}
+	c.limits.Succeed(try)
+	return c.proved(m, team.ByPassword, again.Next)
+}
+
+// proved goes on with somebody whose first factor was right: to the second one, or in.
+func (c *call) proved(m *team.TeamMember, how team.Method, next string) (answer, error) {
+	if m.AuthenticatorApp {
+		return goTo("/signin/code"), c.keep(stepCookie, step{m.ID, next}, stepLifetime)
+	}
+	return goTo(next), c.begin(m.ID, how, program.Request{})
+}
+
+func (c *call) signInWithCode() (answer, error) {
+	var s step
+	if !c.kept(stepCookie, &s) {
+		return c.done("/signin", "That took too long. Sign in again.", nil)
+	}
+	m, version, err := c.activeMember(s.Member)
+	if err != nil || m == nil || !m.AuthenticatorApp {
+		return goTo("/signin"), err
+	}
+	try := auth.Try{Account: string(m.ID), Network: c.network(c.r), Device: c.knownDevice(m.ID), Code: true}
+	if err := c.admit(try, m.ID); err != nil {
+		return answer{}, err
+	}
+	code := strings.TrimSpace(c.r.PostFormValue("code"))
+	seed, err := c.seed(m)
+	if err != nil {
+		return answer{}, err
+	}
+	right, err := c.checkCode(m, seed, code)
+	if err != nil {
+		return answer{}, err
+	}
+	if right {
+		c.limits.Succeed(try)
+		return goTo(s.Next), c.begin(m.ID, team.ByAuthenticatorApp, program.Request{})
+	}
+	hashes, err := c.Store.Secret(c.ctx, c.Store.Read, m.Ref(), team.SecretRecoveryCodes)
+	if err != nil {
+		return answer{}, store.Fault(err)
+	}
+	if left, ok := auth.UseRecoveryCode(code, hashes); ok {
+		c.limits.Succeed(try)
+		// The version says that the hashes are those that were looked at: a code is used once.
+		req := program.Request{Target: m.Ref(), IfMatch: &version}
+		return goTo(s.Next), c.begin(m.ID, team.ByRecoveryCode, req, journal.Bind(team.UseRecoveryCode{ID: m.ID, Left: left}))
+	}
+	c.failSignIn(m.ID, "", team.WrongCode)
+	a := page("Enter the code", codeForm("This code is not right. Codes change every half minute, and each works once."))
+	a.status = http.StatusUnprocessableEntity
+	return a, nil
+}
+
+// checkCode says whether a code is that of a seed now, and was not used before.
+func (c *call) checkCode(m *team.TeamMember, seed, code string) (bool, error) {
+	period, ok := auth.CheckCode(seed, code, c.Program.Now())
+	if !ok {
+		return false, nil
+	}
+	return c.spend(c.ctx, fmt.Sprint("code ", m.ID, period), auth.CodeEnd(period))
+}
+
+// purposeSeed is what seeds of authenticator apps are sealed for in the database.
+const purposeSeed = "authenticator app"
+
+// seed opens the seed of somebody's authenticator app.
+func (c *call) seed(m *team.TeamMember) (string, error) {
+	sealed, err := c.Store.Secret(c.ctx, c.Store.Read, m.Ref(), team.SecretAuthenticator)
+	if err != nil {
+		return "", store.Fault(err)
+	}
+	seed, ok := c.box.Open(purposeSeed+" "+string(m.ID), sealed)
+	if !ok {
+		return "", fmt.Errorf("dashboard: the seed of %s cannot be opened", m.ID)
+	}
+	return string(seed), nil
+}
+
+// passkeysWork says whether a browser that sees this page could use a passkey: it is at the address that they belong to.
+func (c *call) passkeysWork() bool {
+	return c.passkeys != nil && strings.HasSuffix(c.passkeys.Origin, "//"+c.r.Host)
+}
+
+func (c *call) beginCeremony(options []byte, ceremony auth.Ceremony) (answer, error) {
+	if err := c.keep(ceremonyCookie, ceremony, stepLifetime); err != nil {
+		return answer{}, err
+	}
+	c.w.Header().Set("Content-Type", "application/json")
+	_, _ = c.w.Write(options) // a browser that went away
+	return answer{sent: true}, nil
+}
+
+// ceremony gives the ceremony that a browser answers, once.
+func (c *call) ceremony() (auth.Ceremony, error) {
+	var k auth.Ceremony
+	first, err := false, error(nil)
+	if c.kept(ceremonyCookie, &k) {
+		first, err = c.spend(c.ctx, "challenge "+k.Challenge(), c.Program.Now().Add(stepLifetime))
+	}
+	if err != nil {
+		return k, err
+	}
+	if !first {
+		return k, fault.New(fault.Gone, "ceremony_over", "That took too long. Try the passkey again.")
+	}
+	c.dropCookie(ceremonyCookie)
+	return k, nil
+}
+
+func (c *call) signInWithPasskey() (answer, error) {
+	k, err := c.ceremony()
+	if err != nil {
+		return answer{}, err
+	}
+	if err := c.admit(auth.Try{Network: c.network(c.r)}, ""); err != nil {
+		return answer{}, err
+	}
+	var m *team.TeamMember
+	refused := c.passkeys.Login(k, []byte(c.r.PostFormValue("credential")), func(handle []byte) (u auth.PasskeyUser, err error) {
+		if m, _, err = c.activeMember(id.ID(handle)); err != nil {
+			return u, err
+		}
+		if m == nil {
+			return u, fault.New(fault.NotFound, "unknown_passkey", "Nobody of the team has this passkey.")
+		}
+		return c.passkeyUser(m)
+	})
+	if refused != nil || m == nil {
+		var known id.ID
+		if m != nil {
+			known = m.ID
+		}
+		c.failSignIn(known, "", team.WrongPasskey)
+		return c.signInPage(signInView{Next: "/", Problem: "This passkey was refused.", status: http.StatusUnprocessableEntity})
+	}
+	return goTo(inside(c.r.PostFormValue("next"))), c.begin(m.ID, team.ByPasskey, program.Request{})
+}
+
+func (c *call) passkeyUser(m *team.TeamMember) (auth.PasskeyUser, error) {
+	u := auth.PasskeyUser{Handle: []byte(m.ID), Name: m.Email.Value}
+	for _, p := range m.Passkeys {
+		b, err := c.Store.Secret(c.ctx, c.Store.Read, m.Ref(), team.SecretPasskey(p.ID))
+		if err != nil {
+			return u, store.Fault(err)
+		}
+		u.Credentials = append(u.Credentials, b)
+	}
+	return u, nil
+}
+
+// atProvider is what is kept while somebody is at the identity provider.
+type atProvider struct {
+	Errand auth.Errand `json:"errand"`
+	Next   string      `json:"next"`
+	Join   string      `json:"join,omitempty"` // the token of an invitation that is to be taken up
+}
+
+func (c *call) goToProvider() (answer, error) {
+	address, errand, err := c.provider.Begin(c.ctx)
+	if err != nil {
+		return answer{}, fault.Wrap(err, fault.Unavailable, "provider_away", "The identity provider does not answer. Sign in another way, or try again.")
+	}
+	if err := c.keep(ceremonyCookie, atProvider{errand, inside(c.r.FormValue("next")), c.r.FormValue("join")}, stepLifetime); err != nil {
+		return answer{}, err
+	}
+	return goTo(address), nil
+}
+
+func (c *call) backFromProvider() (answer, error) {
+	var at atProvider
+	if !c.kept(ceremonyCookie, &at) {
+		return c.done("/signin", "That took too long. Sign in again.", nil)
+	}
+	c.dropCookie(ceremonyCookie)
+	if err := c.admit(auth.Try{Network: c.network(c.r)}, ""); err != nil {
+		return answer{}, err
+	}
+	email, err := c.provider.Finish(c.ctx, at.Errand, c.r.FormValue("state"), c.r.FormValue("code"), c.Program.Now())
+	if err == nil && at.Join != "" {
+		return c.joinFromProvider(at.Join, email)
+	}
+	var m *team.TeamMember
+	if err == nil {
+		m, err = c.memberByEmail(email)
+	}
+	if m == nil {
+		if err != nil {
+			c.Log.Info("identity provider", "request_id", c.meta.Source.RequestID, "error", err)
+		}
+		c.failSignIn("", email, team.WrongProvider)
+		return c.signInPage(signInView{Next: at.Next, Problem: "The identity provider did not name anybody of this team.", status: http.StatusUnprocessableEntity})
+	}
+	return c.proved(m, team.ByProvider, at.Next)
+}

@@ -1,0 +1,195 @@
+package dashboard
+
+import (
+	"bytes"
+	"embed"
+	"io/fs"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/a-h/templ"
+
+	"perennial/internal/fault"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/team"
+)
+
+//go:generate go tool -modfile=../../../tools/go.mod templ generate
+
+//go:embed assets
+var assets embed.FS
+
+// problems are what is wrong with the fields of a form, by name; "" is about the whole of it.
+type problems map[string]string
+
+// What the pages show. Each struct is one page's.
+type (
+	frameView struct {
+		Title, Shop string
+		Member      *team.TeamMember // nil for nobody
+		Path        string
+		Can         func(team.Permission) bool
+	}
+	signInView struct {
+		Shop, Email, Next, Problem, Note, Provider string
+		Founded, Passkeys                          bool
+		status                                     int
+	}
+	newPersonView struct {
+		Setup             bool
+		Shop, Email, Name string
+		Provider, Token   string // to join without a password
+		Problems          problems
+	}
+	sessionView struct {
+		ID          id.ID
+		Here        bool
+		Device      string
+		IP          journal.Personal[string]
+		Since, Seen time.Time
+	}
+	accountView struct {
+		Member   *team.TeamMember
+		Sessions []sessionView
+		Passkeys bool // this browser can make one
+		Problems problems
+		Note     string
+		Zone     *time.Location
+	}
+	personView struct {
+		Member      *team.TeamMember
+		Name, Email string
+		Self        bool
+	}
+	teamView struct {
+		People  []personView
+		MayEdit bool
+		Note    string
+	}
+	gridCell struct {
+		Permission             team.Permission
+		Words                  string
+		Held, Otherwise, Yours bool
+	}
+	gridRow struct {
+		Label      string
+		View, Edit gridCell
+	}
+	inviteView struct {
+		Email, Name string
+		Role        team.Role
+		Defaults    bool
+		Permissions []team.Permission
+		Grid        []gridRow
+		Problems    problems
+	}
+	memberView struct {
+		personView
+		Version                 int64
+		MayEdit, Owner, Follows bool
+		Grid                    []gridRow
+		Sessions                int
+		Note                    string
+	}
+	linkView struct {
+		Address, Back string
+		Expires       time.Time
+		Zone          *time.Location
+		Purpose       team.Purpose
+	}
+	bulkView struct {
+		People   []personView
+		Grid     []gridRow
+		Problems problems
+	}
+)
+
+func (v personView) address() templ.SafeURL { return templ.SafeURL("/team/" + string(v.Member.ID)) }
+
+// register registers every route.
+func (d *Dashboard) register() {
+	d.on(route{pattern: "GET /{$}", access: signedIn}, func(c *call) (answer, error) {
+		return page("Home", homeBody(c.show(c.member).Name, c.noted())), nil
+	})
+	d.registerSignIn()
+	d.registerLinks()
+	d.registerAccount()
+	d.registerTeam()
+	files, err := fs.Sub(assets, "assets")
+	if err != nil {
+		panic(err) // the folder is embedded
+	}
+	static := http.StripPrefix("/dashboard/", http.FileServerFS(files))
+	d.mux.HandleFunc("GET /dashboard/{file}", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-cache")
+		static.ServeHTTP(w, r)
+	})
+}
+
+// render writes what a handler came to.
+func (c *call) render(a answer) {
+	switch {
+	case a.sent:
+	case a.to != "":
+		http.Redirect(c.w, c.r, a.to, http.StatusSeeOther)
+	default:
+		c.write(c.w, c.r, c.member, c.can.Allows, a)
+	}
+}
+
+// write renders a page whole before anything of it is sent, so that a page that fails is a failure.
+func (d *Dashboard) write(w http.ResponseWriter, r *http.Request, m *team.TeamMember, can func(team.Permission) bool, a answer) {
+	var b bytes.Buffer
+	v := frameView{Title: a.title, Shop: d.shopName(r.Context()), Member: m, Path: r.URL.Path, Can: can}
+	if err := frame(v, a.body).Render(r.Context(), &b); err != nil {
+		d.Log.Error("render", "title", a.title, "error", err)
+		http.Error(w, "Something went wrong here.", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	if a.status > 0 {
+		w.WriteHeader(a.status)
+	}
+	_, _ = w.Write(b.Bytes()) // a browser that went away
+}
+
+// plainAs shows a page of one sentence.
+func (d *Dashboard) plainAs(w http.ResponseWriter, r *http.Request, m *team.TeamMember, status int, title, words string) {
+	d.write(w, r, m, func(team.Permission) bool { return false }, answer{status: status, title: title, body: plainBody(title, words)})
+}
+
+func (d *Dashboard) missing(w http.ResponseWriter, r *http.Request) {
+	d.plainAs(w, r, nil, http.StatusNotFound, "There is nothing here", "The address may be wrong, or what was here is gone.")
+}
+
+// formAgain shows a form again with what is wrong with it. What is no refusal of the form is a failure.
+func (c *call) formAgain(title string, err error, again func(p problems) answer) (answer, error) {
+	f := fault.As(err)
+	if f.Kind != fault.Refused && f.Kind != fault.Conflict {
+		return answer{}, err
+	}
+	p := problems{}
+	for _, field := range f.Fields {
+		name, _, _ := strings.Cut(strings.TrimPrefix(field.Pointer, "/"), "/")
+		p[name] = field.Detail
+	}
+	if len(f.Fields) == 0 {
+		p[""] = f.Public
+	}
+	a := again(p)
+	a.title, a.status = title, http.StatusUnprocessableEntity
+	return a, nil
+}
+
+// title is what a list calls a session.
+func (s sessionView) title(zone *time.Location) string {
+	from := ""
+	if s.IP.Value != "" {
+		from = ", " + s.IP.Value
+	}
+	return s.Device + from + ", since " + when(s.Since, zone)
+}
+
+func when(t time.Time, zone *time.Location) string { return t.In(zone).Format("2 January 2006, 15:04") }
