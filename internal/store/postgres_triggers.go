@@ -64,24 +64,20 @@ func postgresTriggers() []pgTrigger {
 		out = append(out, pgTrigger{table: table, when: "BEFORE TRUNCATE", each: "STATEMENT", body: "\nBEGIN\n  " + raise(table+" cannot be truncated") + "\nEND "})
 	}
 
-	// The version and last_seq of a target's row, whichever table it is in.
-	shown := func(columns, shop, kind, id string) string {
-		var b strings.Builder
-		b.WriteString("CASE " + kind)
-		for _, k := range StateKinds {
-			fmt.Fprintf(&b, "\n      WHEN '%s' THEN (SELECT %s FROM public.%s WHERE shop_id = %s AND id = %s)", k, columns, quoted(k), shop, id)
-		}
-		fmt.Fprintf(&b, "\n      ELSE (SELECT %s FROM public.target_head WHERE shop_id = %s AND kind = %s AND id = %s) END", columns, shop, kind, id)
-		return b.String()
-	}
-
 	// The journal.
 	for _, t := range []string{"event", "tree_node", "checkpoint"} {
 		refuse(t, "BEFORE UPDATE", "the journal is append only: "+t+" cannot be updated")
 		refuse(t, "BEFORE DELETE", "the journal is append only: "+t+" cannot be deleted")
 		truncate(t)
 	}
-	row("event", "BEFORE INSERT", body("  prev record;\n",
+	// One look-up in the one table that matters: an expression over all of them opens every table for every event.
+	var shows strings.Builder
+	shows.WriteString("  CASE NEW.target_kind\n")
+	for _, k := range StateKinds {
+		fmt.Fprintf(&shows, "    WHEN '%s' THEN SELECT version INTO shown FROM public.%s WHERE shop_id = NEW.shop_id AND id = NEW.target_id;\n", k, quoted(k))
+	}
+	shows.WriteString("    ELSE SELECT version INTO shown FROM public.target_head WHERE shop_id = NEW.shop_id AND kind = NEW.target_kind AND id = NEW.target_id;\n  END CASE;\n")
+	row("event", "BEFORE INSERT", body("  prev record;\n  shown bigint;\n",
 		"  SELECT seq, recorded_at INTO prev FROM public.event WHERE shop_id = NEW.shop_id ORDER BY seq DESC LIMIT 1;\n",
 		check("NEW.seq IS DISTINCT FROM coalesce(prev.seq, -1) + 1", "the seq of an event must be the next one"),
 		check("NEW.recorded_at < prev.recorded_at", "recorded_at is before the last event''s"),
@@ -89,27 +85,35 @@ func postgresTriggers() []pgTrigger {
 		check(`NEW.target_version > 1 AND NOT EXISTS (SELECT 1 FROM public.event WHERE shop_id = NEW.shop_id AND seq = NEW.target_prev_seq
       AND target_kind = NEW.target_kind AND target_id = NEW.target_id AND target_version = NEW.target_version - 1)`,
 			"target_prev_seq is not the event before this one of the same target"),
-		check("NEW.target_version <= coalesce("+shown("version", "NEW.shop_id", "NEW.target_kind", "NEW.target_id")+", 0)",
-			"target_version is not above the one that the target''s row shows")))
+		shows.String(),
+		check("NEW.target_version <= coalesce(shown, 0)", "target_version is not above the one that the target''s row shows")))
 
 	// A transaction that inserts events ends with the head that names the last one, and so with what closes asks for.
 	out = append(out, pgTrigger{table: "event", when: "AFTER INSERT", each: "ROW", deferred: true, body: body("",
 		check("NEW.seq > coalesce((SELECT seq FROM public.head WHERE shop_id = NEW.shop_id), -1)", "an event was inserted and its batch not closed by the head"))})
 
-	// The head closes a batch.
+	// The head closes a batch: its events follow each other, and each target's row shows the last of its versions. A kind at a time, so
+	// that only tables that have to do with the batch are opened.
 	closes := func(from string) []string {
+		var kinds strings.Builder
+		kinds.WriteString("  FOR k IN SELECT DISTINCT target_kind FROM public.event WHERE shop_id = NEW.shop_id AND seq > " + from + " LOOP\n    CASE k\n")
+		shows := func(table, also string) string {
+			return fmt.Sprintf(`bad := EXISTS (SELECT 1 FROM (SELECT target_id, max(target_version) AS version, max(seq) AS seq, count(*) AS n, min(target_version) AS least
+          FROM public.event WHERE shop_id = NEW.shop_id AND seq > %s AND target_kind = k GROUP BY target_id) e
+        WHERE e.n <> e.version - e.least + 1 OR NOT EXISTS (SELECT 1 FROM public.%s r WHERE r.shop_id = NEW.shop_id%s AND r.id = e.target_id
+          AND r.version = e.version AND r.last_seq = e.seq));`, from, table, also)
+		}
+		for _, kind := range StateKinds {
+			fmt.Fprintf(&kinds, "      WHEN '%s' THEN %s\n", kind, shows(quoted(kind), ""))
+		}
+		kinds.WriteString("      ELSE " + shows("target_head", " AND r.kind = k") + "\n    END CASE;\n  " + check("bad", "an event has no row that shows what it changed, or is a version again") + "  END LOOP;\n")
 		return []string{
 			check("NEW.seq IS DISTINCT FROM coalesce((SELECT max(seq) FROM public.event WHERE shop_id = NEW.shop_id), -1)", "the head must name the last event"),
-			check(`EXISTS (SELECT 1 FROM public.event WHERE shop_id = NEW.shop_id AND seq > `+from+`
-    GROUP BY target_kind, target_id, target_version HAVING count(*) > 1)`, "two events of this batch are the same version of one target"),
-			check(`EXISTS (SELECT 1 FROM (SELECT target_kind, target_id, max(target_version) AS version, max(seq) AS seq FROM public.event
-      WHERE shop_id = NEW.shop_id AND seq > `+from+` GROUP BY target_kind, target_id) e
-    WHERE e.version || ':' || e.seq IS DISTINCT FROM `+shown("version || ':' || last_seq", "NEW.shop_id", "e.target_kind", "e.target_id")+")",
-				"an event has no row: nothing shows what it changed"),
+			kinds.String(),
 		}
 	}
-	row("head", "BEFORE INSERT", body("", closes("-1")...))
-	row("head", "BEFORE UPDATE", body("", append([]string{
+	row("head", "BEFORE INSERT", body("  k text;\n  bad boolean;\n", closes("-1")...))
+	row("head", "BEFORE UPDATE", body("  k text;\n  bad boolean;\n", append([]string{
 		check("NEW.shop_id IS DISTINCT FROM OLD.shop_id OR NEW.seq < OLD.seq OR NEW.recorded_at < OLD.recorded_at OR NEW.fingerprint IS DISTINCT FROM OLD.fingerprint", "a head only grows"),
 		check("OLD.moved_to IS NOT NULL", "this journal was moved to another database: it is closed")},
 		closes("OLD.seq")...)...))
