@@ -144,6 +144,10 @@ func (c ChangeFrequency) Decide(w World, _ time.Time) (journal.Decision, error) 
 	}
 	next := journal.Clone(s)
 	next.follow(rebased)
+	if s.Status == Paused {
+		next.stop() // where the next order was moved stays, and it has no date until it resumes
+		next.PausedUntil = s.PausedUntil
+	}
 	if catalog.DeliveriesPerOrder(next.BillingPolicy, next.DeliveryPolicy) == 0 {
 		next.DeliveryPolicy = nil
 	}
