@@ -176,6 +176,7 @@ var catalogue = []Type{
 
 	// Data and logs
 	activity("data", "log.viewed", "Viewed a log", Log).details("log", "customer_id", "subscription_id").mentions(Customer, Subscription).hidden(),
+	activity("privacy", "network_data.expired", "Erased a month's IP addresses", Shop).details("month").never("Erasure destroys the key; nobody can bring the values back."),
 	activity("data", "shop.moved", "Moved the shop to another database", Shop).details("to", "entries").never("The shop goes on in the other database."),
 	activity("data", "log.exported", "Downloaded a log", Log).details("log", "format", "filter").mentions(Customer, Subscription),
 

@@ -433,6 +433,7 @@ func (s *story) readers() {
 		s.do(journal.Bind(reading.View{Log: l}))
 		s.do(journal.Bind(reading.Export{Log: l, Format: "csv", Filter: jsontext.Value(`{"type":["order.*"]}`)}))
 	}
+	s.do(journal.Bind(privacy.ExpireNetwork{Shop: "shop_k3m8z2qa", Month: "2025-03"}))
 	s.do(journal.Bind(reading.Move{Shop: "shop_k3m8z2qa", To: "postgres://db.example/shop", Entries: 12_481}))
 	s.do(journal.Bind(external.Record{Source: "help-desk", Type: "external.ticket_opened", Summary: "A ticket about a torn bag was opened", Details: jsontext.Value(`{"text":"Zelda"}`)}))
 	s.do(journal.Bind(external.Record{Source: "help-desk", Type: "external.ticket_closed"}))

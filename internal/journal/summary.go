@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json"
 )
@@ -162,6 +163,13 @@ var accountSentences = map[string]sentence{
 	"api_key.updated": edits("the API key", of, "name", ""),
 	"api_key.revoked": says("Revoked the API key"),
 
+	"network_data.expired": {did: func(e *Event) string {
+		month, err := time.Parse("2006-01", text(detail(e, "month")))
+		if err != nil {
+			return "Erased IP addresses and user agents that are kept no longer"
+		}
+		return "Erased the IP addresses and user agents of " + month.Format("January 2006") + ", which are kept no longer"
+	}},
 	"shop.moved": {did: func(e *Event) string {
 		return fmt.Sprintf("Moved the shop to another database, where it goes on after entry %d", e.Seq)
 	}},

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"time"
 
 	"perennial/internal/db"
@@ -517,8 +518,11 @@ func (t *transaction) decide(j *job) (out *Outcome, err error) {
 		out.Events = append(out.Events, Done{e, leaf})
 		placed[i] = e.ID
 		v.states[target] = after
-		if e.Type == "customer.redacted" {
+		switch e.Type { // the entry is half of an erasure, the other half is the key
+		case "customer.redacted":
 			destroy = append(destroy, string(target.ID))
+		case "network_data.expired":
+			destroy = append(destroy, t.w.s.Keys.NetworkKey(strings.Trim(string(e.Detail("month")), `"`)))
 		}
 	}
 	// Accepted: from here on nothing can fail.

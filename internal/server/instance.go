@@ -99,6 +99,9 @@ func Open(ctx context.Context, c Config) (_ *Instance, err error) {
 	if i.Store, err = store.Open(ctx, i.DB, folder, program.Mappings(), i.IDs.NewShop); err != nil {
 		return nil, err
 	}
+	if len(i.Store.Mended) > 0 {
+		c.Log.Warn("the database had lost some of what enforces the journal; it was made again. Run perennial verify, and ask who took it away", "what", i.Store.Mended)
+	}
 	if head, err := i.Store.ReadHead(ctx, i.Store.Read); err != nil {
 		return nil, db.Fault(err)
 	} else if head.MovedTo != "" {

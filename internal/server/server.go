@@ -175,7 +175,12 @@ func (s *Server) index(ctx context.Context) {
 func (s *Server) sweep(ctx context.Context) {
 	t := time.NewTicker(sweepEvery)
 	defer t.Stop()
-	for {
+	for n := 0; ; n++ {
+		if n%60 == 0 { // each hour
+			if err := s.engine.Retain(ctx); err != nil && ctx.Err() == nil {
+				s.Config.Log.Error("retention", "error", err)
+			}
+		}
 		select {
 		case <-ctx.Done():
 			return

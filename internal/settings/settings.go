@@ -8,6 +8,8 @@
 package settings
 
 import (
+	"time"
+
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/money"
@@ -101,3 +103,15 @@ func (*Log) Ref() journal.Ref { return page(PageLog) }
 
 // Person is nobody: settings are not personal.
 func (*Log) Person() id.ID { return "" }
+
+// NetworkDataExpired says whether a month's ("2027-03", UTC) IP addresses and user agents are kept no longer: the month ended
+// NetworkRetentionMonths ago. What is not a month never expires.
+func (l *Log) NetworkDataExpired(month string, now time.Time) bool {
+	began, err := time.Parse("2006-01", month)
+	if err != nil {
+		return false
+	}
+	// Of the first of a month, AddDate of whole months is exact.
+	ended := time.Date(began.Year(), began.Month()+1, 1, 0, 0, 0, 0, time.UTC)
+	return !now.Before(ended.AddDate(0, l.NetworkRetentionMonths, 0))
+}

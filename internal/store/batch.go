@@ -149,7 +149,7 @@ func (s *Store) readHead(ctx context.Context, q db.Querier, lock string) (Head, 
 
 // Seal implements journal.Sealer: it makes the key of an owner who has none yet.
 func (b *Batch) Seal(class string, owner id.ID, value []byte) (journal.Sealed, error) {
-	name := KeyID(class, owner, b.Now)
+	name := b.s.Keys.KeyID(class, owner, b.Now)
 	key, ok, err := b.key(name)
 	if err != nil {
 		return journal.Sealed{}, fmt.Errorf("store: seal for %s: %w", name, err)

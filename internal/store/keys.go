@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 	"sync"
 	"time"
 
@@ -33,15 +34,33 @@ func newKeys(shop id.ID, folder *vault.Folder) *Keys {
 // Folder is the keys folder.
 func (k *Keys) Folder() *vault.Folder { return k.folder }
 
-// KeyID is the id of the key for a class and owner at a time.
-func KeyID(class string, owner id.ID, at time.Time) string {
+// KeyID is the id of the key for a class and owner at a time. It names the shop, as shops may share a keys folder, whose list of
+// erased keys knows only ids.
+func (k *Keys) KeyID(class string, owner id.ID, at time.Time) string {
 	switch class {
 	case journal.ClassNetwork:
-		return "net_" + at.UTC().Format("2006-01")
+		return k.NetworkKey(at.UTC().Format("2006-01"))
 	case journal.ClassShop:
-		return "shop"
+		return string(k.shop)
 	}
 	return string(owner)
+}
+
+// NetworkKey is the id of the key of a month ("2027-03") of network data.
+func (k *Keys) NetworkKey(month string) string {
+	return "net_" + strings.TrimPrefix(string(k.shop), id.Shop+"_") + "_" + month
+}
+
+// NetworkMonths lists the months whose network data can be read, oldest first.
+func (k *Keys) NetworkMonths(ctx context.Context, q db.Querier) (months []string, err error) {
+	prefix := k.NetworkKey("")
+	err = db.Each(ctx, q, func(r *sql.Rows) error {
+		var name string
+		err := r.Scan(&name)
+		months = append(months, strings.TrimPrefix(name, prefix))
+		return err
+	}, `SELECT id FROM data_key WHERE shop_id = $1 AND class = $2 AND destroyed_at IS NULL ORDER BY id`, k.shop, journal.ClassNetwork)
+	return months, db.Fault(err)
 }
 
 func (k *Keys) cached(key string) (vault.Key, bool) {
@@ -120,7 +139,7 @@ func (k *Keys) Opener(ctx context.Context, q db.Querier) journal.Opener {
 // TrySeal seals under a key that is open already; ok is false when it is not. It needs no transaction, so it serves
 // whoever prepares a command before the writer has it.
 func (k *Keys) TrySeal(class string, owner id.ID, at time.Time, value []byte) (s journal.Sealed, ok bool, err error) {
-	name := KeyID(class, owner, at)
+	name := k.KeyID(class, owner, at)
 	key, ok := k.cached(name)
 	if !ok || k.folder.Erased(name) {
 		return s, false, nil

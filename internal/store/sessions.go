@@ -168,6 +168,10 @@ func (b *Batch) SweepSignIn(idle time.Duration) error {
 	if _, err := b.ExecContext(b.ctx, `DELETE FROM spent WHERE shop_id = $1 AND expires_at < $2`, b.s.Shop, stamp(b.Now)); err != nil {
 		return err
 	}
-	_, err := b.ExecContext(b.ctx, `DELETE FROM team_link WHERE shop_id = $1 AND (expires_at < $2 OR used_at < $2)`, b.s.Shop, stamp(ended))
-	return err
+	for _, table := range []string{"team_link", "link"} {
+		if _, err := b.ExecContext(b.ctx, `DELETE FROM `+table+` WHERE shop_id = $1 AND (expires_at < $2 OR used_at < $2)`, b.s.Shop, stamp(ended)); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -34,6 +34,9 @@ type Store struct {
 	Keys     *Keys
 	Read     db.Querier // the readers, with statements prepared once
 	mappings map[journal.Kind]Mapping
+	// Mended names what the database had lost of what enforces the journal, and got again when it was opened: triggers, keys, grants.
+	// Somebody took it away, and should be asked why.
+	Mended []string
 
 	writeTexts map[journal.Kind][3]string // the statements that write a row
 }
@@ -47,8 +50,13 @@ func Open(ctx context.Context, d *db.DB, folder *vault.Folder, mappings []Mappin
 		s.mappings[m.Kind], s.writeTexts[m.Kind] = m, writeTexts(m)
 	}
 	if d.Writer != nil {
-		if _, err := Migrate(ctx, d, false); err != nil {
+		plan, err := Migrate(ctx, d, false)
+		if err != nil {
 			return nil, err
+		}
+		s.Mended = append(plan.Mended, plan.Grants...)
+		for _, t := range plan.Extra {
+			s.Mended = append(s.Mended, t.Name)
 		}
 	} else if err := checkSchema(ctx, d.Engine, d.Reader); err != nil {
 		return nil, err
