@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"perennial/internal/customer"
+	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/privacy"
@@ -44,4 +45,18 @@ func TestARestoredDatabaseOfAnErasedPersonVerifies(t *testing.T) {
 	if c, ok := row.State.(*customer.Customer); err != nil || !ok || !c.Email.Erased || !c.FirstName.Erased {
 		t.Errorf("after the restore: %+v, %v, want everything personal erased", row.State, err)
 	}
+	// Nothing new is kept about the person, and the erasure can be finished.
+	name := "Grace"
+	if _, err := restored.Try(journal.Bind(customer.UpdateProfile{ID: key, FirstName: &name})); fault.As(err).Code != "erased" {
+		t.Errorf("a new name: %v", err)
+	}
+	address := customer.AddAddress{ID: s.IDs.New(id.Address), CustomerID: key, Fields: customer.AddressFields{Line1: new("Kanalstr. 1"), City: new("Berlin"), PostalCode: new("10999"), Country: new("DE")}}
+	if _, err := restored.Try(journal.Bind(address)); fault.As(err).Code != "erased" {
+		t.Errorf("a new address: %v", err)
+	}
+	restored.Do(journal.Bind(privacy.Redact{CustomerID: key}))
+	if _, err := restored.Try(journal.Bind(privacy.Redact{CustomerID: key})); fault.As(err).Code != "status_redacted" {
+		t.Errorf("a second erasure: %v", err)
+	}
+	restored.Do(journal.Bind(customer.Create{ID: s.IDs.New(id.Customer), Email: "ada@example.org"}))
 }

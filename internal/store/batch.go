@@ -151,6 +151,9 @@ func (s *Store) readHead(ctx context.Context, q db.Querier, lock string) (Head, 
 func (b *Batch) Seal(class string, owner id.ID, value []byte) (journal.Sealed, error) {
 	name := b.s.Keys.KeyID(class, owner, b.Now)
 	key, ok, err := b.key(name)
+	if errors.Is(err, vault.ErrErased) {
+		return journal.Sealed{}, fault.New(fault.Conflict, "erased", "The data of this person was erased, so nothing new can be kept about them.")
+	}
 	if err != nil {
 		return journal.Sealed{}, fmt.Errorf("store: seal for %s: %w", name, err)
 	}
@@ -552,6 +555,10 @@ func (s *Store) FinishErasures(ctx context.Context) error {
 	for _, name := range back {
 		if _, err := s.DB.Writer.ExecContext(ctx, `UPDATE data_key SET wrapped = NULL, destroyed_at = $1 WHERE shop_id = $2 AND id = $3`,
 			stamp(time.Unix(0, 0)), s.Shop, name); err != nil {
+			return db.Fault(err)
+		}
+		// Names that the person held are free: nobody can say any more which they were.
+		if _, err := s.DB.Writer.ExecContext(ctx, `DELETE FROM reservation WHERE shop_id = $1 AND owner = $2`, s.Shop, name); err != nil {
 			return db.Fault(err)
 		}
 	}

@@ -183,10 +183,14 @@ func (s *Store) Chain(ctx context.Context, q db.Querier, p Privacy, from int64) 
 // StateAt gives the state of a target after its last event that keep accepts, going back from the row's last; version
 // 0 when it did not exist then.
 func (s *Store) StateAt(ctx context.Context, q db.Querier, ref journal.Ref, keep func(*journal.Event) bool) (Row, error) {
-	row, err := s.Load(ctx, q, ref)
+	row, err := s.load(ctx, q, ref)
 	if err != nil || row.Version == 0 {
 		return Row{}, err
 	}
+	return s.stateAt(ctx, q, ref, row, keep)
+}
+
+func (s *Store) stateAt(ctx context.Context, q db.Querier, ref journal.Ref, row Row, keep func(*journal.Event) bool) (Row, error) {
 	var events []*journal.Event
 	for st, err := range s.Chain(ctx, q, Opened, row.LastSeq) {
 		if err != nil {

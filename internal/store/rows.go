@@ -30,6 +30,8 @@ type Row struct {
 	box      []byte
 	sealed   []byte
 	split    *split // what Split gave, until the row is written
+
+	unreadable bool // the key of the box was destroyed
 }
 
 type split struct{ doc, personal []byte }
@@ -48,8 +50,19 @@ func (r *Row) Split() error {
 	return nil
 }
 
-// Load reads the row of a target. A target without a row has version 0.
+// Load reads the row of a target. A target without a row has version 0. When the row's box cannot be opened any more, in a
+// database that was restored from before an erasure, the state is made from the row's events, which know what of it was personal.
 func (s *Store) Load(ctx context.Context, q db.Querier, ref journal.Ref) (Row, error) {
+	r, err := s.load(ctx, q, ref)
+	if err != nil || !r.unreadable {
+		return r, err
+	}
+	folded, err := s.stateAt(ctx, q, ref, r, func(*journal.Event) bool { return true })
+	r.State = folded.State
+	return r, err
+}
+
+func (s *Store) load(ctx context.Context, q db.Querier, ref journal.Ref) (Row, error) {
 	var r Row
 	if !HasState(ref.Kind) {
 		err := q.QueryRowContext(ctx, `SELECT version, last_seq FROM target_head WHERE shop_id = $1 AND kind = $2 AND id = $3`,
@@ -90,6 +103,7 @@ func (s *Store) decode(ctx context.Context, q db.Querier, ref journal.Ref, doc [
 		if err != nil && !errors.Is(err, journal.ErrUnreadable) {
 			return nil, fmt.Errorf("store: box of %s %s: %w", ref.Kind, ref.ID, err)
 		}
+		r.unreadable = err != nil
 	}
 	return journal.Join(m.Fresh(ref.ID), doc, r.personal, r.box != nil)
 }

@@ -58,6 +58,7 @@ func OpenWith(t testing.TB, dir string, clock program.Clock, random io.Reader, o
 	s := &Shop{Dir: dir, DB: d, IDs: id.NewMaker(clock, random), t: t}
 	s.Store, err = store.Open(ctx, d, folder, program.Mappings(), s.IDs.NewShop)
 	must(t, err)
+	must(t, s.Store.FinishErasures(ctx))
 	s.Program, err = program.Start(ctx, s.Store, s.IDs, clock, slog.New(slog.DiscardHandler))
 	must(t, err)
 	t.Cleanup(func() {
