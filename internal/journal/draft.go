@@ -161,12 +161,15 @@ func (d Draft) Event() (*Event, error) {
 		}
 		e.Changes = changes
 	}
-	if target.Kind != t.Target && d.After != nil {
-		return nil, fmt.Errorf("journal: %s changes a %s, not a %s", d.Type, t.Target, target.Kind)
+	if target.Kind != t.Target {
+		return nil, fmt.Errorf("journal: %s is about a %s, not a %s", d.Type, t.Target, target.Kind)
 	}
 	e.Targets = append(e.Targets, target)
 	for _, m := range d.Mentions {
 		if m.ID != "" && !slices.Contains(e.Targets, m) {
+			if !slices.Contains(t.Mentions, m.Kind) {
+				return nil, fmt.Errorf("journal: %s mentions no %s", d.Type, m.Kind)
+			}
 			e.Targets = append(e.Targets, m)
 		}
 	}
