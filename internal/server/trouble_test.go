@@ -1,0 +1,327 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/base64"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"perennial/internal/catalog"
+	"perennial/internal/customer"
+	"perennial/internal/fault"
+	"perennial/internal/find"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/privacy"
+	"perennial/internal/program"
+	"perennial/internal/store"
+)
+
+// small is a RAM disk for a folder; the test is left out where none can be mounted.
+func small(t *testing.T, size string) (dir string, remount func(flags uintptr)) {
+	t.Helper()
+	dir = t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
+		t.Skipf("no RAM disk can be mounted here: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir, func(flags uintptr) {
+		t.Helper()
+		if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT|flags, "size="+size); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func holds(t *testing.T, c Config) {
+	t.Helper()
+	r, err := Verify(context.Background(), c, nil)
+	if err != nil || !r.Holds() {
+		t.Errorf("verify: %+v, %v", r, err)
+	}
+}
+
+func TestTheDiskIsFull(t *testing.T) {
+	dir, _ := small(t, "3m")
+	c, _ := config(dir)
+	i := open(t, c)
+	found(t, i)
+	made := map[id.ID]bool{}
+	var failed error
+	for n := 0; failed == nil; n++ {
+		key := i.IDs.New(id.Product)
+		_, failed = i.Program.Do(t.Context(), &program.Request{Meta: setup, Command: journal.Bind(catalog.CreateProduct{ID: key, Title: "Tea", Description: strings.Repeat("x", 4000)})})
+		if failed == nil {
+			made[key] = true
+		} else if n == 0 || n > 2000 {
+			t.Fatalf("after %d changes: %v", n, failed)
+		}
+	}
+	if f := fault.As(failed); f.Kind != fault.Unavailable || f.Code != "storage_full" {
+		t.Errorf("on a full disk: %v", failed)
+	}
+	// What was acknowledged is there, and nothing of what was not; reading goes on.
+	rows, err := i.Store.List(t.Context(), i.Store.Read, journal.Product, "1 = 1")
+	if err != nil || len(rows) != len(made) {
+		t.Errorf("%d products, %d were acknowledged, %v", len(rows), len(made), err)
+	}
+	for _, r := range rows {
+		if !made[r.State.Ref().ID] {
+			t.Errorf("%s was refused and is there", r.State.Ref().ID)
+		}
+	}
+	_ = i.Close(t.Context()) // the index may not be written either
+	holds(t, c)
+}
+
+func TestReadOnly(t *testing.T) {
+	dir, remount := small(t, "8m")
+	c, _ := config(dir)
+	i := open(t, c)
+	found(t, i)
+	if err := i.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	remount(syscall.MS_RDONLY)
+	if _, err := Open(t.Context(), c); err == nil || fault.As(err).Kind != fault.Unavailable || strings.Contains(fault.As(err).Public, "Something went wrong") {
+		t.Errorf("a folder that can only be read: %v", err)
+	}
+	remount(0)
+	i = open(t, c)
+	product(t, i)
+	if err := i.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	holds(t, c)
+}
+
+func TestFilesThatAreNoDatabase(t *testing.T) {
+	c, _ := config(t.TempDir())
+	i := open(t, c)
+	found(t, i)
+	if err := i.Program.Exclusive(t.Context(), func(w *store.Writer) error { return w.Flush(t.Context()) }); err != nil {
+		t.Fatal(err)
+	}
+	if err := i.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(c.Data, "perennial.db")
+	good, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	newer := bytes.Clone(good)
+	for name, file := range map[string][]byte{
+		"a text":         []byte(strings.Repeat("This is not a database.\n", 1000)),
+		"cut short":      good[:len(good)/2],
+		"a damaged page": append(append(bytes.Clone(good[:8192]), make([]byte, 8192)...), good[16384:]...),
+		"no pages":       newer[:100],
+	} {
+		if err := os.WriteFile(path, file, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		i, err := Open(t.Context(), c)
+		if err == nil {
+			// Damage that opening does not meet is found by verify.
+			if err := i.Close(t.Context()); err != nil {
+				t.Logf("%s: close: %v", name, err)
+			}
+			if r, err := Verify(t.Context(), c, nil); err == nil && r.Holds() {
+				t.Errorf("%s was taken for the database, and verify finds nothing", name)
+			}
+			continue
+		}
+		if f := fault.As(err); f.Kind != fault.Unavailable || f.Code == "internal" {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, file) {
+			t.Errorf("%s: the file was changed, %v", name, err)
+		}
+	}
+	if err := os.WriteFile(path, good, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, c)
+}
+
+func TestADatabaseOfANewerVersion(t *testing.T) {
+	c, _ := config(t.TempDir())
+	i := open(t, c)
+	found(t, i)
+	if err := i.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	d := sqlite(t, c)
+	if _, err := d.Exec(`INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, 1)`); err != nil {
+		t.Fatal(err)
+	}
+	for name, err := range map[string]error{"open": func() error { _, err := Open(t.Context(), c); return err }(), "verify": func() error { _, err := Verify(t.Context(), c, nil); return err }()} {
+		if err == nil || fault.As(err).Code != "schema_newer" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// copyOf gives a configuration of a copy of the database as it is now, with the same keys folder.
+func copyOf(t *testing.T, i *Instance) Config {
+	t.Helper()
+	if err := i.Program.Exclusive(t.Context(), func(w *store.Writer) error { return w.Flush(t.Context()) }); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(filepath.Join(i.Config.Data, "perennial.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, _ := config(t.TempDir())
+	c.Keys = i.Config.keysPath()
+	if err := os.WriteFile(filepath.Join(c.Data, "perennial.db"), b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestARestoredDatabaseSignsNothing(t *testing.T) {
+	c, _ := config(t.TempDir())
+	i := open(t, c)
+	found(t, i)
+	old := copyOf(t, i)
+	product(t, i)
+	if _, err := i.Program.Checkpoint(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := i.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	restored := open(t, old)
+	if _, err := restored.Program.Checkpoint(t.Context()); err == nil || fault.As(err).Code != "database_behind" {
+		t.Errorf("behind the last checkpoint: %v", err)
+	}
+	product(t, restored) // another history from here on
+	product(t, restored)
+	if _, err := restored.Program.Checkpoint(t.Context()); err == nil || fault.As(err).Code != "database_forked" {
+		t.Errorf("another history: %v", err)
+	}
+	if err := restored.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if r, err := Verify(t.Context(), old, nil); err != nil || r.Holds() {
+		t.Errorf("verify does not see it: %+v, %v", r, err)
+	}
+	holds(t, c)
+}
+
+// A crash after the commit of an erasure, before the keys folder heard of it.
+func TestAnErasureIsFinishedAfterACrash(t *testing.T) {
+	c, _ := config(t.TempDir())
+	i := open(t, c)
+	found(t, i)
+	key := i.IDs.New(id.Customer)
+	do(t, i, journal.Bind(customer.Create{ID: key, Email: "ada@mail.example", FirstName: "Ada"}))
+	do(t, i, journal.Bind(privacy.Redact{CustomerID: key, ConfirmEmail: "ada@mail.example"}))
+	if err := i.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(c.Data, "keys", "erased")); err != nil {
+		t.Fatal(err)
+	}
+	i = open(t, c)
+	if !i.Store.Keys.Folder().Erased(string(key)) {
+		t.Error("the keys folder does not know of the erasure")
+	}
+	if err := i.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	holds(t, c)
+}
+
+// Not a byte of an erased person is left in any file, and the proofs hold.
+func TestErasureLeavesNoByte(t *testing.T) {
+	c, _ := config(t.TempDir())
+	i := open(t, c)
+	found(t, i)
+	key, other := i.IDs.New(id.Customer), i.IDs.New(id.Customer)
+	words := []string{"zelda.quill@mail.example", "Zeldaria", "Quillington", "+4930555012345", "Hollerweg 77", "Rotenberge", "moved in with her aunt"}
+	do(t, i, journal.Bind(customer.Create{ID: other, Email: "bob@mail.example", FirstName: "Robertus"}))
+	out, err := i.Program.Do(t.Context(), &program.Request{Meta: program.Meta{Actor: setup.Actor, Source: setup.Source, Comment: words[6]},
+		Command: journal.Bind(customer.Create{ID: key, Email: words[0], FirstName: words[1], LastName: words[2], Phone: words[3]})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	do(t, i, journal.Bind(customer.AddAddress{ID: i.IDs.New(id.Address), CustomerID: key, Fields: customer.AddressFields{FirstName: new(words[1]), Line1: new(words[4]), City: new(words[5]), PostalCode: new("10999"), Country: new("DE")}}))
+	if people, err := i.Finder.People(t.Context(), words[1], 5); err != nil || len(people) != 1 {
+		t.Fatalf("%v, %v", people, err)
+	}
+	before, err := i.Program.Checkpoint(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	do(t, i, journal.Bind(privacy.Redact{CustomerID: key, ConfirmEmail: words[0]}))
+	for _, err := range i.Finder.Search(t.Context(), find.Filter{}, -1) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := i.Finder.CatchUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	scan := func(when string) {
+		t.Helper()
+		err := filepath.WalkDir(c.Data, func(path string, e os.DirEntry, err error) error {
+			if err != nil || e.IsDir() {
+				return err
+			}
+			b, err := os.ReadFile(path)
+			lower := bytes.ToLower(b)
+			for _, w := range words {
+				for form, text := range map[string]string{"": w, " in base64": base64.StdEncoding.EncodeToString([]byte(w))[:8]} {
+					in := lower
+					if form != "" {
+						in = b
+					} else {
+						text = strings.ToLower(text)
+					}
+					if bytes.Contains(in, []byte(text)) {
+						t.Errorf("%s: %q%s is in %s", when, w, form, filepath.Base(path))
+					}
+				}
+			}
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	scan("after the erasure")
+	st, err := i.Store.Event(t.Context(), i.Store.Read, store.Opened, out.Events[0].Seq)
+	if err != nil || !st.Comment.Erased {
+		t.Errorf("the entry: %+v, %v", st.Event, err)
+	}
+	if err := i.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	scan("after the stop")
+	holds(t, c)
+	if before.Size == 0 {
+		t.Error("no checkpoint")
+	}
+}
+
+// sqlite opens the file as the stock shell would.
+func sqlite(t *testing.T, c Config) *sql.DB {
+	t.Helper()
+	d, err := sql.Open("sqlite", "file:"+filepath.Join(c.Data, "perennial.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	return d
+}
