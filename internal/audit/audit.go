@@ -128,7 +128,7 @@ func Verify(ctx context.Context, s *store.Store, progress Progress) (*Report, er
 		a.mappings[m.Kind] = m
 	}
 	for _, step := range []func() error{
-		func() error { return a.entries(progress) }, a.tree, a.checkpoints, a.states, a.heads, a.checkSecrets, a.missing, a.schema,
+		func() error { return a.entries(progress) }, a.tree, a.checkpoints, a.states, a.heads, a.reservations, a.checkSecrets, a.missing, a.schema,
 	} {
 		if err := step(); err != nil {
 			return nil, err
@@ -749,6 +749,57 @@ func (a *auditor) schema() error {
 	}
 	for _, l := range lapses {
 		a.r.add(Problem{-1, l.Name, l.Field, l.Words})
+	}
+	return nil
+}
+
+// reservations compares the names that are held with those that the states hold. Of somebody who was erased nobody can say which
+// they were.
+func (a *auditor) reservations() error {
+	type name struct {
+		scope string
+		hash  string
+	}
+	held := map[name]id.ID{}
+	erased := map[id.ID]bool{}
+	for ref, r := range a.rows {
+		if r.state == nil {
+			continue
+		}
+		m := a.mappings[ref.Kind]
+		if m.Reserves == nil {
+			continue
+		}
+		names := m.Reserves(r.state)
+		for _, n := range names {
+			held[name{n.Scope, string(a.s.ReservationHash(n.Scope, n.Value))}] = n.Owner
+		}
+		erased[ref.ID] = len(names) == 0 && r.state.Person() == ref.ID
+	}
+	wrong := func(owner id.ID, words string) { a.r.add(Problem{-1, string(owner), "reservation", words}) }
+	err := db.Each(a.ctx, a.q, func(r *sql.Rows) error {
+		var n name
+		var hash []byte
+		var owner id.ID
+		if err := r.Scan(&n.scope, &hash, &owner); err != nil {
+			return err
+		}
+		n.hash = string(hash)
+		want, ok := held[n]
+		delete(held, n)
+		switch {
+		case !ok && !erased[owner]:
+			wrong(owner, "it holds a name ("+n.scope+") that its entries do not give it")
+		case ok && want != owner:
+			wrong(owner, fmt.Sprintf("it holds a name (%s) that by its entries is %s's", n.scope, want))
+		}
+		return nil
+	}, `SELECT scope, hash, owner FROM reservation WHERE shop_id = $1`, a.s.Shop)
+	if err != nil {
+		return err
+	}
+	for n, owner := range held {
+		wrong(owner, "the name that its entries give it ("+n.scope+") is not held: somebody else can take it")
 	}
 	return nil
 }

@@ -211,3 +211,11 @@ func Stale(o *Order, s *subscription.Subscription) bool {
 func inRecovery(o *Order, s *subscription.Subscription) bool {
 	return s.Status == subscription.Failed && s.Recovery != nil && s.Recovery.OrderID == o.ID
 }
+
+// Reserves gives the names that an order holds: the place of its subscription's one open order of the rhythm, while it is pending.
+func Reserves(o *Order) []journal.Reservation {
+	if o.Status != Pending || o.Cycle == nil {
+		return nil
+	}
+	return []journal.Reservation{{Scope: ScopeOpenOrder, Value: string(o.SubscriptionID), Owner: o.ID}}
+}

@@ -150,3 +150,8 @@ func endsLater(f *fault.Fields, ends *journal.Time, now time.Time) {
 		f.Add("/ends_at", "A discount ends in the future. Deactivate it to end it now.")
 	}
 }
+
+// Reserves gives the names that a discount holds: its code, for ever.
+func Reserves(d *Discount) []journal.Reservation {
+	return []journal.Reservation{{Scope: ScopeDiscountCode, Value: d.Code, Owner: d.ID}}
+}

@@ -34,7 +34,7 @@ func (c verifyCommand) Run(w *world) error {
 		}
 	} else {
 		fmt.Fprintf(w.out, "%s changes, %s entries, replayed, %s differences.\n", thousands(report.Changes), thousands(report.Entries), thousands(report.Differences))
-		fmt.Fprintf(w.out, "Covered: shop %s; the bytes, hash and place of every entry; the tree (root %s); %s checkpoints; %s rows of state against replay;\n  %s secrets against their commitments; %s sealed boxes, %s of them erased; the triggers of the database. It took %.1f s.\n",
+		fmt.Fprintf(w.out, "Covered: shop %s; the bytes, hash and place of every entry; the tree (root %s); %s checkpoints; %s rows of state against replay;\n  %s secrets against their commitments; the names that are held; %s sealed boxes, %s of them erased; the triggers of the database. It took %.1f s.\n",
 			report.Shop, report.Root, thousands(report.Checkpoints), thousands(report.Rows), thousands(report.Secrets), thousands(report.Boxes), thousands(report.ErasedBoxes), report.Took.Seconds())
 		for i, p := range report.Problems {
 			if i == 0 {

@@ -239,3 +239,6 @@ func tidyTags(tags []string) []string {
 	slices.Sort(out)
 	return slices.Compact(out)
 }
+
+// Reserves gives the names that a customer holds: the e-mail address.
+func Reserves(c *Customer) []journal.Reservation { return moveEmail(nil, c) }

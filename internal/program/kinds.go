@@ -25,7 +25,8 @@ func Mappings() []store.Mapping {
 				return []any{string(v.Status), string(v.CustomerID), date(DueDate(v)), date(v.NextBillingDate), productIDs(v)}
 			}},
 		{Kind: journal.Customer, Fresh: fresh[customer.Customer], Columns: []string{"status"},
-			Values: func(s journal.State) []any { return []any{string(s.(*customer.Customer).Status)} }},
+			Values:   func(s journal.State) []any { return []any{string(s.(*customer.Customer).Status)} },
+			Reserves: func(s journal.State) []journal.Reservation { return customer.Reserves(s.(*customer.Customer)) }},
 		{Kind: journal.Address, Fresh: fresh[customer.Address], Columns: []string{"status", "customer_id"},
 			Values: func(s journal.State) []any {
 				v := s.(*customer.Address)
@@ -40,7 +41,8 @@ func Mappings() []store.Mapping {
 			Values: func(s journal.State) []any {
 				v := s.(*billing.Order)
 				return []any{string(v.Status), string(v.CustomerID), string(v.SubscriptionID), openAttempt(v), billing.Refundable(v).Minor}
-			}},
+			},
+			Reserves: func(s journal.State) []journal.Reservation { return billing.Reserves(s.(*billing.Order)) }},
 		{Kind: journal.Product, Fresh: fresh[catalog.Product], Columns: []string{"status"},
 			Values: func(s journal.State) []any { return []any{string(s.(*catalog.Product).Status)} }},
 		{Kind: journal.Variant, Fresh: fresh[catalog.Variant], Columns: []string{"status", "product_id"},
@@ -56,14 +58,16 @@ func Mappings() []store.Mapping {
 				return []any{string(v.Status), string(v.GroupID)}
 			}},
 		{Kind: journal.Discount, Fresh: fresh[catalog.Discount], Columns: []string{"status"},
-			Values: func(s journal.State) []any { return []any{string(s.(*catalog.Discount).Status)} }},
+			Values:   func(s journal.State) []any { return []any{string(s.(*catalog.Discount).Status)} },
+			Reserves: func(s journal.State) []journal.Reservation { return catalog.Reserves(s.(*catalog.Discount)) }},
 		{Kind: journal.Settings, Fresh: freshSettings, Values: none},
 		{Kind: journal.Team, Fresh: fresh[team.Defaults], Values: none},
 		{Kind: journal.TeamMember, Fresh: fresh[team.TeamMember], Columns: []string{"status", "role"},
 			Values: func(s journal.State) []any {
 				v := s.(*team.TeamMember)
 				return []any{string(v.Status), string(v.Role)}
-			}},
+			},
+			Reserves: func(s journal.State) []journal.Reservation { return team.Reserves(s.(*team.TeamMember)) }},
 		{Kind: journal.APIKey, Fresh: fresh[team.Key], Columns: []string{"status"},
 			Values: func(s journal.State) []any { return []any{string(s.(*team.Key).Status)} }},
 	}

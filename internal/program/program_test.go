@@ -311,6 +311,8 @@ func TestVerifyNamesWhatWasChanged(t *testing.T) {
 		"a signed checkpoint":  {`UPDATE checkpoint SET note = replace(note, 'perennial', 'perennias')`, "note"},
 		"the head":             {`UPDATE head SET seq = seq - 1`, "head"},
 		"the edge of the tree": {`UPDATE head SET edge = zeroblob(length(edge))`, "head"},
+		"a name of another":    {`UPDATE reservation SET owner = 'disc_x'`, "reservation"},
+		"a name not held":      {`DELETE FROM reservation`, "reservation"},
 		"a trigger":            {`SELECT 1`, "trigger"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -326,6 +328,7 @@ func TestVerifyNamesWhatWasChanged(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.Do(journal.Bind(team.CreateKey{ID: s.IDs.New(id.APIKey), Name: "Key", Permissions: []team.Permission{team.ProductsView}, Hash: bytes.Repeat([]byte{7}, 32), Actor: shop.System.Actor}))
+			s.Do(journal.Bind(catalog.CreateDiscount{ID: s.IDs.New(id.Discount), Code: "SPRING", Kind: catalog.KindPercentage, Value: 10}))
 			if _, err := s.Program.Checkpoint(t.Context()); err != nil {
 				t.Fatal(err)
 			}

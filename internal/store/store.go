@@ -25,6 +25,8 @@ type Mapping struct {
 	Fresh   func(key id.ID) journal.State // an empty state for the row of that id
 	Columns []string                      // the table's own columns, beside those that every state table has
 	Values  func(s journal.State) []any   // their values, in the same order; nil is NULL
+	// Reserves gives the names that a state holds; nil for a kind that holds none.
+	Reserves func(s journal.State) []journal.Reservation
 }
 
 // Store is one shop's part of a database.

@@ -525,3 +525,11 @@ func granted(f *fault.Fields, at string, list []Permission) []Permission {
 	}
 	return NewSet(list).List()
 }
+
+// Reserves gives the names that a person holds: the e-mail address, until removed.
+func Reserves(m *TeamMember) []journal.Reservation {
+	if m.Status == Removed {
+		return nil
+	}
+	return moveEmail(nil, m)
+}
