@@ -4,12 +4,18 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
+	"net/url"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"perennial/internal/fault"
 	"perennial/internal/id"
@@ -146,7 +152,7 @@ func (a *API) operation(r route, answer reflect.Type, change bool) huma.Operatio
 	nullPointers(schemas, answer, map[reflect.Type]bool{})
 	op := huma.Operation{
 		OperationID: operationID(r), Method: r.method, Path: r.path, Summary: r.summary, Tags: []string{r.tag}, DefaultStatus: r.status,
-		MaxBodyBytes: -1, SkipValidateParams: false,
+		MaxBodyBytes: -1, Middlewares: huma.Middlewares{a.permit(r)},
 		Responses: map[string]*huma.Response{
 			strconv.Itoa(r.status): {Description: http.StatusText(r.status), Content: map[string]*huma.MediaType{
 				"application/json": {Schema: answered}}},
@@ -164,6 +170,51 @@ func (a *API) operation(r route, answer reflect.Type, change bool) huma.Operatio
 			&huma.Param{Name: "If-Match", In: "header", Schema: &huma.Schema{Type: "string"}, Description: "The version that the caller saw; another one is refused with 412."})
 	}
 	return op
+}
+
+// permit is around a route's handler, before anything of the request is parsed: it refuses a caller without the route's
+// permission, and query parameters that the document does not know.
+func (a *API) permit(r route) func(huma.Context, func(huma.Context)) {
+	return func(hc huma.Context, next func(huma.Context)) {
+		req, w := humago.Unwrap(hc)
+		c := callOf(req.Context())
+		err := checkQuery(req.URL.RawQuery, hc.Operation().Parameters)
+		if !a.allowed(c, r.permission) {
+			err = a.deny(req.Context(), c, r)
+		}
+		if err != nil {
+			writeProblem(w, err, c.requestID)
+			return
+		}
+		next(hc)
+	}
+}
+
+// checkQuery refuses what is not a query of these parameters: what cannot be read, a name that none of them has, and more
+// than one value where one is taken.
+func checkQuery(query string, known []*huma.Param) error {
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return fault.Wrap(err, fault.Malformed, "malformed", "The query of the address cannot be read.")
+	}
+	var f fault.Fields
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		at := fault.Pointer("query", name)
+		i := slices.IndexFunc(known, func(p *huma.Param) bool { return p.In == "query" && p.Name == name })
+		switch {
+		case i < 0:
+			f.Add(at, "There is no such parameter.")
+		case len(values[name]) > 1 && known[i].Schema.Type != huma.TypeArray:
+			f.Add(at, "Give this once.")
+		case name != "cursor" && name != "comment" && slices.ContainsFunc(values[name], unreadable):
+			f.Add(at, "This holds a control character, or is not valid UTF-8.")
+		}
+	}
+	return f.Err()
+}
+
+func unreadable(s string) bool {
+	return !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl)
 }
 
 func operationID(r route) string {
@@ -219,9 +270,6 @@ func list[I, V any](a *API, r route, pageOf func(in *I) (Page, any), get func(ct
 func raws[I any](a *API, r route, answer reflect.Type, serve func(ctx context.Context, in *I) (*raw, error)) {
 	huma.Register(a.huma, a.operation(r, answer, false), func(ctx context.Context, in *I) (*raw, error) {
 		c := callOf(ctx)
-		if !a.allowed(c, r.permission) {
-			return nil, problemOf(a.deny(ctx, c, r), c.requestID)
-		}
 		out, err := serve(ctx, in)
 		if err != nil {
 			return nil, a.problem(c, err)
@@ -266,9 +314,6 @@ func changeShown[I hasComment, V any](a *API, r route, build func(ctx context.Co
 	}
 	huma.Register(a.huma, a.operation(r, reflect.TypeFor[changedThing[V]](), true), func(ctx context.Context, in *I) (*raw, error) {
 		c := callOf(ctx)
-		if !a.allowed(c, r.permission) {
-			return nil, problemOf(a.deny(ctx, c, r), c.requestID)
-		}
 		p, show, err := build(ctx, in)
 		if err != nil {
 			return nil, a.problem(c, err)
