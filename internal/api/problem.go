@@ -77,7 +77,7 @@ func newProblem(status int, msg string, errs ...error) huma.StatusError {
 		p.Detail = "Some fields cannot be accepted."
 		for _, e := range p.Errors {
 			if e.Pointer == "/query/cursor" {
-				p.Status, p.Code = http.StatusBadRequest, "cursor_invalid"
+				p.Status, p.Title, p.Code = http.StatusBadRequest, http.StatusText(http.StatusBadRequest), "cursor_invalid"
 			}
 		}
 	}
