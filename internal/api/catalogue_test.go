@@ -86,7 +86,7 @@ func TestSellingPlans(t *testing.T) {
 		shows(map[string]any{"data.delivery_policy": nil, "data.min_cycles": nil, "data.max_cycles": 8.0, "data.pricing": []any{}})
 	s.do("PATCH", prepaid, fields{"delivery_policy": fields{"interval": "month", "interval_count": 1}, "billing_policy": fields{"interval": "month", "interval_count": 3}}).want(200).
 		shows(map[string]any{"data.delivery_policy.interval_count": 1.0, "data.billing_policy.anchor_day": nil})
-	s.do("PATCH", prepaid, fields{"delivery_policy": fields{"interval": "month"}}).refused(422, "fields_refused").shows(map[string]any{"errors.0.pointer": "/delivery_policy"})
+	s.do("PATCH", prepaid, fields{"delivery_policy": fields{"interval": "month"}}).refused(422, "fields_refused").shows(map[string]any{"errors.0.pointer": "/delivery_policy/interval_count"})
 	s.do("PATCH", prepaid, fields{"delivery_policy": fields{"interval": "week", "interval_count": 2}}).refused(422, "fields_refused").shows(map[string]any{"errors.0.pointer": "/delivery_policy"})
 	s.do("GET", group, nil).want(200).shows(map[string]any{"data.plans.0.name": "Monthly", "data.plans.1.name": "Quarterly"})
 

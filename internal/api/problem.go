@@ -69,7 +69,7 @@ func newProblem(status int, msg string, errs ...error) huma.StatusError {
 		}
 		f := fault.Field{Detail: err.Error()}
 		if d, ok := errors.AsType[*huma.ErrorDetail](err); ok {
-			f = fault.Field{Pointer: pointer(d.Location), Detail: d.Message}
+			f = plainly(d)
 		}
 		p.Errors = append(p.Errors, f)
 	}
@@ -113,6 +113,40 @@ func sentence(s string) string {
 		s += "."
 	}
 	return s
+}
+
+// said is how the framework's words about a field are told to people. A %s takes what is left of them.
+var said = []struct{ begins, instead string }{
+	{"unexpected property", "There is no such field."},
+	{"required query parameter is missing", "Give this parameter."},
+	{"expected string to be RFC 3339 date-time", "Give an RFC 3339 time such as 2027-03-03T09:30:00Z."},
+	{"expected string to be RFC 3339 date", "Give a day such as 2027-03-03."},
+	{"expected string to match pattern ", "Give a day such as 2027-03-03."}, // nothing but days has a pattern
+	{"expected string", "Give a text."},
+	{"expected integer", "Give a whole number."},
+	{"invalid integer", "Give a whole number."},
+	{"expected number >= ", "Give %s or more."},
+	{"expected number <= ", "Give at most %s."},
+	{"expected boolean", "Give true or false."},
+	{"expected array length <= ", "Give at most %s."},
+	{"expected array", "Give a list."},
+	{"expected object", "Give an object."},
+	{"expected length <= ", "Give at most %s characters."},
+	{"expected value to be one of ", "Give one of %s."},
+}
+
+// plainly tells of a field that the framework refused.
+func plainly(d *huma.ErrorDetail) fault.Field {
+	at := pointer(d.Location)
+	if name, ok := strings.CutPrefix(d.Message, "expected required property "); ok {
+		return fault.Field{Pointer: at + fault.Pointer(strings.TrimSuffix(name, " to be present")), Detail: "Give this field."}
+	}
+	for _, s := range said {
+		if rest, ok := strings.CutPrefix(d.Message, s.begins); ok {
+			return fault.Field{Pointer: at, Detail: strings.ReplaceAll(s.instead, "%s", strings.Trim(rest, `"`))}
+		}
+	}
+	return fault.Field{Pointer: at, Detail: sentence(d.Message)}
 }
 
 // pointer turns the framework's "body.items[0].quantity" into "/items/0/quantity"; other places keep their name:

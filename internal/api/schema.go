@@ -19,7 +19,7 @@ import (
 type dateSchema struct{}
 
 func (dateSchema) Schema(huma.Registry) *huma.Schema {
-	return &huma.Schema{Type: huma.TypeString, Format: "date", Description: "A day in the shop's time zone."}
+	return &huma.Schema{Type: huma.TypeString, Format: "date", Pattern: `^[1-9]\d{3}-\d\d-\d\d$`, Description: "A day in the shop's time zone."}
 }
 
 type timeSchema struct{}
