@@ -7,6 +7,8 @@ package api
 
 import (
 	"crypto/rand"
+	"encoding/json"
+	"io"
 	"log/slog"
 	"net/http"
 	"time"
@@ -61,6 +63,8 @@ func New(c Config, mux *http.ServeMux) *API {
 	cfg.DocsPath, cfg.SchemasPath, cfg.OpenAPIPath = "", "", ""
 	cfg.CreateHooks = nil
 	cfg.Transformers = nil
+	same := huma.Format{Marshal: func(w io.Writer, v any) error { return json.NewEncoder(w).Encode(v) }, Unmarshal: json.Unmarshal} // as encode writes
+	cfg.Formats = map[string]huma.Format{"application/json": same, "json": same}
 	cfg.Info.Description = "The REST API of a Perennial shop. Every change answers with the events that it made."
 	cfg.Servers = []*huma.Server{{URL: Base}}
 	cfg.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"key": {Type: "http", Scheme: "bearer", Description: "An API key of the shop."}}
@@ -82,7 +86,12 @@ func New(c Config, mux *http.ServeMux) *API {
 	a.logs()
 	a.proof()
 	a.documents(mux)
-	mux.Handle(Base+"/", http.StripPrefix(Base, a.guard(inner)))
+	face := http.StripPrefix(Base, a.guard(inner))
+	mux.Handle(Base+"/", face)
+	mux.HandleFunc(Base, func(w http.ResponseWriter, r *http.Request) { // not redirected
+		r.URL.Path += "/"
+		face.ServeHTTP(w, r)
+	})
 	return a
 }
 

@@ -195,6 +195,12 @@ func (s *shop) do(method, path string, body any, headers ...string) *answer {
 	b, err := io.ReadAll(res.Body)
 	must(s.t, err)
 	a := &answer{t: s.t, request: method + " " + path, Status: res.StatusCode, Header: res.Header, Body: b}
+	if method == "HEAD" {
+		if len(b) > 0 {
+			s.t.Errorf("%s: the answer has a body", a.request)
+		}
+		return a
+	}
 	if kind := mediaType(a.Header); kind == "application/json" || kind == "application/problem+json" {
 		if err := json.Unmarshal(b, &a.JSON); err != nil {
 			s.t.Fatalf("%s: the answer is not JSON: %v\n%s", a.request, err, b)

@@ -48,8 +48,10 @@ func (a *API) download(ctx context.Context, l reading.Log, q *LogQuery, flt find
 		return nil, err
 	}
 	c := callOf(ctx)
-	if _, err := a.Program.Do(ctx, &program.Request{Meta: c.meta, Command: journal.Bind(reading.Export{Log: l, Format: q.Format, Filter: words})}); err != nil {
-		return nil, err
+	if !c.head {
+		if _, err := a.Program.Do(ctx, &program.Request{Meta: c.meta, Command: journal.Bind(reading.Export{Log: l, Format: q.Format, Filter: words})}); err != nil {
+			return nil, err
+		}
 	}
 	name := l.Name + "-log"
 	if l.Name != "activity" && l.Name != "explorer" {
@@ -61,6 +63,9 @@ func (a *API) download(ctx context.Context, l reading.Log, q *LogQuery, flt find
 		out.ContentType = "application/x-ndjson"
 	}
 	out.Body = func(hc huma.Context) {
+		if c.head {
+			return
+		}
 		_, w := humago.Unwrap(hc)
 		if err := a.writeDownload(ctx, w, q.Format, flt, head.Seq); err != nil {
 			if ctx.Err() == nil {

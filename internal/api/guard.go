@@ -42,6 +42,10 @@ type call struct {
 	ifMatch   *int64
 	idemKey   string
 	hash      []byte // of method, path, query and body; only when there is an Idempotency-Key
+	decided   bool   // program has, or had, the request: it keeps the answer
+	lines     bool   // the body is NDJSON
+	empty     bool   // there is no body
+	head      bool   // only the headers of the answer are wanted
 }
 
 type callKey struct{}
@@ -71,7 +75,13 @@ func (a *API) guard(next http.Handler) http.Handler {
 				return
 			}
 		}
-		if err := readConventions(w, r, c); err != nil {
+		err := readConventions(w, r, c)
+		if c.hash != nil {
+			k := &kept{ResponseWriter: w, c: c}
+			defer a.settle(r.Context(), k)
+			w = k
+		}
+		if err != nil {
 			writeProblem(w, err, c.requestID)
 			return
 		}
@@ -187,16 +197,18 @@ func readConventions(w http.ResponseWriter, r *http.Request, c *call) error {
 		}
 		c.ifMatch = &n
 	}
-	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+	c.head = r.Method == http.MethodHead
+	if r.Method == http.MethodGet || c.head {
 		return nil
 	}
-	c.idemKey = r.Header.Get("Idempotency-Key")
-	if len(c.idemKey) > 255 {
+	key := r.Header.Get("Idempotency-Key")
+	if len(key) > 255 {
 		return fault.New(fault.Malformed, "idempotency_key_invalid", "An Idempotency-Key has at most 255 characters.")
 	}
-	ndjson := strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-ndjson")
+	ingest := r.URL.Path == "/events"
+	c.lines = ingest && strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-ndjson")
 	limit := int64(bodyLimit)
-	if r.URL.Path == "/events" {
+	if ingest {
 		limit = ingestLimit
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
@@ -206,35 +218,48 @@ func readConventions(w http.ResponseWriter, r *http.Request, c *call) error {
 		}
 		return fault.Wrap(err, fault.Malformed, "malformed", "The request's body could not be read.")
 	}
-	if !ndjson && len(body) > 0 {
-		if err := checkJSON(body); err != nil {
-			return err
-		}
-	}
-	if c.idemKey != "" {
+	if key != "" {
 		h := sha256.New()
 		fmt.Fprintf(h, "%s\n%s\n%s\n", r.Method, r.URL.Path, r.URL.RawQuery)
 		h.Write(body)
-		c.hash = h.Sum(nil)
+		c.idemKey, c.hash = key, h.Sum(nil)
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	r.ContentLength = int64(len(body))
-	if len(body) > 0 && !ndjson {
-		// The API speaks nothing but JSON, and it was just checked to be that: what a client calls it does not matter.
-		r.Header.Set("Content-Type", "application/json")
+	if c.empty = len(body) == 0; c.empty || c.lines {
+		return nil
+	}
+	// The API speaks nothing but JSON, and it is checked to be that: what a client calls it does not matter.
+	r.Header.Set("Content-Type", "application/json")
+	if err := checkJSON(body, !ingest); err != nil {
+		return err
+	}
+	if r.Method == http.MethodDelete {
+		return refused("", "A DELETE takes no body: its comment is a query parameter.")
 	}
 	return nil
 }
 
-// checkJSON refuses what is not one JSON value: bad syntax, invalid UTF-8, a name twice, nesting without end.
-func checkJSON(body []byte) error {
+// maxWhole is the largest number that every program that reads JSON has exactly.
+const maxWhole = 1<<53 - 1
+
+// checkJSON refuses what is not one JSON value: bad syntax, invalid UTF-8, a name twice, nesting without end; and, where
+// they are whole, numbers that are not.
+func checkJSON(body []byte, whole bool) error {
+	var f fault.Fields
 	d := jsontext.NewDecoder(bytes.NewReader(body))
 	for {
-		if _, err := d.ReadToken(); err != nil {
+		t, err := d.ReadToken()
+		if err != nil {
 			if errors.Is(err, io.EOF) {
 				return nil
 			}
 			return fault.Wrap(err, fault.Malformed, "malformed", "The body is not valid JSON: %s.", jsonReason(err))
+		}
+		if whole && t.Kind() == '0' {
+			if n, err := strconv.ParseInt(t.String(), 10, 64); err != nil || n > maxWhole || n < -maxWhole {
+				f.Add(string(d.StackPointer()), "Give a whole number of at most 2^53 - 1, without a point or an exponent.")
+			}
 		}
 		if d.StackDepth() > depthLimit {
 			return fault.New(fault.Malformed, "malformed", "The body is nested more than %d levels deep.", depthLimit)
@@ -243,7 +268,7 @@ func checkJSON(body []byte) error {
 			if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
 				return fault.New(fault.Malformed, "malformed", "The body holds more than one JSON value.")
 			}
-			return nil
+			return f.Err()
 		}
 	}
 }

@@ -25,6 +25,7 @@ import (
 	"perennial/internal/journal"
 	"perennial/internal/plain"
 	"perennial/internal/program"
+	"perennial/internal/store"
 	"perennial/internal/team"
 )
 
@@ -97,10 +98,17 @@ func (a *API) ingest() {
 	op.Responses["200"].Content = map[string]*huma.MediaType{"application/x-ndjson": {Schema: op.Responses["200"].Content["application/json"].Schema}}
 	huma.Register(a.huma, op, func(ctx context.Context, _ *noInput) (*answered, error) {
 		c := callOf(ctx)
+		if c.empty && !c.lines {
+			return nil, a.problem(c, fault.New(fault.Malformed, "malformed", "The request has no body."))
+		}
+		first, err := a.claim(ctx, c)
+		if err != nil {
+			return nil, a.problem(c, err)
+		}
 		return &answered{ContentType: "application/x-ndjson", Body: func(hc huma.Context) {
 			req, w := humago.Unwrap(hc)
-			in := &intake{a: a, c: c, ctx: ctx, out: bufio.NewWriterSize(w, 64<<10), flush: http.NewResponseController(w)}
-			if err := in.run(req.Body, strings.HasPrefix(req.Header.Get("Content-Type"), "application/x-ndjson")); err != nil && ctx.Err() == nil {
+			in := &intake{a: a, c: c, ctx: ctx, first: first, out: bufio.NewWriterSize(w, 64<<10), flush: http.NewResponseController(w)}
+			if err := in.run(req.Body, c.lines); err != nil && ctx.Err() == nil {
 				a.Log.Error("ingest", "request_id", c.requestID, "error", err)
 				panic(http.ErrAbortHandler) // some lines have no answer: the client has to see that
 			}
@@ -112,11 +120,39 @@ func (a *API) ingest() {
 		"application/json": {Schema: line}, "application/x-ndjson": {Schema: line}}}
 }
 
+// unchanged is a command that makes nothing.
+type unchanged struct{}
+
+// Run decides nothing.
+func (unchanged) Run(journal.Reader, time.Time) (journal.Decision, error) {
+	return journal.Decision{}, nil
+}
+
+// claim binds a request's Idempotency-Key to the request: with another one it is refused. It gives the id of the first
+// request, empty when this is it; what became of its lines is kept line by line.
+func (a *API) claim(ctx context.Context, c *call) (first string, err error) {
+	if c.idemKey == "" {
+		return "", nil
+	}
+	c.decided = true
+	out, err := a.Program.Do(ctx, &program.Request{Meta: c.meta, Command: unchanged{}, Idempotency: c.idempotency(a.Store.Shop),
+		Allow: func(r journal.Reader) error { return a.allowedNow(r, c, team.EventsEdit) },
+		Answer: func(program.Query, *program.Outcome) (program.Reply, error) {
+			return program.Reply{Status: http.StatusOK, Body: []byte(c.requestID)}, nil
+		}})
+	if err != nil || !out.Replayed {
+		return "", err
+	}
+	return string(out.Reply.Body), nil
+}
+
 // intake takes one request's lines in, in order. It belongs to the request's goroutine.
 type intake struct {
 	a       *API
 	c       *call
 	ctx     context.Context
+	first   string         // the id of the first request with this Idempotency-Key; empty: this is the first, or there is no key
+	told    map[id.ID]bool // of a repeated request: what was answered already
 	out     *bufio.Writer
 	flush   *http.ResponseController
 	waiting []taken // oldest first, at most ingestWindow
@@ -174,7 +210,11 @@ func (in *intake) take(n int, line []byte) taken {
 		if req.Idempotency, t.refused = in.idempotency(n, record, line); t.refused != nil {
 			return t
 		}
-		t.again = record.IdempotencyKey == ""
+		if t.again = record.IdempotencyKey == ""; t.again {
+			req.Refusal = func(err error) program.Reply {
+				return program.Reply{Status: fault.As(err).Kind.HTTPStatus(), Body: []byte(reason(fault.As(err)))}
+			}
+		}
 	}
 	t.pending, t.refused = in.a.Program.Submit(in.ctx, req)
 	if fault.As(t.refused) != nil && fault.As(t.refused).Code == "queue_full" && len(in.waiting) > 0 {
@@ -234,17 +274,37 @@ func (in *intake) outcome(t taken) ingestAnswer {
 		v.Error = new(reason(f))
 		return v
 	}
-	v.Status = "created"
-	if out.Replayed && !t.again {
-		v.Status = "duplicate"
+	if out.Reply.Status >= http.StatusBadRequest {
+		v.Error = new(string(out.Reply.Body))
+		return v
 	}
 	key := id.ID(out.Reply.Body)
 	_, seq, err := id.ParseEvent(string(key))
 	if err != nil {
 		in.a.Log.Error("ingest: a kept answer", "request_id", in.c.requestID, "error", err)
 	}
+	v.Status = "created"
+	if out.Replayed && !t.again && !in.own(key, seq) {
+		v.Status = "duplicate"
+	}
 	v.ID, v.Seq = &key, &seq
 	return v
+}
+
+// own says, of a repeated request, whether the first one made an entry: then it is told so again, once.
+func (in *intake) own(key id.ID, seq int64) bool {
+	if in.first == "" || in.told[key] {
+		return false
+	}
+	e, err := in.a.Store.Event(in.ctx, in.a.Store.Read, store.Closed, seq)
+	if err != nil || e.Source.RequestID != in.first {
+		return false
+	}
+	if in.told == nil {
+		in.told = map[id.ID]bool{}
+	}
+	in.told[key] = true
+	return true
 }
 
 // reason is a refusal in one line: each wrong field with its pointer, or the sentence.

@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"perennial/internal/customer"
+	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/privacy"
 	"perennial/internal/team"
@@ -132,8 +134,28 @@ func TestIngestOfManyLinesIsInOrder(t *testing.T) {
 	if again := s.ingest(lines.String(), "Idempotency-Key: k1"); !cmp.Equal(again, got) {
 		t.Error("the same request again has another answer")
 	}
-	if other := s.ingest(lines.String()[:200], "Idempotency-Key: k1"); other[0].Status != "refused" {
-		t.Errorf("another request with the key: %+v", other[0])
+	s.do("POST", "/events", lines.String()[:200], "Content-Type: application/x-ndjson", "Idempotency-Key: k1").refused(409, "idempotency_key_reused")
+}
+
+// A repeated request is answered byte for byte, lines with keys of their own and refused ones too.
+func TestIngestAgain(t *testing.T) {
+	s := openShop(t)
+	unborn := s.IDs.New(id.Customer)
+	lines := `{"type":"external.a","source":"s"}
+{"type":"external.a","source":"s","idempotency_key":"own"}
+{"type":"external.a","source":"s","idempotency_key":"own"}
+{"type":"external.a","source":"s","idempotency_key":"before"}
+{"type":"external.a","source":"s","targets":["` + string(unborn) + `"]}
+{`
+	s.ingest(`{"type":"external.a","source":"s","idempotency_key":"before"}`)
+	first := s.do("POST", "/events", lines, "Content-Type: application/x-ndjson", "Idempotency-Key: k").want(200)
+	s.run(journal.Bind(customer.Create{ID: unborn, Email: "eve@example.com"}))
+	again := s.do("POST", "/events", lines, "Content-Type: application/x-ndjson", "Idempotency-Key: k").want(200)
+	if diff := cmp.Diff(string(first.Body), string(again.Body)); diff != "" {
+		t.Errorf("the answer differs:\n%s", diff)
+	}
+	if got := strings.Count(string(first.Body), `"created"`); got != 2 {
+		t.Errorf("%d lines are created, want 2:\n%s", got, first.Body)
 	}
 }
 

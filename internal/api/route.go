@@ -338,6 +338,7 @@ func run[V any](ctx context.Context, a *API, r route, p plan, comment string, sh
 	if status == 0 {
 		status = http.StatusOK
 	}
+	c.decided = true
 	out, err := a.Program.Do(ctx, &program.Request{
 		Meta: meta, Command: p.command, Target: p.target, IfMatch: c.ifMatch, Idempotency: c.idempotency(a.Store.Shop), Machinery: p.machinery,
 		Allow: func(rd journal.Reader) error { return a.allowedNow(rd, c, r.permission) },
@@ -352,16 +353,24 @@ func run[V any](ctx context.Context, a *API, r route, p plan, comment string, sh
 		},
 		Refusal: func(err error) program.Reply {
 			pr := problemOf(err, c.requestID)
-			b, err := json.Marshal(pr)
+			b, err := encode(pr)
 			if err != nil {
 				panic(err) // strings and numbers always encode
 			}
-			return program.Reply{Status: pr.Status, Body: append(b, '\n')}
+			return program.Reply{Status: pr.Status, Body: b}
 		},
 	})
 	if err != nil {
-		if fault.As(err).Kind == fault.Forbidden {
+		switch fault.As(err).Kind {
+		case fault.Forbidden:
 			a.recordDenial(ctx, c, r)
+		case fault.Stale:
+			// What does not exist has no version: it is unknown, not stale. Pages and the team are there before they are saved.
+			if k := p.target.Kind; k != "" && k != journal.Settings && k != journal.Team {
+				if _, _, unknown := a.get(ctx, k, string(p.target.ID)); unknown != nil {
+					return nil, unknown
+				}
+			}
 		}
 		return nil, err
 	}
