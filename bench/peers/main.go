@@ -27,16 +27,16 @@ func main() {
 
 func command(ctx context.Context) error {
 	o := options{Say: func(what string) { fmt.Fprintln(os.Stderr, what) }}
-	entries := flag.Int64("entries", 100_000, "how many entries there are before anything is measured, at least 20,000")
+	entries := flag.Int64("entries", 100_000, "how many entries there are before anything is measured, at least 40,000")
 	large := flag.Bool("large", false, "read at 1,000,000 entries too (a few minutes more)")
 	only := flag.String("only", "", "keys of peers to measure, with commas; empty: all")
 	asJSON := flag.Bool("json", false, "print the figures as JSON")
 	flag.IntVar(&o.Rounds, "rounds", 5, "how many turns each has")
 	flag.DurationVar(&o.Span, "span", 400*time.Millisecond, "how long a turn is")
 	flag.Parse()
-	if flag.NArg() > 0 || *entries < rarely || o.Rounds < 1 || o.Span <= 0 {
+	if flag.NArg() > 0 || *entries < 2*rarely || o.Rounds < 1 || o.Span <= 0 {
 		flag.Usage()
-		return fmt.Errorf("give at least %d entries, one round and some time, and nothing else", rarely)
+		return fmt.Errorf("give at least %d entries, one round and some time, and nothing else", 2*rarely)
 	}
 	if *only != "" {
 		o.Only = strings.Split(*only, ",")
