@@ -13,20 +13,20 @@ import (
 // immudbStore is immudb's store in the process: a key is a subject, and its value the last entry about it. Its tree
 // index follows the commits by itself.
 type immudbStore struct {
-	dir string
-	s   *immudb.ImmuStore
+	dir  string
+	sync time.Duration // how long it waits for more before it flushes, at most
+	s    *immudb.ImmuStore
 }
 
-// immudbSync is how long it waits for more before it flushes: 20 ms unless told, which makes it slower.
-const immudbSync = time.Millisecond
+const immudbSync = time.Millisecond // when tuned
 
-func openImmudb(_ context.Context, dir string) (peer, error) {
-	i := &immudbStore{dir: dir}
+func openImmudb(dir string, sync time.Duration) (peer, error) {
+	i := &immudbStore{dir: dir, sync: sync}
 	return i, i.open(true)
 }
 
 func (i *immudbStore) open(durable bool) (err error) { //nolint:revive // a flag of its options
-	i.s, err = immudb.Open(i.dir, immudb.DefaultOptions().WithSynced(durable).WithSyncFrequency(immudbSync).WithMaxConcurrency(1024).WithMaxActiveTransactions(4096).
+	i.s, err = immudb.Open(i.dir, immudb.DefaultOptions().WithSynced(durable).WithSyncFrequency(i.sync).WithMaxConcurrency(1024).WithMaxActiveTransactions(4096).
 		WithLogger(logger.NewSimpleLogger("", io.Discard)))
 	return err
 }

@@ -2,34 +2,42 @@ package main
 
 import (
 	"context"
+	crand "crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
+	"path/filepath"
 	"sync/atomic"
 	"time"
 
 	"perennial/internal/catalog"
 	"perennial/internal/civil"
 	"perennial/internal/customer"
-	"perennial/internal/demo"
+	"perennial/internal/db"
 	"perennial/internal/find"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/money"
 	"perennial/internal/program"
-	"perennial/internal/server"
 	"perennial/internal/settings"
 	"perennial/internal/store"
 	"perennial/internal/subscription"
+	"perennial/internal/vault"
 )
 
 // shop is Perennial, in the process: real commands through program, with the index that follows as beside a server.
 type shop struct {
-	config server.Config
-	clock  *demo.Clock
-	made   atomic.Int64 // commands, so that each sets a price of its own
+	dir, database string       // of the files; the address of a PostgreSQL, or empty
+	moment        atomic.Int64 // the clock while entries are made that nobody measures, in Unix microseconds; 0: the real one
+	made          atomic.Int64 // commands, so that each sets a price of its own
 
-	*server.Instance
+	db      *db.DB
+	store   *store.Store
+	finder  *find.Finder
+	program *program.Program
+	ids     *id.Maker
+
 	product       id.ID
 	subscriptions []id.ID // the subjects
 }
@@ -37,13 +45,40 @@ type shop struct {
 const currency = "USD"
 
 func openShop(ctx context.Context, dir, database string) (peer, error) {
-	s := &shop{clock: demo.NewClock(began, time.Now)}
-	s.config = server.Config{Data: dir, Database: database, Clock: s.clock.Now}
-	return s, s.open(ctx)
+	s := &shop{dir: dir, database: database}
+	s.moment.Store(began.UnixMicro())
+	s.ids = id.NewMaker(s.now, crand.Reader)
+	return s, s.open(ctx, db.Options{})
 }
 
-func (s *shop) open(ctx context.Context) (err error) {
-	s.Instance, err = server.Open(ctx, s.config)
+func (s *shop) now() time.Time {
+	if m := s.moment.Load(); m != 0 {
+		return time.UnixMicro(m)
+	}
+	return time.Now()
+}
+
+func (s *shop) open(ctx context.Context, opt db.Options) (err error) {
+	log := slog.New(slog.DiscardHandler)
+	folder, err := vault.Open(filepath.Join(s.dir, "keys"))
+	if err != nil {
+		return err
+	}
+	if s.database != "" {
+		s.db, err = db.OpenPostgres(ctx, s.database, opt)
+	} else {
+		s.db, err = db.Open(ctx, filepath.Join(s.dir, "perennial.db"), opt)
+	}
+	if err != nil {
+		return err
+	}
+	if s.store, err = store.Open(ctx, s.db, folder, program.Mappings(), s.ids.NewShop); err != nil {
+		return err
+	}
+	if s.finder, err = find.Open(ctx, s.store, filepath.Join(s.dir, "find.db"), log); err != nil {
+		return err
+	}
+	s.program, err = program.Start(ctx, s.store, s.ids, s.now, log)
 	return err
 }
 
@@ -52,7 +87,7 @@ func (s *shop) meta() program.Meta {
 }
 
 func (s *shop) do(ctx context.Context, c journal.Command) error {
-	_, err := s.Program.Do(ctx, &program.Request{Meta: s.meta(), Command: c})
+	_, err := s.program.Do(ctx, &program.Request{Meta: s.meta(), Command: c})
 	return err
 }
 
@@ -66,8 +101,7 @@ func (s *shop) Fill(ctx context.Context, entries int64) (err error) {
 	if err := s.Close(); err != nil {
 		return err
 	}
-	s.config.Relaxed = true
-	if err := s.open(ctx); err != nil {
+	if err := s.open(ctx, db.Options{Relaxed: true}); err != nil {
 		return err
 	}
 	if s.subscriptions == nil {
@@ -76,13 +110,13 @@ func (s *shop) Fill(ctx context.Context, entries int64) (err error) {
 		}
 	}
 	var waiting []program.Pending
-	for n := s.Program.Head() + 1; n < entries; n++ {
-		s.clock.Set(at(n, entries))
+	for n := s.program.Head() + 1; n < entries; n++ {
+		s.moment.Store(max(s.moment.Load(), at(n, entries).UnixMicro()))
 		c := s.change(int(n % subjects))
 		if rare(n) {
 			c = journal.Bind(catalog.UpdateProduct{ID: s.product, Description: new(fmt.Sprintf("Harvest %d", n))})
 		}
-		p, err := s.Program.Submit(ctx, &program.Request{Meta: s.meta(), Command: c})
+		p, err := s.program.Submit(ctx, &program.Request{Meta: s.meta(), Command: c})
 		if err != nil {
 			return err
 		}
@@ -100,10 +134,10 @@ func (s *shop) Fill(ctx context.Context, entries int64) (err error) {
 			waiting = append(waiting[:0], waiting[half:]...)
 		}
 	}
-	if err := s.Finder.CatchUp(ctx); err != nil {
+	if err := s.finder.CatchUp(ctx); err != nil {
 		return err
 	}
-	return s.Program.Exclusive(ctx, func(w *store.Writer) error { return w.Durable(ctx) })
+	return s.program.Exclusive(ctx, func(w *store.Writer) error { return w.Durable(ctx) })
 }
 
 // furnish makes the subjects: subscriptions whose first order is far ahead, so that no billing runs into what is measured.
@@ -113,8 +147,8 @@ func (s *shop) furnish(ctx context.Context) error {
 			return err
 		}
 	}
-	s.product = s.IDs.New(id.Product)
-	variant, person, address, method := s.IDs.New(id.Variant), s.IDs.New(id.Customer), s.IDs.New(id.Address), s.IDs.New(id.PaymentMethod)
+	s.product = s.ids.New(id.Product)
+	variant, person, address, method := s.ids.New(id.Variant), s.ids.New(id.Customer), s.ids.New(id.Address), s.ids.New(id.PaymentMethod)
 	first := civil.Of(began.Add(3*year), time.UTC)
 	commands := []journal.Command{
 		journal.Bind(catalog.CreateProduct{ID: s.product, Title: "Roast"}),
@@ -125,9 +159,9 @@ func (s *shop) furnish(ctx context.Context) error {
 			ExpMonth: new(12), ExpYear: new(2040)}}),
 	}
 	for range subjects {
-		sub := s.IDs.New(id.Subscription)
+		sub := s.ids.New(id.Subscription)
 		s.subscriptions = append(s.subscriptions, sub)
-		commands = append(commands, journal.Bind(subscription.Create{ID: sub, CustomerID: person, Items: []subscription.NewItem{{ID: s.IDs.New(id.Item), VariantID: variant, Quantity: 1}},
+		commands = append(commands, journal.Bind(subscription.Create{ID: sub, CustomerID: person, Items: []subscription.NewItem{{ID: s.ids.New(id.Item), VariantID: variant, Quantity: 1}},
 			BillingPolicy: &catalog.Policy{Interval: civil.Month, IntervalCount: 1}, NextBillingDate: &first}))
 	}
 	for _, c := range commands {
@@ -151,7 +185,7 @@ func (s *shop) Writer(ctx context.Context, callers int) (func(context.Context, i
 				followed <- nil
 				return
 			case <-t.C:
-				if err := s.Finder.CatchUp(run); err != nil && run.Err() == nil {
+				if err := s.finder.CatchUp(run); err != nil && run.Err() == nil {
 					followed <- err
 					return
 				}
@@ -160,7 +194,7 @@ func (s *shop) Writer(ctx context.Context, callers int) (func(context.Context, i
 	}()
 	end := func() error {
 		stop()
-		return errors.Join(<-followed, s.Finder.CatchUp(ctx))
+		return errors.Join(<-followed, s.finder.CatchUp(ctx))
 	}
 	return func(ctx context.Context, caller, n int) error {
 		return s.do(ctx, s.change(subject(callers, caller, n)))
@@ -178,7 +212,7 @@ func (s *shop) Read(ctx context.Context, q question) (found int, err error) {
 	case ofActor:
 		f.ActorIDs, f.To = []string{actorName(q.actor)}, q.before
 	}
-	for _, err := range s.Finder.Events(ctx, store.Opened, f, -1) {
+	for _, err := range s.finder.Events(ctx, store.Opened, f, -1) {
 		if err != nil {
 			return found, err
 		}
@@ -190,4 +224,6 @@ func (s *shop) Read(ctx context.Context, q question) (found int, err error) {
 }
 
 // Close implements peer.
-func (s *shop) Close() error { return s.Instance.Close(context.Background()) }
+func (s *shop) Close() error {
+	return errors.Join(s.program.Stop(), s.finder.Close(context.Background()), s.db.Close())
+}

@@ -20,16 +20,17 @@ import (
 type tesseraLog struct {
 	dir    string
 	signer note.Signer
+	tuned  bool
 	reader tessera.LogReader // since the log was filled
 	size   atomic.Int64
 }
 
 const (
-	tesseraAge    = 2 * time.Millisecond // that an entry waits for others at most; 250 ms unless told
+	tesseraAge    = 2 * time.Millisecond // that an entry waits for others at most, when tuned
 	tesseraWindow = 4096                 // entries under way while filling
 )
 
-func openTessera(_ context.Context, dir string) (peer, error) {
+func openTessera(dir string, tuned bool) (peer, error) { //nolint:revive // two peers, one difference
 	klog.LogToStderr(false)
 	klog.SetOutput(io.Discard)
 	private, _, err := note.GenerateKey(rand.Reader, "peers")
@@ -37,18 +38,21 @@ func openTessera(_ context.Context, dir string) (peer, error) {
 		return nil, err
 	}
 	signer, err := note.NewSigner(private)
-	return &tesseraLog{dir: dir, signer: signer}, err
+	return &tesseraLog{dir: dir, signer: signer, tuned: tuned}, err
 }
 
-// appender opens the log with batches of so many entries: a batch is written as soon as all callers wait for it.
-func (l *tesseraLog) appender(ctx context.Context, batch int) (*tessera.Appender, tessera.LogReader, func() error, error) {
+// appender opens the log. When batch is not 0, a batch is written as soon as so many entries wait for it.
+func (l *tesseraLog) appender(ctx context.Context, batch uint) (*tessera.Appender, tessera.LogReader, func() error, error) {
 	d, err := posix.New(ctx, posix.Config{Path: l.dir})
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	o := tessera.NewAppendOptions().WithCheckpointSigner(l.signer).WithCheckpointInterval(200 * time.Millisecond).WithPushback(2 * tesseraWindow)
+	if batch > 0 {
+		o = o.WithBatching(batch, tesseraAge)
+	}
 	ctx, cancel := context.WithCancel(ctx)
-	a, stop, r, err := tessera.NewAppender(ctx, d, tessera.NewAppendOptions().WithCheckpointSigner(l.signer).WithBatching(uint(batch), tesseraAge).
-		WithCheckpointInterval(200*time.Millisecond).WithPushback(2*tesseraWindow))
+	a, stop, r, err := tessera.NewAppender(ctx, d, o)
 	if err != nil {
 		cancel()
 		return nil, nil, nil, err
@@ -84,7 +88,11 @@ func (l *tesseraLog) Fill(ctx context.Context, entries int64) error {
 
 // Writer implements peer.
 func (l *tesseraLog) Writer(ctx context.Context, callers int) (func(context.Context, int, int) error, func() error, error) {
-	a, _, end, err := l.appender(ctx, callers)
+	batch := uint(0)
+	if l.tuned {
+		batch = uint(callers)
+	}
+	a, _, end, err := l.appender(ctx, batch)
 	if err != nil {
 		return nil, nil, err
 	}
