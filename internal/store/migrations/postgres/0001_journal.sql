@@ -291,3 +291,22 @@ CREATE TABLE followed (
   facets    bigint NOT NULL,
   PRIMARY KEY (shop_id)
 );
+
+-- Rows that are written again and again stay on their page when it has room, and then no index is touched.
+ALTER TABLE subscription SET (fillfactor = 50);
+ALTER TABLE customer SET (fillfactor = 50);
+ALTER TABLE address SET (fillfactor = 50);
+ALTER TABLE payment_method SET (fillfactor = 50);
+ALTER TABLE "order" SET (fillfactor = 50);
+ALTER TABLE product SET (fillfactor = 50);
+ALTER TABLE variant SET (fillfactor = 50);
+ALTER TABLE selling_plan_group SET (fillfactor = 50);
+ALTER TABLE selling_plan SET (fillfactor = 50);
+ALTER TABLE discount SET (fillfactor = 50);
+ALTER TABLE settings SET (fillfactor = 50);
+ALTER TABLE team SET (fillfactor = 50);
+ALTER TABLE team_member SET (fillfactor = 50);
+ALTER TABLE api_key SET (fillfactor = 50);
+ALTER TABLE target_head SET (fillfactor = 50);
+ALTER TABLE head SET (fillfactor = 50);
+ALTER TABLE followed SET (fillfactor = 50);
