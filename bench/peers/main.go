@@ -31,7 +31,7 @@ func command(ctx context.Context) error {
 	large := flag.Bool("large", false, "read at 1,000,000 entries too (a few minutes more)")
 	only := flag.String("only", "", "keys of peers to measure, with commas; empty: all")
 	asJSON := flag.Bool("json", false, "print the figures as JSON")
-	flag.IntVar(&o.Rounds, "rounds", 5, "how many turns each has")
+	flag.IntVar(&o.Rounds, "rounds", 3, "how many turns each has")
 	flag.DurationVar(&o.Span, "span", 400*time.Millisecond, "how long a turn is")
 	flag.Parse()
 	if flag.NArg() > 0 || *entries < 2*rarely || o.Rounds < 1 || o.Span <= 0 {

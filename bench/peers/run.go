@@ -279,7 +279,7 @@ func expected(kind questionKind, entries int64) int64 {
 	case ofRare:
 		return entries/rarely - 1
 	}
-	return entries / actors / 4
+	return entries / actors / 8
 }
 
 func percentiles(all []time.Duration) (p50, p99 time.Duration) {
