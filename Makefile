@@ -10,7 +10,7 @@ FUZZTIME ?= 5s
 # What could be generated and is committed, as one checksum.
 SUM = git ls-files -z --cached --others --exclude-standard | xargs -0 sha256sum 2>/dev/null | sha256sum
 
-.PHONY: help run build test check vet lint fix generated race fuzz bench
+.PHONY: help run build test check vet lint fix generated race fuzz bench peers
 .DEFAULT_GOAL := help
 
 help: ## This list
@@ -53,3 +53,7 @@ fuzz: ## Each fuzz target for FUZZTIME (5s)
 
 bench: build ## Measure the program on this machine, beside the disk and a bare SQLite
 	$(BINARY) bench
+
+peers: ## Measure it beside an audit trigger, Tessera and immudb (bench/peers); PEERS=-large, -json
+	scripts/needs.sh
+	cd bench/peers && go run -mod=mod . $(PEERS)
