@@ -30,7 +30,7 @@ func TestRun(t *testing.T) {
 			}
 		}
 	}
-	if len(r.Goals) != 4 {
+	if len(r.Goals) != 6 {
 		t.Errorf("goals: %+v", r.Goals)
 	}
 	var out bytes.Buffer

@@ -19,10 +19,18 @@ type table struct {
 // connections are shared by the callers, as behind a pooler. More make it slower on a machine of a few cores.
 const connections = 64
 
+// wide is what a subscription has beside the columns that are changed here: with it a row has about the bytes that Perennial's
+// has.
+const wide = `{"items": [{"id": "item_01k6eh3600fb6bc0zaj7jrx7ej", "product_id": "prod_01k6eh3600fb6bc0z6jbdhjf6n", "variant_id": "var_01k6eh3600fb6bc0z6je8ecz3e", "title": "Roast", "quantity": 1,
+	"unit_price": {"amount": 1450, "currency": "USD"}, "one_time": false}], "billing_policy": {"interval": "month", "interval_count": 1, "anchor_day": null, "max_cycles": null}, "delivery_policy": null,
+	"anchor_date": "2028-09-15", "position": 0, "cycle": 0, "next_billing_date": "2028-09-15", "moved_from": null, "moved_to": null, "last_billing_date": null, "paused_until": null, "skipped_dates": [],
+	"shipping_address_id": "addr_01k6eh3600fb6bc0z6jkpwg5h3", "payment_method_id": "pm_01k6eh3600fb6bc0z6jpy1xvfv", "backup_payment_method_id": "", "discounts": [], "recovery": null, "extra_orders": 0,
+	"cancelled_at": null, "merged_into": "", "created_at": "2025-10-01T00:00:00.000000Z"}`
+
 const tableText = `
 	CREATE TABLE subscription (
 		id bigint PRIMARY KEY, name text NOT NULL, status text NOT NULL, delivery_price bigint NOT NULL, currency text NOT NULL,
-		version bigint NOT NULL, updated_by text NOT NULL, updated_at timestamptz NOT NULL DEFAULT now());
+		version bigint NOT NULL, updated_by text NOT NULL, document jsonb, updated_at timestamptz NOT NULL DEFAULT now());
 	CREATE TABLE product (id bigint PRIMARY KEY, description text NOT NULL, updated_by text NOT NULL);
 	INSERT INTO product VALUES (1, '', '');`
 
@@ -44,7 +52,8 @@ const auditText = `
 	CREATE TRIGGER subscription_keep AFTER UPDATE ON subscription FOR EACH ROW EXECUTE FUNCTION keep();
 	CREATE TRIGGER product_keep AFTER UPDATE ON product FOR EACH ROW EXECUTE FUNCTION keep();`
 
-func openTable(ctx context.Context, url string, audit bool) (_ peer, err error) { //nolint:revive // two peers, one difference
+// openTable makes the tables. document is what a row has beside its few columns; nil: nothing.
+func openTable(ctx context.Context, url string, audit bool, document *string) (_ peer, err error) { //nolint:revive // two peers, one difference
 	cfg, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, err
@@ -59,7 +68,7 @@ func openTable(ctx context.Context, url string, audit bool) (_ peer, err error) 
 		text += auditText
 	}
 	if _, err = t.pool.Exec(ctx, text); err == nil {
-		_, err = t.pool.Exec(ctx, `INSERT INTO subscription SELECT n, 'sub_' || lpad(n::text, 24, '0'), 'active', 0, 'USD', 1, '' FROM generate_series(0, $1 - 1) n`, subjects)
+		_, err = t.pool.Exec(ctx, `INSERT INTO subscription SELECT n, 'sub_' || lpad(n::text, 24, '0'), 'active', 0, 'USD', 1, '', $2 FROM generate_series(0, $1 - 1) n`, subjects, document)
 	}
 	return t, err
 }

@@ -84,10 +84,13 @@ func contenders(pg *pgtest.Server) []contender {
 		{key: "perennial-postgres", name: "Perennial on PostgreSQL", how: "fsync and synchronous_commit on", reads: everything, open: database(openShop)},
 		{key: "postgres", name: "PostgreSQL, UPDATE alone", how: "64 connections, fsync and synchronous_commit on",
 			leavesOut: "any history: no entry, no actor, no rule, no proof; the row before is gone",
-			open:      database(func(ctx context.Context, _, url string) (peer, error) { return openTable(ctx, url, false) })},
+			open:      database(func(ctx context.Context, _, url string) (peer, error) { return openTable(ctx, url, false, nil) })},
 		{key: "audit", name: "PostgreSQL, audit trigger", how: "64 connections, fsync and synchronous_commit on; four indexes", reads: everything,
 			leavesOut: "rules and refusals, the kind of the change (only which table and both rows), other subjects that it concerns, an order without gaps, hashes, a tree, proofs, sealed personal values; whoever may write can change the past",
-			open:      database(func(ctx context.Context, _, url string) (peer, error) { return openTable(ctx, url, true) })},
+			open:      database(func(ctx context.Context, _, url string) (peer, error) { return openTable(ctx, url, true, nil) })},
+		{key: "audit-wide", name: "the same, rows of 1 kB", how: "a row that is as long as Perennial's, which the trigger keeps twice",
+			leavesOut: "the same",
+			open:      database(func(ctx context.Context, _, url string) (peer, error) { return openTable(ctx, url, true, new(wide)) })},
 		{key: "tessera", name: "Tessera", how: "its log on files, as it comes: batches of 256, or what came within 250 ms",
 			leavesOut: "state, rules, actors, any index: it keeps bytes in order, with their tree; every question is a scan",
 			open:      func(_ context.Context, dir string) (peer, error) { return openTessera(dir, false) }},
@@ -325,9 +328,11 @@ func (r *report) compare() {
 		wanted      float64
 	}{
 		{"Perennial on SQLite against the audit trigger", rate("perennial-sqlite"), rate("audit"), 2},
+		{"Perennial on SQLite against the audit trigger, rows of 1 kB", rate("perennial-sqlite"), rate("audit-wide"), 2},
 		{"Perennial on SQLite against the better of Tessera and immudb, as they come", rate("perennial-sqlite"), max(rate("tessera"), rate("immudb")), 2},
 		{"Perennial on SQLite against the better of Tessera and immudb, tuned", rate("perennial-sqlite"), max(rate("tessera-tuned"), rate("immudb-tuned")), 2},
 		{"Perennial on PostgreSQL against the audit trigger", rate("perennial-postgres"), rate("audit"), 1.5},
+		{"Perennial on PostgreSQL against the audit trigger, rows of 1 kB", rate("perennial-postgres"), rate("audit-wide"), 1.5},
 	} {
 		if g.ours > 0 && g.other > 0 {
 			r.Goals = append(r.Goals, goal{g.name, g.ours / g.other, g.wanted, g.ours >= g.wanted*g.other})
