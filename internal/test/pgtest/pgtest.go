@@ -18,6 +18,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -161,7 +162,8 @@ func Start(opt Options) (*Server, error) {
 		args = append(args, "-c", s)
 	}
 	c := exec.Command("sh", args...)
-	if os.Getuid() == 0 { // it does not run as root
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // what interrupts the tests must not end the shell before it has removed the files
+	if os.Getuid() == 0 {                               // it does not run as root
 		if err := asPostgres(c, dir); err != nil {
 			return nil, err
 		}
