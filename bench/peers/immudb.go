@@ -49,7 +49,7 @@ func (i *immudbStore) Fill(ctx context.Context, entries int64) error {
 		return err
 	}
 	for n := int64(i.s.TxCount()) + 1; n <= entries; n++ {
-		if err := i.put(ctx, int(n%subjects), entry(n, int(n%subjects), at(n, entries))); err != nil {
+		if err := i.put(ctx, int(n%subjects), entry(n, int(n%subjects))); err != nil {
 			return err
 		}
 	}
@@ -61,7 +61,7 @@ func (i *immudbStore) Writer(_ context.Context, callers int) (func(context.Conte
 	end := func() error { return i.s.WaitForIndexingUpto(context.Background(), i.s.LastCommittedTxID()) } // so that the next does not pay for it
 	return func(ctx context.Context, caller, n int) error {
 		about := subject(callers, caller, n)
-		return i.put(ctx, about, entry(int64(n), about, time.Now()))
+		return i.put(ctx, about, entry(int64(i.s.TxCount()), about))
 	}, end, nil
 }
 

@@ -18,15 +18,15 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := command(ctx); err != nil {
+	if err := command(); err != nil {
 		fmt.Fprintln(os.Stderr, "peers:", err)
-		os.Exit(1) //nolint:gocritic // nothing is left to undo
+		os.Exit(1)
 	}
 }
 
-func command(ctx context.Context) error {
+func command() error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	o := options{Say: func(what string) { fmt.Fprintln(os.Stderr, what) }}
 	entries := flag.Int64("entries", 100_000, "how many entries there are before anything is measured, at least 40,000")
 	large := flag.Bool("large", false, "read at 1,000,000 entries too (a few minutes more)")
@@ -55,6 +55,6 @@ func command(ctx context.Context) error {
 		e.SetIndent("", "  ")
 		return e.Encode(r)
 	}
-	print(os.Stdout, r)
+	printTable(os.Stdout, r)
 	return nil
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // peer is one of those that are measured. What it holds is the same for all: entries about subjects, each by one of the actors,
-// spread over a year, with a rare kind among them.
+// half a minute apart, with a rare kind among them.
 type peer interface {
 	// Fill adds entries that nobody measures, until there are so many.
 	Fill(ctx context.Context, entries int64) error
@@ -33,7 +33,6 @@ const (
 	subjects = 1024 // a multiple of every number of callers, so that no two callers ever wait for the same row
 	actors   = 16
 	rarely   = 20_000 // entries to one of the rare kind
-	year     = 360 * 24 * time.Hour
 )
 
 type questionKind string
@@ -69,22 +68,21 @@ func subject(callers, caller, n int) int { return (caller + n*callers) % subject
 
 func actorName(n int) string { return fmt.Sprintf("upkeep-%02d", n%actors) }
 
-// began is when the first entry of those that fill a peer was made, and at is when the n-th was. Entries come closer together
-// the more there are.
+// began is when the first entry of those that fill a peer was made, and at is when the n-th was.
 var began = time.Date(2025, 10, 1, 0, 0, 0, 0, time.UTC)
 
-func at(n, entries int64) time.Time {
-	return began.Add(time.Duration(n) * (year / time.Duration(entries))).Truncate(time.Microsecond)
-}
+const pause = 30 * time.Second
+
+func at(n int64) time.Time { return began.Add(time.Duration(n) * pause) }
 
 // entry is the n-th entry as bytes, for those that store what they are given: 350 of them.
-func entry(n int64, about int, when time.Time) []byte {
+func entry(n int64, about int) []byte {
 	kind := "subscription.delivery_price_changed"
 	if rare(n) {
 		kind = "product.updated"
 	}
 	b := fmt.Appendf(make([]byte, 0, 384), `{"actor":{"id":%q,"kind":"system"},"changes":[{"after":{"amount":%d,"currency":"USD"},"before":{"amount":%d,"currency":"USD"},"field":"delivery_price"}],`+
-		`"recorded_at":%q,"source":{"channel":"billing"},"targets":[%q],"type":%q,"id":"`, actorName(int(n)), n%100_000, (n+1)%100_000, when.Format(time.RFC3339Nano), subjectName(about), kind)
+		`"recorded_at":%q,"source":{"channel":"billing"},"targets":[%q],"type":%q,"id":"`, actorName(int(n)), n%100_000, (n+1)%100_000, at(n).Format(time.RFC3339), subjectName(about), kind)
 	for len(b) < 348 {
 		b = append(b, 'a'+byte(n>>(len(b)%16))%16)
 	}
@@ -104,7 +102,7 @@ func (q question) matches(e []byte) bool {
 	}
 	_, rest, _ := bytes.Cut(e, []byte(`"recorded_at":"`))
 	when, _, _ := bytes.Cut(rest, []byte(`"`))
-	t, err := time.Parse(time.RFC3339Nano, string(when))
+	t, err := time.Parse(time.RFC3339, string(when))
 	return err == nil && t.Before(q.before)
 }
 

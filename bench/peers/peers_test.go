@@ -34,7 +34,7 @@ func TestRun(t *testing.T) {
 		t.Errorf("goals: %+v", r.Goals)
 	}
 	var out bytes.Buffer
-	print(&out, r)
+	printTable(&out, r)
 	for _, c := range contenders(nil) {
 		if !strings.Contains(out.String(), "\n"+c.name+" ") {
 			t.Errorf("the table has no row for %s:\n%s", c.name, &out)
@@ -87,7 +87,7 @@ func TestShop(t *testing.T) {
 
 func TestEntry(t *testing.T) {
 	for n := range int64(3) {
-		e := entry(n, 7, at(n, 100))
+		e := entry(n, 7)
 		if len(e) != 350 {
 			t.Errorf("entry %d has %d bytes: %s", n, len(e), e)
 		}
@@ -97,7 +97,7 @@ func TestEntry(t *testing.T) {
 		if !(question{kind: ofSubject, subject: 7}).matches(e) || (question{kind: ofSubject, subject: 8}).matches(e) {
 			t.Errorf("entry %d is about %s", n, e)
 		}
-		if !(question{kind: ofActor, actor: int(n), before: at(n+1, 100)}).matches(e) || (question{kind: ofActor, actor: int(n), before: at(n, 100)}).matches(e) {
+		if !(question{kind: ofActor, actor: int(n), before: at(n + 1)}).matches(e) || (question{kind: ofActor, actor: int(n), before: at(n)}).matches(e) {
 			t.Errorf("entry %d is by %s", n, e)
 		}
 	}

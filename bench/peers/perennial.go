@@ -29,7 +29,7 @@ import (
 // shop is Perennial, in the process: real commands through program, with the index that follows as beside a server.
 type shop struct {
 	dir, database string       // of the files; the address of a PostgreSQL, or empty
-	moment        atomic.Int64 // the clock while entries are made that nobody measures, in Unix microseconds; 0: the real one
+	moment        atomic.Int64 // the clock, in Unix microseconds
 	made          atomic.Int64 // commands, so that each sets a price of its own
 
 	db      *db.DB
@@ -51,12 +51,7 @@ func openShop(ctx context.Context, dir, database string) (peer, error) {
 	return s, s.open(ctx, db.Options{})
 }
 
-func (s *shop) now() time.Time {
-	if m := s.moment.Load(); m != 0 {
-		return time.UnixMicro(m)
-	}
-	return time.Now()
-}
+func (s *shop) now() time.Time { return time.UnixMicro(s.moment.Load()) }
 
 func (s *shop) open(ctx context.Context, opt db.Options) (err error) {
 	log := slog.New(slog.DiscardHandler)
@@ -111,7 +106,7 @@ func (s *shop) Fill(ctx context.Context, entries int64) (err error) {
 	}
 	var waiting []program.Pending
 	for n := s.program.Head() + 1; n < entries; n++ {
-		s.moment.Store(max(s.moment.Load(), at(n, entries).UnixMicro()))
+		s.moment.Store(at(n).UnixMicro())
 		c := s.change(int(n % subjects))
 		if rare(n) {
 			c = journal.Bind(catalog.UpdateProduct{ID: s.product, Description: new(fmt.Sprintf("Harvest %d", n))})
@@ -149,7 +144,7 @@ func (s *shop) furnish(ctx context.Context) error {
 	}
 	s.product = s.ids.New(id.Product)
 	variant, person, address, method := s.ids.New(id.Variant), s.ids.New(id.Customer), s.ids.New(id.Address), s.ids.New(id.PaymentMethod)
-	first := civil.Of(began.Add(3*year), time.UTC)
+	first := civil.Of(began.AddDate(3, 0, 0), time.UTC)
 	commands := []journal.Command{
 		journal.Bind(catalog.CreateProduct{ID: s.product, Title: "Roast"}),
 		journal.Bind(catalog.CreateVariant{ID: variant, ProductID: s.product, Title: "Roast", SKU: "R1", Price: money.Of(1450, currency)}),

@@ -79,10 +79,10 @@ func (t *table) Fill(ctx context.Context, entries int64) error {
 		if _, err := t.pool.Exec(ctx, `
 			INSERT INTO audit (table_name, row_id, action, actor, changed_at, old_row, new_row)
 			SELECT CASE WHEN n % $2 = 1 THEN 'product' ELSE 'subscription' END, CASE WHEN n % $2 = 1 THEN '1' ELSE (n % $3)::text END, 'UPDATE', 'upkeep-' || lpad((random() * $4)::int::text, 2, '0'),
-				$5::timestamptz + n * ($6::float8 / $1) * interval '1 second',
+				$5::timestamptz + n * $6 * interval '1 second',
 				jsonb_set(to_jsonb(s), '{delivery_price}', to_jsonb(n % 100000)), jsonb_set(to_jsonb(s), '{delivery_price}', to_jsonb((n + 1) % 100000))
 			FROM generate_series((SELECT count(*) FROM audit) + 1, $1) n JOIN subscription s ON s.id = n % $3 ORDER BY n`,
-			entries, rarely, subjects, actors-1, began, year.Seconds()); err != nil {
+			entries, rarely, subjects, actors-1, began, pause.Seconds()); err != nil {
 			return err
 		}
 	}

@@ -261,7 +261,7 @@ func (r running) write(ctx context.Context, span time.Duration, out *result) (er
 func (r running) read(ctx context.Context, o options, out *result) error {
 	var all []time.Duration
 	for start := time.Now(); len(all) == 0 || time.Since(start) < o.Span; {
-		q := question{kind: questionKind(out.What), subject: rand.IntN(subjects), actor: rand.IntN(actors), before: began.Add(year/2 + time.Duration(rand.Int64N(int64(year/2))))}
+		q := question{kind: questionKind(out.What), subject: rand.IntN(subjects), actor: rand.IntN(actors), before: at(out.Entries/2 + rand.Int64N(out.Entries/2))}
 		at := time.Now()
 		found, err := r.peer.Read(ctx, q)
 		if err != nil {

@@ -73,7 +73,7 @@ func (l *tesseraLog) Fill(ctx context.Context, entries int64) error {
 	var waiting []tessera.IndexFuture
 	for l.size.Load() < entries && err == nil {
 		n := l.size.Add(1)
-		waiting = append(waiting, a.Add(ctx, tessera.NewEntry(entry(n, int(n%subjects), at(n, entries)))))
+		waiting = append(waiting, a.Add(ctx, tessera.NewEntry(entry(n, int(n%subjects)))))
 		if len(waiting) == tesseraWindow || l.size.Load() == entries {
 			for _, f := range waiting {
 				if _, e := f(); e != nil {
@@ -97,7 +97,7 @@ func (l *tesseraLog) Writer(ctx context.Context, callers int) (func(context.Cont
 		return nil, nil, err
 	}
 	return func(ctx context.Context, caller, n int) error {
-		_, err := a.Add(ctx, tessera.NewEntry(entry(l.size.Add(1), subject(callers, caller, n), time.Now())))()
+		_, err := a.Add(ctx, tessera.NewEntry(entry(l.size.Add(1), subject(callers, caller, n))))()
 		return err
 	}, end, nil
 }
