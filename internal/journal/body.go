@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -413,28 +414,30 @@ type rawChange struct {
 	SealedBefore *place         `json:"sealed_before"`
 }
 
+type rawSecret struct {
+	Commitment []byte `json:"commitment"`
+	Name       string `json:"name"`
+}
+
 type rawEvent struct {
-	Actor         Actor                     `json:"actor"`
-	Boxes         []Box                     `json:"boxes"`
-	CausationID   id.ID                     `json:"causation_id"`
-	Changes       []rawChange               `json:"changes"`
-	CommandID     id.ID                     `json:"command_id"`
-	CorrelationID id.ID                     `json:"correlation_id"`
-	Corrects      id.ID                     `json:"corrects"`
-	Details       map[string]jsontext.Value `json:"details"`
-	ID            id.ID                     `json:"id"`
-	OccurredAt    string                    `json:"occurred_at"`
-	OnBehalfOf    *Actor                    `json:"on_behalf_of"`
-	RecordedAt    string                    `json:"recorded_at"`
-	SealedComment *place                    `json:"sealed_comment"`
-	SealedDetails map[string]place          `json:"sealed_details"`
-	Secrets       []struct {
-		Commitment []byte `json:"commitment"`
-		Name       string `json:"name"`
-	} `json:"secrets"`
-	Seq    int64 `json:"seq"`
-	ShopID id.ID `json:"shop_id"`
-	Source struct {
+	Actor         Actor                   `json:"actor"`
+	Boxes         []Box                   `json:"boxes"`
+	CausationID   id.ID                   `json:"causation_id"`
+	Changes       []rawChange             `json:"changes"`
+	CommandID     id.ID                   `json:"command_id"`
+	CorrelationID id.ID                   `json:"correlation_id"`
+	Corrects      id.ID                   `json:"corrects"`
+	Details       members[jsontext.Value] `json:"details"`
+	ID            id.ID                   `json:"id"`
+	OccurredAt    string                  `json:"occurred_at"`
+	OnBehalfOf    *Actor                  `json:"on_behalf_of"`
+	RecordedAt    string                  `json:"recorded_at"`
+	SealedComment *place                  `json:"sealed_comment"`
+	SealedDetails members[place]          `json:"sealed_details"`
+	Secrets       []rawSecret             `json:"secrets"`
+	Seq           int64                   `json:"seq"`
+	ShopID        id.ID                   `json:"shop_id"`
+	Source        struct {
 		Channel   Channel `json:"channel"`
 		Network   *int    `json:"network"`
 		RequestID string  `json:"request_id"`
@@ -460,11 +463,14 @@ type Body struct{ raw rawEvent }
 // Boxes describes the boxes, in the order of their ciphertexts.
 func (b *Body) Boxes() []Box { return b.raw.Boxes }
 
-// Parse reads an event's body.
+// Parse reads an event's body, whose memory the event goes on using.
 func Parse(body []byte) (*Body, error) {
 	b := &Body{}
-	if err := json.Unmarshal(body, &b.raw, json.RejectUnknownMembers(true)); err != nil {
-		return nil, fmt.Errorf("journal: body: %w", err)
+	if !b.raw.quick(body) {
+		b.raw = rawEvent{}
+		if err := json.Unmarshal(body, &b.raw, json.RejectUnknownMembers(true)); err != nil {
+			return nil, fmt.Errorf("journal: body: %w", err)
+		}
 	}
 	if b.raw.V != FormatVersion {
 		return nil, fmt.Errorf("journal: body: format version %d, this program reads %d", b.raw.V, FormatVersion)
@@ -548,22 +554,19 @@ func (b *Body) Open(ciphertexts [][]byte, open Opener) (*Event, error) {
 		}
 		e.Changes[i] = out
 	}
-	for name, v := range r.Details {
-		e.Details = append(e.Details, Detail{Name: name, Value: v, Personal: string(v) == ErasedJSON})
+	for _, d := range r.Details {
+		e.Details = append(e.Details, Detail{Name: d.name, Value: d.value, Personal: string(d.value) == ErasedJSON})
 	}
-	for name, p := range r.SealedDetails {
-		v, err := o.at(p)
+	for _, d := range r.SealedDetails {
+		v, err := o.at(d.value)
 		if err != nil {
 			return nil, err
 		}
-		e.Details = append(e.Details, Detail{Name: name, Value: v, Personal: true})
+		e.Details = append(e.Details, Detail{Name: d.name, Value: v, Personal: true})
 	}
-	slices.SortFunc(e.Details, func(a, b Detail) int {
-		if a.Name < b.Name {
-			return -1
-		}
-		return 1
-	})
+	if len(r.SealedDetails) > 0 {
+		slices.SortFunc(e.Details, func(a, b Detail) int { return cmp.Compare(a.Name, b.Name) })
+	}
 	if r.SealedComment != nil {
 		v, err := o.at(*r.SealedComment)
 		if err != nil {

@@ -3,6 +3,7 @@ package journal
 import (
 	"bytes"
 	"cmp"
+	"encoding"
 	"fmt"
 	"reflect"
 	"slices"
@@ -416,10 +417,67 @@ func sortByKey(list reflect.Value, key int) {
 
 func set(dst reflect.Value, j jsontext.Value) error {
 	dst.SetZero()
-	if j == nil {
+	if j == nil || setPlain(dst, j) {
 		return nil
 	}
 	return json.Unmarshal(j, dst.Addr().Interface())
+}
+
+// setPlain sets the plainest values, which most are, without a decoder: strings without escapes, whole numbers, booleans,
+// personal texts, times and money. It says whether it did.
+func setPlain(dst reflect.Value, j jsontext.Value) bool {
+	p := &parser{b: j}
+	if !utf8.Valid(j) {
+		return false
+	}
+	switch x := dst.Addr().Interface().(type) {
+	case *Personal[string]:
+		v := p.text()
+		if p.done() {
+			x.Value = v
+		}
+		return p.done()
+	case *money.Amount:
+		var a money.Amount
+		p.object(func(name string) {
+			switch name {
+			case "amount":
+				a.Minor = p.number()
+			case "currency":
+				a.Currency = p.text()
+			default:
+				p.fail = true
+			}
+		})
+		if p.done() {
+			*x = a
+		}
+		return p.done()
+	case json.Unmarshaler, json.UnmarshalerFrom, encoding.TextUnmarshaler:
+		return false
+	}
+	switch dst.Kind() {
+	case reflect.String:
+		v := p.text()
+		if p.done() {
+			dst.SetString(v)
+		}
+	case reflect.Int, reflect.Int64:
+		n := p.number()
+		if p.done() {
+			dst.SetInt(n)
+		}
+	case reflect.Bool:
+		v := string(j) == "true"
+		if !v && string(j) != "false" {
+			return false
+		}
+		dst.SetBool(v)
+		return true
+	default:
+		return false
+	}
+	return p.done()
 }
 
 // Clone gives a deep copy of a state, for a rule to change.

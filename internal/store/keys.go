@@ -119,20 +119,45 @@ func (k *Keys) forget(key string) {
 func (k *Keys) Opener(ctx context.Context, q db.Querier) journal.Opener {
 	return func(b journal.Box, ciphertext []byte) ([]byte, error) {
 		key, found, err := k.get(ctx, q, b.Key)
-		if errors.Is(err, vault.ErrErased) {
-			return nil, journal.ErrUnreadable
+		return openBox(key, found, err, b, ciphertext)
+	}
+}
+
+func openBox(key vault.Key, found bool, err error, b journal.Box, ciphertext []byte) ([]byte, error) {
+	if errors.Is(err, vault.ErrErased) {
+		return nil, journal.ErrUnreadable
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		return nil, fmt.Errorf("data key %s is missing", b.Key)
+	}
+	v, err := key.Open(vault.Box(b), ciphertext)
+	if errors.Is(err, vault.ErrErased) {
+		return nil, journal.ErrUnreadable
+	}
+	return v, err
+}
+
+// OpenerOnce is an Opener that asks for each key once, for whoever reads a whole journal as it was at one time. Several
+// goroutines may use it.
+func (k *Keys) OpenerOnce(ctx context.Context, q db.Querier) journal.Opener {
+	type answer struct {
+		key   vault.Key
+		found bool
+		err   error
+	}
+	var asked sync.Map // key id -> answer
+	return func(b journal.Box, ciphertext []byte) ([]byte, error) {
+		known, ok := asked.Load(b.Key)
+		if !ok {
+			var a answer
+			a.key, a.found, a.err = k.get(ctx, q, b.Key)
+			known, _ = asked.LoadOrStore(b.Key, a)
 		}
-		if err != nil {
-			return nil, err
-		}
-		if !found {
-			return nil, fmt.Errorf("data key %s is missing", b.Key)
-		}
-		v, err := key.Open(vault.Box(b), ciphertext)
-		if errors.Is(err, vault.ErrErased) {
-			return nil, journal.ErrUnreadable
-		}
-		return v, err
+		a := known.(answer)
+		return openBox(a.key, a.found, a.err, b, ciphertext)
 	}
 }
 
