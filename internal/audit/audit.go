@@ -140,10 +140,35 @@ func Verify(ctx context.Context, s *store.Store, progress Progress) (*Report, er
 
 // raw is one row of event as it is stored.
 type raw struct {
-	seq, version          int64
-	prev                  sql.NullInt64
-	at, typ, kind, target string
-	leaf, body, boxes     []byte
+	seq, version                             int64
+	prev                                     sql.NullInt64
+	at, typ, kind, target, leaf, body, boxes []byte
+}
+
+// chunk is a run of rows. They share one memory: a journal is millions of small texts.
+type chunk struct {
+	rows []raw
+	text []byte
+}
+
+const (
+	chunkRows = 1024
+	chunkText = 3 << 19 // bytes of them, about; more is no harm
+)
+
+func (c *chunk) scan(rows *sql.Rows) error {
+	var r raw
+	var texts [7]sql.RawBytes
+	if err := rows.Scan(&r.seq, &texts[0], &texts[1], &texts[2], &texts[3], &r.version, &r.prev, &texts[4], &texts[5], &texts[6]); err != nil {
+		return err
+	}
+	for i, own := range []*[]byte{&r.at, &r.typ, &r.kind, &r.target, &r.leaf, &r.body, &r.boxes} {
+		start := len(c.text)
+		c.text = append(c.text, texts[i]...) // when it moves, the rows before keep what they have
+		*own = c.text[start:len(c.text):len(c.text)]
+	}
+	c.rows = append(c.rows, r)
+	return nil
 }
 
 // checked is what can be said of a row without the rows before it.
@@ -164,10 +189,9 @@ func (a *auditor) entries(progress Progress) error {
 	if err := a.wantedRoots(); err != nil {
 		return err
 	}
-	const chunk = 1024
 	// The chunks are checked side by side and taken in order.
 	type job struct {
-		in  []raw
+		in  *chunk
 		out chan []checked
 	}
 	jobs := make(chan job, 2*runtime.GOMAXPROCS(0))
@@ -175,8 +199,8 @@ func (a *auditor) entries(progress Progress) error {
 	for range runtime.GOMAXPROCS(0) {
 		go func() {
 			for j := range jobs {
-				out := make([]checked, len(j.in))
-				for i, r := range j.in {
+				out := make([]checked, len(j.in.rows))
+				for i, r := range j.in.rows {
 					out[i] = a.check(r)
 				}
 				j.out <- out
@@ -187,24 +211,22 @@ func (a *auditor) entries(progress Progress) error {
 	go func() {
 		defer close(order)
 		defer close(jobs)
-		var batch []raw
+		empty := func() *chunk { return &chunk{make([]raw, 0, chunkRows), make([]byte, 0, chunkText)} }
+		c := empty()
 		send := func() {
-			j := job{batch, make(chan []checked, 1)}
+			j := job{c, make(chan []checked, 1)}
 			order <- j
 			jobs <- j
-			batch = nil
+			c = empty()
 		}
 		readErr = db.Each(a.ctx, a.q, func(rows *sql.Rows) error {
-			var r raw
-			if err := rows.Scan(&r.seq, &r.at, &r.typ, &r.kind, &r.target, &r.version, &r.prev, &r.leaf, &r.body, &r.boxes); err != nil {
-				return err
-			}
-			if batch = append(batch, r); len(batch) == chunk {
+			err := c.scan(rows)
+			if len(c.rows) == chunkRows {
 				send()
 			}
-			return nil
+			return err
 		}, `SELECT seq, recorded_at, type, target_kind, target_id, target_version, target_prev_seq, leaf_hash, body, boxes FROM event WHERE shop_id = $1 ORDER BY seq`, a.s.Shop)
-		if len(batch) > 0 {
+		if len(c.rows) > 0 {
 			send()
 		}
 	}()
@@ -258,10 +280,10 @@ func (a *auditor) check(r raw) (c checked) {
 	same(wrong, "shop_id", a.s.Shop, e.Shop)
 	same(wrong, "seq", r.seq, e.Seq)
 	same(wrong, "id", id.ID(key), e.ID)
-	same(wrong, "recorded_at", r.at, e.RecordedAt.Format(journal.TimeLayout))
-	same(wrong, "type", r.typ, e.Type)
-	same(wrong, "target_kind", r.kind, string(t.Kind))
-	same(wrong, "target_id", r.target, string(t.ID))
+	same(wrong, "recorded_at", string(r.at), e.RecordedAt.Format(journal.TimeLayout))
+	same(wrong, "type", string(r.typ), e.Type)
+	same(wrong, "target_kind", string(r.kind), string(t.Kind))
+	same(wrong, "target_id", string(r.target), string(t.ID))
 	same(wrong, "target_version", r.version, e.TargetVersion)
 	same(wrong, "target_prev_seq", prev, e.TargetPrevSeq)
 	return c
@@ -320,10 +342,10 @@ func (a *auditor) take(c checked, next *int64) {
 		a.r.add(Problem{*next, string(id.Event(a.s.Shop, *next)), "seq", fmt.Sprintf("the entry is missing: seq %d follows %d", c.seq, *next-1)})
 	}
 	*next = c.seq + 1
-	if c.at < a.lastTime {
+	if string(c.at) < a.lastTime {
 		a.r.add(Problem{c.seq, key, "recorded_at", "before the entry before it"})
 	}
-	a.lastTime = c.at
+	a.lastTime = string(c.at)
 	a.nodes = a.edge.Add(c.leafHash, a.nodes)
 	if _, ok := a.roots[a.edge.Size]; ok {
 		a.roots[a.edge.Size] = a.edge.Root()

@@ -439,8 +439,8 @@ func setPlain(dst reflect.Value, j jsontext.Value) bool {
 		return p.done()
 	case *money.Amount:
 		var a money.Amount
-		p.object(func(name string) {
-			switch name {
+		p.object(func(name []byte) {
+			switch string(name) {
 			case "amount":
 				a.Minor = p.number()
 			case "currency":

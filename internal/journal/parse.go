@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/base64"
 	"slices"
@@ -51,8 +52,8 @@ func (r *rawEvent) quick(body []byte) bool {
 		return false
 	}
 	p := &parser{b: body}
-	p.object(func(name string) {
-		switch name {
+	p.object(func(name []byte) {
+		switch string(name) {
 		case "actor":
 			r.Actor = p.actor()
 		case "boxes":
@@ -68,7 +69,7 @@ func (r *rawEvent) quick(body []byte) bool {
 		case "corrects":
 			r.Corrects = idOf(p)
 		case "details":
-			p.object(func(name string) { r.Details = append(r.Details, member[jsontext.Value]{name, p.raw()}) })
+			p.object(func(name []byte) { r.Details = append(r.Details, member[jsontext.Value]{p.ascii(name), p.raw()}) })
 		case "id":
 			r.ID = idOf(p)
 		case "occurred_at":
@@ -80,7 +81,7 @@ func (r *rawEvent) quick(body []byte) bool {
 		case "sealed_comment":
 			r.SealedComment = new(p.place())
 		case "sealed_details":
-			p.object(func(name string) { r.SealedDetails = append(r.SealedDetails, member[place]{name, p.place()}) })
+			p.object(func(name []byte) { r.SealedDetails = append(r.SealedDetails, member[place]{p.ascii(name), p.place()}) })
 		case "secrets":
 			p.list(func() { r.Secrets = append(r.Secrets, p.secret()) })
 		case "seq":
@@ -88,8 +89,8 @@ func (r *rawEvent) quick(body []byte) bool {
 		case "shop_id":
 			r.ShopID = idOf(p)
 		case "source":
-			p.object(func(name string) {
-				switch name {
+			p.object(func(name []byte) {
+				switch string(name) {
 				case "channel":
 					r.Source.Channel = Channel(p.word())
 				case "network":
@@ -134,16 +135,16 @@ func (p *parser) take(c byte) {
 func (p *parser) at(c byte) bool { return p.i < len(p.b) && p.b[p.i] == c }
 
 // object calls value for each member, whose names must be in order; value moves over it.
-func (p *parser) object(value func(name string)) {
+func (p *parser) object(value func(name []byte)) {
 	p.take('{')
 	if p.at('}') {
 		p.i++
 		return
 	}
-	for last := ""; !p.fail; {
-		name := p.name()
+	for last := []byte(nil); !p.fail; {
+		name := p.plain()
 		p.take(':')
-		if name <= last {
+		if last != nil && bytes.Compare(name, last) <= 0 {
 			p.fail = true
 		}
 		if p.fail {
@@ -200,10 +201,7 @@ func (p *parser) text() string { return string(p.plain()) }
 // vocabulary are strings of bodies that are there all the time, which need no memory of their own.
 var vocabulary = func() map[string]string {
 	m := map[string]string{}
-	for _, w := range []string{"actor", "after", "amount", "before", "boxes", "causation_id", "changes", "channel", "class", "command_id", "commitment",
-		"correlation_id", "corrects", "currency", "details", "field", "hash", "id", "key", "kind", "name", "network", "occurred_at", "on_behalf_of",
-		"recorded_at", "request_id", "sealed_after", "sealed_before", "sealed_comment", "sealed_details", "secrets", "seq", "shop_id", "source",
-		"target_prev_seq", "target_version", "targets", "type", "type_version", "v", ClassPerson, ClassNetwork, ClassShop} {
+	for _, w := range []string{ClassPerson, ClassNetwork, ClassShop} {
 		m[w] = w
 	}
 	for _, w := range []Kind{Subscription, Customer, Address, PaymentMethod, Order, Product, Variant, SellingPlanGroup, SellingPlan, Discount,
@@ -228,13 +226,12 @@ func (p *parser) word() string {
 	return string(b)
 }
 
-// name is a member's name. Only names in ASCII are taken: their order as bytes is that of their UTF-16 code units.
-func (p *parser) name() string {
-	name := p.word()
-	for i := range len(name) {
-		p.fail = p.fail || name[i] >= utf8.RuneSelf
+// ascii gives an unknown member's name, which must be in ASCII: its order as bytes is that of its UTF-16 code units then.
+func (p *parser) ascii(name []byte) string {
+	for _, c := range name {
+		p.fail = p.fail || c >= utf8.RuneSelf
 	}
-	return name
+	return string(name)
 }
 
 func idOf(p *parser) id.ID { return id.ID(p.plain()) }
@@ -271,8 +268,8 @@ func (p *parser) base64() []byte {
 }
 
 func (p *parser) actor() (a Actor) {
-	p.object(func(name string) {
-		switch name {
+	p.object(func(name []byte) {
+		switch string(name) {
 		case "id":
 			a.ID = p.text()
 		case "kind":
@@ -285,8 +282,8 @@ func (p *parser) actor() (a Actor) {
 }
 
 func (p *parser) ref() (r Ref) {
-	p.object(func(name string) {
-		switch name {
+	p.object(func(name []byte) {
+		switch string(name) {
 		case "id":
 			r.ID = idOf(p)
 		case "kind":
@@ -299,8 +296,8 @@ func (p *parser) ref() (r Ref) {
 }
 
 func (p *parser) box() (b Box) {
-	p.object(func(name string) {
-		switch name {
+	p.object(func(name []byte) {
+		switch string(name) {
 		case "class":
 			b.Class = p.word()
 		case "commitment":
@@ -317,8 +314,8 @@ func (p *parser) box() (b Box) {
 }
 
 func (p *parser) secret() (s rawSecret) {
-	p.object(func(name string) {
-		switch name {
+	p.object(func(name []byte) {
+		switch string(name) {
 		case "commitment":
 			s.Commitment = p.base64()
 		case "name":
@@ -340,8 +337,8 @@ func (p *parser) place() (at place) {
 }
 
 func (p *parser) change() (c rawChange) {
-	p.object(func(name string) {
-		switch name {
+	p.object(func(name []byte) {
+		switch string(name) {
 		case "after":
 			c.After = p.raw()
 		case "before":
@@ -383,7 +380,10 @@ func (p *parser) skip(depth int) {
 	case c == '"':
 		p.plain()
 	case c == '{':
-		p.object(func(string) { p.skip(depth - 1) })
+		p.object(func(name []byte) {
+			p.ascii(name)
+			p.skip(depth - 1)
+		})
 	case c == '[':
 		p.list(func() { p.skip(depth - 1) })
 	case c == '-' || '0' <= c && c <= '9':
