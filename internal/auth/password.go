@@ -26,7 +26,17 @@ const (
 func HashPassword(password string) string {
 	salt := make([]byte, argonSalt)
 	rand.Read(salt)
-	key := argon2.IDKey([]byte(password), salt, argonTime, argonMemory, argonLanes, argonKey)
+	return encoded(salt, argon2.IDKey([]byte(password), salt, argonTime, argonMemory, argonLanes, argonKey))
+}
+
+// NoPassword gives a hash that takes as long as any to check, and that no password is known to have.
+func NoPassword() string {
+	b := make([]byte, argonSalt+argonKey)
+	rand.Read(b)
+	return encoded(b[:argonSalt], b[argonSalt:])
+}
+
+func encoded(salt, key []byte) string {
 	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, argonMemory, argonTime, argonLanes,
 		base64.RawStdEncoding.EncodeToString(salt), base64.RawStdEncoding.EncodeToString(key))
 }
