@@ -11,6 +11,21 @@ import (
 	"perennial/internal/money"
 )
 
+// ware is a struct as states have them in lists.
+type ware struct {
+	Title   string            `json:"title"`
+	Price   money.Amount      `json:"price"`
+	At      Time              `json:"at"`
+	Until   *Time             `json:"until"`
+	Left    *int              `json:"left"`
+	Day     *civil.Date       `json:"day"`
+	Gift    bool              `json:"a_gift"`
+	Note    string            `json:"note,omitzero"`
+	Private Personal[string]  `json:"private"`
+	Parts   []ware            `json:"parts"`
+	Words   map[string]string `json:"words,omitzero"`
+}
+
 // What canonical writes by itself is what the encoder and RFC 8785 make of it.
 func TestCanonicalShortcuts(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -20,6 +35,8 @@ func TestCanonicalShortcuts(t *testing.T) {
 			At(time.UnixMicro(rapid.Int64Range(0, 1<<52).Draw(t, "time"))), &day,
 			Secluded(rapid.String().Draw(t, "personal")), Erased[string](), Secluded(map[string]string{rapid.String().Draw(t, "name"): "x"}),
 			money.Of(rapid.Int64Range(1-1<<53, 1<<53-1).Draw(t, "amount"), rapid.String().Draw(t, "currency")),
+			ware{Title: rapid.String().Draw(t, "title"), Price: money.Of(12, "EUR"), At: At(time.UnixMicro(rapid.Int64Range(0, 1<<40).Draw(t, "at"))), Left: new(3), Day: &day},
+			[]ware{{}, {Parts: []ware{{Gift: true}}, Private: Erased[string](), Words: map[string]string{"b": "1", "a": "2"}}},
 		} {
 			got, err := canonical(reflect.ValueOf(v))
 			if err != nil {

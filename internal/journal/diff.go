@@ -15,7 +15,6 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"perennial/internal/civil"
 	"perennial/internal/money"
 )
 
@@ -197,64 +196,18 @@ func sameScalar(b, a reflect.Value) (same, sure bool) {
 	return false, false
 }
 
-var jsonMarshaler = reflect.TypeFor[interface{ MarshalJSON() ([]byte, error) }]()
-
-// canonical is Canonical for a field. The cheap kinds, which most fields are, are written without an encoder.
+// canonical is Canonical for a field; nil for one that is null.
 func canonical(v reflect.Value) (jsontext.Value, error) {
 	switch v.Kind() {
 	case reflect.Pointer, reflect.Interface:
 		if v.IsNil() {
 			return nil, nil
 		}
-	case reflect.Slice:
-		if v.Len() == 0 {
-			return jsontext.Value("[]"), nil
-		}
-	case reflect.String:
-		if s := v.String(); utf8.ValidString(s) && !v.Type().Implements(jsonMarshaler) {
-			return jsontext.AppendQuote(nil, s)
-		}
-	case reflect.Bool:
-		return strconv.AppendBool(nil, v.Bool()), nil
-	case reflect.Int, reflect.Int64, reflect.Int32:
-		if n := v.Int(); n > -1<<53 && n < 1<<53 && !v.Type().Implements(jsonMarshaler) {
-			return strconv.AppendInt(nil, n, 10), nil
-		}
 	}
-	x := v.Interface()
-	if j := brief(x); j != nil {
+	if j, ok := appendPlain(make([]byte, 0, 48), v, full); ok {
 		return j, nil
 	}
-	return Canonical(x)
-}
-
-// brief is Canonical for the small types that states are full of, nil for all others and for what they refuse.
-func brief(x any) jsontext.Value {
-	switch x := x.(type) {
-	case Time:
-		j, err := x.MarshalJSON()
-		if err == nil {
-			return j
-		}
-	case *civil.Date:
-		if text, err := x.MarshalText(); err == nil {
-			return fmt.Appendf(nil, `"%s"`, text)
-		}
-	case Personal[string]:
-		if x.Erased {
-			return jsontext.Value(ErasedJSON)
-		}
-		if j, err := jsontext.AppendQuote(nil, x.Value); err == nil {
-			return j
-		}
-	case money.Amount:
-		if x.Minor > -1<<53 && x.Minor < 1<<53 {
-			if currency, err := jsontext.AppendQuote(nil, x.Currency); err == nil {
-				return fmt.Appendf(nil, `{"amount":%d,"currency":%s}`, x.Minor, currency)
-			}
-		}
-	}
-	return nil
+	return Canonical(v.Interface())
 }
 
 // Canonical encodes a value as RFC 8785 JSON. It refuses a whole number that the form cannot hold exactly, which can

@@ -9,28 +9,44 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Split gives a state as a row keeps it: doc holds the fields that are not personal (and those that were erased), and
-// personal, a JSON object of canonical values, is what gets sealed; nil when there is nothing to seal. Both are the same bytes
-// for the same state.
+// Split gives a state as a row keeps it: doc holds the fields that are not personal (and those that were erased) as far as
+// they are not empty, and personal, a JSON object of canonical values, is what gets sealed; nil when there is nothing to seal. Both
+// are the same bytes for the same state.
 func Split(s State) (doc, personal []byte, err error) {
 	v := reflect.ValueOf(s).Elem()
 	doc = append(make([]byte, 0, 1024), '{')
 	for _, f := range layout(v.Type()) {
 		fv := v.Field(f.index)
-		j, err := canonical(fv)
-		if err != nil {
-			return nil, nil, err
+		if vacant(fv) || (fv.Kind() == reflect.Slice || fv.Kind() == reflect.Map) && fv.Len() == 0 {
+			continue
 		}
-		if f.personal && !bytes.Equal(j, []byte(ErasedJSON)) {
-			if !emptyJSON(j) {
+		if f.personal {
+			j, err := canonical(fv)
+			switch {
+			case err != nil:
+				return nil, nil, err
+			case bytes.Equal(j, []byte(ErasedJSON)):
+				doc = appendMember(doc, f.name, j)
+			case !emptyJSON(j):
 				personal = appendMember(personal, f.name, j)
 			}
 			continue
 		}
-		if j == nil {
-			j = jsontext.Value("null")
+		before := len(doc)
+		doc = appendMember(doc, f.name, nil)
+		at, ok := len(doc), false
+		if doc, ok = appendPlain(doc, fv, sparse); ok {
+			continue
 		}
-		doc = appendMember(doc, f.name, j)
+		j, err := canonical(fv)
+		if err != nil {
+			return nil, nil, err
+		}
+		if j == nil {
+			doc = doc[:before]
+			continue
+		}
+		doc = append(doc[:at], j...)
 	}
 	if personal != nil {
 		personal = append(personal, '}')
@@ -59,6 +75,19 @@ func Join(fresh State, doc, personal []byte, sealed bool) (State, error) {
 	}
 	if err := json.Unmarshal(doc, fresh); err != nil {
 		return nil, fmt.Errorf("journal: row of %T: %w", fresh, err)
+	}
+	v := reflect.ValueOf(fresh).Elem()
+	for _, f := range layout(v.Type()) {
+		switch fv := v.Field(f.index); fv.Kind() { // an empty list, which doc leaves out, is still a list
+		case reflect.Slice:
+			if fv.IsNil() {
+				fv.Set(reflect.MakeSlice(fv.Type(), 0, 0))
+			}
+		case reflect.Map:
+			if fv.IsNil() {
+				fv.Set(reflect.MakeMap(fv.Type()))
+			}
+		}
 	}
 	if personal != nil {
 		if err := json.Unmarshal(personal, fresh); err != nil {
