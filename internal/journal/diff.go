@@ -189,6 +189,16 @@ func sameScalar(b, a reflect.Value) (same, sure bool) {
 			return true, true
 		}
 	case reflect.Struct:
+		if a.CanAddr() && b.CanAddr() {
+			switch x := a.Addr().Interface().(type) {
+			case *Time:
+				return x.Equal(b.Addr().Interface().(*Time).Time), false
+			case *Personal[string]:
+				return *x == *b.Addr().Interface().(*Personal[string]), true
+			case *money.Amount:
+				return *x == *b.Addr().Interface().(*money.Amount), true
+			}
+		}
 		if a.Comparable() && b.Comparable() && a.Equal(b) {
 			return true, true
 		}
@@ -207,12 +217,22 @@ func canonical(v reflect.Value) (jsontext.Value, error) {
 	if j, ok := appendPlain(make([]byte, 0, 48), v, full); ok {
 		return j, nil
 	}
-	return Canonical(v.Interface())
+	return general(v.Interface())
 }
 
 // Canonical encodes a value as RFC 8785 JSON. It refuses a whole number that the form cannot hold exactly, which can
 // only be one beyond 2^53.
 func Canonical(v any) (jsontext.Value, error) {
+	if rv := reflect.ValueOf(v); rv.IsValid() {
+		if j, ok := appendPlain(make([]byte, 0, 64), rv, full); ok {
+			return j, nil
+		}
+	}
+	return general(v)
+}
+
+// general is Canonical for whatever json can encode.
+func general(v any) (jsontext.Value, error) {
 	b, err := json.Marshal(v, json.Deterministic(true))
 	if err != nil {
 		return nil, fmt.Errorf("journal: encode %T: %w", v, err)
@@ -454,10 +474,8 @@ func clone(v reflect.Value) reflect.Value {
 	case reflect.Struct:
 		c := reflect.New(v.Type()).Elem()
 		c.Set(v)
-		for i := range v.NumField() {
-			if v.Type().Field(i).IsExported() && holdsReferences(v.Field(i).Type()) {
-				c.Field(i).Set(clone(v.Field(i)))
-			}
+		for _, i := range referring(v.Type()) {
+			c.Field(i).Set(clone(v.Field(i)))
 		}
 		return c
 	case reflect.Slice:
@@ -465,6 +483,10 @@ func clone(v reflect.Value) reflect.Value {
 			return v
 		}
 		c := reflect.MakeSlice(v.Type(), v.Len(), v.Len())
+		if !holdsReferences(v.Type().Elem()) {
+			reflect.Copy(c, v)
+			return c
+		}
 		for i := range v.Len() {
 			c.Index(i).Set(clone(v.Index(i)))
 		}
@@ -489,9 +511,28 @@ func clone(v reflect.Value) reflect.Value {
 	return v
 }
 
+// references caches which exported fields of a struct hold references: it depends on types only.
+var references sync.Map // reflect.Type -> []int
+
+func referring(t reflect.Type) []int {
+	if known, ok := references.Load(t); ok {
+		return known.([]int)
+	}
+	var out []int
+	for i := range t.NumField() {
+		if f := t.Field(i); f.IsExported() && holdsReferences(f.Type) {
+			out = append(out, i)
+		}
+	}
+	references.Store(t, out)
+	return out
+}
+
 func holdsReferences(t reflect.Type) bool {
 	switch t.Kind() {
-	case reflect.Struct, reflect.Slice, reflect.Map, reflect.Pointer:
+	case reflect.Struct:
+		return len(referring(t)) > 0
+	case reflect.Slice, reflect.Map, reflect.Pointer:
 		return true
 	}
 	return false

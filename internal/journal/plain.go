@@ -2,6 +2,7 @@ package journal
 
 import (
 	"encoding"
+	"encoding/base64"
 	"reflect"
 	"slices"
 	"strconv"
@@ -114,7 +115,7 @@ func appendPlain(b []byte, v reflect.Value, how fullness) ([]byte, bool) {
 		return appendPlain(b, v.Elem(), how)
 	case reflect.Slice:
 		if v.Type().Elem().Kind() == reflect.Uint8 {
-			return b, false
+			return append(base64.StdEncoding.AppendEncode(append(b, '"'), v.Bytes()), '"'), true
 		}
 		b = append(b, '[')
 		for i := range v.Len() {
