@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -49,11 +50,12 @@ func (p place) config(log *slog.Logger) server.Config {
 
 // world is what commands use of the outside.
 type world struct {
-	ctx context.Context
-	in  io.Reader
-	out io.Writer
-	err io.Writer
-	log *slog.Logger
+	ctx   context.Context
+	clock func() time.Time
+	in    io.Reader
+	out   io.Writer
+	err   io.Writer
+	log   *slog.Logger
 }
 
 // failed is an outcome with an exit code whose words were printed already.
@@ -64,6 +66,11 @@ func (f failed) Error() string { return fmt.Sprintf("exit code %d", int(f)) }
 // Run parses the arguments and runs the command. It returns the exit code: 0 it holds, 1 it does not, 2 it could not be
 // done.
 func Run(args []string, in io.Reader, out, errOut io.Writer) int {
+	return RunAt(time.Now, args, in, out, errOut)
+}
+
+// RunAt is Run with another clock for a server.
+func RunAt(clock func() time.Time, args []string, in io.Reader, out, errOut io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var c commands
@@ -83,7 +90,7 @@ func Run(args []string, in io.Reader, out, errOut io.Writer) int {
 		fmt.Fprintf(errOut, "perennial: %v\n", err)
 		return 2
 	}
-	w := &world{ctx: ctx, in: in, out: out, err: errOut, log: slog.New(slog.NewTextHandler(errOut, &slog.HandlerOptions{Level: slog.LevelInfo}))}
+	w := &world{ctx: ctx, clock: clock, in: in, out: out, err: errOut, log: slog.New(slog.NewTextHandler(errOut, &slog.HandlerOptions{Level: slog.LevelInfo}))}
 	err = k.Run(w)
 	if err == nil {
 		return 0

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
-	"time"
 
 	"perennial/internal/api"
 	"perennial/internal/auth"
@@ -44,7 +43,7 @@ func (r reach) provider() auth.ProviderConfig {
 func (c serveCommand) Run(w *world) error {
 	cfg := c.config(w.log)
 	cfg.PublicURL, cfg.Provider = c.PublicURL, c.provider()
-	cfg.Listen = c.Listen
+	cfg.Listen, cfg.Clock = c.Listen, w.clock
 	i, err := server.Open(w.ctx, cfg)
 	if err != nil {
 		return err
@@ -56,7 +55,7 @@ func (c serveCommand) Run(w *world) error {
 		}
 		fmt.Fprintf(w.out, "A new shop. Its first API key, shown once, has every permission:\n\n  %s\n\n", key)
 	}
-	gateway, err := simulated.Open(filepath.Join(c.Data, "gateway.jsonl"), time.Now, simulated.Options{})
+	gateway, err := simulated.Open(filepath.Join(c.Data, "gateway.jsonl"), w.clock, simulated.Options{})
 	if err != nil {
 		return closing(i, err)
 	}

@@ -27,10 +27,12 @@ import (
 
 // Server is a running PostgreSQL of this process.
 type Server struct {
-	Dir  string // of its files, which it can write
-	port int
-	end  io.Closer // closing it ends the server and removes its files
-	cmd  *exec.Cmd
+	Dir   string // of its files, which it can write
+	port  int
+	end   io.WriteCloser // closing it ends the server and removes its files; a line starts it again
+	lines <-chan string  // the process of each start, and "ended"
+	pid   int
+	cmd   *exec.Cmd
 
 	databases atomic.Int64
 }
@@ -121,12 +123,18 @@ const watch = `
 "$1" -D "$2/data" --no-sync -U postgres -A trust -E UTF8 --locale-provider=icu --icu-locale=en-US --locale=C >"$2/log" 2>&1 || { cat "$2/log"; echo failed; exit 1; }
 program=$3 dir=$2
 shift 3
-"$program" -D "$dir/data" -k "$dir" "$@" >>"$dir/log" 2>&1 &
-pid=$!
-echo $pid
-read -r _
-kill -INT $pid 2>/dev/null
-wait $pid
+start() {
+	{
+		"$program" -D "$dir/data" -k "$dir" "$@" >>"$dir/log" 2>&1 &
+		echo $!
+		wait $!
+		echo ended
+	} &
+}
+start "$@"
+while read -r _; do start "$@"; done
+kill -INT $(head -n 1 "$dir/data/postmaster.pid") 2>/dev/null
+wait
 cd /
 rm -rf "$dir"
 `
@@ -180,22 +188,76 @@ func Start(opt Options) (*Server, error) {
 	if err := c.Start(); err != nil {
 		return nil, err
 	}
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil || strings.HasPrefix(line, "failed") {
-		return nil, fmt.Errorf("initdb failed: %s%w", line, errors.Join(err, c.Wait()))
+	lines := make(chan string, 16) // more than anybody leaves unread
+	go func() {
+		for l := bufio.NewScanner(out); l.Scan(); {
+			lines <- l.Text()
+		}
+		close(lines)
+	}()
+	s := &Server{Dir: dir, port: port, end: in, lines: lines, cmd: c}
+	if err := s.started(); err != nil {
+		return nil, fmt.Errorf("initdb failed: %w", errors.Join(err, in.Close()))
 	}
-	s := &Server{Dir: dir, port: port, end: in, cmd: c}
-	return s, s.wait()
+	if err := s.wait(); err != nil {
+		log, _ := os.ReadFile(filepath.Join(s.Dir, "log")) // for the message
+		return nil, fmt.Errorf("the server does not answer: %w\n%s", errors.Join(err, s.Stop()), log)
+	}
+	return s, nil
 }
 
-// wait returns when the server answers.
+// started waits for the process of a server that was started.
+func (s *Server) started() (err error) {
+	line, ok := <-s.lines
+	if !ok {
+		return errors.New("its shell has ended")
+	}
+	s.pid, err = strconv.Atoi(line)
+	return err
+}
+
+// ended sends a signal to the server and waits until it has ended.
+func (s *Server) ended(by syscall.Signal) error {
+	if err := syscall.Kill(s.pid, by); err != nil {
+		return err
+	}
+	<-s.lines
+	return nil
+}
+
+// Kill ends the server with no warning. Its files stay for Again.
+func (s *Server) Kill() error { return s.ended(syscall.SIGKILL) }
+
+// Halt ends the server in order; connections are cut. Its files stay for Again.
+func (s *Server) Halt() error { return s.ended(syscall.SIGINT) }
+
+// Again starts a server that was ended, and returns when it answers.
+func (s *Server) Again() (err error) {
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); {
+		if _, err = io.WriteString(s.end, "\n"); err != nil {
+			return err
+		}
+		if err = s.started(); err != nil {
+			return err
+		}
+		if err = s.wait(); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// wait returns when the server answers, or ends.
 func (s *Server) wait() (err error) {
 	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); {
 		if err = s.Exec("SELECT 1"); err == nil {
 			return nil
 		}
-		time.Sleep(20 * time.Millisecond)
+		select {
+		case <-s.lines:
+			return fmt.Errorf("the server has ended: %w", err)
+		case <-time.After(20 * time.Millisecond):
+		}
 	}
-	log, _ := os.ReadFile(filepath.Join(s.Dir, "log")) // for the message
-	return fmt.Errorf("the server does not answer: %w\n%s", errors.Join(err, s.Stop()), log)
+	return err
 }

@@ -1,0 +1,3 @@
+package torture
+
+func shake(power, synchronous string) error { return nil }
