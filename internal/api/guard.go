@@ -23,6 +23,7 @@ import (
 	"perennial/internal/journal"
 	"perennial/internal/plain"
 	"perennial/internal/program"
+	"perennial/internal/store"
 	"perennial/internal/team"
 )
 
@@ -147,11 +148,11 @@ func (a *API) identify(r *http.Request, c *call) error {
 	ref := journal.Ref{Kind: journal.APIKey, ID: key}
 	row, err := a.Store.Load(r.Context(), a.Store.Read, ref)
 	if err != nil {
-		return err
+		return store.Fault(err)
 	}
 	want, err := a.Store.Secret(r.Context(), a.Store.Read, ref, team.SecretAPIKey)
 	if err != nil {
-		return err
+		return store.Fault(err)
 	}
 	got := HashKey(token[at+1:])
 	k, ok := row.State.(*team.Key)

@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 
 	"perennial/internal/api"
 	"perennial/internal/auth"
+	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/payment/simulated"
@@ -44,6 +46,9 @@ func (c serveCommand) Run(w *world) error {
 	cfg := c.config(w.log)
 	cfg.PublicURL, cfg.Provider = c.PublicURL, c.provider()
 	cfg.Listen, cfg.Clock = c.Listen, w.clock
+	if err := os.MkdirAll(c.Data, 0o700); err != nil { // with a PostgreSQL and a keys folder elsewhere nobody else makes it
+		return fault.Wrap(err, fault.Unavailable, "data_folder", "The data folder %s cannot be made.", c.Data)
+	}
 	i, err := server.Open(w.ctx, cfg)
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package torture
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -20,6 +21,7 @@ func scenarios(short bool) []scenario {
 			{"kill -9 of the server", kills, killServer},
 			{"stopped and continued", few, freezeServer(time.Second)},
 		}},
+		{name: "sqlite power", env: []string{powerVariable}, rounds: []round{{"power cut", 2 * few, losePower}}},
 		{name: "sqlite clock", env: []string{clockVariable}, rounds: []round{{"an hour back and forth", few, moveClock}}},
 		{name: "postgres kill", postgres: true, rounds: []round{
 			{"kill -9 of the server", kills, killServer},
@@ -104,4 +106,15 @@ func stopPostgres(d time.Duration) fault {
 			"nothing is acknowledged 20 seconds after the database came back")
 		return nil
 	}
+}
+
+// losePower kills the server and takes back what it had not flushed: all of it, or some of it.
+func losePower(_ context.Context, r *run) error {
+	r.servers[0].kill()
+	var rng *rand.Rand
+	if r.rng.IntN(2) == 0 {
+		rng = r.rng
+	}
+	_, err := cutPower(r.shaken(powerVariable), rng)
+	return err
 }
