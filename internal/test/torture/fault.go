@@ -2,7 +2,7 @@ package torture
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -12,29 +12,42 @@ import (
 
 // scenarios are what is played, in this order.
 func scenarios(short bool) []scenario {
-	kills, few, gone := 20, 3, 10*time.Second
 	if short {
-		kills, few, gone = 2, 1, time.Second
+		return []scenario{
+			{name: "sqlite kill", rounds: []round{repeat(2, "kill -9 of the server", killServer)}},
+			{name: "sqlite clock", env: []string{clockVariable}, rounds: []round{repeat(1, "an hour back and forth", moveClock)}},
+			{name: "sqlite power", env: []string{powerVariable}, rounds: []round{repeat(1, "power cut", losePower)}},
+			{name: "postgres kill", postgres: true, rounds: []round{
+				repeat(1, "kill -9 of the server", killServer),
+				repeat(1, "kill -9 of PostgreSQL", killPostgres),
+			}},
+		}
 	}
 	return []scenario{
 		{name: "sqlite kill", rounds: []round{
-			{"kill -9 of the server", kills, killServer},
-			{"stopped and continued", few, freezeServer(time.Second)},
+			repeat(20, "kill -9 of the server", killServer),
+			repeat(3, "stopped and continued", freezeServer(time.Second)),
 		}},
-		{name: "sqlite power", env: []string{powerVariable}, rounds: []round{{"power cut", 2 * few, losePower}}},
-		{name: "sqlite clock", env: []string{clockVariable}, rounds: []round{{"an hour back and forth", few, moveClock}}},
+		{name: "sqlite power", env: []string{powerVariable}, rounds: []round{repeat(6, "power cut", losePower)}},
+		{name: "sqlite clock", env: []string{clockVariable}, rounds: []round{repeat(3, "an hour back and forth", moveClock)}},
+		{name: "sqlite disk full", prepare: smallDisk, rounds: []round{
+			repeat(2, "the disk is full for a while", fillDisk),
+			repeat(1, "kill -9 on a full disk", killOnFullDisk),
+		}},
 		{name: "postgres kill", postgres: true, rounds: []round{
-			{"kill -9 of the server", kills, killServer},
-			{"kill -9 of PostgreSQL", few, killPostgres},
-			{fmt.Sprintf("the database gone for %v", gone), 1, stopPostgres(gone)},
+			repeat(20, "kill -9 of the server", killServer),
+			repeat(3, "kill -9 of PostgreSQL", killPostgres),
+			repeat(1, "the database gone for 10 seconds", stopPostgres(10*time.Second)),
 		}},
 		{name: "postgres two servers", postgres: true, servers: 2, rounds: []round{
-			{"kill -9 of one of two servers", 2 * few, killServer},
-			{"kill -9 of PostgreSQL", 1, killPostgres},
-			{"one of two stopped for a while", few, freezeServer(2 * time.Second)},
+			repeat(4, "kill -9 of one of two servers", killServer),
+			repeat(1, "kill -9 of PostgreSQL", killPostgres),
+			repeat(2, "one of two stopped for a while", freezeServer(2*time.Second)),
 		}},
 	}
 }
+
+func repeat(n int, name string, do fault) round { return round{name: name, times: n, do: do} }
 
 // killServer kills one server. The others go on for a while without it.
 func killServer(ctx context.Context, r *run) error {
@@ -117,4 +130,65 @@ func losePower(_ context.Context, r *run) error {
 	}
 	_, err := cutPower(r.shaken(powerVariable), rng)
 	return err
+}
+
+// smallDisk puts the data folder on a disk of its own that can be filled.
+func smallDisk(_ context.Context, r *run) error {
+	if err := os.Mkdir(r.data, 0o700); err != nil {
+		return err
+	}
+	unmount, err := memoryDisk(r.data, 192<<20)
+	if err != nil {
+		return cannot("a small disk cannot be mounted: %v", err)
+	}
+	r.cleanup = append(r.cleanup, unmount)
+	return nil
+}
+
+// fillDisk fills the disk until changes are refused, and makes room again. The server has to go on then.
+func fillDisk(ctx context.Context, r *run) error {
+	free, err := r.fill(ctx)
+	if err != nil {
+		return err
+	}
+	if err := free(); err != nil {
+		return err
+	}
+	before := r.load.acknowledged()
+	r.result.expect(comesBack, r.load.until(ctx, 20*time.Second, func() bool { return r.load.acknowledged() > before+callers }),
+		"nothing is acknowledged 20 seconds after there was room again")
+	return nil
+}
+
+func killOnFullDisk(ctx context.Context, r *run) error {
+	free, err := r.fill(ctx)
+	if err != nil {
+		return err
+	}
+	r.servers[0].kill()
+	return free()
+}
+
+// fill fills the disk and waits until that is noticed. free makes room again.
+func (r *run) fill(ctx context.Context) (free func() error, err error) {
+	path := filepath.Join(r.data, "ballast")
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	free = func() error { return os.Remove(path) }
+	for b := make([]byte, 64<<10); err == nil; {
+		_, err = f.Write(b)
+	}
+	if err := f.Close(); err != nil {
+		return nil, err
+	}
+	if !errors.Is(err, syscall.ENOSPC) {
+		return nil, err
+	}
+	before := r.load.refused()
+	if !r.load.until(ctx, 20*time.Second, func() bool { return r.load.refused() >= before+callers }) {
+		return nil, errors.Join(cannot("the disk is full, and nothing was refused"), free())
+	}
+	return free, nil
 }

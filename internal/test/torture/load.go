@@ -88,6 +88,12 @@ func (l *load) acknowledged() int {
 	return len(l.acks)
 }
 
+func (l *load) refused() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.refusals
+}
+
 // next makes up a change.
 func (l *load) next(rng *rand.Rand) call {
 	l.mu.Lock()
@@ -112,6 +118,7 @@ const (
 	made   outcome = iota
 	lost           // nobody knows: the answer did not come, or says so
 	denied         // it says that nothing was changed
+	odd            // it is an answer that nobody promised
 )
 
 // send asks for a change once, and says what is known then.
@@ -133,7 +140,10 @@ func (l *load) send(base string, c call) (int, []byte, outcome) {
 	var p struct{ Code string }
 	_ = json.Unmarshal(body, &p) // without a code it is no answer that was promised
 	if code != http.StatusServiceUnavailable || p.Code == "" {
-		l.broke(answers, "%s %s: %d %.300s", c.Method, c.Path, code, body)
+		l.broke(answers, "%s %s: %d %.300s", c.Method, c.Path, code, bytes.TrimSpace(body))
+		if code < 500 {
+			return code, body, odd
+		}
 		return code, body, lost
 	}
 	l.holds(answers)
@@ -150,6 +160,8 @@ func (l *load) ask(base string, c call) outcome {
 	l.mu.Unlock()
 	code, body, o := l.send(base, c)
 	switch o {
+	case odd:
+		return o
 	case lost:
 		l.mu.Lock()
 		defer l.mu.Unlock()
@@ -340,7 +352,7 @@ func (l *load) settle(ctx context.Context, bases []string) {
 		wg.Go(func() {
 			for c, ok := l.pop(); ok && ctx.Err() == nil; c, ok = l.pop() {
 				o := l.again(bases[n%len(bases)], c)
-				if o == made {
+				if o == made || o == odd {
 					continue
 				}
 				if time.Now().After(end) {

@@ -72,10 +72,18 @@ type Result struct {
 	Took                    time.Duration
 	Dir                     string // of what it left, when something is to be looked at
 
+	Sabotage string // the invariant that has to be broken; empty: none may be
+
 	began time.Time
 }
 
-func newResult(name string) *Result { return &Result{Name: name, began: time.Now()} }
+func newResult(s scenario) *Result {
+	r := &Result{Name: s.name, began: time.Now()}
+	if s.sabotage {
+		r.Sabotage = s.red.String()
+	}
+	return r
+}
 
 func (r *Result) held(i invariant, n int) { r.Tallies[i].Checked += int64(n) }
 
@@ -118,6 +126,14 @@ func (r *Result) Red() (out []string) {
 	return out
 }
 
+// Good says whether it is as it has to be: everything held, or, of a sabotage, the invariant that it is about is red.
+func (r *Result) Good() bool {
+	if r.Sabotage != "" {
+		return slices.Contains(r.Red(), r.Sabotage)
+	}
+	return r.Broken() == 0 && len(r.Could) == 0
+}
+
 // String is the result as a person reads it: all invariants, not only the broken ones.
 func (r *Result) String() string {
 	var b strings.Builder
@@ -153,15 +169,22 @@ const (
 	CouldNot   = 2 // nothing is broken, but not everything could be run
 )
 
-// ExitCode sums it up.
+// ExitCode sums it up. A sabotage that nothing noticed is worse than a broken invariant: then all the others say nothing.
 func (r *Report) ExitCode() int {
-	switch {
-	case slices.ContainsFunc(r.Scenarios, func(s *Result) bool { return s.Broken() > 0 }):
-		return DoesntHold
-	case len(r.Scenarios) == 0, slices.ContainsFunc(r.Scenarios, func(s *Result) bool { return len(s.Could) > 0 }):
+	code := Held
+	for _, s := range r.Scenarios {
+		switch {
+		case s.Good():
+		case len(s.Could) > 0 && s.Broken() == 0:
+			code = max(code, CouldNot)
+		default:
+			return DoesntHold
+		}
+	}
+	if len(r.Scenarios) == 0 {
 		return CouldNot
 	}
-	return Held
+	return code
 }
 
 // String is one line for each scenario, and the verdict.
@@ -170,8 +193,12 @@ func (r *Report) String() string {
 	fmt.Fprintf(&b, "%s, seed %d, %.0f s\n", r.Began.Format("2 January 2006 15:04"), r.Seed, r.Took.Seconds())
 	for _, s := range r.Scenarios {
 		verdict := "held"
-		if red := s.Red(); len(red) > 0 {
+		if red := s.Red(); s.Sabotage != "" && s.Good() {
+			verdict = "red, as it has to be: " + strings.Join(red, ", ")
+		} else if len(red) > 0 {
 			verdict = "BROKEN: " + strings.Join(red, ", ")
+		} else if s.Sabotage != "" && len(s.Could) == 0 {
+			verdict = "NOT NOTICED: " + s.Sabotage + " stayed green"
 		} else if len(s.Could) > 0 {
 			verdict = "could not run: " + strings.Join(s.Could, "; ")
 		}

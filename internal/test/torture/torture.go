@@ -48,9 +48,10 @@ type fault func(ctx context.Context, r *run) error
 
 // round is one kind of fault, and how often it is done.
 type round struct {
-	name  string
-	times int
-	do    fault
+	name   string
+	times  int
+	do     fault
+	before fault // on servers at rest; may be nil
 }
 
 // scenario is one shop and what happens to it.
@@ -62,6 +63,8 @@ type scenario struct {
 	env      []string // of each server, see Program
 	prepare  fault    // before the shop is made; may be nil
 	rounds   []round
+	sabotage bool // red has to be broken
+	red      invariant
 }
 
 // Run runs the scenarios and gives a report of each.
@@ -70,7 +73,11 @@ func Run(ctx context.Context, o Options) *Report {
 		o.Log = io.Discard
 	}
 	rep := &Report{Seed: o.Seed, Began: time.Now()}
-	for _, s := range scenarios(o.Short) {
+	all := scenarios(o.Short)
+	if !o.Short {
+		all = append(all, sabotages()...)
+	}
+	for _, s := range all {
 		if strings.Contains(s.name, o.Only) {
 			rep.Scenarios = append(rep.Scenarios, runScenario(ctx, s, o))
 		}
@@ -98,7 +105,7 @@ type run struct {
 }
 
 func runScenario(ctx context.Context, s scenario, o Options) *Result {
-	r := &run{scenario: s, o: o, rng: rand.New(rand.NewPCG(o.Seed, uint64(len(s.name)))), result: newResult(s.name)}
+	r := &run{scenario: s, o: o, rng: rand.New(rand.NewPCG(o.Seed, uint64(len(s.name)))), result: newResult(s)}
 	began := time.Now()
 	err := r.play(ctx)
 	for i := len(r.cleanup) - 1; i >= 0; i-- {
@@ -111,7 +118,7 @@ func runScenario(ctx context.Context, s scenario, o Options) *Result {
 		r.load.count(r.result)
 	}
 	r.result.Took = time.Since(began)
-	if r.dir != "" && r.result.Broken() == 0 && err == nil && o.Dir == "" {
+	if r.dir != "" && r.result.Good() && o.Dir == "" {
 		_ = os.RemoveAll(r.dir) // nothing to look at
 	} else {
 		r.result.Dir = r.dir
@@ -164,12 +171,20 @@ func (r *run) play(ctx context.Context) (err error) {
 			}
 		}
 	}
+	if r.sabotage {
+		return nil
+	}
 	return r.gentle()
 }
 
 // round puts load on the servers, makes the fault in the middle of it, brings everything up again and checks.
 func (r *run) round(ctx context.Context, rd round, n int) error {
 	began := time.Now()
+	if rd.before != nil {
+		if err := rd.before(ctx, r); err != nil {
+			return err
+		}
+	}
 	if err := r.start(ctx); err != nil {
 		return err
 	}
