@@ -90,8 +90,9 @@ func roguePostgres(_ context.Context, r *run) error {
 	return r.superuser(`ALTER TABLE product DISABLE TRIGGER USER; UPDATE product SET doc = replace(doc, 'Now', 'Not'); ALTER TABLE product ENABLE TRIGGER USER`)
 }
 
-// hole drops the triggers of tables, makes a change, and puts the triggers back if restore says so. When they stay away it does
-// so beside the server: one that starts makes its triggers anew.
+// hole drops the triggers of tables, makes a change, and puts the triggers back if restore says so. Otherwise it does so beside
+// the server, as one that starts makes its triggers anew, and drops only what watches over updates: without the others nothing can
+// be committed any more.
 func (r *run) hole(restore bool, tables string, change func(*sql.Tx) error) (err error) {
 	if restore {
 		r.servers[0].kill()
@@ -110,7 +111,7 @@ func (r *run) hole(restore bool, tables string, change func(*sql.Tx) error) (err
 			err = errors.Join(err, tx.Rollback())
 		}
 	}()
-	rows, err := tx.Query(`SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND instr($1, ' ' || tbl_name || ' ') > 0`, " "+tables+" ")
+	rows, err := tx.Query(`SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND instr($1, ' ' || tbl_name || ' ') > 0 AND (name LIKE '%before_update' OR $2)`, " "+tables+" ", restore)
 	if err != nil {
 		return err
 	}
