@@ -14,11 +14,13 @@ import (
 func scenarios(short bool) []scenario {
 	if short {
 		return []scenario{
-			{name: "sqlite kill", rounds: []round{repeat(2, "kill -9 of the server", killServer)}},
-			{name: "sqlite clock", env: []string{clockVariable}, rounds: []round{repeat(1, "an hour back and forth", moveClock)}},
-			{name: "sqlite power", env: []string{powerVariable}, rounds: []round{repeat(1, "power cut", losePower)}},
-			{name: "postgres kill", postgres: true, rounds: []round{
+			{name: "sqlite", env: []string{clockVariable, powerVariable}, rounds: []round{
 				repeat(1, "kill -9 of the server", killServer),
+				repeat(1, "an hour back and forth", moveClock),
+				repeat(2, "power cut", losePower),
+			}},
+			{name: "postgres two servers", postgres: true, servers: 2, rounds: []round{
+				repeat(1, "kill -9 of one of two servers", killServer),
 				repeat(1, "kill -9 of PostgreSQL", killPostgres),
 			}},
 		}

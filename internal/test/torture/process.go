@@ -181,7 +181,7 @@ func (r *run) stop() error {
 // gentle stops the servers as an operator does: under load, and without an error.
 func (r *run) gentle() error {
 	stop := r.load.begin(r.rng.Uint64(), r.bases())
-	r.load.until(context.Background(), 2*time.Second, func() bool { return false })
+	r.load.until(context.Background(), 500*time.Millisecond, func() bool { return false })
 	for n, p := range r.servers {
 		if err := p.signal(syscall.SIGTERM); err != nil {
 			return err
