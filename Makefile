@@ -10,7 +10,7 @@ FUZZTIME ?= 5s
 # What could be generated and is committed, as one checksum.
 SUM = git ls-files -z --cached --others --exclude-standard | xargs -0 sha256sum 2>/dev/null | sha256sum
 
-.PHONY: help run build test check vet lint fix generated race fuzz bench peers
+.PHONY: help run build test torture check vet lint fix generated race fuzz bench peers
 .DEFAULT_GOAL := help
 
 help: ## This list
@@ -26,6 +26,10 @@ test: ## All tests, on SQLite and then on a PostgreSQL that they start; installs
 	scripts/needs.sh
 	go test -timeout 15m ./...
 	PERENNIAL_TEST_ENGINE=postgres go test -timeout 15m $$(go list -f '{{range .TestImports}}{{$$.ImportPath}}	{{.}}{{"\n"}}{{end}}{{range .XTestImports}}{{$$.ImportPath}}	{{.}}{{"\n"}}{{end}}' ./... | sed -n 's|\tperennial/internal/test/shop$$||p' | sort -u)
+
+torture: build ## Kill servers, databases and disks under load for some minutes; TORTURE='--seed N' repeats a run
+	go build -o bin/torture ./internal/test/torture/run
+	bin/torture --program $(abspath $(BINARY)) $(TORTURE)
 
 check: vet lint fix generated race ## Everything that a change has to pass beside the tests
 	go test ./internal/test/archtest

@@ -60,6 +60,7 @@ var homes = map[string]string{
 	"github.com/pressly/goose/v3":         "internal/store",
 	"github.com/prometheus/client_golang": "internal/server",
 	"golang.org/x/oauth2":                 "internal/auth",
+	"modernc.org/libc":                    "",
 	"modernc.org/sqlite":                  "internal/db internal/find/postings",
 	"github.com/google/go-cmp":            "",
 	"github.com/rogpeppe/go-internal":     "",

@@ -15,13 +15,11 @@ func scenarios(short bool) []scenario {
 	if short {
 		return []scenario{
 			{name: "sqlite", env: []string{clockVariable, powerVariable}, rounds: []round{
-				repeat(1, "kill -9 of the server", killServer),
-				repeat(1, "an hour back and forth", moveClock),
+				repeat(1, "an hour back and forth, and kill -9", moveClock),
 				repeat(2, "power cut", losePower),
 			}},
 			{name: "postgres two servers", postgres: true, servers: 2, rounds: []round{
-				repeat(1, "kill -9 of one of two servers", killServer),
-				repeat(1, "kill -9 of PostgreSQL", killPostgres),
+				repeat(1, "kill -9 of one of two servers and of PostgreSQL", killBoth),
 			}},
 		}
 	}
@@ -104,6 +102,10 @@ func killPostgres(_ context.Context, r *run) error {
 		return err
 	}
 	return r.pg.Again()
+}
+
+func killBoth(ctx context.Context, r *run) error {
+	return errors.Join(killServer(ctx, r), killPostgres(ctx, r))
 }
 
 // stopPostgres takes the database away for a while. The server has to do without, and to go on when it is back.

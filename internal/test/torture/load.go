@@ -42,7 +42,8 @@ type load struct {
 	ledger *ledger
 	apiKey string
 	result *Result
-	things []string // products that many callers change
+	things []string      // products that many callers change
+	gap    time.Duration // between a caller's changes
 
 	mu        sync.Mutex
 	acks      map[string]*acknowledgement
@@ -66,6 +67,9 @@ func newLoad(r *run) (*load, error) {
 		return nil, err
 	}
 	l := &load{ledger: ledger, apiKey: r.apiKey, result: r.result, acks: map[string]*acknowledgement{}, given: map[string]bool{}, seen: map[int64]verify.Checkpoint{}}
+	if r.o.Short {
+		l.gap = 20 * time.Millisecond // other tests run beside it
+	}
 	for n := range 6 {
 		c := call{Key: fmt.Sprintf("t%d-thing-%d", r.o.Seed, n), Method: http.MethodPost, Path: "/products", Body: fmt.Sprintf(`{"title":"Thing %d"}`, n)}
 		if l.ask(r.servers[0].base, c) != made {
@@ -278,6 +282,7 @@ func (l *load) caller(ctx context.Context, rng *rand.Rand, base string) {
 		c := l.next(rng)
 		switch l.ask(base, c) {
 		case made:
+			pause(ctx, l.gap)
 		case lost:
 			pause(ctx, 20*time.Millisecond) // the server may be gone
 		case denied:

@@ -16,7 +16,7 @@ func TestItSurvives(t *testing.T) {
 	for _, s := range scenarios(true) {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			r := runScenario(t.Context(), s, Options{Seed: 1, Log: t.Output(), Dir: t.TempDir()})
+			r := runScenario(t.Context(), s, Options{Seed: 1, Short: true, Log: t.Output(), Dir: t.TempDir()})
 			if !r.Good() {
 				t.Errorf("broken: %v, could not run: %v", r.Red(), r.Could)
 			}
@@ -32,12 +32,9 @@ func TestItSurvives(t *testing.T) {
 // What is broken on purpose is seen, each time by the invariant that is about it.
 func TestSabotages(t *testing.T) {
 	for _, s := range sabotages() {
-		if s.postgres && testing.Short() {
-			continue
-		}
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			r := runScenario(t.Context(), s, Options{Seed: 1, Log: t.Output(), Dir: t.TempDir()})
+			r := runScenario(t.Context(), s, Options{Seed: 1, Short: true, Log: t.Output(), Dir: t.TempDir()})
 			if len(r.Could) > 0 {
 				t.Fatalf("could not run: %v", r.Could)
 			}
