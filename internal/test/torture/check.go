@@ -21,14 +21,13 @@ import (
 
 // entry is a row of event, read with no code of the program.
 type entry struct {
-	seq, version, prev    int64
-	at, kind, target      string
-	leaf, body            []byte
-	id, command, request  string
-	bodySeq, bodyVersion  int64
-	bodyTarget, bodyShop  string
-	inTheTree             tlog.Hash
-	bodyAt, bodyKind, typ string
+	seq, version, prev   int64
+	at, target           string
+	leaf, body           []byte
+	id, command, request string
+	bodySeq, bodyVersion int64
+	bodyAt, bodyTarget   string
+	inTheTree            tlog.Hash
 }
 
 // check looks at every invariant, while nobody changes anything but the server itself.
@@ -66,14 +65,14 @@ func (r *run) entries(ctx context.Context) (out []entry, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, d.Close()) }()
-	rows, err := d.QueryContext(ctx, `SELECT seq, recorded_at, type, target_kind, target_id, target_version, coalesce(target_prev_seq, -1), leaf_hash, body FROM event ORDER BY shop_id, seq`)
+	rows, err := d.QueryContext(ctx, `SELECT seq, recorded_at, target_id, target_version, coalesce(target_prev_seq, -1), leaf_hash, body FROM event ORDER BY shop_id, seq`)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var e entry
-		if err := rows.Scan(&e.seq, &e.at, &e.typ, &e.kind, &e.target, &e.version, &e.prev, &e.leaf, &e.body); err != nil {
+		if err := rows.Scan(&e.seq, &e.at, &e.target, &e.version, &e.prev, &e.leaf, &e.body); err != nil {
 			return nil, err
 		}
 		var b struct {

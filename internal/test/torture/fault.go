@@ -82,6 +82,18 @@ func moveClock(ctx context.Context, r *run) error {
 		}
 		pause(ctx, 300*time.Millisecond)
 	}
+	// recorded_at never goes back, so what was recorded in the future holds the time there.
+	var last struct {
+		Data []struct {
+			At time.Time `json:"recorded_at"`
+		}
+	}
+	if err := getJSON(r.servers[0].base+"/events?limit=1", r.apiKey, &last); err != nil {
+		return err
+	}
+	if len(last.Data) == 0 || time.Until(last.Data[0].At) < 30*time.Minute {
+		return cannot("the clock of the server was not moved: %v", last)
+	}
 	if err := r.setClock(-time.Hour); err != nil { // it starts again in the past
 		return err
 	}

@@ -55,22 +55,23 @@ const maxWords = 4
 
 // tally is what was seen of one invariant.
 type tally struct {
+	Invariant       string
 	Checked, Broken int64
 	Words           []string
 }
 
 // Result is what one scenario gave.
 type Result struct {
-	Name                    string
-	Rounds                  int
-	Requests, Acknowledged  int
-	Retried, Unknown        int
-	Refused, Entries, Tails int64
-	Checkpoints             int
-	Tallies                 [invariants]tally
-	Could                   []string // what could not be run, and why
-	Took                    time.Duration
-	Dir                     string // of what it left, when something is to be looked at
+	Name                   string
+	Rounds                 int
+	Requests, Acknowledged int
+	Retried, Unknown       int
+	Refused, Entries       int64
+	Checkpoints            int
+	Tallies                [invariants]tally
+	Could                  []string // what could not be run, and why
+	Took                   time.Duration
+	Dir                    string // of what it left, when something is to be looked at
 
 	Sabotage string // the invariant that has to be broken; empty: none may be
 
@@ -79,6 +80,9 @@ type Result struct {
 
 func newResult(s scenario) *Result {
 	r := &Result{Name: s.name, began: time.Now()}
+	for i := range r.Tallies {
+		r.Tallies[i].Invariant = names[i].name
+	}
 	if s.sabotage {
 		r.Sabotage = s.red.String()
 	}

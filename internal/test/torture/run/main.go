@@ -17,7 +17,7 @@ import (
 func main() {
 	torture.Program()
 	o := torture.Options{Log: os.Stdout}
-	flag.Uint64Var(&o.Seed, "seed", uint64(time.Now().UnixNano()), "repeat the run of this seed: the same load, faults and order")
+	flag.Uint64Var(&o.Seed, "seed", uint64(time.Now().UnixNano()), "what chance decides, to repeat a run as far as time allows")
 	flag.BoolVar(&o.Short, "short", false, "the form of go test")
 	flag.StringVar(&o.Only, "only", "", "only the scenarios whose name contains this")
 	flag.StringVar(&o.Program, "program", "", "the perennial to test")
