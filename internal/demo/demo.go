@@ -145,6 +145,9 @@ func RunThrough(ctx context.Context, e *engine.Engine, clock *Clock, until time.
 		if err := e.Run(ctx); err != nil {
 			return fmt.Errorf("demo: bill %s: %w", at.Format(time.DateOnly), err)
 		}
+		if err := e.Retain(ctx); err != nil {
+			return fmt.Errorf("demo: retention on %s: %w", at.Format(time.DateOnly), err)
+		}
 		progress(n+1, total)
 	}
 	return nil
@@ -165,6 +168,9 @@ func (l *life) day(day int, joined *int) error {
 	}
 	l.sleepUntil(date.At(6, 5, l.zone))
 	if err := l.e.Run(l.ctx); err != nil {
+		return err
+	}
+	if err := l.e.Retain(l.ctx); err != nil {
 		return err
 	}
 	if err := l.notice(); err != nil {

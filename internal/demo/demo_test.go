@@ -112,4 +112,8 @@ func TestTheEngineRunsThroughAGap(t *testing.T) {
 	if s.Program.Head() == before {
 		t.Error("nobody was billed in two months")
 	}
+	months, err := s.Store.Keys.NetworkMonths(t.Context(), s.Store.Read)
+	if err != nil || len(months) == 0 || months[0] != "2025-08" {
+		t.Errorf("network data is kept of %v (%v), want nothing before August 2025", months, err)
+	}
 }
