@@ -321,6 +321,25 @@ func TestPersonalFieldsAreMasked(t *testing.T) {
 	blind.do("GET", "/team", nil).want(200).shows(map[string]any{"data.0.email": hidden, "data.0.name": hidden, "data.0.role": "member"})
 	blind.do("GET", "/subscriptions/"+string(s.sub), nil).want(200).shows(map[string]any{"data.note": hidden, "data.cancel_reason": "",
 		"data.attributes.grind": hidden, "data.gifts.0.message": hidden, "data.gifts.0.address.city": hidden, "data.gifts.0.address.country": "GB", "data.gifts.0.date": "2027-04-01"})
+	// What was masked does not come back as a value.
+	sub := "/subscriptions/" + string(s.sub)
+	for _, c := range []struct {
+		method, path, pointer string
+		body                  fields
+	}{
+		{"PATCH", ada, "/email", fields{"email": hidden}},
+		{"PATCH", ada, "/first_name", fields{"first_name": hidden, "phone": "1"}},
+		{"PATCH", home, "/line1", fields{"line1": hidden + " "}},
+		{"PATCH", pay, "/last4", fields{"last4": hidden}},
+		{"PATCH", pay, "/gateway_reference", fields{"gateway_reference": hidden}},
+		{"PUT", sub + "/note", "/note", fields{"note": hidden}},
+		{"PUT", sub + "/attributes", "/attributes/grind", fields{"attributes": fields{"grind": hidden}}},
+		{"POST", sub + "/gift", "/address/city", fields{"date": "2027-05-01", "address": fields{"last_name": "King", "line1": "1 Ockham Park", "city": hidden, "country": "GB"}}},
+	} {
+		if got := blind.do(c.method, c.path, c.body).want(422).text("errors.0.pointer"); got != c.pointer {
+			t.Errorf("%s %s with a mask: %v, want %s", c.method, c.path, got, c.pointer)
+		}
+	}
 	s.do("GET", ada, nil).want(200).shows(map[string]any{"data.email": "ada@example.com", "data.phone": "+44 20"})
 	s.do("GET", "/subscriptions/"+string(s.sub), nil).want(200).shows(map[string]any{"data.gifts.0.message": "Enjoy", "data.attributes.grind": "fine"})
 }

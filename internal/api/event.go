@@ -17,6 +17,7 @@ import (
 	"perennial/internal/customer"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/plain"
 	"perennial/internal/settings"
 	"perennial/internal/store"
 	"perennial/internal/subscription"
@@ -24,7 +25,7 @@ import (
 )
 
 // masked stands in the place of a personal value for a caller without the permission to see it.
-const masked = "•••"
+const masked = plain.Mask
 
 // EventView is an event as every list, download and stream shows it.
 type EventView struct {

@@ -16,6 +16,10 @@ import (
 	"unicode/utf8"
 )
 
+// Mask stands in the place of a value for who may not see it. No text may be it, or a form that was filled in from what was
+// shown would put the mask in the place of the value.
+const Mask = "•••"
+
 // Text checks one line of at most maxRunes characters (code points). An empty text is fine.
 func Text(s string, maxRunes int) string { return check(s, maxRunes, "") }
 
@@ -26,6 +30,9 @@ func MultiLine(s string, maxRunes int) string { return check(s, maxRunes, "\t\n\
 func check(s string, maxRunes int, breaks string) string {
 	if !utf8.ValidString(s) { // which also refuses lone surrogates
 		return "This is not valid UTF-8."
+	}
+	if strings.TrimSpace(s) == Mask {
+		return "This is only the mask of a hidden value. Leave the field out to keep what is there."
 	}
 	n := 0
 	for i, r := range s {

@@ -51,6 +51,17 @@ func TestTextRefuses(t *testing.T) {
 	}
 }
 
+func TestTheMaskIsNoText(t *testing.T) {
+	for _, s := range []string{plain.Mask, " " + plain.Mask + "\t"} {
+		if plain.Text(s, 20) == "" || plain.MultiLine(s, 20) == "" {
+			t.Errorf("%q is taken", s)
+		}
+	}
+	if why := plain.Text("a "+plain.Mask, 20); why != "" {
+		t.Errorf("with words: %s", why)
+	}
+}
+
 func TestText(t *testing.T) {
 	texts := []string{
 		"", "Coffee", "Zoë Ñandú", "李小龍", "محمد", "שרה", "می\u200cخواهم", "क\u094d\u200dष", "👩\u200d🚀", "e\u0301", "\ufffd", "a\u00a0b", `C:\new`, "<b>", "=1+1",
@@ -252,6 +263,9 @@ func FuzzText(f *testing.F) {
 	}
 	f.Add("Zoë\r\n\tok")
 	f.Fuzz(func(t *testing.T, s string) {
+		if strings.Contains(s, plain.Mask) {
+			return // made of characters that are all fine
+		}
 		one, many := plain.Text(s, len(s)), plain.MultiLine(s, len(s))
 		if one == "" && many != "" {
 			t.Errorf("%+q is fine in one line, but in many: %s", s, many)

@@ -17,7 +17,7 @@ import (
 )
 
 // masked stands in the place of a personal value for who may not see it.
-const masked = "•••"
+const masked = plain.Mask
 
 func (d *Dashboard) registerTeam() {
 	view := func(pattern string, h handler) { d.on(route{pattern: pattern, permission: team.TeamView}, h) }
