@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 
@@ -64,6 +65,9 @@ func (s *Store) Load(ctx context.Context, q db.Querier, ref journal.Ref) (Row, e
 
 func (s *Store) load(ctx context.Context, q db.Querier, ref journal.Ref) (Row, error) {
 	var r Row
+	if key := string(ref.ID); strings.IndexByte(key, 0) >= 0 || !utf8.ValidString(key) {
+		return r, nil // PostgreSQL refuses to look for it, and the transaction with it
+	}
 	if !HasState(ref.Kind) {
 		err := q.QueryRowContext(ctx, `SELECT version, last_seq FROM target_head WHERE shop_id = $1 AND kind = $2 AND id = $3`,
 			s.Shop, ref.Kind, ref.ID).Scan(&r.Version, &r.LastSeq)
