@@ -7,7 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"perennial/internal/store"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,6 +21,7 @@ import (
 	"perennial/internal/program"
 	"perennial/internal/reading"
 	"perennial/internal/settings"
+	"perennial/internal/store"
 )
 
 // Streams to clients.
@@ -90,8 +91,8 @@ func (a *API) writeDownload(ctx context.Context, w http.ResponseWriter, format s
 		}
 	}
 	r := a.renderer(ctx)
-	write := func(seqs []int64) error {
-		events, err := r.page(seqs)
+	write := func(found []store.Stored) error {
+		events, err := r.render(found)
 		if err != nil {
 			return err
 		}
@@ -128,26 +129,23 @@ func (a *API) writeDownload(ctx context.Context, w http.ResponseWriter, format s
 	if !flt.Oldest {
 		after = last + 1
 	}
-	seqs := make([]int64, 0, downloadPage)
-	for {
+	for more := true; more; {
 		// Each page is a search of its own, so that a slow client holds nothing open.
-		seqs = seqs[:0]
-		for seq, err := range a.Finder.Search(ctx, flt, after) {
-			if err != nil {
-				return store.Fault(err)
-			}
-			if seq > last {
-				break
-			}
-			if seqs = append(seqs, seq); len(seqs) == downloadPage {
-				break
-			}
-		}
-		if err := write(seqs); err != nil || len(seqs) < downloadPage {
+		found, err := take(a.Finder.Events(ctx, store.Opened, flt, after), downloadPage)
+		if err != nil {
 			return err
 		}
-		after = seqs[len(seqs)-1]
+		if more = len(found) == downloadPage; more {
+			after = found[downloadPage-1].Seq
+		}
+		if i := slices.IndexFunc(found, func(st store.Stored) bool { return st.Seq > last }); i >= 0 {
+			found, more = found[:i], false
+		}
+		if err := write(found); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
 // stalls closes a connection that takes nothing for stallTime, by a deadline in the past. What it returns ends the watch.

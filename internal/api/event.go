@@ -159,15 +159,6 @@ func Views(ctx context.Context, s *store.Store) func([]store.Stored) ([]EventVie
 	return r.render
 }
 
-// page reads the events with these seqs and renders them, in the order given.
-func (r *renderer) page(seqs []int64) ([]EventView, error) {
-	events, err := r.s.Pick(r.ctx, r.s.Read, store.Opened, seqs)
-	if err != nil {
-		return nil, store.Fault(err)
-	}
-	return r.render(events)
-}
-
 func (r *renderer) render(events []store.Stored) ([]EventView, error) {
 	if err := r.lookUp(events); err != nil {
 		return nil, err

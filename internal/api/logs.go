@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"maps"
 	"net/http"
 	"reflect"
@@ -201,33 +202,33 @@ func (a *API) eventPage(ctx context.Context, r route, l reading.Log, q *LogQuery
 			return nil, fmt.Errorf("api: a cursor's position: %w", err)
 		}
 	}
-	seqs, err := take(a.Finder.Search(ctx, flt, after), q.Limit+1)
+	events, err := take(a.Finder.Events(ctx, store.Opened, flt, after), q.Limit+1)
 	if err != nil {
 		return nil, err
 	}
 	out := many[EventView]{}
-	if len(seqs) > q.Limit {
-		seqs = seqs[:q.Limit]
-		out.NextCursor = new(a.cursors.make(r.path, bound, strconv.FormatInt(seqs[q.Limit-1], 10)))
+	if len(events) > q.Limit {
+		events = events[:q.Limit]
+		out.NextCursor = new(a.cursors.make(r.path, bound, strconv.FormatInt(events[q.Limit-1].Seq, 10)))
 	}
-	if out.Data, err = a.renderer(ctx).page(seqs); err != nil {
+	if out.Data, err = a.renderer(ctx).render(events); err != nil {
 		return nil, err
 	}
 	return encode(out)
 }
 
-// take gives the first n of a search.
-func take(search func(func(int64, error) bool), n int) ([]int64, error) {
-	var seqs []int64
-	for seq, err := range search {
+// take gives the first n events of a search.
+func take(search iter.Seq2[store.Stored, error], n int) ([]store.Stored, error) {
+	var events []store.Stored
+	for st, err := range search {
 		if err != nil {
 			return nil, store.Fault(err)
 		}
-		if seqs = append(seqs, seq); len(seqs) == n {
+		if events = append(events, st); len(events) == n {
 			break
 		}
 	}
-	return seqs, nil
+	return events, nil
 }
 
 // The closed lists of the filters' values.
@@ -334,12 +335,12 @@ func (a *API) oneEvent(ctx context.Context, in *byID) (oneEventView, error) {
 	if out.Undo, err = a.undoable(ctx, st.ID); err != nil {
 		return out, err
 	}
-	seqs, err := take(a.Finder.Search(ctx, find.Filter{CorrelationID: string(st.CorrelationID), Hidden: true, Oldest: true}, -1), relatedEvents+1)
+	related, err := take(a.Finder.Events(ctx, store.Opened, find.Filter{CorrelationID: string(st.CorrelationID), Hidden: true, Oldest: true}, -1), relatedEvents+1)
 	if err != nil {
 		return out, err
 	}
-	seqs = slices.DeleteFunc(seqs, func(n int64) bool { return n == st.Seq })
-	if out.Related, err = r.page(seqs[:min(len(seqs), relatedEvents)]); err != nil {
+	related = slices.DeleteFunc(related, func(other store.Stored) bool { return other.Seq == st.Seq })
+	if out.Related, err = r.render(related[:min(len(related), relatedEvents)]); err != nil {
 		return out, err
 	}
 	a.view(callOf(ctx), reading.Log{Name: "explorer"})

@@ -208,15 +208,13 @@ func (a *API) ownLog(ctx context.Context, person id.ID) ([]EventView, error) {
 	r := a.renderer(ctx)
 	r.personal = true
 	out := []EventView{}
-	var seqs []int64
-	for seq, err := range a.Finder.Search(ctx, find.Filter{Scope: person, Oldest: true}, -1) {
+	after := int64(-1)
+	for {
+		found, err := take(a.Finder.Events(ctx, store.Opened, find.Filter{Scope: person, Oldest: true}, after), downloadPage)
 		if err != nil {
-			return nil, store.Fault(err)
+			return nil, err
 		}
-		seqs = append(seqs, seq)
-	}
-	for chunk := range slices.Chunk(seqs, 200) {
-		events, err := r.page(chunk)
+		events, err := r.render(found)
 		if err != nil {
 			return nil, err
 		}
@@ -229,6 +227,9 @@ func (a *API) ownLog(ctx context.Context, person id.ID) ([]EventView, error) {
 			}
 			out = append(out, e)
 		}
+		if len(found) < downloadPage {
+			return out, nil
+		}
+		after = found[len(found)-1].Seq
 	}
-	return out, nil
 }

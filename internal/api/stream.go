@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"perennial/internal/store"
 	"reflect"
-	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -17,6 +15,7 @@ import (
 	"perennial/internal/fault"
 	"perennial/internal/find"
 	"perennial/internal/reading"
+	"perennial/internal/store"
 	"perennial/internal/team"
 )
 
@@ -158,19 +157,20 @@ func (a *API) since(ctx context.Context, flt find.Filter, position int64) (int64
 	if err != nil || head.Seq <= position {
 		return position, nil, store.Fault(err)
 	}
-	seqs, err := take(a.Finder.Search(ctx, flt, position), streamPage)
+	found, err := take(a.Finder.Events(ctx, store.Opened, flt, position), streamPage)
 	if err != nil {
 		return position, nil, err
 	}
-	events, err := a.renderer(ctx).page(seqs)
-	if err != nil {
-		return position, nil, err
+	events, err := a.renderer(ctx).render(found)
+	if err != nil || len(found) == 0 {
+		return max(head.Seq, position), nil, err
 	}
-	if len(seqs) == streamPage {
-		return seqs[len(seqs)-1], events, nil
+	last := found[len(found)-1].Seq
+	if len(found) == streamPage {
+		return last, events, nil
 	}
 	// What was committed after the head was read may be among the events too.
-	return max(head.Seq, slices.Max(append(seqs, position))), events, nil
+	return max(head.Seq, last), events, nil
 }
 
 // stillAllowed says whether the key of a stream is still active and has the permission.
