@@ -6,6 +6,10 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
+	"perennial/internal/journal"
+	"perennial/internal/subscription"
 	"perennial/internal/team"
 )
 
@@ -218,5 +222,31 @@ func TestHeadOfADownload(t *testing.T) {
 	s.do("HEAD", "/events?format=ndjson", nil).want(200)
 	if got := s.do("GET", "/events?type=log.exported", nil).want(200).list("data"); len(got) != 0 {
 		t.Errorf("it made %d entries", len(got))
+	}
+}
+
+func TestFiltersOfSubscriptions(t *testing.T) {
+	s := openStocked(t)
+	tea := s.shop.variant(s.shop.product("Tea"), "100 g", 500)
+	second := s.shop.subscription(s.customer("bob@example.com"), tea)
+	s.run(journal.Bind(subscription.Pause{ID: second}))
+	first := string(s.sub)
+	for query, want := range map[string][]string{
+		"":                                 {string(second), first},
+		"?status=paused":                   {string(second)},
+		"?customer_id=" + string(s.ada):    {first},
+		"?product_id=" + string(s.product): {first},
+		"?product_id=%25":                  nil,
+		"?next_billing_from=2027-04-01&next_billing_to=2027-04-02":  {first},
+		"?next_billing_from=2027-04-02":                             nil,
+		"?next_billing_to=2027-04-01":                               nil,
+		"?q=ada%40example.com":                                      {first},
+		"?q=" + string(second):                                      {string(second)},
+		"?q=Lovelace":                                               {string(second), first},
+		"?status=active&product_id=" + string(s.product) + "&q=Ada": {first},
+	} {
+		if diff := cmp.Diff(want, s.do("GET", "/subscriptions"+query, nil).want(200).each("data", "id")); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", query, diff)
+		}
 	}
 }

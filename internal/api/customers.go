@@ -5,7 +5,10 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"net/http"
+	"slices"
 	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"perennial/internal/customer"
 	"perennial/internal/fault"
@@ -331,7 +334,12 @@ func (a *API) listCustomers(ctx context.Context, in *customerFilter, limit int, 
 	var w where
 	w.equal("status", in.Status)
 	if in.Tag != "" {
-		w.add(`EXISTS (SELECT 1 FROM json_each(doc, '$.tags') WHERE value = %s)`, in.Tag)
+		quoted, err := jsontext.AppendQuote(nil, in.Tag)
+		if err != nil {
+			return nil, refused("/query/tag", "This is not valid UTF-8.")
+		}
+		w.add(a.Store.DB.Contains("doc", "%s"), string(quoted)) // most others are left out; the tags themselves decide
+		w.keep = func(s journal.State) bool { return slices.Contains(s.(*customer.Customer).Tags, in.Tag) }
 	}
 	if in.Q != "" {
 		people, err := a.Finder.People(ctx, in.Q, 200)

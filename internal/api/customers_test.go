@@ -105,11 +105,24 @@ func TestListsOfCustomers(t *testing.T) {
 	slices.Reverse(ids)
 	for query, want := range map[string][]string{
 		"": ids, "?status=active": ids, "?status=redacted": nil, "?q=name3": {ids[1]}, "?q=c3%40example.com": {ids[1]}, "?q=" + ids[2]: {ids[2]}, "?q=nobody": nil,
-		"?tag=say+%22hi%22": {ids[0], ids[2], ids[4]}, "?tag=say": nil, "?tag=say+%22hi%22&q=name0": {ids[4]}, "?limit=2": ids[:2],
+		"?tag=say+%22hi%22": {ids[0], ids[2], ids[4]}, "?tag=say": nil, "?tag=en": nil, "?tag=say+%22hi%22&q=name0": {ids[4]}, "?limit=2": ids[:2],
 	} {
 		if diff := cmp.Diff(want, s.do("GET", "/customers"+query, nil).want(200).each("data", "id")); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", query, diff)
 		}
+	}
+	var tagged []string
+	for cursor := ""; len(tagged) < 4; {
+		a := s.do("GET", "/customers?limit=1&tag=say+%22hi%22"+cursor, nil).want(200)
+		tagged = append(tagged, a.each("data", "id")...)
+		next, more := a.at("next_cursor").(string)
+		if !more {
+			break
+		}
+		cursor = "&cursor=" + next
+	}
+	if want := []string{ids[0], ids[2], ids[4]}; !slices.Equal(tagged, want) {
+		t.Errorf("page by page: got %v, want %v", tagged, want)
 	}
 	page := s.do("GET", "/customers?limit=2", nil).want(200)
 	cursor := page.text("next_cursor")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -409,7 +410,7 @@ func (a *API) listSubscriptions(ctx context.Context, in *subscriptionFilter, lim
 	w.equal("status", in.Status)
 	w.equal("customer_id", in.CustomerID)
 	if in.ProductID != "" {
-		w.add(`instr(product_ids, %s) > 0`, "|"+in.ProductID+"|")
+		w.add(a.Store.DB.Contains("product_ids", "%s"), "|"+in.ProductID+"|")
 	}
 	if in.NextBillingFrom != "" {
 		w.add(`next_billing_date >= %s`, in.NextBillingFrom)
@@ -435,6 +436,7 @@ func (a *API) listSubscriptions(ctx context.Context, in *subscriptionFilter, lim
 type where struct {
 	conds []string
 	args  []any
+	keep  func(journal.State) bool // what the database does not know; nil keeps all
 }
 
 func (w *where) place(v any) string {
@@ -473,26 +475,38 @@ func (w *where) anyOf(values []string, columns ...string) {
 // rowsOf reads a page of rows of a kind, newest first, and renders them. Its texts depend on the filter, so they go to
 // the pool and not to the prepared statements.
 func rowsOf[V any](ctx context.Context, a *API, kind journal.Kind, w where, limit int, after string, show func(program.Query, journal.Ref, store.Row) (V, error)) ([]V, error) {
-	if after != "" {
-		w.add(`id < %s`, after)
-	}
-	cond := "1 = 1"
-	if len(w.conds) > 0 {
-		cond = strings.Join(w.conds, " AND ")
-	}
-	rows, err := a.Store.List(ctx, a.Store.DB.Reader, kind, fmt.Sprintf(`%s ORDER BY id DESC LIMIT %d`, cond, limit), w.args...)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]V, 0, len(rows))
-	for _, r := range rows {
-		v, err := show(a.query(ctx), r.State.Ref(), r)
+	out := make([]V, 0, limit)
+	for {
+		page := where{conds: slices.Clone(w.conds), args: slices.Clone(w.args)}
+		if after != "" {
+			page.add(`id < %s`, after)
+		}
+		cond := "1 = 1"
+		if len(page.conds) > 0 {
+			cond = strings.Join(page.conds, " AND ")
+		}
+		rows, err := a.Store.List(ctx, a.Store.DB.Reader, kind, fmt.Sprintf(`%s ORDER BY id DESC LIMIT %d`, cond, limit), page.args...)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, v)
+		for _, r := range rows {
+			ref := r.State.Ref()
+			after = string(ref.ID)
+			if w.keep != nil && !w.keep(r.State) {
+				continue
+			}
+			v, err := show(a.query(ctx), ref, r)
+			if err != nil {
+				return nil, err
+			}
+			if out = append(out, v); len(out) == limit {
+				return out, nil
+			}
+		}
+		if len(rows) < limit {
+			return out, nil
+		}
 	}
-	return out, nil
 }
 
 func (a *API) upcoming(ctx context.Context, in *upcomingInput) ([]subscription.UpcomingOrder, error) {
