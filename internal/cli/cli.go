@@ -22,7 +22,7 @@ import (
 
 // commands are the whole command line.
 type commands struct {
-	Config kong.ConfigFlag `help:"A JSON file with the same names as the flags." placeholder:"FILE"`
+	Config kong.ConfigFlag `help:"A JSON file with the flags by name, such as public_url for --public-url." placeholder:"FILE"`
 
 	Demo    demoCommand    `cmd:"" help:"Start a shop with a year of history, to look around in."`
 	Serve   serveCommand   `cmd:"" help:"Run a shop."`
@@ -76,7 +76,7 @@ func RunAt(clock func() time.Time, args []string, in io.Reader, out, errOut io.W
 	var c commands
 	code := -1
 	parser, err := kong.New(&c, kong.Name("perennial"), kong.Description("A self-hosted subscription program that can prove every change."),
-		kong.Configuration(kong.JSON), kong.Writers(out, errOut), kong.Exit(func(n int) { code = n }), kong.UsageOnError(),
+		kong.Configuration(readConfiguration), kong.Writers(out, errOut), kong.Exit(func(n int) { code = n }), kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
 	if err != nil {
 		fmt.Fprintln(errOut, err)
