@@ -30,11 +30,12 @@ type serveCommand struct {
 
 // reach says how people come in.
 type reach struct {
-	PublicURL        string `help:"Where people reach the server, such as https://shop.example; by default the address that it listens on." env:"PERENNIAL_PUBLIC_URL" placeholder:"URL"`
-	OIDCIssuer       string `help:"An identity provider (OpenID Connect) that the team may sign in with." env:"PERENNIAL_OIDC_ISSUER" placeholder:"URL"`
-	OIDCClientID     string `help:"Our id at the identity provider." env:"PERENNIAL_OIDC_CLIENT_ID" placeholder:"ID"`
-	OIDCClientSecret string `help:"Our secret at the identity provider. Better in the environment than in the arguments." env:"PERENNIAL_OIDC_CLIENT_SECRET" placeholder:"SECRET"`
-	OIDCName         string `help:"What people call the identity provider." env:"PERENNIAL_OIDC_NAME" placeholder:"NAME"`
+	PublicURL        string   `help:"Where people reach the server, such as https://shop.example; by default the address that it listens on." env:"PERENNIAL_PUBLIC_URL" placeholder:"URL"`
+	TrustedProxy     []string `help:"A network or address of proxies whose X-Forwarded-For is believed; repeatable. By default nobody's is." env:"PERENNIAL_TRUSTED_PROXY" placeholder:"CIDR"`
+	OIDCIssuer       string   `help:"An identity provider (OpenID Connect) that the team may sign in with." env:"PERENNIAL_OIDC_ISSUER" placeholder:"URL"`
+	OIDCClientID     string   `help:"Our id at the identity provider." env:"PERENNIAL_OIDC_CLIENT_ID" placeholder:"ID"`
+	OIDCClientSecret string   `help:"Our secret at the identity provider. Better in the environment than in the arguments." env:"PERENNIAL_OIDC_CLIENT_SECRET" placeholder:"SECRET"`
+	OIDCName         string   `help:"What people call the identity provider." env:"PERENNIAL_OIDC_NAME" placeholder:"NAME"`
 }
 
 func (r reach) provider() auth.ProviderConfig {
@@ -46,6 +47,11 @@ func (c serveCommand) Run(w *world) error {
 	cfg := c.config(w.log)
 	cfg.PublicURL, cfg.Provider = c.PublicURL, c.provider()
 	cfg.Listen, cfg.Clock = c.Listen, w.clock
+	proxies, err := server.ParseProxies(c.TrustedProxy)
+	if err != nil {
+		return err
+	}
+	cfg.TrustedProxies = proxies
 	if err := os.MkdirAll(c.Data, 0o700); err != nil { // with a PostgreSQL and a keys folder elsewhere nobody else makes it
 		return fault.Wrap(err, fault.Unavailable, "data_folder", "The data folder %s cannot be made.", c.Data)
 	}

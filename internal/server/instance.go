@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net/netip"
 	"path/filepath"
 	"time"
 
@@ -34,6 +35,8 @@ type Config struct {
 
 	PublicURL string              // where people reach the server, "https://shop.example"; empty: the address that it listens on
 	Provider  auth.ProviderConfig // an identity provider for the team; none without an issuer
+
+	TrustedProxies []netip.Prefix // those whose X-Forwarded-For is believed; empty: nobody's
 
 	// Clock and Random are for the demo, whose past is simulated; nil: the real ones.
 	Clock  program.Clock

@@ -81,7 +81,7 @@ func Start(ctx context.Context, i *Instance, gateway payment.Gateway, extra map[
 	for pattern, h := range extra {
 		mux.Handle(pattern, h)
 	}
-	s.http = &http.Server{Handler: secure(mux), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+	s.http = &http.Server{Handler: behind(i.Config.TrustedProxies, secure(mux)), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(i.Config.Log.Handler(), slog.LevelWarn)}
 	s.work.Go(func() {
 		if err := s.http.Serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) {
