@@ -34,7 +34,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("database/sql.(*DB).connectionOpener"))
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("database/sql.(*DB).connectionOpener"),
+		goleak.IgnoreAnyFunction("perennial/internal/test/pgtest.Start.func1")) // it reads what the server of the process says, to the end
 }
 
 // logged is a log that tests look into.
