@@ -88,7 +88,8 @@ type run struct {
 	out *Report
 }
 
-// Run measures everything, one thing after the other. It removes what it made, also when the context ends it early.
+// Run measures everything, one thing after the other. It removes what it made, also when the context ends it early; with an
+// error, the report has what was measured until then.
 func Run(ctx context.Context, o Options) (_ *Report, err error) {
 	if o.Events < MinEvents {
 		return nil, fault.New(fault.Refused, "events", "Measure on %d entries or more.", MinEvents)
@@ -105,12 +106,12 @@ func Run(ctx context.Context, o Options) (_ *Report, err error) {
 	r := &run{Options: o, ctx: ctx, dir: dir, out: &Report{
 		Began: began.UTC(), System: runtime.GOOS + "/" + runtime.GOARCH, CPU: processor(), CPUs: runtime.NumCPU(), Go: runtime.Version(), Events: o.Events, Span: o.Span}}
 	for _, step := range []func() error{r.disk, r.bareWrites, r.bareReads, r.shop} {
-		if err := step(); err != nil {
-			return nil, err
+		if err = step(); err != nil {
+			break
 		}
 	}
 	r.out.Took = time.Since(began)
-	return r.out, nil
+	return r.out, err
 }
 
 // shop measures the program, on one shop that grows.

@@ -11,14 +11,17 @@ import (
 )
 
 const (
-	pageLength = 50  // entries that a search is asked for
-	searches   = 300 // that each kind is measured with
+	pageLength = 50   // entries that a search is asked for
+	searches   = 1000 // that each kind is measured with
 )
 
-// reads measures what people ask for, in the process: the search and the opened entries that it finds.
+// reads measures what people ask for, in the process: the search and the opened entries that it finds. The times are held
+// against those at so many entries before, if there were any.
 func (r *run) reads(s *shop) error {
 	return r.open(s, false, func(i *server.Instance) error {
 		entries := i.Program.Head() + 1
+		before := s.searched
+		s.searched = entries
 		r.Say(fmt.Sprintf("searches in %d entries", entries))
 		key, _, _ := cutKey(s.key)
 		anybody := func() *person { return s.people[rand.IntN(len(s.people))] }
@@ -60,6 +63,10 @@ func (r *run) reads(s *shop) error {
 			f := Figure{Key: fmt.Sprintf("search.%s.at.%d", q.key, entries), Name: q.name, Events: entries, Beside: refRead, Goal: "p99 < 5 ms"}
 			f.P50, f.P99 = percentiles(took)
 			f.Met = new(f.P99 < 5*time.Millisecond)
+			if was, ok := r.out.Figure(fmt.Sprintf("search.%s.at.%d", q.key, before)); ok {
+				times := float64(f.P99) / float64(was.P99)
+				f.Goal, f.Met = fmt.Sprintf("p99 ≤ 1.5 times that before: %.2f", times), new(times <= 1.5)
+			}
 			r.add(f)
 		}
 		return nil

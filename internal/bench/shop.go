@@ -26,15 +26,16 @@ import (
 
 // shop is the shop that is measured on. It is opened for each step and closed after it, as its process would be.
 type shop struct {
-	data   string
-	key    string // its API key
-	clock  *demo.Clock
-	people []*person
-	titles []string // of the variants
-	wares  []id.ID  // products
-	rnd    *mathrand.Rand
-	made   int64 // commands that grow submitted
-	began  time.Time
+	data     string
+	key      string // its API key
+	clock    *demo.Clock
+	people   []*person
+	titles   []string // of the variants
+	wares    []id.ID  // products
+	rnd      *mathrand.Rand
+	made     int64 // commands that grow submitted
+	searched int64 // entries that there were when searches were measured last
+	began    time.Time
 }
 
 // person is a customer with a subscription, and what grow has to know of it.

@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -40,14 +41,14 @@ func (c benchCommand) Run(w *world) error {
 	}
 	o.Serve = func(data, listen string) []string { return []string{self, "serve", "--data", data, "--listen", listen} }
 	r, err := bench.Run(w.ctx, o)
-	if err != nil {
+	switch {
+	case r == nil:
 		return err
+	case c.JSON:
+		return errors.Join(err, printJSON(w.out, r))
 	}
-	if c.JSON {
-		return printJSON(w.out, r)
-	}
-	printFigures(w.out, r)
-	return nil
+	printFigures(w.out, r) // a run that is cut short shows what it has
+	return err
 }
 
 // printFigures prints a report as a table.
