@@ -257,11 +257,11 @@ func (a *auditor) check(r raw) (c checked) {
 	if !bytes.Equal(c.leafHash[:], r.leaf) {
 		wrong("leaf_hash", "the stored bytes do not hash to the stored leaf hash")
 	}
-	if verify.CheckCanonical(r.body) != nil {
+	parsed, err := journal.Parse(r.body)
+	if (err != nil || !parsed.Canonical()) && verify.CheckCanonical(r.body) != nil {
 		wrong("body", "the bytes are not canonical JSON (RFC 8785)")
 		return c
 	}
-	parsed, err := journal.Parse(r.body)
 	if err != nil {
 		wrong("body", "%v", err)
 		return c

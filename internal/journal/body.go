@@ -458,7 +458,14 @@ var ErrUnreadable = errors.New("journal: the key of this box was destroyed")
 type Opener func(b Box, ciphertext []byte) ([]byte, error)
 
 // Body is an event's body that was read and is not opened yet: how many ciphertexts lie beside it is known by then.
-type Body struct{ raw rawEvent }
+type Body struct {
+	raw   rawEvent
+	plain bool
+}
+
+// Canonical says that the body is known to be canonical JSON, because it was read by a parser that takes nothing else. When it
+// says no, the body may be canonical all the same.
+func (b *Body) Canonical() bool { return b.plain }
 
 // Boxes describes the boxes, in the order of their ciphertexts.
 func (b *Body) Boxes() []Box { return b.raw.Boxes }
@@ -466,7 +473,7 @@ func (b *Body) Boxes() []Box { return b.raw.Boxes }
 // Parse reads an event's body, whose memory the event goes on using.
 func Parse(body []byte) (*Body, error) {
 	b := &Body{}
-	if !b.raw.quick(body) {
+	if b.plain = b.raw.quick(body); !b.plain {
 		b.raw = rawEvent{}
 		if err := json.Unmarshal(body, &b.raw, json.RejectUnknownMembers(true)); err != nil {
 			return nil, fmt.Errorf("journal: body: %w", err)
@@ -587,8 +594,10 @@ func (b *Body) Open(ciphertexts [][]byte, open Opener) (*Event, error) {
 			e.Source.IP, e.Source.UserAgent = Erased[string](), Erased[string]()
 		} else {
 			var nw network
-			if err := json.Unmarshal(o.plain[*n], &nw); err != nil {
-				return nil, fmt.Errorf("journal: network box: %w", err)
+			if !nw.quick(o.plain[*n]) {
+				if err := json.Unmarshal(o.plain[*n], &nw); err != nil {
+					return nil, fmt.Errorf("journal: network box: %w", err)
+				}
 			}
 			e.Source.IP, e.Source.UserAgent = Secluded(nw.IP), Secluded(nw.UserAgent)
 		}
@@ -609,6 +618,9 @@ func (o *opened) at(p place) (jsontext.Value, error) {
 	}
 	if o.plain[p[0]] == nil {
 		return jsontext.Value(ErasedJSON), nil
+	}
+	if o.values[p[0]] == nil {
+		o.values[p[0]] = quickList(o.plain[p[0]])
 	}
 	if o.values[p[0]] == nil {
 		if err := json.Unmarshal(o.plain[p[0]], &o.values[p[0]]); err != nil {

@@ -15,9 +15,8 @@ import (
 )
 
 // Every reading of the journal parses bodies, so what Encode writes is read without reflection. parser takes only the
-// plainest JSON: the members that it knows in their order, no white space, whole numbers, no escapes where a string is
-// needed. Whatever else comes, it gives up and json.Unmarshal decides; what it takes, json.Unmarshal reads the same
-// (FuzzParse).
+// plainest canonical JSON: the members that it knows in their order, no white space, whole numbers, strings without escapes.
+// Whatever else comes, it gives up and json.Unmarshal decides; what it takes, json.Unmarshal reads the same (FuzzParse).
 type parser struct {
 	b    []byte
 	i    int
@@ -118,6 +117,37 @@ func (r *rawEvent) quick(body []byte) bool {
 		}
 	})
 	return p.done()
+}
+
+// quick parses the content of a network box.
+func (n *network) quick(content []byte) bool {
+	p := &parser{b: content}
+	var v network
+	p.object(func(name []byte) {
+		switch string(name) {
+		case "ip":
+			v.IP = p.text()
+		case "user_agent":
+			v.UserAgent = p.text()
+		default:
+			p.fail = true
+		}
+	})
+	if !p.done() || !utf8.Valid(content) {
+		return false
+	}
+	*n = v
+	return true
+}
+
+// quickList parses the content of a box of values; nil when there are none or it is not plain.
+func quickList(content []byte) (values []jsontext.Value) {
+	p := &parser{b: content}
+	p.list(func() { values = append(values, p.raw()) })
+	if !p.done() || !utf8.Valid(content) {
+		return nil
+	}
+	return values
 }
 
 // done says that all was taken.
@@ -254,7 +284,8 @@ func (p *parser) digits() {
 	for p.i < len(p.b) && '0' <= p.b[p.i] && p.b[p.i] <= '9' {
 		p.i++
 	}
-	if p.i == first || p.b[first] == '0' && (negative || p.i > first+1) || p.at('.') || p.at('e') || p.at('E') {
+	const exact = 15 // as many digits every double has; from 2^53 on numbers are canonical only as doubles
+	if p.i == first || p.i > first+exact || p.b[first] == '0' && (negative || p.i > first+1) || p.at('.') || p.at('e') || p.at('E') {
 		p.fail = true
 	}
 }

@@ -9,9 +9,12 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"perennial/verify"
 )
 
-// FuzzParse holds the quick parser to the general one: what it takes, the other one takes too and reads the same.
+// FuzzParse holds the quick parser to the general one: what it takes is canonical, and the other one takes it too and reads the
+// same.
 func FuzzParse(f *testing.F) {
 	files, err := filepath.Glob("testdata/golden/*.json")
 	if err != nil || len(files) == 0 {
@@ -30,6 +33,9 @@ func FuzzParse(f *testing.F) {
 		var quick, general rawEvent
 		if !quick.quick(body) {
 			return
+		}
+		if err := verify.CheckCanonical(body); err != nil {
+			t.Errorf("it took what is not canonical: %v", err)
 		}
 		if err := json.Unmarshal(body, &general, json.RejectUnknownMembers(true)); err != nil {
 			t.Fatalf("it took what is not a body: %v", err)
