@@ -567,7 +567,14 @@ func (a *auditor) states() error {
 			if err := r.Scan(dest...); err != nil {
 				return err
 			}
-			a.row(m, journal.Ref{Kind: kind, ID: key}, version, lastSeq, doc, box, sealed, own)
+			ref := journal.Ref{Kind: kind, ID: key}
+			switch {
+			case schema < 1 || schema > store.SchemaVersion:
+				a.r.add(Problem{lastSeq, string(key), "schema_version", fmt.Sprintf("%d, while this program writes %d", schema, store.SchemaVersion)})
+			case schema < store.SchemaVersion:
+				doc = today(m.Fresh(key), doc)
+			}
+			a.row(m, ref, version, lastSeq, doc, box, sealed, own)
 			return nil
 		}, fmt.Sprintf(`SELECT id, version, last_seq, schema_version, doc, box, sealed%s FROM %q WHERE shop_id = $1 ORDER BY id`, columns, kind), a.s.Shop)
 		if err != nil {
@@ -575,6 +582,19 @@ func (a *auditor) states() error {
 		}
 	}
 	return nil
+}
+
+// today gives a document of an older form as it would be written now; one that cannot be read stays as it is.
+func today(fresh journal.State, doc []byte) []byte {
+	state, err := journal.Join(fresh, doc, nil, false)
+	if err != nil {
+		return doc
+	}
+	again, _, err := journal.Split(state)
+	if err != nil {
+		return doc
+	}
+	return again
 }
 
 func (a *auditor) row(m store.Mapping, ref journal.Ref, version, lastSeq int64, doc []byte, box sql.NullString, sealed []byte, own []any) {

@@ -303,6 +303,7 @@ func TestVerifyNamesWhatWasChanged(t *testing.T) {
 		"a state's column":     {`UPDATE product SET status = 'archived'`, "status"},
 		"a state's version":    {`UPDATE product SET version = version + 1`, "version"},
 		"a state's last_seq":   {`UPDATE product SET last_seq = 1`, "last_seq"},
+		"a document's form":    {`UPDATE product SET schema_version = 9`, "schema_version"},
 		"a missing state":      {`DELETE FROM product`, "product"},
 		"a state too many":     {`INSERT INTO product SELECT shop_id, 'prod_x', version, last_seq, schema_version, status, doc, box, sealed FROM product LIMIT 1`, "product"},
 		"a swapped secret":     {`UPDATE secret SET value = zeroblob(32)`, "secret api_key"},

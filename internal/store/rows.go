@@ -18,8 +18,9 @@ import (
 	"perennial/internal/vault"
 )
 
-// SchemaVersion is the form of the states' documents.
-const SchemaVersion = 1
+// SchemaVersion is the form of the states' documents. In 1 they had their empty fields too. A row gets the form of today
+// when it is written next.
+const SchemaVersion = 2
 
 // Row is a state as it is stored. The zero Row is a thing that does not exist.
 type Row struct {
