@@ -16,6 +16,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"perennial/internal/auth"
 	"perennial/internal/find"
 	"perennial/internal/id"
 	"perennial/internal/program"
@@ -33,6 +34,7 @@ type Config struct {
 	Log     *slog.Logger
 	Version string
 	BaseURL string // of the server as clients reach it, for links; without a slash at the end
+	Rate    int    // requests a second for each API key, twice as many at once; 0: no limit
 }
 
 // API serves the REST contract.
@@ -41,7 +43,9 @@ type API struct {
 	huma    huma.API
 	mux     *http.ServeMux
 	cursors cursors
-	denials denials
+	denials auth.Tally // refusals, by key
+	guesses auth.Tally // keys that nobody has, by network
+	limits  limits
 	viewed  viewed
 	used    lastUsed
 	views   views // how each kind of thing is shown; filled in by the registration methods
@@ -70,7 +74,6 @@ func New(c Config, mux *http.ServeMux) *API {
 	cfg.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"key": {Type: "http", Scheme: "bearer", Description: "An API key of the shop."}}
 	cfg.Security = []map[string][]string{{"key": {}}}
 	a := &API{Config: c, mux: inner, cursors: cursors{key: c.Store.Keys.Folder().Derive("cursor " + string(c.Store.Shop))}}
-	a.denials.init()
 	a.viewed.init()
 	a.used.init()
 	a.views = views{}

@@ -2,8 +2,9 @@ package api
 
 import (
 	"context"
-	"sync"
-	"time"
+	"net"
+	"net/http"
+	"net/netip"
 
 	"perennial/internal/id"
 	"perennial/internal/journal"
@@ -11,46 +12,6 @@ import (
 	"perennial/internal/program"
 	"perennial/internal/team"
 )
-
-// denialsBeforeCounting is how many refusals of one key in a minute are an event each; those after it are counted into
-// one, so that nobody fills the disk with them.
-const denialsBeforeCounting = 10
-
-// denials counts refusals by key and minute.
-type denials struct {
-	mu sync.Mutex
-	by map[string]*denial // guarded by mu
-}
-
-type denial struct {
-	minute  time.Time
-	count   int
-	pending int // refusals that are counted and not yet an event
-}
-
-func (d *denials) init() { d.by = map[string]*denial{} }
-
-// note counts one refusal. It says how many it stands for when an event is due now, 0 when it is only counted.
-func (d *denials) note(key string, now time.Time) int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	minute := now.Truncate(time.Minute)
-	n := d.by[key]
-	if n == nil {
-		n = &denial{minute: minute}
-		d.by[key] = n
-	}
-	if !n.minute.Equal(minute) {
-		stands := n.pending + 1
-		*n = denial{minute: minute, count: 1}
-		return stands
-	}
-	if n.count++; n.count <= denialsBeforeCounting {
-		return 1
-	}
-	n.pending++
-	return 0
-}
 
 // deny refuses a request and records it. That the record fails does not let anybody in.
 func (a *API) deny(ctx context.Context, c *call, r route) error {
@@ -60,35 +21,54 @@ func (a *API) deny(ctx context.Context, c *call, r route) error {
 
 // recordDenial records that a request was refused for what its key may do.
 func (a *API) recordDenial(ctx context.Context, c *call, r route) {
-	if n := a.denials.note(string(c.key.ID), a.now()); n > 0 {
-		_, err := a.Program.Do(ctx, &program.Request{Meta: c.meta, Command: journal.Bind(team.RecordDenial{
-			Refused: c.key.ID, Who: c.key.Ref(), Permission: r.permission, Path: plain.Escape(r.method + " " + Base + r.path), Count: n,
-		})})
-		if err != nil {
-			a.Log.Error("record a refusal", "request_id", c.requestID, "error", err)
-		}
+	if !a.denials.Note(string(c.key.ID), a.now()) {
+		return
+	}
+	a.record(ctx, c.meta, team.RecordDenial{Refused: c.key.ID, Who: c.key.Ref(), Permission: r.permission, Path: r.method + " " + Base + r.path, Count: 1})
+}
+
+func (a *API) record(ctx context.Context, m program.Meta, d team.RecordDenial) {
+	if _, err := a.Program.Do(ctx, &program.Request{Meta: m, Command: journal.Bind(d)}); err != nil {
+		a.Log.Error("record a refusal", "request_id", m.Source.RequestID, "error", err)
 	}
 }
 
-// FlushDenials records what is still only counted.
+// FlushDenials makes one entry of each source's refusals that were only counted. Guessed keys have no entry of their own
+// at all: anybody can send them, so a source has one entry a minute once it sent more than a person's mistakes.
 func (a *API) FlushDenials(ctx context.Context) {
-	a.denials.mu.Lock()
-	left := map[string]int{}
-	for k, n := range a.denials.by {
-		if n.pending > 0 {
-			left[k] = n.pending
-			n.pending = 0
-		}
+	now, from := a.now(), journal.Origin{Channel: journal.ChannelAPI}
+	for key, n := range a.denials.Take(now) {
+		a.record(ctx, program.Meta{Actor: journal.Actor{Kind: journal.ActorAPIKey, ID: key}, Source: from},
+			team.RecordDenial{Refused: id.ID(key), Who: journal.Ref{Kind: journal.APIKey, ID: id.ID(key)}, Count: n})
 	}
-	a.denials.mu.Unlock()
-	for k, n := range left {
-		key := journal.Actor{Kind: journal.ActorAPIKey, ID: k}
-		_, err := a.Program.Do(ctx, &program.Request{Meta: program.Meta{Actor: key, Source: journal.Origin{Channel: journal.ChannelAPI}}, Command: journal.Bind(team.RecordDenial{
-			Refused: id.ID(k), Who: journal.Ref{Kind: journal.APIKey, ID: id.ID(k)}, Count: n})})
-		if err != nil {
-			a.Log.Error("record refusals", "error", err)
-		}
+	for network, n := range a.guesses.Take(now) {
+		session := a.newID(id.Session)
+		from.IP = journal.Secluded(network)
+		a.record(ctx, program.Meta{Actor: journal.Actor{Kind: journal.ActorAnonymous, ID: string(session)}, Source: from},
+			team.RecordDenial{Refused: session, Path: "the API with an unknown key", Count: n})
 	}
+}
+
+// networkOf is where a request comes from, as far as it tells one source from another: an address, or of IPv6 the network
+// that one customer of a provider has.
+func networkOf(r *http.Request) string {
+	ip, err := netip.ParseAddr(clientIP(r))
+	if err != nil || ip.Unmap().Is4() {
+		return clientIP(r)
+	}
+	p, err := ip.Prefix(64)
+	if err != nil {
+		return clientIP(r)
+	}
+	return p.Addr().String()
+}
+
+func clientIP(r *http.Request) string {
+	ip, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return ip
 }
 
 func checkComment(s string) error {

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"runtime/debug"
 	"strconv"
@@ -71,7 +70,16 @@ func (a *API) guard(next http.Handler) http.Handler {
 		}()
 		if r.URL.Path != "/openapi.json" {
 			if err := a.identify(r, c); err != nil {
-				w.Header().Set("WWW-Authenticate", `Bearer realm="perennial"`)
+				if fault.As(err).Kind == fault.Unauthenticated {
+					w.Header().Set("WWW-Authenticate", `Bearer realm="perennial"`)
+					if r.Header.Get("Authorization") != "" {
+						a.guesses.Note(networkOf(r), a.now())
+					}
+				}
+				writeProblem(w, err, c.requestID)
+				return
+			}
+			if err := a.limits.take(c.key.ID, a.Rate, a.now()); err != nil {
 				writeProblem(w, err, c.requestID)
 				return
 			}
@@ -161,17 +169,13 @@ func (a *API) identify(r *http.Request, c *call) error {
 	}
 	c.key, c.personal = k, team.Holds(k).Allows(team.PersonalDataView)
 	a.used.note(k.ID, a.now())
-	ip, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		ip = r.RemoteAddr
-	}
 	agent := r.UserAgent()
 	if len(agent) > 400 {
 		agent = agent[:400]
 	}
 	c.meta = program.Meta{
 		Actor: journal.Actor{Kind: journal.ActorAPIKey, ID: string(k.ID)},
-		Source: journal.Origin{Channel: journal.ChannelAPI, RequestID: c.requestID, IP: journal.Secluded(ip),
+		Source: journal.Origin{Channel: journal.ChannelAPI, RequestID: c.requestID, IP: journal.Secluded(clientIP(r)),
 			UserAgent: journal.Secluded(plain.Escape(agent))},
 	}
 	return nil

@@ -31,6 +31,7 @@ type serveCommand struct {
 // reach says how people come in.
 type reach struct {
 	PublicURL        string   `help:"Where people reach the server, such as https://shop.example; by default the address that it listens on." env:"PERENNIAL_PUBLIC_URL" placeholder:"URL"`
+	RateLimit        int      `help:"Requests a second that an API key may make, twice as many at once; 0: no limit." default:"2000" env:"PERENNIAL_RATE_LIMIT" placeholder:"N"`
 	TrustedProxy     []string `help:"A network or address of proxies whose X-Forwarded-For is believed; repeatable. By default nobody's is." env:"PERENNIAL_TRUSTED_PROXY" placeholder:"CIDR"`
 	OIDCIssuer       string   `help:"An identity provider (OpenID Connect) that the team may sign in with." env:"PERENNIAL_OIDC_ISSUER" placeholder:"URL"`
 	OIDCClientID     string   `help:"Our id at the identity provider." env:"PERENNIAL_OIDC_CLIENT_ID" placeholder:"ID"`
@@ -51,7 +52,7 @@ func (c serveCommand) Run(w *world) error {
 	if err != nil {
 		return err
 	}
-	cfg.TrustedProxies = proxies
+	cfg.TrustedProxies, cfg.Rate = proxies, c.RateLimit
 	if err := os.MkdirAll(c.Data, 0o700); err != nil { // with a PostgreSQL and a keys folder elsewhere nobody else makes it
 		return fault.Wrap(err, fault.Unavailable, "data_folder", "The data folder %s cannot be made.", c.Data)
 	}

@@ -36,6 +36,7 @@ type Config struct {
 	PublicURL string              // where people reach the server, "https://shop.example"; empty: the address that it listens on
 	Provider  auth.ProviderConfig // an identity provider for the team; none without an issuer
 
+	Rate           int            // requests a second for each API key; 0: no limit
 	TrustedProxies []netip.Prefix // those whose X-Forwarded-For is believed; empty: nobody's
 
 	// Clock and Random are for the demo, whose past is simulated; nil: the real ones.

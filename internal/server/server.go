@@ -72,7 +72,7 @@ func Start(ctx context.Context, i *Instance, gateway payment.Gateway, extra map[
 	}
 	mux := http.NewServeMux()
 	base := cmp.Or(strings.TrimSuffix(i.Config.PublicURL, "/"), "http://"+s.Addr)
-	s.api = api.New(api.Config{Program: i.Program, Store: i.Store, Finder: i.Finder, Log: i.Config.Log, Version: i.Config.Version, BaseURL: base}, mux)
+	s.api = api.New(api.Config{Program: i.Program, Store: i.Store, Finder: i.Finder, Log: i.Config.Log, Version: i.Config.Version, BaseURL: base, Rate: i.Config.Rate}, mux)
 	s.operations(mux)
 	if err := s.team(mux, base); err != nil {
 		stop()

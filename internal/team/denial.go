@@ -15,7 +15,7 @@ import (
 // by whoever sends the command.
 type RecordDenial struct {
 	Refused    id.ID       // the session's id, or the API key's
-	Who        journal.Ref // the team member, API key or customer behind it
+	Who        journal.Ref // the team member, API key or customer behind it; the zero Ref: nobody who is known
 	Permission Permission  // the one that was missing
 	Path       string      // of the request, without its query
 	Count      int         // refused requests, 1 or more
@@ -39,9 +39,13 @@ func (c RecordDenial) Decide(World, time.Time) (journal.Decision, error) {
 		return journal.Decision{}, errors.New("team: a denial without a session or a count")
 	}
 	target := journal.Ref{Kind: journal.Session, ID: c.Refused}
+	var who []journal.Ref
+	if c.Who.ID != "" {
+		who = append(who, c.Who)
+	}
 	return journal.Decision{
 		Drafts: []journal.Draft{{
-			Type: "access.denied", Target: target, Mentions: []journal.Ref{c.Who},
+			Type: "access.denied", Target: target, Mentions: who,
 			Details: denial{c.Permission, typed(c.Path), c.Count},
 		}},
 		Result: target,

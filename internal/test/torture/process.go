@@ -104,7 +104,7 @@ func (r *run) start(ctx context.Context) error {
 }
 
 func (r *run) startOne(n int) (*process, error) {
-	p := &process{cmd: r.command(append([]string{"serve", "--listen", "127.0.0.1:0"}, r.place(n)...)...), end: make(chan struct{})}
+	p := &process{cmd: r.command(append([]string{"serve", "--listen", "127.0.0.1:0", "--rate-limit", "0"}, r.place(n)...)...), end: make(chan struct{})}
 	log, err := os.OpenFile(filepath.Join(r.dir, fmt.Sprintf("server%d.log", n)), os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
