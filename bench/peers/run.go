@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -44,6 +45,7 @@ type report struct {
 	Took    time.Duration `json:"took_ns"`
 	System  string        `json:"system"`
 	CPUs    int           `json:"cpus"`
+	Busy    string        `json:"load_average,omitzero"` // when it began: what else the machine had to do
 	Go      string        `json:"go"`
 	Rounds  int           `json:"rounds"`
 	Span    time.Duration `json:"span_ns"`
@@ -109,6 +111,9 @@ func contenders(pg *pgtest.Server) []contender {
 // run measures, round by round, each peer in turn. It removes what it made.
 func run(ctx context.Context, o options) (_ *report, err error) {
 	out := &report{Began: time.Now().UTC(), System: runtime.GOOS + "/" + runtime.GOARCH, CPUs: runtime.NumCPU(), Go: runtime.Version(), Rounds: o.Rounds, Span: o.Span}
+	if b, err := os.ReadFile("/proc/loadavg"); err == nil {
+		out.Busy, _, _ = strings.Cut(string(b), " ")
+	}
 	dir, err := os.MkdirTemp("", "perennial-peers-")
 	if err != nil {
 		return nil, err

@@ -8,7 +8,7 @@ import (
 
 // printTable prints a report for people.
 func printTable(w io.Writer, r *report) {
-	fmt.Fprintf(w, "%s, %d CPUs, %s, %s\n", r.System, r.CPUs, r.Go, r.Began.Format("2 January 2006 15:04 UTC"))
+	fmt.Fprintf(w, "%s, %d CPUs (load average %s when it began), %s, %s\n", r.System, r.CPUs, r.Busy, r.Go, r.Began.Format("2 January 2006 15:04 UTC"))
 	fmt.Fprintf(w, "%d rounds of %v for each, in turn; medians. In brackets: how many times as fast Perennial on SQLite is.\n", r.Rounds, r.Span)
 	rows := contenders(nil)
 	var sizes []int64
