@@ -13,6 +13,7 @@ func TestMain(m *testing.M) {
 
 // The short form. make torture is the long one.
 func TestItSurvives(t *testing.T) {
+	t.Parallel()
 	for _, s := range scenarios(true) {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
@@ -31,6 +32,7 @@ func TestItSurvives(t *testing.T) {
 
 // What is broken on purpose is seen, each time by the invariant that is about it.
 func TestSabotages(t *testing.T) {
+	t.Parallel()
 	for _, s := range sabotages() {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
