@@ -6,11 +6,13 @@
 package api
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"io"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -19,6 +21,7 @@ import (
 	"perennial/internal/auth"
 	"perennial/internal/find"
 	"perennial/internal/id"
+	"perennial/internal/journal"
 	"perennial/internal/program"
 	"perennial/internal/store"
 )
@@ -35,6 +38,9 @@ type Config struct {
 	Version string
 	BaseURL string // of the server as clients reach it, for links; without a slash at the end
 	Rate    int    // requests a second for each API key, twice as many at once; 0: no limit
+	// Noted, when it is set, is told of each request what only its route knows: the route's pattern, empty when nobody got so far,
+	// the request's id, and what kind of actor it was.
+	Noted func(ctx context.Context, pattern, requestID string, actor journal.ActorKind)
 }
 
 // API serves the REST contract.
@@ -50,6 +56,7 @@ type API struct {
 	used    lastUsed
 	views   views // how each kind of thing is shown; filled in by the registration methods
 	open    open  // streams under way
+	streams atomic.Int64
 }
 
 // New makes the API and registers its routes on mux.

@@ -57,6 +57,10 @@ func callOf(ctx context.Context) *call { return ctx.Value(callKey{}).(*call) }
 func (a *API) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := &call{requestID: requestID(r, a.newID)}
+		pattern := ""
+		if a.Noted != nil {
+			defer func() { a.Noted(r.Context(), pattern, c.requestID, c.meta.Actor.Kind) }()
+		}
 		w.Header().Set("X-Request-Id", c.requestID)
 		w.Header().Set("Cache-Control", "no-store")
 		defer func() {
@@ -94,7 +98,13 @@ func (a *API) guard(next http.Handler) http.Handler {
 			writeProblem(w, err, c.requestID)
 			return
 		}
-		next.ServeHTTP(&fallback{ResponseWriter: w, requestID: c.requestID}, r.WithContext(context.WithValue(r.Context(), callKey{}, c)))
+		routed := r.WithContext(context.WithValue(r.Context(), callKey{}, c))
+		defer func() {
+			if routed.Pattern != "" {
+				pattern = Base + routed.Pattern[strings.IndexByte(routed.Pattern, ' ')+1:]
+			}
+		}()
+		next.ServeHTTP(&fallback{ResponseWriter: w, requestID: c.requestID}, routed)
 	})
 }
 

@@ -161,6 +161,9 @@ func pointer(location string) string {
 	return "/" + strings.ReplaceAll(strings.NewReplacer("~", "~0", "/", "~1").Replace(location), ".", "/")
 }
 
+// Refuse answers a request for the API before any of its routes sees it.
+func Refuse(w http.ResponseWriter, err error) { writeProblem(w, err, "") }
+
 func writeProblem(w http.ResponseWriter, err error, requestID string) {
 	p := problemOf(err, requestID)
 	maps.Copy(w.Header(), p.GetHeaders())

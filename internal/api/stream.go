@@ -44,6 +44,9 @@ type streamQuery struct {
 	LastEventID string `header:"Last-Event-ID" maxLength:"20" doc:"The seq of the last event that was seen; the stream goes on after it. Without it, it begins now."`
 }
 
+// Streams is how many clients follow the journal now.
+func (a *API) Streams() int { return int(a.streams.Load()) }
+
 // stream registers the live stream of events.
 func (a *API) stream() {
 	r := route{method: http.MethodGet, path: "/events/stream", tag: "Events", summary: "Follow the journal live, as server-sent events", permission: team.EventsView}
@@ -63,6 +66,8 @@ func (a *API) stream() {
 		}
 		a.view(c, reading.Log{Name: "explorer"})
 		return &answered{ContentType: "text/event-stream", Body: func(hc huma.Context) {
+			a.streams.Add(1)
+			defer a.streams.Add(-1)
 			_, w := humago.Unwrap(hc)
 			if err := a.follow(ctx, w, flt, position); err != nil && ctx.Err() == nil {
 				a.Log.Error("stream", "request_id", c.requestID, "error", err)

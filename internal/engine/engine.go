@@ -58,9 +58,31 @@ type Engine struct {
 
 	holder string // of what is in hand, among the processes that share a shop
 
+	// Observer is told how it goes. It is set before the first call.
+	Observer Observer
+
 	// What had no answer. It is only about when to ask again, so a restart may forget it.
 	attempts map[id.ID]wait
 	gateway  wait
+}
+
+// Observer is told how many subscriptions were found due, and of each answer of the gateway: its status, or "silent". Both may
+// be nil.
+type Observer struct {
+	Due     func(n int)
+	Attempt func(outcome string)
+}
+
+func (o Observer) due(n int) {
+	if o.Due != nil {
+		o.Due(n)
+	}
+}
+
+func (o Observer) attempt(outcome string) {
+	if o.Attempt != nil {
+		o.Attempt(outcome)
+	}
 }
 
 // New makes an engine.
@@ -100,6 +122,7 @@ func (e *Engine) Run(ctx context.Context) error {
 					continue
 				}
 				begun[s.ID], some, moved = row.LastSeq, true, true
+				e.Observer.due(1)
 				err := e.begin(ctx, s, p)
 				if f := fault.As(err); err != nil && f.Kind != fault.Conflict {
 					errs = append(errs, fmt.Errorf("subscription %s: %w", s.ID, err))
@@ -229,6 +252,7 @@ func (e *Engine) Settle(ctx context.Context) error {
 				return errors.Join(append(errs, ctx.Err())...)
 			case errors.Is(err, errSilent):
 				e.attempts[a.ID] = e.attempts[a.ID].longer(e.p.Now(), attemptWait)
+				e.Observer.attempt("silent")
 				e.log.Warn("a charge has no answer yet", "order", o.ID, "attempt", a.ID, "error", err)
 				if silent++; silent == silentCalls {
 					e.gateway = e.gateway.longer(e.p.Now(), gatewayWait)
@@ -315,6 +339,7 @@ func (e *Engine) finish(ctx context.Context, o *billing.Order, a billing.Attempt
 	if r.Status == payment.ActionRequired && a.Status == billing.AttemptActionRequired {
 		return nil // nothing new
 	}
+	e.Observer.attempt(string(r.Status))
 	return e.do(context.WithoutCancel(ctx), journal.Bind(billing.FinishAttempt{OrderID: o.ID, AttemptID: a.ID, Result: billing.Result(r.Status), Code: r.Code,
 		Message: r.Message, GatewayID: r.GatewayID, Hard: r.Hard}))
 }

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"perennial/internal/db"
@@ -121,6 +122,8 @@ type Program struct {
 
 	stop    context.CancelFunc
 	stopped chan struct{}
+
+	observer atomic.Pointer[Observer]
 
 	mu       sync.Mutex
 	head     int64                  // guarded by mu; the last committed seq

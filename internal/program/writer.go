@@ -31,6 +31,7 @@ type writer struct {
 	head  int64 // the cache is valid for this head
 
 	signed []byte // the last checkpoint that this writer signed or checked
+	tally  Batch  // of the batch under way
 }
 
 func (w *writer) run(ctx context.Context) {
@@ -84,7 +85,7 @@ func (w *writer) take(first *job) {
 		changes = append(changes, j)
 	}
 	if len(changes) > 0 {
-		w.commit(changes)
+		w.observed(changes)
 	}
 	for _, x := range upkeep {
 		x.done <- x.f(w.conn)
@@ -110,14 +111,14 @@ func (w *writer) commit(jobs []*job) {
 		}
 		lost := db.Lost(err)
 		if n == attempts || !lost && !db.Again(err) {
-			failAll(jobs, refusedBatch(err))
+			w.failAll(jobs, refusedBatch(err))
 			return
 		}
 		time.Sleep(pause)
 		pause *= 2
 		if lost {
 			if rerr := w.conn.Reopen(context.Background()); rerr != nil && n == attempts-1 {
-				failAll(jobs, db.Fault(rerr))
+				w.failAll(jobs, db.Fault(rerr))
 				return
 			}
 		}
@@ -171,7 +172,7 @@ func (w *writer) attempt(jobs []*job) error {
 		switch {
 		case lookup != nil:
 			w.cache.clear()
-			failAll(jobs, unknown(errors.Join(err, lookup)))
+			w.failAll(jobs, unknown(errors.Join(err, lookup)))
 			return nil
 		case !committed:
 			w.cache.clear()
@@ -261,9 +262,9 @@ func (w *writer) lookUp(ctx context.Context, t *transaction) (bool, error) {
 	return st.CommandID == first.CommandID, nil
 }
 
-func failAll(jobs []*job, err error) {
+func (w *writer) failAll(jobs []*job, err error) {
 	for _, j := range jobs {
-		j.done <- result{err: err}
+		w.answer(j, result{err: err})
 	}
 }
 
@@ -687,7 +688,7 @@ func (t *transaction) reply() {
 				f.out.Reply = a.reply
 			}
 		}
-		f.j.done <- result{f.out, f.err}
+		t.w.answer(f.j, result{f.out, f.err})
 	}
 }
 

@@ -30,8 +30,12 @@ type Config struct {
 	Database string // URL; empty: perennial.db in the data folder
 	Keys     string // the keys folder; empty: keys in the data folder
 	Listen   string // address, for Start
-	Log      *slog.Logger
-	Version  string
+	// MetricsListen is an address of its own for /metrics, /healthz and /readyz; then Listen has no /metrics. Empty: none.
+	MetricsListen string
+	// StopDelay is how long requests are still taken after readyz has begun to say that the server stops.
+	StopDelay time.Duration
+	Log       *slog.Logger
+	Version   string
 
 	PublicURL string              // where people reach the server, "https://shop.example"; empty: the address that it listens on
 	Provider  auth.ProviderConfig // an identity provider for the team; none without an issuer

@@ -4,21 +4,20 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"perennial/internal/api"
 	"perennial/internal/db"
 	"perennial/internal/engine"
 	"perennial/internal/fault"
+	"perennial/internal/journal"
+	"perennial/internal/metrics"
 	"perennial/internal/payment"
 	"perennial/internal/web/dashboard"
 )
@@ -26,17 +25,29 @@ import (
 // Server is a running instance with its address and its background work.
 type Server struct {
 	*Instance
-	Addr string // as it listens, with the port
+	Addr        string // as it listens, with the port
+	MetricsAddr string // the same of Config.MetricsListen; empty without one
 
 	Dashboard *dashboard.Dashboard
 
-	api    *api.API
-	engine *engine.Engine
-	http   *http.Server
-	stop   context.CancelFunc
-	work   sync.WaitGroup // the listener and the background work
-	once   sync.Once
-	err    error
+	api     *api.API
+	engine  *engine.Engine
+	metrics *metrics.Metrics
+	gate    *gate
+	http    []*http.Server
+	stop    context.CancelFunc
+	work    sync.WaitGroup // the listeners and the background work
+	once    sync.Once
+	err     error
+
+	signing  atomic.Pointer[signing]
+	stopping atomic.Bool // for readyz
+}
+
+// signing is how the last try to sign a checkpoint ended.
+type signing struct {
+	last metrics.Checkpoint // the newest one that is known
+	err  error
 }
 
 // Intervals of the background work.
@@ -56,38 +67,51 @@ func Start(ctx context.Context, i *Instance, gateway payment.Gateway, extra map[
 	if i.Config.Listen == "" {
 		return nil, fault.New(fault.Refused, "listen", "Give an address to listen on.")
 	}
-	run, stop := context.WithCancel(context.WithoutCancel(ctx))
-	s := &Server{Instance: i, stop: stop, engine: engine.New(i.Program, i.Store, gateway, i.Config.Log)}
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", i.Config.Listen)
+	s := &Server{Instance: i, engine: engine.New(i.Program, i.Store, gateway, i.Config.Log), gate: newGate()}
+	s.observe()
+	l, err := listen(ctx, i.Config.Listen)
 	if err != nil {
-		stop()
-		return nil, fault.Wrap(err, fault.Unavailable, "listen", "The address %s cannot be listened on: %v.", i.Config.Listen, errors.Unwrap(err))
+		return nil, err
+	}
+	listeners := []net.Listener{l}
+	failed := func(err error) (*Server, error) {
+		for _, l := range listeners {
+			err = errors.Join(err, l.Close())
+		}
+		return nil, err
+	}
+	if i.Config.MetricsListen != "" {
+		l, err := listen(ctx, i.Config.MetricsListen)
+		if err != nil {
+			return failed(err)
+		}
+		listeners = append(listeners, l)
+		s.MetricsAddr = l.Addr().String()
 	}
 	s.Addr = l.Addr().String()
 	if before != nil {
 		if err := before(s.Addr); err != nil {
-			stop()
-			return nil, errors.Join(err, l.Close())
+			return failed(err)
 		}
+	}
+	if i.Program.Head() >= 0 {
+		s.checkpoint(ctx) // readyz knows from the first answer on whether anything may be signed
 	}
 	mux := http.NewServeMux()
 	base := cmp.Or(strings.TrimSuffix(i.Config.PublicURL, "/"), "http://"+s.Addr)
-	s.api = api.New(api.Config{Program: i.Program, Store: i.Store, Finder: i.Finder, Log: i.Config.Log, Version: i.Config.Version, BaseURL: base, Rate: i.Config.Rate}, mux)
-	s.operations(mux)
+	s.api = api.New(api.Config{Program: i.Program, Store: i.Store, Finder: i.Finder, Log: i.Config.Log, Version: i.Config.Version, BaseURL: base, Rate: i.Config.Rate, Noted: noted}, mux)
 	if err := s.team(mux, base); err != nil {
-		stop()
-		return nil, errors.Join(err, l.Close())
+		return failed(err)
 	}
 	for pattern, h := range extra {
 		mux.Handle(pattern, h)
 	}
-	s.http = &http.Server{Handler: behind(i.Config.TrustedProxies, secure(mux)), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
-		ErrorLog: slog.NewLogLogger(i.Config.Log.Handler(), slog.LevelWarn)}
-	s.work.Go(func() {
-		if err := s.http.Serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) {
-			i.Config.Log.Error("listener", "error", err)
-		}
-	})
+	run, stop := context.WithCancel(context.WithoutCancel(ctx))
+	s.stop = stop
+	s.serve(l, s.gate.guard(mux), len(listeners) == 1)
+	if len(listeners) > 1 {
+		s.serve(listeners[1], http.NotFoundHandler(), true)
+	}
 	if i.DB.Engine == db.Postgres {
 		s.work.Go(func() {
 			if err := s.engine.Alive(run); err != nil {
@@ -102,30 +126,56 @@ func Start(ctx context.Context, i *Instance, gateway payment.Gateway, extra map[
 	return s, nil
 }
 
-// Stop answers what is under way, ends the background work, signs what is not signed yet, and closes the instance. What
-// is not answered after 20 seconds is given up. It may be called more than once.
+// Stop says "not ready" for Config.StopDelay, then refuses new requests, answers what is under way, ends streams and
+// the background work, signs what is not signed yet, and closes the instance. What is not answered after 20 seconds is
+// given up. It may be called more than once.
 func (s *Server) Stop(ctx context.Context) error {
 	s.once.Do(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
-		defer cancel()
+		ctx = context.WithoutCancel(ctx)
+		s.stopping.Store(true)
+		if d := s.Config.StopDelay; d > 0 {
+			time.Sleep(d)
+		}
 		s.stop()
 		s.api.Drain()
-		err := s.http.Shutdown(ctx)
-		if err != nil {
-			err = errors.Join(err, s.http.Close())
+		within, cancel := context.WithTimeout(ctx, stopWithin)
+		defer cancel()
+		s.gate.drain(within)
+		var err error
+		for _, h := range s.http {
+			if serr := h.Shutdown(within); serr != nil {
+				err = errors.Join(err, serr, h.Close())
+			}
 		}
 		s.work.Wait()
-		ctx = context.WithoutCancel(ctx)
 		s.api.FlushDenials(ctx)
 		s.Dashboard.FlushTallies(ctx)
 		if s.Program.Head() >= 0 {
-			if _, err := s.Program.Checkpoint(ctx); err != nil {
-				s.Config.Log.Error("checkpoint", "error", err)
-			}
+			s.checkpoint(ctx)
 		}
 		s.err = errors.Join(err, s.Instance.Close(ctx))
 	})
 	return s.err
+}
+
+func listen(ctx context.Context, address string) (net.Listener, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fault.Wrap(err, fault.Unavailable, "listen", "The address %s cannot be listened on: %v.", address, errors.Unwrap(err))
+	}
+	return l, nil
+}
+
+// serve answers at a listener until Stop, with the addresses for whoever runs the server before all others.
+func (s *Server) serve(l net.Listener, pages http.Handler, withMetrics bool) {
+	h := &http.Server{Handler: behind(s.Config.TrustedProxies, s.recorded(secure(s.operations(pages, withMetrics)))), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(s.Config.Log.Handler(), slog.LevelWarn)}
+	s.http = append(s.http, h)
+	s.work.Go(func() {
+		if err := h.Serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) {
+			s.Config.Log.Error("listener", "error", err)
+		}
+	})
 }
 
 // follow calls work once, and then whenever something was committed or a while has passed. due says that it is not for a
@@ -159,10 +209,14 @@ func (s *Server) follow(ctx context.Context, name string, every, pause time.Dura
 // committed. It is the one goroutine that uses the engine.
 func (s *Server) bill(ctx context.Context) {
 	s.follow(ctx, "billing", billingEvery, settlePause, func(ctx context.Context, due bool) error {
-		if due {
-			return s.engine.Run(ctx)
+		if !due {
+			return s.engine.Settle(ctx)
 		}
-		return s.engine.Settle(ctx)
+		err := s.engine.Run(ctx)
+		if ctx.Err() == nil {
+			s.metrics.BillingRun(time.Now(), err)
+		}
+		return err
 	})
 }
 
@@ -215,51 +269,50 @@ func (s *Server) sign(ctx context.Context) {
 			continue
 		}
 		tried = head
-		c, err := s.Program.Checkpoint(ctx)
-		if err != nil {
-			if ctx.Err() == nil {
-				s.Config.Log.Error("checkpoint", "error", err)
-			}
-			continue
+		if size, ok := s.checkpoint(ctx); ok {
+			signed = size - 1
+			tried = max(tried, signed)
 		}
-		signed = c.Size - 1
-		tried = max(tried, signed)
 	}
+}
+
+// checkpoint signs the tree when it has grown, and remembers how that ended.
+func (s *Server) checkpoint(ctx context.Context) (size int64, ok bool) {
+	c, err := s.Program.Checkpoint(ctx)
+	if err != nil && ctx.Err() != nil {
+		return 0, false
+	}
+	was := signing{}
+	if p := s.signing.Load(); p != nil {
+		was = *p
+	}
+	was.err = err
+	if err != nil {
+		was.last.Refused = refusesToSign(err)
+		s.Config.Log.Error("checkpoint", "error", err)
+	} else {
+		at, _ := time.Parse(journal.TimeLayout, c.SignedAt) // a time that cannot be read is for verify to find
+		was.last = metrics.Checkpoint{Size: c.Size, At: at}
+	}
+	s.signing.Store(&was)
+	return c.Size, err == nil
+}
+
+// refusesToSign says that the database is not what was signed before: a restored copy, or another history.
+func refusesToSign(err error) bool {
+	code := fault.As(err).Code
+	return code == "database_behind" || code == "database_forked"
 }
 
 // team puts the Dashboard at the root, behind everything that has an address of its own.
 func (s *Server) team(mux *http.ServeMux, base string) (err error) {
 	i := s.Instance
-	s.Dashboard, err = dashboard.New(dashboard.Config{Program: i.Program, Store: i.Store, IDs: i.IDs, Log: i.Config.Log, BaseURL: base, Provider: i.Config.Provider})
+	s.Dashboard, err = dashboard.New(dashboard.Config{Program: i.Program, Store: i.Store, IDs: i.IDs, Log: i.Config.Log, BaseURL: base, Provider: i.Config.Provider, Noted: noted})
 	if err != nil {
 		return fault.Wrap(err, fault.Refused, "public_url", "The address %s cannot be used: it has to look like https://shop.example.", base)
 	}
 	mux.Handle("/", s.Dashboard.Handler())
 	return nil
-}
-
-// operations are the addresses for whoever runs the server.
-func (s *Server) operations(mux *http.ServeMux) {
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
-		defer cancel()
-		head, err := s.Store.ReadHead(ctx, s.Store.Read)
-		if err != nil {
-			http.Error(w, "not ready: "+fault.As(db.Fault(err)).Public, http.StatusServiceUnavailable)
-			return
-		}
-		fmt.Fprintf(w, "ready\nhead %d\nindexed %d\n", head.Seq, s.Finder.Indexed()-1)
-	})
-	reg := prometheus.NewRegistry()
-	reg.MustRegister(
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "perennial_journal_entries", Help: "Entries in the journal."}, func() float64 { return float64(s.Program.Head() + 1) }),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "perennial_commands_waiting", Help: "Commands that wait for the writer."}, func() float64 { return float64(s.Program.Waiting()) }),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "perennial_index_lag_entries", Help: "Entries that are committed and not indexed yet; a search indexes them first."}, func() float64 {
-			return float64(s.Program.Head() + 1 - s.Finder.Indexed())
-		}),
-	)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
 }
 
 // secure sets the headers that every page has.

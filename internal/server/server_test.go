@@ -246,6 +246,13 @@ func TestStopWaitsForRequests(t *testing.T) {
 		t.Fatalf("it stopped while a request was under way: %v", err)
 	case <-s.draining(t):
 	}
+	// As long as it is answered, a balancer hears why nothing more is taken.
+	if code, body, h := get(t, "http://"+s.Addr+"/api/v1/products"); code != 503 || !strings.Contains(body, `"stopping"`) || h.Get("Retry-After") != "1" {
+		t.Errorf("a request while it stops: %d %s", code, body)
+	}
+	if code, _, _ := get(t, "http://"+s.Addr+"/healthz"); code != 200 {
+		t.Errorf("healthz while it stops: %d", code)
+	}
 	close(release)
 	if got := <-answered; got != "200 done" {
 		t.Errorf("got %s", got)
@@ -259,17 +266,15 @@ func TestStopWaitsForRequests(t *testing.T) {
 	}
 }
 
-// draining gives a channel that is closed when the server takes no more connections.
+// draining gives a channel that is closed when readyz says that the server stops.
 func (s *Server) draining(t *testing.T) <-chan struct{} {
 	closed := make(chan struct{})
 	go func() {
 		defer close(closed)
-		for {
-			c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", s.Addr)
-			if err != nil {
+		for t.Context().Err() == nil {
+			if code, body, _ := get(t, "http://"+s.Addr+"/readyz"); code == 503 && strings.Contains(body, "\nstopping: The server is stopping.\n") {
 				return
 			}
-			c.Close()
 		}
 	}()
 	return closed
@@ -305,7 +310,7 @@ func TestOperations(t *testing.T) {
 	if err := i.DB.Reader.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if code, body, _ := get(t, "http://"+s.Addr+"/readyz"); code != 503 || !strings.HasPrefix(body, "not ready: ") {
+	if code, body, _ := get(t, "http://"+s.Addr+"/readyz"); code != 503 || !strings.HasPrefix(body, "not ready\nhead 5\nindexed 5\n") {
 		t.Errorf("readyz without a database: %d %q", code, body)
 	}
 	if code, _, _ := get(t, "http://"+s.Addr+"/healthz"); code != 200 {
@@ -392,6 +397,7 @@ func TestTheBackgroundWorks(t *testing.T) {
 		c, log := config(t.TempDir())
 		i := open(t, c)
 		s := &Server{Instance: i, engine: engine.New(i.Program, i.Store, simulated.New(time.Now, simulated.Options{}), i.Config.Log)}
+		s.observe()
 		ctx, stop := context.WithCancel(t.Context())
 		s.work.Go(func() { s.index(ctx) })
 		s.work.Go(func() { s.bill(ctx) })

@@ -36,6 +36,8 @@ type Config struct {
 	// ClientIP gives the address that a request comes from; nil: the connection's.
 	ClientIP func(r *http.Request) string
 	Provider auth.ProviderConfig
+	// Noted, when it is set, is told of each request its route's pattern, its id, and what kind of actor it was.
+	Noted func(ctx context.Context, pattern, requestID string, actor journal.ActorKind)
 }
 
 // Dashboard serves the pages.

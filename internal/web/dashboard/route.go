@@ -101,6 +101,9 @@ func (d *Dashboard) serve(w http.ResponseWriter, r *http.Request, rt route, h ha
 	r.Body = http.MaxBytesReader(w, r.Body, formLimit)
 	c := &call{Dashboard: d, w: w, r: r, ctx: ctx, route: rt}
 	c.meta.Source = d.source(r, string(d.IDs.New(id.Request)))
+	if d.Noted != nil {
+		defer func() { d.Noted(r.Context(), rt.pattern, c.meta.Source.RequestID, c.meta.Actor.Kind) }()
+	}
 	defer func() {
 		if v := recover(); v != nil {
 			if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {

@@ -1,0 +1,195 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"perennial/internal/api"
+	"perennial/internal/engine"
+	"perennial/internal/fault"
+	"perennial/internal/journal"
+	"perennial/internal/metrics"
+	"perennial/internal/program"
+)
+
+// observe makes the metrics, and has everybody below tell of what they do.
+func (s *Server) observe() {
+	s.metrics = metrics.New(metrics.Sources{
+		Head: s.Program.Head, Indexed: func() int64 { return s.Finder.Indexed() - 1 }, Waiting: s.Program.Waiting, Streams: func() int { return s.api.Streams() },
+		Checkpoint: func() metrics.Checkpoint {
+			if g := s.signing.Load(); g != nil {
+				return g.last
+			}
+			return metrics.Checkpoint{}
+		},
+		Now: s.Program.Now, Version: s.Config.Version,
+	})
+	s.Program.Observe(func() func(program.Batch) {
+		began := time.Now()
+		return func(b program.Batch) {
+			s.metrics.Batch(map[string]int{metrics.Done: b.Done, metrics.Unchanged: b.Unchanged, metrics.Repeated: b.Repeated, metrics.Refused: b.Refused,
+				metrics.Failed: b.Failed}, b.Entries, time.Since(began))
+		}
+	})
+	s.engine.Observer = engine.Observer{Due: s.metrics.Due, Attempt: s.metrics.Attempt}
+}
+
+// request is what is told of one request.
+type request struct {
+	pattern, id string
+	actor       journal.ActorKind
+	status      int
+}
+
+type requestKey struct{}
+
+// noted is told by the faces what only they know of a request.
+func noted(ctx context.Context, pattern, requestID string, actor journal.ActorKind) {
+	q, ok := ctx.Value(requestKey{}).(*request)
+	if !ok {
+		return
+	}
+	q.id, q.actor = requestID, actor
+	if pattern != "" {
+		q.pattern = pattern
+	}
+}
+
+// recorded counts every request and writes a line about it: the route's pattern, never the address itself, which may
+// hold a search, a token or a name.
+func (s *Server) recorded(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		q := &request{}
+		began := time.Now()
+		routed := r.WithContext(context.WithValue(r.Context(), requestKey{}, q))
+		defer func() {
+			took := time.Since(began)
+			if q.pattern == "" {
+				q.pattern = routed.Pattern
+			}
+			if q.status == 0 {
+				q.status = http.StatusOK
+			}
+			s.metrics.Request(r.Method, q.pattern, q.status, took)
+			s.logRequest(r.Method, q, took)
+		}()
+		next.ServeHTTP(&statusWriter{w, q}, routed)
+	})
+}
+
+func (s *Server) logRequest(method string, q *request, took time.Duration) {
+	route := metrics.Route(q.pattern)
+	level := slog.LevelInfo
+	switch {
+	case q.status >= 500:
+		level = slog.LevelWarn
+	case route == "/healthz", route == "/readyz", route == "/metrics":
+		level = slog.LevelDebug
+	}
+	actor := q.actor
+	if actor == "" {
+		actor = journal.ActorAnonymous
+	}
+	s.Config.Log.LogAttrs(context.Background(), level, "request", slog.String("method", metrics.Known(method)), slog.String("route", route), slog.Int("status", q.status),
+		slog.Duration("duration", took.Round(time.Microsecond)), slog.String("request_id", plainID(q.id)), slog.String("actor", string(actor)))
+}
+
+// plainID is a request's id for the log. One that a client made up may hold anything, so one that does not look like an id is
+// left out.
+func plainID(v string) string {
+	for _, c := range v {
+		if !strings.ContainsRune("-_.:", c) && (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') {
+			return "other"
+		}
+	}
+	return v
+}
+
+// statusWriter remembers the status of an answer.
+type statusWriter struct {
+	http.ResponseWriter
+	q *request
+}
+
+func (w *statusWriter) WriteHeader(status int) {
+	if w.q.status == 0 && status >= 200 {
+		w.q.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// gate counts the requests that are under way, and lets none in once the server stops: readyz can say so as long as
+// something is still being answered, because the listener is closed last.
+type gate struct {
+	mu     sync.Mutex
+	active int           // guarded by mu
+	closed bool          // guarded by mu
+	idle   chan struct{} // closed when closed and active is 0
+}
+
+func newGate() *gate { return &gate{idle: make(chan struct{})} }
+
+func (g *gate) enter() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return false
+	}
+	g.active++
+	return true
+}
+
+func (g *gate) leave() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.active--
+	if g.closed && g.active == 0 {
+		close(g.idle)
+	}
+}
+
+// drain closes the gate and waits until nothing is under way, or the context ends.
+func (g *gate) drain(ctx context.Context) {
+	g.mu.Lock()
+	if !g.closed {
+		g.closed = true
+		if g.active == 0 {
+			close(g.idle)
+		}
+	}
+	g.mu.Unlock()
+	select {
+	case <-g.idle:
+	case <-ctx.Done():
+	}
+}
+
+func (g *gate) guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !g.enter() {
+			w.Header().Set("Connection", "close")
+			refuse(w, r)
+			return
+		}
+		defer g.leave()
+		next.ServeHTTP(w, r)
+	})
+}
+
+func refuse(w http.ResponseWriter, r *http.Request) {
+	f := fault.New(fault.Unavailable, "stopping", "The server is stopping. Try again in a moment.")
+	f.RetryAfter = time.Second
+	if strings.HasPrefix(r.URL.Path, api.Base+"/") {
+		api.Refuse(w, f)
+		return
+	}
+	w.Header().Set("Retry-After", "1")
+	http.Error(w, f.Public, http.StatusServiceUnavailable)
+}

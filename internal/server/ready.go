@@ -1,0 +1,154 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"syscall"
+	"time"
+
+	"perennial/internal/fault"
+	"perennial/internal/store"
+)
+
+// What /readyz goes by.
+const (
+	readyWithin = 2 * time.Second // for the database's answer
+	lagLimit    = 100_000         // entries; a search indexes what is missing first, and would take seconds
+	diskLow     = 1 << 30         // bytes free on the volume of the data folder, below which it warns
+	diskFull    = 32 << 20        // and below which nothing more should be sent here
+)
+
+// reason is why a server is not ready, or will not be for long.
+type reason struct {
+	Code   string `json:"code"`
+	Detail string `json:"detail"`
+}
+
+// readiness is what /readyz says.
+type readiness struct {
+	Ready    bool     `json:"ready"`
+	Head     int64    `json:"head"`    // the last committed seq, -1 for none
+	Indexed  int64    `json:"indexed"` // the last indexed seq
+	Reasons  []reason `json:"reasons"`
+	Warnings []reason `json:"warnings"`
+}
+
+// ready looks at everything that could keep the server from its work.
+func (s *Server) ready(ctx context.Context) readiness {
+	r := readiness{Head: s.Program.Head(), Indexed: s.Finder.Indexed() - 1, Reasons: []reason{}, Warnings: []reason{}}
+	not := func(code, format string, args ...any) {
+		r.Reasons = append(r.Reasons, reason{code, fmt.Sprintf(format, args...)})
+	}
+	if s.stopping.Load() {
+		not("stopping", "The server is stopping.")
+		return r
+	}
+	ctx, cancel := context.WithTimeout(ctx, readyWithin)
+	defer cancel()
+	head, err := s.Store.ReadHead(ctx, s.Store.Read)
+	switch f := fault.As(store.Fault(err)); {
+	case err != nil && f.Code == "cancelled":
+		not("database_silent", "The database did not answer within %s.", readyWithin)
+	case err != nil:
+		not(f.Code, "%s", f.Public)
+	default:
+		r.Head = head.Seq
+	}
+	if lag := r.Head - r.Indexed; lag > lagLimit {
+		not("index_behind", "The index is %d entries behind.", lag)
+	}
+	if g := s.signing.Load(); g != nil && g.err != nil {
+		f := fault.As(g.err)
+		if g.last.Refused {
+			not(f.Code, "%s", f.Public)
+		} else {
+			r.Warnings = append(r.Warnings, reason{"checkpoint_failed", "The last checkpoint could not be signed: " + f.Public})
+		}
+	}
+	if free, ok := freeBytes(s.Config.Data); ok && free < diskFull {
+		not("disk_full", "The volume of the data folder has %d MiB left.", free>>20)
+	} else if ok && free < diskLow {
+		r.Warnings = append(r.Warnings, reason{"disk_low", fmt.Sprintf("The volume of the data folder has %d MiB left.", free>>20)})
+	}
+	r.Ready = len(r.Reasons) == 0
+	return r
+}
+
+func freeBytes(dir string) (uint64, bool) {
+	var st syscall.Statfs_t
+	if err := syscall.Statfs(dir, &st); err != nil {
+		return 0, false
+	}
+	return uint64(st.Bavail) * uint64(st.Bsize), true
+}
+
+// operations are the addresses for whoever runs the server: they are answered also while it stops, and whatever the
+// pages do. Not every scrape may see the figures: see nearby.
+func (s *Server) operations(pages http.Handler, withMetrics bool) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/", pages)
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { writeReadiness(w, r, s.ready(r.Context())) })
+	if !withMetrics {
+		mux.HandleFunc("GET /metrics", http.NotFound)
+		return mux
+	}
+	figures := s.metrics.Handler()
+	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
+		if s.MetricsAddr == "" && !nearby(r) {
+			http.NotFound(w, r)
+			return
+		}
+		figures.ServeHTTP(w, r)
+	})
+	return mux
+}
+
+// nearby says that a request comes from this machine or a private network, and was passed on by nobody: a proxy that brings
+// in the internet says so in a header.
+func nearby(r *http.Request) bool {
+	for _, h := range []string{"Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via"} {
+		if r.Header.Get(h) != "" {
+			return false
+		}
+	}
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	ip = ip.Unmap()
+	return err == nil && (ip.IsLoopback() || ip.IsPrivate() || ip.IsLinkLocalUnicast())
+}
+
+func writeReadiness(w http.ResponseWriter, r *http.Request, is readiness) {
+	w.Header().Set("Cache-Control", "no-store")
+	status := http.StatusOK
+	if !is.Ready {
+		status = http.StatusServiceUnavailable
+	}
+	if strings.Contains(r.Header.Get("Accept"), "application/json") {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		_ = json.NewEncoder(w).Encode(is) // the client is gone
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	word := "ready"
+	if !is.Ready {
+		word = "not ready"
+	}
+	fmt.Fprintf(w, "%s\nhead %d\nindexed %d\n", word, is.Head, is.Indexed)
+	for _, x := range is.Reasons {
+		fmt.Fprintf(w, "%s: %s\n", x.Code, x.Detail)
+	}
+	for _, x := range is.Warnings {
+		fmt.Fprintf(w, "warning %s: %s\n", x.Code, x.Detail)
+	}
+}
