@@ -55,6 +55,7 @@ type Folder struct {
 
 	mu      sync.Mutex
 	logKeys map[string]logKey // guarded by mu; by shop
+	frozen  map[string][]byte // guarded by mu; by shop: see Freeze
 }
 
 // Open opens the keys folder, or makes it with a new root key. A key file that others may read is a fault that says
@@ -229,6 +230,12 @@ func (f *Folder) LastCheckpoint(shop string) ([]byte, error) {
 	if err := checkShop(shop); err != nil {
 		return nil, err
 	}
+	f.mu.Lock()
+	msg, ok := f.frozen[shop]
+	f.mu.Unlock()
+	if ok {
+		return msg, nil
+	}
 	msg, err := os.ReadFile(f.path(checkpointName(shop)))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -237,6 +244,19 @@ func (f *Folder) LastCheckpoint(shop string) ([]byte, error) {
 		return nil, fmt.Errorf("vault: %w", err)
 	}
 	return msg, nil
+}
+
+// Freeze makes LastCheckpoint go on to say what it says now. It is for whoever copies a database that is in use, and
+// then verifies the copy: what is signed in between is not about the copy.
+func (f *Folder) Freeze(shop string) error {
+	msg, err := f.LastCheckpoint(shop)
+	if err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.frozen = map[string][]byte{shop: msg}
+	return nil
 }
 
 // ErrFork says that a checkpoint of another tree was signed over as many entries.
