@@ -22,15 +22,20 @@ import (
 
 // commands are the whole command line.
 type commands struct {
-	Config kong.ConfigFlag `help:"A JSON file with the flags by name, such as public_url for --public-url." placeholder:"FILE"`
+	Config    kong.ConfigFlag `help:"A JSON file with the flags by name, such as public_url for --public-url." placeholder:"FILE"`
+	LogLevel  string          `help:"From which level on something is logged: debug, info, warn, error." default:"info" enum:"debug,info,warn,error" env:"PERENNIAL_LOG_LEVEL" placeholder:"LEVEL"`
+	LogFormat string          `help:"How the log is written: text, json, or auto, which is text on a terminal." default:"auto" enum:"auto,text,json" env:"PERENNIAL_LOG_FORMAT" placeholder:"FORM"`
 
 	Demo    demoCommand    `cmd:"" help:"Start a shop with a year of history, to look around in."`
 	Serve   serveCommand   `cmd:"" help:"Run a shop."`
+	Ready   readyCommand   `cmd:"" help:"Ask a running server whether it is ready."`
 	Verify  verifyCommand  `cmd:"" help:"Prove that the database is what its journal says, or check a receipt."`
 	Log     logCommand     `cmd:"" help:"Show a log in the terminal."`
 	Export  exportCommand  `cmd:"" help:"Write the journal out, with everything an auditor needs."`
 	Owner   ownerCommand   `cmd:"" help:"Make the first owner of a shop without a browser."`
 	Reindex reindexCommand `cmd:"" help:"Rebuild the index from the journal."`
+	Backup  backupCommand  `cmd:"" help:"Copy the embedded database, also beside a running server, and verify the copy."`
+	Restore restoreCommand `cmd:"" help:"Put a backup into a data folder that has no database, and verify it."`
 	Copy    copyCommand    `cmd:"" help:"Move a shop to another database, of the same engine or the other one."`
 	Migrate migrateCommand `cmd:"" help:"Bring the schema of a database up to date, or show what that would do."`
 	Bench   benchCommand   `cmd:"" help:"Measure this program on this machine."`
@@ -77,6 +82,7 @@ func Run(args []string, in io.Reader, out, errOut io.Writer) int {
 func RunAt(clock func() time.Time, args []string, in io.Reader, out, errOut io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
@@ -97,7 +103,7 @@ func RunAt(clock func() time.Time, args []string, in io.Reader, out, errOut io.W
 		fmt.Fprintf(errOut, "perennial: %v\n", err)
 		return 2
 	}
-	w := &world{ctx: ctx, clock: clock, in: in, out: out, err: errOut, log: slog.New(slog.NewTextHandler(errOut, &slog.HandlerOptions{Level: slog.LevelInfo}))}
+	w := &world{ctx: ctx, clock: clock, in: in, out: out, err: errOut, log: c.logger(errOut)}
 	err = k.Run(w)
 	if err == nil {
 		return 0
@@ -115,6 +121,19 @@ func RunAt(clock func() time.Time, args []string, in io.Reader, out, errOut io.W
 		}
 	}
 	return f.Kind.ExitCode()
+}
+
+// logger writes to standard error, as the flags say.
+func (c *commands) logger(w io.Writer) *slog.Logger {
+	var o slog.HandlerOptions
+	level := slog.LevelInfo
+	if err := level.UnmarshalText([]byte(c.LogLevel)); err == nil { // the parser knows the levels
+		o.Level = level
+	}
+	if c.LogFormat == "text" || c.LogFormat == "auto" && isTerminal(w) {
+		return slog.New(slog.NewTextHandler(w, &o))
+	}
+	return slog.New(slog.NewJSONHandler(w, &o))
 }
 
 func version() string {

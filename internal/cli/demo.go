@@ -23,7 +23,7 @@ import (
 
 type demoCommand struct {
 	place
-	Listen        string `help:"The address to listen on." default:"127.0.0.1:8080" env:"PERENNIAL_LISTEN" placeholder:"ADDR"`
+	address
 	Subscriptions int    `help:"How many subscriptions the year brings." default:"1000" placeholder:"N"`
 	Seed          uint64 `help:"Another seed gives another year." default:"1" placeholder:"N"`
 	Until         string `help:"The day or time at which the history ends; by default now." placeholder:"DATE"`
@@ -68,7 +68,8 @@ func (c demoCommand) Run(w *world) error {
 		random.Release()
 	}
 	cfg := c.config(w.log)
-	cfg.Listen, cfg.Clock, cfg.Random, cfg.Relaxed = c.Listen, clock.Now, random, !continued
+	c.into(&cfg)
+	cfg.Clock, cfg.Random, cfg.Relaxed = clock.Now, random, !continued
 	i, err := server.Open(w.ctx, cfg)
 	if err != nil {
 		return err

@@ -19,13 +19,16 @@ type bar struct {
 }
 
 func newBar(w io.Writer, label string) *bar {
-	b := &bar{w: w, label: label, tenth: -1}
-	if f, ok := w.(*os.File); ok {
-		if st, err := f.Stat(); err == nil {
-			b.terminal = st.Mode()&os.ModeCharDevice != 0
-		}
+	return &bar{w: w, label: label, tenth: -1, terminal: isTerminal(w)}
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
 	}
-	return b
+	st, err := f.Stat()
+	return err == nil && st.Mode()&os.ModeCharDevice != 0
 }
 
 // set shows that done of total are done. note says more.
@@ -54,6 +57,7 @@ func (b *bar) set(done, total int64, note string) {
 func (b *bar) end() {
 	if b.shown {
 		fmt.Fprintln(b.w)
+		b.shown = false
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"time"
 
 	"perennial/internal/api"
 	"perennial/internal/auth"
@@ -22,10 +23,21 @@ import (
 type serveCommand struct {
 	place
 	reach
-	Listen   string `help:"The address to listen on." default:"127.0.0.1:8080" env:"PERENNIAL_LISTEN" placeholder:"ADDR"`
+	address
 	Name     string `help:"The shop's name, for a new one." default:"My store"`
 	TimeZone string `help:"The shop's time zone, for a new one." default:"UTC" placeholder:"IANA"`
 	Currency string `help:"The shop's currency, for a new one." default:"USD" placeholder:"ISO"`
+}
+
+// address says where a server answers, and how it stops.
+type address struct {
+	Listen        string        `help:"The address to listen on." default:"127.0.0.1:8080" env:"PERENNIAL_LISTEN" placeholder:"ADDR"`
+	MetricsListen string        `help:"An address of its own for /metrics, /healthz and /readyz; then the other one has no /metrics." env:"PERENNIAL_METRICS_LISTEN" placeholder:"ADDR"`
+	StopDelay     time.Duration `help:"How long requests are still taken after /readyz has begun to say that the server stops, for a load balancer." default:"0s" env:"PERENNIAL_STOP_DELAY" placeholder:"TIME"`
+}
+
+func (a address) into(c *server.Config) {
+	c.Listen, c.MetricsListen, c.StopDelay = a.Listen, a.MetricsListen, a.StopDelay
 }
 
 // reach says how people come in.
@@ -47,7 +59,8 @@ func (r reach) provider() auth.ProviderConfig {
 func (c serveCommand) Run(w *world) error {
 	cfg := c.config(w.log)
 	cfg.PublicURL, cfg.Provider = c.PublicURL, c.provider()
-	cfg.Listen, cfg.Clock = c.Listen, w.clock
+	c.into(&cfg)
+	cfg.Clock = w.clock
 	proxies, err := server.ParseProxies(c.TrustedProxy)
 	if err != nil {
 		return err
@@ -94,9 +107,20 @@ func listen(w *world, i *server.Instance, gateway *simulated.Gateway, extra map[
 		after(s)
 	}
 	<-w.ctx.Done()
-	fmt.Fprintln(w.out, "Stopping: answering what is under way.")
-	return s.Stop(context.Background())
+	fmt.Fprintln(w.out, "Stopping: answering what is under way. A second signal stops at once.")
+	stopped := make(chan error, 1)
+	go func() { stopped <- s.Stop(context.Background()) }()
+	bound := stopBound + i.Config.StopDelay
+	select {
+	case err := <-stopped:
+		return err
+	case <-time.After(bound):
+		return fault.New(fault.Unavailable, "stop_late", "The server did not come to an end within %s and was given up. Nothing that was acknowledged is lost.", bound)
+	}
 }
+
+// stopBound is how long a stop may take: 20 seconds for requests, and what the database needs at the end.
+const stopBound = 45 * time.Second
 
 // welcome prints the set-up link of a shop that nobody owns yet.
 func welcome(w *world, s *server.Server) {

@@ -2,9 +2,11 @@ package cli
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
+	"perennial/internal/audit"
 	"perennial/internal/fault"
 	"perennial/internal/server"
 	"perennial/verify"
@@ -36,22 +38,27 @@ func (c verifyCommand) Run(w *world) error {
 		fmt.Fprintf(w.out, "%s changes, %s entries, replayed, %s differences.\n", thousands(report.Changes), thousands(report.Entries), thousands(report.Differences))
 		fmt.Fprintf(w.out, "Covered: shop %s; the bytes, hash and place of every entry; the tree (root %s); %s checkpoints; %s rows of state against replay;\n  %s secrets against their commitments; the names that are held; %s sealed boxes, %s of them erased; the triggers of the database. It took %.1f s.\n",
 			report.Shop, report.Root, thousands(report.Checkpoints), thousands(report.Rows), thousands(report.Secrets), thousands(report.Boxes), thousands(report.ErasedBoxes), report.Took.Seconds())
-		for i, p := range report.Problems {
-			if i == 0 {
-				fmt.Fprintln(w.out, "The first thing that is wrong:")
-			} else if i == 1 {
-				fmt.Fprintln(w.out, "And:")
-			}
-			fmt.Fprintf(w.out, "  %s\n", p)
-		}
-		if n := report.Differences - int64(len(report.Problems)); n > 0 {
-			fmt.Fprintf(w.out, "  … and %s more.\n", thousands(n))
-		}
+		printProblems(w.out, report)
 	}
 	if !report.Holds() {
 		return failed(1)
 	}
 	return nil
+}
+
+// printProblems lists what is wrong.
+func printProblems(w io.Writer, report *audit.Report) {
+	for i, p := range report.Problems {
+		if i == 0 {
+			fmt.Fprintln(w, "The first thing that is wrong:")
+		} else if i == 1 {
+			fmt.Fprintln(w, "And:")
+		}
+		fmt.Fprintf(w, "  %s\n", p)
+	}
+	if n := report.Differences - int64(len(report.Problems)); n > 0 {
+		fmt.Fprintf(w, "  … and %s more.\n", thousands(n))
+	}
 }
 
 // receipt checks a receipt with nothing but itself and a key.

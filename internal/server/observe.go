@@ -94,8 +94,12 @@ func (s *Server) logRequest(method string, q *request, took time.Duration) {
 	if actor == "" {
 		actor = journal.ActorAnonymous
 	}
-	s.Config.Log.LogAttrs(context.Background(), level, "request", slog.String("method", metrics.Known(method)), slog.String("route", route), slog.Int("status", q.status),
-		slog.Duration("duration", took.Round(time.Microsecond)), slog.String("request_id", plainID(q.id)), slog.String("actor", string(actor)))
+	attrs := []slog.Attr{slog.String("method", metrics.Known(method)), slog.String("route", route), slog.Int("status", q.status),
+		slog.Float64("duration_ms", float64(took.Microseconds())/1000), slog.String("actor", string(actor))}
+	if q.id != "" {
+		attrs = append(attrs, slog.String("request_id", plainID(q.id)))
+	}
+	s.Config.Log.LogAttrs(context.Background(), level, "request", attrs...)
 }
 
 // plainID is a request's id for the log. One that a client made up may hold anything, so one that does not look like an id is

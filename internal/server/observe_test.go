@@ -142,8 +142,8 @@ func TestRequestsAreLogged(t *testing.T) {
 	type line struct {
 		Level, Msg, Method, Route, Actor string
 		Status                           int
-		Duration                         int64
-		RequestID                        string `json:"request_id"`
+		Duration                         float64 `json:"duration_ms"`
+		RequestID                        string  `json:"request_id"`
 	}
 	var got []line
 	for text := range strings.Lines(log.String()) {
