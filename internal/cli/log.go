@@ -4,13 +4,12 @@ import (
 	"cmp"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"perennial/internal/civil"
+	"perennial/internal/api"
 	"perennial/internal/customer"
 	"perennial/internal/fault"
 	"perennial/internal/find"
@@ -19,7 +18,6 @@ import (
 	"perennial/internal/plain"
 	"perennial/internal/program"
 	"perennial/internal/server"
-	"perennial/internal/settings"
 	"perennial/internal/store"
 	"perennial/internal/team"
 )
@@ -75,12 +73,11 @@ func (c logCommand) Run(w *world) error {
 	}
 	defer done()
 	names := &people{r: program.NewReader(w.ctx, s, s.Read), known: map[journal.Actor]string{}}
-	general, err := journal.Get[settings.General](names.r, journal.Settings, settings.PageGeneral)
+	zone, err := api.Zone(w.ctx, s)
 	if err != nil {
 		return err
 	}
-	zone := settings.Zone(general)
-	match, err := c.matcher(w, s, zone)
+	flt, err := c.filter(w, s, zone)
 	if err != nil {
 		return err
 	}
@@ -88,69 +85,47 @@ func (c logCommand) Run(w *world) error {
 	if err != nil {
 		return store.Fault(err)
 	}
+	if c.Follow {
+		return c.follow(w, s, flt, max(0, head.Seq+1-int64(c.N)), func(st store.Stored) error { return c.print(w, st, zone, names) })
+	}
 	shown := 0
-	show := func(st store.Stored) (more bool, err error) {
-		if !match(st.Event) {
-			return true, nil
-		}
-		opened, err := s.Event(w.ctx, s.Read, store.Opened, st.Seq)
+	for st, err := range find.Scan(w.ctx, s, store.Opened, flt, -1) {
 		if err != nil {
-			return false, err
+			return store.Fault(err)
 		}
-		shown++
-		return c.N == 0 || shown < c.N, c.print(w, opened, zone, names)
-	}
-	if !c.Follow {
-		return c.walk(w, s, head.Seq, show)
-	}
-	return c.follow(w, s, max(0, head.Seq+1-int64(c.N)), show)
-}
-
-// walk goes through the journal once, in the order asked for.
-func (c logCommand) walk(w *world, s *store.Store, head int64, show func(store.Stored) (bool, error)) error {
-	const page = 500
-	if c.Order == "asc" {
-		for st, err := range s.Events(w.ctx, s.Read, store.Closed, 0, head+1) {
-			if err != nil {
-				return store.Fault(err)
-			}
-			if more, err := show(st); err != nil || !more {
-				return err
-			}
+		if err := c.print(w, st, zone, names); err != nil {
+			return err
 		}
-		return nil
-	}
-	for to := head + 1; to > 0; to -= page {
-		var batch []store.Stored
-		for st, err := range s.Events(w.ctx, s.Read, store.Closed, max(0, to-page), to) {
-			if err != nil {
-				return store.Fault(err)
-			}
-			batch = append(batch, st)
-		}
-		for _, st := range slices.Backward(batch) {
-			if more, err := show(st); err != nil || !more {
-				return err
-			}
+		if shown++; shown == c.N {
+			break
 		}
 	}
 	return nil
 }
 
 // follow shows what comes, from a seq on, until it is interrupted.
-func (c logCommand) follow(w *world, s *store.Store, next int64, show func(store.Stored) (bool, error)) error {
+func (c logCommand) follow(w *world, s *store.Store, flt find.Filter, next int64, show func(store.Stored) error) error {
+	flt.Oldest = true
 	t := time.NewTicker(followEvery)
 	defer t.Stop()
 	for {
-		for st, err := range s.Events(w.ctx, s.Read, store.Closed, next, 0) {
+		head, err := s.ReadHead(w.ctx, s.Read)
+		if err != nil && w.ctx.Err() == nil {
+			return store.Fault(err)
+		}
+		for st, err := range find.Scan(w.ctx, s, store.Opened, flt, next-1) {
+			if w.ctx.Err() != nil {
+				return nil
+			}
 			if err != nil {
 				return store.Fault(err)
 			}
-			if _, err := show(st); err != nil {
+			if err := show(st); err != nil {
 				return err
 			}
 			next = st.Seq + 1
 		}
+		next = max(next, head.Seq+1)
 		select {
 		case <-w.ctx.Done():
 			return nil
@@ -159,77 +134,33 @@ func (c logCommand) follow(w *world, s *store.Store, next int64, show func(store
 	}
 }
 
-// matcher turns the flags into a condition.
-func (c logCommand) matcher(w *world, s *store.Store, zone *time.Location) (func(*journal.Event) bool, error) {
-	scope := id.ID("")
+// filter is what the flags ask for: the filters of the API, and the log.
+func (c logCommand) filter(w *world, s *store.Store, zone *time.Location) (find.Filter, error) {
+	q := api.FilterQuery{Type: c.Type, Category: c.Category, ActorKind: c.ActorKind, ActorID: c.ActorID, Channel: c.Channel, Target: c.Target,
+		CorrelationID: c.CorrelationID, From: c.From, To: c.To, Q: c.Q}
+	flt, err := q.Filter(zone)
+	if err != nil {
+		return flt, err
+	}
+	flt.Oldest = c.Order == "asc"
+	kind := map[string]journal.Kind{id.Customer: journal.Customer, id.Subscription: journal.Subscription}[id.ID(c.Which).Prefix()]
 	switch {
-	case c.Which == "activity", c.Which == "all":
-	case strings.HasPrefix(c.Which, id.Customer+"_"), strings.HasPrefix(c.Which, id.Subscription+"_"):
-		scope = id.ID(c.Which)
+	case c.Which == "all":
+	case c.Which == "activity":
+		flt.Log = journal.ActivityLog
+	case kind != "" && id.Valid(c.Which):
+		row, err := s.Load(w.ctx, s.Read, journal.Ref{Kind: kind, ID: id.ID(c.Which)})
+		if err != nil {
+			return flt, store.Fault(err)
+		}
+		if row.Version == 0 {
+			return flt, fault.New(fault.NotFound, "unknown_"+string(kind), "There is no %s %s in this shop.", kind.Words(), c.Which)
+		}
+		flt.Scope = id.ID(c.Which)
 	default:
-		return nil, fault.New(fault.Refused, "log", "There is no log %q: say activity, all, or the id of a customer or subscription.", plain.Escape(c.Which))
+		return flt, fault.New(fault.Refused, "log", "There is no log %q: say activity, all, or the id of a customer or subscription.", plain.Escape(c.Which))
 	}
-	from, err := moment(c.From, zone)
-	if err != nil {
-		return nil, err
-	}
-	to, err := moment(c.To, zone)
-	if err != nil {
-		return nil, err
-	}
-	targets := c.Target
-	words := find.Words(c.Q)
-	if q := strings.TrimSpace(c.Q); strings.Contains(q, "@") || id.Valid(q) {
-		words = nil
-		owner := id.ID(q)
-		if !id.Valid(q) {
-			if owner, _, err = s.Reserved(w.ctx, s.Read, customer.ScopeEmail, plain.EmailKey(q)); err != nil {
-				return nil, store.Fault(err)
-			}
-		}
-		targets = []string{string(owner)}
-	}
-	has := func(e *journal.Event, key string) bool {
-		return slices.ContainsFunc(e.Targets, func(t journal.Ref) bool { return string(t.ID) == key })
-	}
-	return func(e *journal.Event) bool {
-		t, _ := journal.Lookup(e.Type)
-		switch {
-		case t.Hidden && !slices.Contains(c.Type, e.Type),
-			c.Which == "activity" && t.Log != journal.ActivityLog,
-			scope != "" && (!has(e, string(scope)) || t.Family() == "log"),
-			len(c.Type) > 0 && !slices.ContainsFunc(c.Type, func(want string) bool { return want == e.Type || want == t.Family()+".*" }),
-			len(c.Category) > 0 && !slices.Contains(c.Category, t.Category),
-			len(c.ActorKind) > 0 && !slices.Contains(c.ActorKind, string(e.Actor.Kind)),
-			len(c.ActorID) > 0 && !slices.Contains(c.ActorID, e.Actor.ID),
-			len(c.Channel) > 0 && !slices.Contains(c.Channel, string(e.Source.Channel)),
-			len(targets) > 0 && !slices.ContainsFunc(targets, func(key string) bool { return has(e, key) }),
-			c.CorrelationID != "" && string(e.CorrelationID) != c.CorrelationID,
-			!from.IsZero() && e.RecordedAt.Before(from),
-			!to.IsZero() && !e.RecordedAt.Before(to):
-			return false
-		}
-		if len(words) == 0 {
-			return true
-		}
-		said := find.Words(journal.Summary(e))
-		return !slices.ContainsFunc(words, func(want string) bool { return !slices.Contains(said, want) })
-	}, nil
-}
-
-// moment reads a day in the shop's zone or a time; empty is the zero time.
-func moment(s string, zone *time.Location) (time.Time, error) {
-	if s == "" {
-		return time.Time{}, nil
-	}
-	if d, err := civil.Parse(s); err == nil {
-		return d.Start(zone), nil
-	}
-	t, err := time.Parse(time.RFC3339Nano, s)
-	if err != nil {
-		return t, fault.New(fault.Refused, "time", "%q is neither a day such as 2027-03-03 nor a time such as 2027-03-03T09:30:00Z.", plain.Escape(s))
-	}
-	return t, nil
+	return flt, nil
 }
 
 func (c logCommand) print(w *world, st store.Stored, zone *time.Location, names *people) error {
