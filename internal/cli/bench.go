@@ -39,7 +39,9 @@ func (c benchCommand) Run(w *world) error {
 	if err != nil {
 		return fault.Wrap(err, fault.Unavailable, "executable", "It cannot be told which program this is.")
 	}
-	o.Serve = func(data, listen string) []string { return []string{self, "serve", "--data", data, "--listen", listen, "--rate-limit", "0"} }
+	o.Serve = func(data, listen string) []string {
+		return []string{self, "serve", "--data", data, "--listen", listen, "--rate-limit", "0"}
+	}
 	r, err := bench.Run(w.ctx, o)
 	switch {
 	case r == nil:
