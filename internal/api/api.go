@@ -86,6 +86,7 @@ func New(c Config, mux *http.ServeMux) *API {
 	a.views = views{}
 	a.open.init()
 	registerSchemas(cfg.Components.Schemas)
+	documentRefusals(cfg.Components)
 	a.huma = humago.New(inner, cfg)
 	a.subscriptions()
 	a.orders()

@@ -392,10 +392,10 @@ func (d *document) check(method, path string, a *answer) string {
 	}
 	responses := op["responses"].(map[string]any)
 	response, ok := responses[strconv.Itoa(a.Status)].(map[string]any)
-	if !ok {
-		if a.Status < 400 {
-			return "the status is not listed"
-		}
+	if !ok && a.Status != http.StatusInternalServerError {
+		return "the status is not listed"
+	}
+	if !ok || response["$ref"] != nil {
 		response = responses["default"].(map[string]any)
 	}
 	content := response["content"].(map[string]any)

@@ -32,7 +32,8 @@ func TestDocument(t *testing.T) {
 		OpenAPI    string                                `json:"openapi"`
 		Paths      map[string]map[string]json.RawMessage `json:"paths"`
 		Components struct {
-			Schemas map[string]json.RawMessage `json:"schemas"`
+			Schemas   map[string]json.RawMessage `json:"schemas"`
+			Responses map[string]json.RawMessage `json:"responses"`
 		} `json:"components"`
 	}
 	must(t, json.Unmarshal([]byte(body), &doc))
@@ -57,6 +58,7 @@ func TestDocument(t *testing.T) {
 				Tags      []string `json:"tags"`
 				Summary   string   `json:"summary"`
 				Responses map[string]struct {
+					Ref         string `json:"$ref"`
 					Description string
 					Content     map[string]any
 				} `json:"responses"`
@@ -71,7 +73,10 @@ func TestDocument(t *testing.T) {
 				t.Errorf("%s lacks a tag, a summary or an answer", at)
 			}
 			for status, r := range op.Responses {
-				if r.Description == "" {
+				if r.Ref != "" && doc.Components.Responses[strings.TrimPrefix(r.Ref, "#/components/responses/")] == nil {
+					t.Errorf("%s: %s is not there", at, r.Ref)
+				}
+				if r.Description == "" && r.Ref == "" {
 					t.Errorf("%s: %s has no description", at, status)
 				}
 			}

@@ -160,6 +160,11 @@ func (a *API) operation(r route, answer reflect.Type, change bool) huma.Operatio
 				"application/problem+json": {Schema: schemas.Schema(reflect.TypeFor[Problem](), true, "Problem")}}},
 		},
 	}
+	for _, e := range refusals {
+		if change || !e.change {
+			op.Responses[strconv.Itoa(e.status)] = &huma.Response{Ref: "#/components/responses/" + strconv.Itoa(e.status)}
+		}
+	}
 	if r.permission != "" {
 		op.Description = "Needs the permission `" + string(r.permission) + "`."
 	}
@@ -215,6 +220,34 @@ func checkQuery(query string, known []*huma.Param) error {
 
 func unreadable(s string) bool {
 	return !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl)
+}
+
+// refusals are what every operation may answer instead, and every change besides.
+var refusals = []struct {
+	status int
+	change bool
+	about  string
+}{
+	{http.StatusBadRequest, false, "The request is malformed: its JSON, its query, or a cursor that is not of this list (`cursor_invalid`)."},
+	{http.StatusUnauthorized, false, "There is no API key, or not one of this shop."},
+	{http.StatusForbidden, false, "The API key lacks the permission."},
+	{http.StatusNotFound, false, "This shop has no such thing."},
+	{http.StatusConflict, true, "Not allowed in this state (the code says why), or the Idempotency-Key is another request's."},
+	{http.StatusGone, false, "What is asked for, or the answer that was kept, was about a person whose data was erased."},
+	{http.StatusPreconditionFailed, true, "If-Match names another version than the thing has."},
+	{http.StatusRequestEntityTooLarge, true, "The body is too large."},
+	{http.StatusUnprocessableEntity, false, "Fields or parameters are refused, each with its place in `errors`."},
+	{http.StatusTooManyRequests, false, "The API key asks too often. Retry-After says when to try again."},
+	{http.StatusServiceUnavailable, false, "Not now. Retry-After says when to try again."},
+}
+
+// documentRefusals puts the refusals where the operations refer to them.
+func documentRefusals(c *huma.Components) {
+	problem := map[string]*huma.MediaType{"application/problem+json": {Schema: c.Schemas.Schema(reflect.TypeFor[Problem](), true, "Problem")}}
+	c.Responses = map[string]*huma.Response{}
+	for _, e := range refusals {
+		c.Responses[strconv.Itoa(e.status)] = &huma.Response{Description: e.about, Content: problem}
+	}
 }
 
 func operationID(r route) string {
