@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"perennial/internal/catalog"
@@ -122,4 +123,41 @@ func TestStreamEnds(t *testing.T) {
 		t.Errorf("the stream of a server that stops: %v", err)
 	}
 	s.api.Drain()
+}
+
+// While many write, whoever goes away again and again and resumes misses nothing and sees nothing twice.
+func TestStreamUnderLoad(t *testing.T) {
+	s := openShop(t)
+	const writers, each = 4, 150
+	f := s.follow("?type=external.tick")
+	var work sync.WaitGroup
+	for w := range writers {
+		work.Go(func() {
+			for n := range each {
+				s.do("POST", "/events", fmt.Sprintf(`{"type":"external.tick","source":"w%d","summary":"Tick %d"}`, w, n))
+				if n%3 == 0 {
+					s.do("POST", "/events", `{"type":"external.other","source":"x"}`)
+				}
+			}
+		})
+	}
+	last, got := int64(-1), 0
+	for got < writers*each {
+		m := f.next()
+		if m == nil {
+			t.Fatalf("the stream ended after %d messages", got)
+		}
+		seq, err := strconv.ParseInt(m["id"], 10, 64)
+		must(t, err)
+		if seq <= last || m["event"] != "external.tick" {
+			t.Fatalf("after %d came %v", last, m)
+		}
+		last = seq
+		if got++; got%70 == 0 {
+			f.close()
+			f = s.follow("?type=external.tick", "Last-Event-ID: "+m["id"])
+		}
+	}
+	f.close()
+	work.Wait()
 }
