@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/url"
 	"runtime"
@@ -58,9 +59,7 @@ func OpenPostgres(ctx context.Context, address string, opt Options) (*DB, error)
 	}
 	open := func(role string, params map[string]string, conns int) *sql.DB {
 		c := base.Copy()
-		for name, value := range params {
-			c.RuntimeParams[name] = value
-		}
+		maps.Copy(c.RuntimeParams, params)
 		d := stdlib.OpenDB(*c, stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
 			if role == "" {
 				return nil

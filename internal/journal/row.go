@@ -34,7 +34,8 @@ func Split(s State) (doc, personal []byte, err error) {
 		}
 		before := len(doc)
 		doc = appendMember(doc, f.name, nil)
-		at, ok := len(doc), false
+		at := len(doc)
+		var ok bool
 		if doc, ok = appendPlain(doc, fv, sparse); ok {
 			continue
 		}

@@ -133,7 +133,7 @@ func verifyCopy(ctx context.Context, file string, folder *vault.Folder, progress
 	if err != nil {
 		return nil, err
 	}
-	defer d.Close()
+	defer func() { _ = d.Close() }() // it was only read
 	s, err := store.Open(ctx, d, folder, program.Mappings(), func() id.ID { return "" })
 	if err != nil {
 		return nil, err

@@ -146,11 +146,11 @@ func IsURL(database string) bool { return db.IsURL(database) }
 
 // Move moves a shop from one database to another; both use the keys folder of the first.
 func Move(ctx context.Context, from, to Config, meta program.Meta, steps move.Steps) (_ *move.Report, err error) {
-	folder, err := vault.OpenReadOnly(from.keysPath()) // not made anew by mistake
-	if err != nil {
+	if _, err := vault.OpenReadOnly(from.keysPath()); err != nil { // not made anew by mistake
 		return nil, err
 	}
-	if folder, err = vault.Open(from.keysPath()); err != nil {
+	folder, err := vault.Open(from.keysPath())
+	if err != nil {
 		return nil, err
 	}
 	source, err := from.open(ctx, db.Options{})

@@ -84,7 +84,7 @@ func freeBytes(dir string) (uint64, bool) {
 	if err := syscall.Statfs(dir, &st); err != nil {
 		return 0, false
 	}
-	return uint64(st.Bavail) * uint64(st.Bsize), true
+	return st.Bavail * uint64(st.Bsize), true
 }
 
 // operations are the addresses for whoever runs the server: they are answered also while it stops, and whatever the
@@ -135,7 +135,7 @@ func writeReadiness(w http.ResponseWriter, r *http.Request, is readiness) {
 	if strings.Contains(r.Header.Get("Accept"), "application/json") {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(status)
-		_ = json.NewEncoder(w).Encode(is) // the client is gone
+		_ = json.NewEncoder(w).Encode(is) //nolint:errchkjson // the client is gone
 		return
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")

@@ -130,8 +130,8 @@ func Start(ctx context.Context, i *Instance, gateway payment.Gateway, extra map[
 // the background work, signs what is not signed yet, and closes the instance. What is not answered after 20 seconds is
 // given up. It may be called more than once.
 func (s *Server) Stop(ctx context.Context) error {
+	ctx = context.WithoutCancel(ctx)
 	s.once.Do(func() {
-		ctx = context.WithoutCancel(ctx)
 		s.stopping.Store(true)
 		if d := s.Config.StopDelay; d > 0 {
 			time.Sleep(d)

@@ -52,8 +52,8 @@ func (s *Store) Release(ctx context.Context, holder string) error {
 	if s.DB.Engine != db.Postgres {
 		return nil
 	}
-	for _, table := range []string{"lease", "claim"} {
-		if _, err := s.DB.Writer.ExecContext(ctx, `DELETE FROM `+table+` WHERE shop_id = $1 AND holder = $2`, s.Shop, holder); err != nil {
+	for _, text := range []string{`DELETE FROM lease WHERE shop_id = $1 AND holder = $2`, `DELETE FROM claim WHERE shop_id = $1 AND holder = $2`} {
+		if _, err := s.DB.Writer.ExecContext(ctx, text, s.Shop, holder); err != nil {
 			return db.Fault(err)
 		}
 	}

@@ -46,7 +46,7 @@ func (r *run) check(ctx context.Context) error {
 	r.checkEntries(entries)
 	r.checkRequests(entries, acks, given)
 	r.checkCheckpoints(entries, notes)
-	if err := r.verify(ctx); err != nil {
+	if err := r.verify(); err != nil {
 		return err
 	}
 	if up {
@@ -233,7 +233,7 @@ func (r *run) askConsistency() {
 }
 
 // verify runs `perennial verify`, which recomputes and replays everything.
-func (r *run) verify(ctx context.Context) error {
+func (r *run) verify() error {
 	c := r.command(append([]string{"verify", "--json"}, r.place(0)...)...)
 	var out, errs bytes.Buffer
 	c.Stdout, c.Stderr = &out, &errs

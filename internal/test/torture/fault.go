@@ -144,7 +144,7 @@ func losePower(_ context.Context, r *run) error {
 	if r.rng.IntN(2) == 0 {
 		rng = r.rng
 	}
-	_, err := cutPower(r.shaken(powerVariable), rng)
+	err := cutPower(r.shaken(powerVariable), rng)
 	return err
 }
 

@@ -236,22 +236,20 @@ func (m *memory) forget() {
 }
 
 // cutPower makes of the files of a killed server what a power cut would have left. rng decides which of the writes that were not
-// flushed are lost; nil: all. It gives how many were.
-func cutPower(dir string, rng *rand.Rand) (lost int, err error) {
+// flushed are lost; nil: all.
+func cutPower(dir string, rng *rand.Rand) error {
 	memories, err := os.ReadDir(dir)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	for _, e := range memories {
 		path, err := url.PathUnescape(e.Name())
 		if err != nil {
-			return lost, err
+			return err
 		}
 		b, err := os.ReadFile(filepath.Join(dir, e.Name()))
 		if err == nil {
-			var n int
-			n, err = undo(path, b, rng)
-			lost += n
+			_, err = undo(path, b, rng)
 		}
 		if err == nil {
 			err = os.Remove(filepath.Join(dir, e.Name()))
@@ -260,10 +258,10 @@ func cutPower(dir string, rng *rand.Rand) (lost int, err error) {
 			err = os.RemoveAll(path + "-shm") // it was in memory
 		}
 		if err != nil {
-			return lost, err
+			return err
 		}
 	}
-	return lost, nil
+	return nil
 }
 
 type write struct {

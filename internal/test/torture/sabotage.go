@@ -60,7 +60,7 @@ func (r *run) orderly() error {
 
 func loseAll(_ context.Context, r *run) error {
 	r.servers[0].kill()
-	_, err := cutPower(r.shaken(powerVariable), nil)
+	err := cutPower(r.shaken(powerVariable), nil)
 	return err
 }
 

@@ -202,11 +202,12 @@ func (c *call) fail(err error) {
 	if title == "" {
 		title = "Something went wrong"
 	}
-	words := f.Public
+	var words strings.Builder
+	words.WriteString(f.Public)
 	for _, field := range f.Fields {
-		words += " " + field.Detail
+		words.WriteString(" " + field.Detail)
 	}
-	c.plainAs(c.w, c.r, c.member, f.Kind.HTTPStatus(), title, words)
+	c.plainAs(c.w, c.r, c.member, f.Kind.HTTPStatus(), title, words.String())
 }
 
 // recordDenial makes the entry of a refusal, or counts it.
