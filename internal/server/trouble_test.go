@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
-	"encoding/base64"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,7 +13,6 @@ import (
 	"perennial/internal/catalog"
 	"perennial/internal/customer"
 	"perennial/internal/fault"
-	"perennial/internal/find"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/privacy"
@@ -241,78 +239,6 @@ func TestAnErasureIsFinishedAfterACrash(t *testing.T) {
 		t.Error(err)
 	}
 	holds(t, c)
-}
-
-// Not a byte of an erased person is left in any file, and the proofs hold.
-func TestErasureLeavesNoByte(t *testing.T) {
-	c, _ := config(t.TempDir())
-	i := open(t, c)
-	found(t, i)
-	key, other := i.IDs.New(id.Customer), i.IDs.New(id.Customer)
-	words := []string{"zelda.quill@mail.example", "Zeldaria", "Quillington", "+4930555012345", "Hollerweg 77", "Rotenberge", "moved in with her aunt"}
-	do(t, i, journal.Bind(customer.Create{ID: other, Email: "bob@mail.example", FirstName: "Robertus"}))
-	out, err := i.Program.Do(t.Context(), &program.Request{Meta: program.Meta{Actor: setup.Actor, Source: setup.Source, Comment: words[6]},
-		Command: journal.Bind(customer.Create{ID: key, Email: words[0], FirstName: words[1], LastName: words[2], Phone: words[3]})})
-	if err != nil {
-		t.Fatal(err)
-	}
-	do(t, i, journal.Bind(customer.AddAddress{ID: i.IDs.New(id.Address), CustomerID: key, Fields: customer.AddressFields{FirstName: new(words[1]), Line1: new(words[4]), City: new(words[5]), PostalCode: new("10999"), Country: new("DE")}}))
-	if people, err := i.Finder.People(t.Context(), words[1], 5); err != nil || len(people) != 1 {
-		t.Fatalf("%v, %v", people, err)
-	}
-	before, err := i.Program.Checkpoint(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	do(t, i, journal.Bind(privacy.Redact{CustomerID: key, ConfirmEmail: words[0]}))
-	for _, err := range i.Finder.Search(t.Context(), find.Filter{}, -1) {
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := i.Finder.CatchUp(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	scan := func(when string) {
-		t.Helper()
-		err := filepath.WalkDir(c.Data, func(path string, e os.DirEntry, err error) error {
-			if err != nil || e.IsDir() {
-				return err
-			}
-			b, err := os.ReadFile(path)
-			lower := bytes.ToLower(b)
-			for _, w := range words {
-				for form, text := range map[string]string{"": w, " in base64": base64.StdEncoding.EncodeToString([]byte(w))[:8]} {
-					in := lower
-					if form != "" {
-						in = b
-					} else {
-						text = strings.ToLower(text)
-					}
-					if bytes.Contains(in, []byte(text)) {
-						t.Errorf("%s: %q%s is in %s", when, w, form, filepath.Base(path))
-					}
-				}
-			}
-			return err
-		})
-		if err != nil {
-			t.Error(err)
-		}
-	}
-	scan("after the erasure")
-	st, err := i.Store.Event(t.Context(), i.Store.Read, store.Opened, out.Events[0].Seq)
-	if err != nil || !st.Comment.Erased {
-		t.Errorf("the entry: %+v, %v", st.Event, err)
-	}
-	if err := i.Close(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	scan("after the stop")
-	holds(t, c)
-	if before.Size == 0 {
-		t.Error("no checkpoint")
-	}
 }
 
 // sqlite opens the file as the stock shell would.
