@@ -18,9 +18,12 @@ import (
 	"time"
 
 	"perennial/internal/api"
+	"perennial/internal/customer"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/payment/simulated"
+	"perennial/internal/privacy"
+	"perennial/internal/store"
 	"perennial/internal/team"
 	"perennial/verify"
 )
@@ -323,4 +326,52 @@ func placed(t testing.TB, i *Instance, c *caller, sub string) string {
 			t.Fatal("the order was never paid")
 		}
 	}
+}
+
+// A reader, such as verify, keeps the write-ahead log as it is: the erasure does not wait for it, and the log is emptied when it
+// has gone.
+func TestErasureBesideAReader(t *testing.T) {
+	c, log := config(t.TempDir())
+	i := open(t, c)
+	found(t, i)
+	key := i.IDs.New(id.Customer)
+	do(t, i, journal.Bind(customer.Create{ID: key, Email: "ada@mail.example"}))
+	var wrapped []byte
+	if err := i.DB.Reader.QueryRowContext(t.Context(), `SELECT wrapped FROM data_key WHERE shop_id = $1 AND id = $2`, i.Store.Shop, key).Scan(&wrapped); err != nil {
+		t.Fatal(err)
+	}
+	values := map[string][]byte{"the wrapped data key": wrapped}
+	reader, err := i.DB.Reader.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var n int
+	if err := reader.QueryRowContext(t.Context(), `SELECT count(*) FROM event`).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	do(t, i, journal.Bind(privacy.Redact{CustomerID: key, ConfirmEmail: "ada@mail.example"}))
+	product(t, i)
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("the erasure waited %v for a reader", took)
+	}
+	if len(traces(t, c.Data, values)) == 0 {
+		t.Error("the reader was not in the way: this test shows nothing")
+	}
+	if err := reader.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	if err := i.Program.Exclusive(t.Context(), func(*store.Writer) error { return nil }); err != nil { // as the server's sweep does
+		t.Fatal(err)
+	}
+	if left := traces(t, c.Data, values); len(left) > 0 {
+		t.Errorf("after the reader had gone: %v", left)
+	}
+	if err := i.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if log.String() != "" {
+		t.Errorf("the log:\n%s", log)
+	}
+	holds(t, c)
 }

@@ -32,6 +32,8 @@ type Writer struct {
 	s    *Store
 	conn *sql.Conn
 	p    *db.Prepared
+
+	unwiped bool // the write-ahead log may still have what an erasure overwrote
 }
 
 // Writer takes the writing connection.
@@ -40,7 +42,8 @@ func (s *Store) Writer(ctx context.Context) (*Writer, error) {
 	if err != nil {
 		return nil, db.Fault(err)
 	}
-	return &Writer{s: s, conn: c, p: db.NewPreparedConn(c)}, nil
+	// What a process that died had no time to wipe is wiped by the next one.
+	return &Writer{s: s, conn: c, p: db.NewPreparedConn(c), unwiped: s.DB.Engine == db.SQLite}, nil
 }
 
 // Close gives the connection back.
@@ -64,6 +67,32 @@ func (w *Writer) Flush(ctx context.Context) error {
 	}
 	var busy, log, moved int
 	return db.Fault(w.conn.QueryRowContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &log, &moved))
+}
+
+// Wipe empties the write-ahead log if an erasure left something there. A reader who began before it is in the way. When one stays
+// longer than patience, as verify does, nothing happens, and Wipe has to be called again.
+func (w *Writer) Wipe(ctx context.Context, patience time.Duration) (err error) {
+	if !w.unwiped {
+		return nil
+	}
+	var usual int64 // milliseconds
+	if err := w.conn.QueryRowContext(ctx, `PRAGMA busy_timeout`).Scan(&usual); err != nil {
+		return db.Fault(err)
+	}
+	wait := func(ms int64) error {
+		_, err := w.conn.ExecContext(ctx, fmt.Sprintf(`PRAGMA busy_timeout = %d`, ms))
+		return db.Fault(err)
+	}
+	if err := wait(patience.Milliseconds()); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, wait(usual)) }()
+	var busy, log, moved int
+	if err := w.conn.QueryRowContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &log, &moved); err != nil {
+		return db.Fault(err)
+	}
+	w.unwiped = busy != 0
+	return nil
 }
 
 // Durable gives full durability back after a relaxed opening.
@@ -490,18 +519,19 @@ func (b *Batch) Commit() error {
 }
 
 // Destroyed finishes the destruction of keys after the commit: the keys folder remembers them, so that a restored old
-// database cannot bring them back, and the file's freed pages are overwritten.
+// database cannot bring them back. What overwrote them in the file is still to be wiped from its log (Writer.Wipe).
 func (b *Batch) Destroyed() error {
 	if len(b.destroy) == 0 {
 		return nil
 	}
+	b.w.unwiped = b.s.DB.Engine == db.SQLite
 	for _, k := range b.destroy {
 		b.s.Keys.forget(k)
 	}
 	if err := b.s.Keys.folder.Erase(b.destroy...); err != nil {
 		return err
 	}
-	return b.w.Flush(b.ctx)
+	return nil
 }
 
 // Rollback gives the batch up.

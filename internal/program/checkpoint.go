@@ -1,0 +1,97 @@
+package program
+
+import (
+	"bytes"
+	"context"
+
+	"perennial/internal/db"
+	"perennial/internal/fault"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/seal"
+	"perennial/internal/store"
+	"perennial/internal/vault"
+)
+
+// checkpoint signs the tree as it stands.
+func (w *writer) checkpoint() (c store.Checkpoint, err error) {
+	defer fault.Trail(&err, "checkpoint")
+	ctx := context.Background()
+	b, err := w.conn.Begin(ctx, w.p.clock())
+	if err != nil {
+		return c, err
+	}
+	defer b.Rollback()
+	size := b.Head.Seq + 1
+	if size == 0 {
+		return c, fault.New(fault.NotFound, "journal_empty", "The journal is empty: there is nothing to sign.")
+	}
+	if err := w.continues(ctx, b, size); err != nil {
+		return c, err
+	}
+	last, err := w.s.Checkpoints(ctx, b, size+1, 1)
+	if err != nil {
+		return c, db.Fault(err)
+	}
+	if len(last) == 1 && last[0].Size == size {
+		return last[0], nil
+	}
+	folder := w.s.Keys.Folder()
+	signer, err := folder.Signer(string(w.s.Shop))
+	if err != nil {
+		return c, err
+	}
+	root := b.Head.Edge.Root()
+	note, err := seal.SignCheckpoint(signer, Origin(w.s.Shop), size, root)
+	if err != nil {
+		return c, err
+	}
+	c = store.Checkpoint{Size: size, Root: root[:], Note: string(note), SignedAt: b.Now.UTC().Format(journal.TimeLayout)}
+	if err := b.PutCheckpoint(c); err != nil {
+		return c, db.Fault(err)
+	}
+	if err := b.Commit(); err != nil {
+		return c, db.Fault(err)
+	}
+	w.signed = note
+	return c, folder.SaveCheckpoint(string(w.s.Shop), note, size)
+}
+
+// Origin is the first line of a shop's checkpoints.
+func Origin(shop id.ID) string { return "perennial/" + string(shop) }
+
+// continues refuses a journal that is not a continuation of the last signed checkpoint in the keys folder: the
+// database was restored from before it, and signing would make two histories.
+func (w *writer) continues(ctx context.Context, b *store.Batch, size int64) error {
+	folder := w.s.Keys.Folder()
+	note, err := folder.LastCheckpoint(string(w.s.Shop))
+	if err != nil || note == nil || bytes.Equal(note, w.signed) {
+		return err
+	}
+	last, err := openCheckpoint(folder, w.s.Shop, note)
+	if err != nil {
+		return err
+	}
+	if last.Size > size {
+		return fault.New(fault.Unavailable, "database_behind",
+			"The database holds %d entries, but a checkpoint over %d was signed: it was restored from an older copy. Nothing is signed until the newer one is back.", size, last.Size)
+	}
+	root, err := seal.RootAt(store.Tree{Ctx: ctx, S: w.s, Q: b}, last.Size)
+	if err != nil {
+		return err
+	}
+	if root != last.Root {
+		return fault.New(fault.Unavailable, "database_forked",
+			"The first %d entries of the database are not those that the last checkpoint was signed over. Run perennial verify.", last.Size)
+	}
+	w.signed = note
+	return nil
+}
+
+func openCheckpoint(folder *vault.Folder, shop id.ID, note []byte) (seal.Checkpoint, error) {
+	verifiers, err := folder.Verifiers(string(shop))
+	if err != nil {
+		return seal.Checkpoint{}, err
+	}
+	return seal.OpenCheckpoint(note, verifiers, Origin(shop))
+}
