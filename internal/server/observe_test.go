@@ -256,6 +256,15 @@ func TestMetricsAreDocumented(t *testing.T) {
 		}
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", d.Name, d.Kind, labels, d.Help)
 	}
+	alerts, err := os.ReadFile("../../deploy/alerts.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range regexp.MustCompile(`perennial_[a-z_]+`).FindAllString(string(alerts), -1) {
+		if !strings.Contains(b.String(), "`"+strings.TrimSuffix(name, "_bucket")+"`") {
+			t.Errorf("deploy/alerts.yaml: there is no metric %s", name)
+		}
+	}
 	const file = "../../docs/operations.md"
 	doc, err := os.ReadFile(file)
 	if err != nil {
