@@ -142,7 +142,8 @@ func (r *run) shop() error {
 	for _, step := range []func(*shop) error{
 		r.size,
 		func(s *shop) error { return r.process("full", "a shop", s, true) },
-		r.reads, r.verify, r.commands, r.served, r.answers,
+		func(s *shop) error { return r.profiled("reads", func() error { return r.reads(s) }) },
+		r.verify, r.commands, r.served, r.answers,
 	} {
 		if err := step(s); err != nil {
 			return err
