@@ -62,7 +62,34 @@ func openNames(ctx context.Context, x *postings.Index, s *store.Store) (*names, 
 			return nil, err
 		}
 	}
-	return n, n.wipe(ctx) // what a process that died had no time for
+	if err := n.forget(ctx); err != nil {
+		return nil, err
+	}
+	return n, n.wipe(ctx) // also what a process that died had no time for
+}
+
+// forget drops the words of those who were erased: a file from before the erasure still has them.
+func (n *names) forget(ctx context.Context) error {
+	erased, err := n.s.Keys.Folder().ErasedKeys()
+	if err != nil || len(erased) == 0 {
+		return err
+	}
+	tx, err := n.w.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	remove, err := tx.PrepareContext(ctx, `DELETE FROM name_word WHERE shop_id = $1 AND id = $2`)
+	if err != nil {
+		return err
+	}
+	defer remove.Close()
+	for _, key := range erased {
+		if _, err := remove.ExecContext(ctx, n.s.Shop, key); err != nil {
+			return err
+		}
+	}
+	return tx.Commit()
 }
 
 func (n *names) drop(ctx context.Context) error {

@@ -460,15 +460,6 @@ func Clone[T any](s *T) *T {
 	return c
 }
 
-// ErasedCopy gives a deep copy of a state with every personal field erased.
-func ErasedCopy(s State) State {
-	c := reflect.New(reflect.TypeOf(s).Elem())
-	c.Elem().Set(clone(reflect.ValueOf(s).Elem()))
-	erased := c.Interface().(State)
-	Erase(erased)
-	return erased
-}
-
 func clone(v reflect.Value) reflect.Value {
 	switch v.Kind() {
 	case reflect.Struct:

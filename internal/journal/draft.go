@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"perennial/internal/fault"
 	"perennial/internal/id"
 )
@@ -39,6 +41,9 @@ type Draft struct {
 	OccurredAt time.Time
 	// Secrets that this event sets for its target.
 	Secrets []Secret
+	// KeyGone says that the person's key was destroyed already, so that nothing can seal what a personal field was before: it is
+	// told as erased.
+	KeyGone bool
 }
 
 // Secret is a value that never enters an event: the event carries a salted commitment, the secret table the value.
@@ -160,6 +165,11 @@ func (d Draft) Event() (*Event, error) {
 			return nil, err
 		}
 		e.Changes = changes
+	}
+	for i := range e.Changes {
+		if c := &e.Changes[i]; d.KeyGone && c.Personal && c.Before != nil {
+			c.Before = jsontext.Value(ErasedJSON)
+		}
 	}
 	if target.Kind != t.Target {
 		return nil, fmt.Errorf("journal: %s is about a %s, not a %s", d.Type, t.Target, target.Kind)

@@ -109,12 +109,8 @@ func (c Redact) Decide(w World, now time.Time) (journal.Decision, error) {
 	own, names := customer.RedactOwn(w.Customer, w.Addresses, w.PaymentMethods)
 	d.Drafts = join(d.Drafts, own)
 	d.Reservations = append(released, names...)
-	if restored {
-		for i := range d.Drafts {
-			if d.Drafts[i].Before != nil {
-				d.Drafts[i].Before = journal.ErasedCopy(d.Drafts[i].Before)
-			}
-		}
+	for i := range d.Drafts {
+		d.Drafts[i].KeyGone = restored
 	}
 	return d, nil
 }

@@ -18,12 +18,20 @@ import (
 	"time"
 
 	"perennial/internal/api"
+	"perennial/internal/billing"
+	"perennial/internal/catalog"
+	"perennial/internal/civil"
 	"perennial/internal/customer"
+	"perennial/internal/engine"
+	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/money"
 	"perennial/internal/payment/simulated"
 	"perennial/internal/privacy"
+	"perennial/internal/program"
 	"perennial/internal/store"
+	"perennial/internal/subscription"
 	"perennial/internal/team"
 	"perennial/verify"
 )
@@ -374,4 +382,106 @@ func TestErasureBesideAReader(t *testing.T) {
 		t.Errorf("the log:\n%s", log)
 	}
 	holds(t, c)
+}
+
+// A whole data folder from before an erasure, beside the keys of today: the person stays erased in every file, work goes on, and
+// the erasure can be finished.
+func TestARestoredFolderOfAnErasedPerson(t *testing.T) {
+	c, _ := config(t.TempDir())
+	i := open(t, c)
+	found(t, i)
+	ids := i.IDs
+	cus, variant, sub := ids.New(id.Customer), ids.New(id.Variant), ids.New(id.Subscription)
+	tea := ids.New(id.Product)
+	do(t, i, journal.Bind(catalog.CreateProduct{ID: tea, Title: "Tea"}))
+	do(t, i, journal.Bind(catalog.CreateVariant{ID: variant, ProductID: tea, Title: "1 kg", Price: money.Of(1200, "USD")}))
+	do(t, i, journal.Bind(customer.Create{ID: cus, Email: erasable["email"], FirstName: erasable["first name"], LastName: erasable["last name"]}))
+	addr, pay := ids.New(id.Address), ids.New(id.PaymentMethod)
+	do(t, i, journal.Bind(customer.AddAddress{ID: addr, CustomerID: cus, Fields: customer.AddressFields{LastName: new(erasable["last name"]), Line1: new(erasable["street"]), City: new(erasable["city"]),
+		PostalCode: new("1"), Country: new("DE")}}))
+	do(t, i, journal.Bind(customer.AddPaymentMethod{ID: pay, CustomerID: cus, Gateway: "simulated", Fields: customer.PaymentMethodFields{GatewayReference: new(erasable["gateway reference"])}}))
+	do(t, i, journal.Bind(subscription.Create{ID: sub, CustomerID: cus, Items: []subscription.NewItem{{ID: ids.New(id.Item), VariantID: variant, Quantity: 1}},
+		BillingPolicy: &catalog.Policy{Interval: civil.Month, IntervalCount: 1}, NextBillingDate: new(civil.Of(time.Now(), time.UTC)),
+		ShippingAddressID: addr, PaymentMethodID: pay, Note: erasable["note"]}))
+	// An order whose payment is on its way, which a restored engine will ask about.
+	do(t, i, journal.Bind(billing.CreateOrder{SubscriptionID: sub, Due: civil.Of(time.Now(), time.UTC), OrderID: ids.New(id.Order), AttemptID: ids.New(id.BillingAttempt)}))
+	if err := i.Finder.CatchUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := i.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	old, log := config(t.TempDir())
+	old.Keys = filepath.Join(c.Data, "keys")
+	for _, f := range []string{"perennial.db", "find.db"} {
+		b, err := os.ReadFile(filepath.Join(c.Data, f))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(old.Data, f), b, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	values := map[string][]byte{}
+	for _, what := range []string{"email", "first name", "last name", "street", "city", "note"} {
+		values[what] = []byte(erasable[what])
+	}
+	if len(traces(t, old.Data, values)) == 0 {
+		t.Error("the old index knows nobody: this test shows nothing")
+	}
+	i = open(t, c)
+	do(t, i, journal.Bind(privacy.Redact{CustomerID: cus, ConfirmEmail: erasable["email"]}))
+	if err := i.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+
+	holds(t, old) // also before anybody opened it for writing
+	i = open(t, old)
+	if err := i.Finder.CatchUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if left := traces(t, old.Data, values); len(left) > 0 {
+		t.Errorf("after the restore: %v", left)
+	}
+	gateway := simulated.New(time.Now, simulated.Options{})
+	if err := engine.New(i.Program, i.Store, gateway, i.Config.Log).Run(t.Context()); err != nil {
+		t.Errorf("the engine: %v", err)
+	}
+	for what, cmd := range map[string]journal.Command{
+		"a note":   journal.Bind(subscription.ChangeNote{ID: sub, Note: "Ring twice"}),
+		"a name":   journal.Bind(customer.UpdateProfile{ID: cus, FirstName: new("Zelda")}),
+		"a reason": journal.Bind(subscription.Cancel{ID: sub, Reason: "Moves"}),
+	} {
+		if _, err := i.Program.Do(t.Context(), &program.Request{Meta: setup, Command: cmd}); err == nil || fault.As(err).Code != "erased" {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	m := setup
+	m.Comment = "As she asked"
+	if _, err := i.Program.Do(t.Context(), &program.Request{Meta: m, Command: journal.Bind(subscription.Pause{ID: sub})}); err == nil || fault.As(err).Code != "erased" {
+		t.Errorf("a comment: %v", err)
+	}
+	do(t, i, journal.Bind(subscription.Pause{ID: sub}))
+	do(t, i, journal.Bind(privacy.Redact{CustomerID: cus}))
+	if n := strings.Count(log.String(), "customer="+string(cus)); n != 1 {
+		t.Errorf("the log names the customer %d times:\n%s", n, log)
+	}
+	row, err := i.Store.Load(t.Context(), i.Store.Read, journal.Ref{Kind: journal.Subscription, ID: sub})
+	if s, ok := row.State.(*subscription.Subscription); err != nil || !ok || s.Status != subscription.Cancelled || !s.Note.Erased {
+		t.Errorf("the subscription: %+v, %v", row.State, err)
+	}
+	if err := i.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if left := traces(t, old.Data, values); len(left) > 0 {
+		t.Errorf("at the end: %v", left)
+	}
+	i = open(t, old) // finished: nobody is named again
+	if err := i.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(log.String(), "customer="+string(cus)); n != 1 {
+		t.Errorf("the log names the customer again:\n%s", log)
+	}
+	holds(t, old)
 }

@@ -18,6 +18,7 @@ import (
 	"perennial/internal/fault"
 	"perennial/internal/find"
 	"perennial/internal/id"
+	"perennial/internal/journal"
 	"perennial/internal/move"
 	"perennial/internal/program"
 	"perennial/internal/store"
@@ -117,6 +118,13 @@ func Open(ctx context.Context, c Config) (_ *Instance, err error) {
 	}
 	if err = i.Store.FinishErasures(ctx); err != nil {
 		return nil, err
+	}
+	again, err := i.Store.List(ctx, i.Store.Read, journal.Customer, `status <> 'redacted' AND id IN (SELECT id FROM data_key WHERE shop_id = $1 AND destroyed_at IS NOT NULL) ORDER BY id`)
+	if err != nil {
+		return nil, err
+	}
+	for _, row := range again {
+		c.Log.Warn("this customer was erased after this copy of the database was made; erase the customer once more (redact), so that what is open is cancelled", "customer", row.State.Ref().ID)
 	}
 	if i.Finder, err = find.Open(ctx, i.Store, filepath.Join(c.Data, "find.db"), c.Log); err != nil {
 		return nil, err

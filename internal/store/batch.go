@@ -583,13 +583,17 @@ func (s *Store) FinishErasures(ctx context.Context) error {
 		return db.Fault(err)
 	}
 	for _, name := range back {
-		if _, err := s.DB.Writer.ExecContext(ctx, `UPDATE data_key SET wrapped = NULL, destroyed_at = $1 WHERE shop_id = $2 AND id = $3`,
-			stamp(time.Unix(0, 0)), s.Shop, name); err != nil {
-			return db.Fault(err)
+		// Names that the person held are free: nobody can say any more which they were. The key comes last, so that a crash leaves
+		// all of it to the next start.
+		texts := []string{`DELETE FROM reservation WHERE shop_id = $1 AND owner = $2`}
+		if s.DB.Engine == db.Postgres { // an embedded database has them in a file of their own
+			texts = append(texts, `DELETE FROM name_word WHERE shop_id = $1 AND id = $2`)
 		}
-		// Names that the person held are free: nobody can say any more which they were.
-		if _, err := s.DB.Writer.ExecContext(ctx, `DELETE FROM reservation WHERE shop_id = $1 AND owner = $2`, s.Shop, name); err != nil {
-			return db.Fault(err)
+		texts = append(texts, `UPDATE data_key SET wrapped = NULL, destroyed_at = '`+stamp(time.Unix(0, 0))+`' WHERE shop_id = $1 AND id = $2`)
+		for _, text := range texts {
+			if _, err := s.DB.Writer.ExecContext(ctx, text, s.Shop, name); err != nil {
+				return db.Fault(err)
+			}
 		}
 	}
 	return nil

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -52,6 +54,16 @@ func (f *Folder) Erased(keyID string) bool {
 	defer l.mu.RUnlock()
 	_, found = l.ids[keyID]
 	return found
+}
+
+// ErasedKeys lists the data keys that were destroyed, in no order.
+func (f *Folder) ErasedKeys() ([]string, error) {
+	if err := f.erased.reload(); err != nil {
+		return nil, err
+	}
+	f.erased.mu.RLock()
+	defer f.erased.mu.RUnlock()
+	return slices.Collect(maps.Keys(f.erased.ids)), nil
 }
 
 // Erase puts data keys on the list, durably, before it returns. Keys that are on it already are no error.
