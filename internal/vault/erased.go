@@ -100,7 +100,7 @@ func (f *Folder) Erase(keyIDs ...string) error {
 		return nil
 	}
 	if err := appendAt(l.path, start, b.String()); err != nil {
-		return fmt.Errorf("vault: erased list: %w", err)
+		return f.unwritten(fmt.Errorf("erased list: %w", err))
 	}
 	if start == 0 {
 		if err := f.sync(); err != nil {

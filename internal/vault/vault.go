@@ -34,6 +34,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 
 	"perennial/internal/fault"
 )
@@ -61,10 +62,10 @@ type Folder struct {
 // Open opens the keys folder, or makes it with a new root key. A key file that others may read is a fault that says
 // what to do.
 func Open(dir string) (*Folder, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("vault: %w", err)
-	}
 	f := &Folder{dir: dir}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, f.unwritten(err)
+	}
 	if _, err := os.Stat(f.path(rootName)); errors.Is(err, fs.ErrNotExist) {
 		if err := f.makeRoot(); err != nil {
 			return nil, err
@@ -175,11 +176,23 @@ func (f *Folder) readSecret(name string) ([]byte, error) {
 	return content, nil
 }
 
+// unwritten says in words that help why something in the folder could not be written.
+func (f *Folder) unwritten(err error) error {
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return fault.Wrap(fmt.Errorf("vault: %w", err), fault.Unavailable, "storage_full", "The disk that holds the keys folder is full.")
+	case errors.Is(err, syscall.EROFS), errors.Is(err, fs.ErrPermission):
+		return fault.Wrap(fmt.Errorf("vault: %w", err), fault.Unavailable, "keys_unwritable",
+			"The keys folder %s cannot be written: check its permissions and its file system.", filepath.Base(f.dir))
+	}
+	return fmt.Errorf("vault: %w", err)
+}
+
 // write puts a file in its place as a whole: after a crash there is the old content or the new, never a part.
 func (f *Folder) write(name string, content []byte) error {
 	t, err := os.CreateTemp(f.dir, ".new-"+name+"-") // mode 0600
 	if err != nil {
-		return fmt.Errorf("vault: %w", err)
+		return f.unwritten(err)
 	}
 	_, err = t.Write(content)
 	if err == nil {
@@ -190,7 +203,7 @@ func (f *Folder) write(name string, content []byte) error {
 		err = os.Rename(t.Name(), f.path(name))
 	}
 	if err != nil {
-		return fmt.Errorf("vault: %w", errors.Join(err, os.Remove(t.Name())))
+		return f.unwritten(errors.Join(err, os.Remove(t.Name())))
 	}
 	return f.sync()
 }
@@ -202,7 +215,7 @@ func (f *Folder) sync() error {
 		err = errors.Join(d.Sync(), d.Close())
 	}
 	if err != nil {
-		return fmt.Errorf("vault: %w", err)
+		return f.unwritten(err)
 	}
 	return nil
 }
@@ -216,7 +229,7 @@ func (f *Folder) lock() (unlock func(), err error) {
 	}
 	file, err := os.OpenFile(f.path("lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("vault: %w", err)
+		return nil, f.unwritten(err)
 	}
 	if err := flock(file); err != nil {
 		return nil, fmt.Errorf("vault: lock %s: %w", file.Name(), errors.Join(err, file.Close()))
