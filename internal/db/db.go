@@ -110,19 +110,34 @@ func Open(ctx context.Context, path string, opt Options) (*DB, error) {
 			return nil, Fault(err)
 		}
 	}
-	d.Reader, err = sql.Open("sqlite", dsn(path, url.Values{
-		"_txlock": {"deferred"},
-		"_pragma": {"busy_timeout(10000)", "query_only(ON)", "cache_size(-16384)", "mmap_size(268435456)"},
-	}))
-	if err != nil {
-		return nil, err
+	if err := d.read(ctx, url.Values{}); err != nil {
+		if e, ok := errors.AsType[*sqlite.Error](err); !ok || e.Code()&0xff != sqlite3.SQLITE_CANTOPEN || !opt.ReadOnly {
+			return nil, errors.Join(Fault(err), d.Close())
+		}
+		// On a medium that cannot be written, SQLite has to be told that nobody else writes there. It would leave out what is in a
+		// write-ahead log then, and not see a server.
+		log, _ := os.Stat(path + "-wal")
+		if _, err := os.Stat(path + "-shm"); err == nil || log != nil && log.Size() > 0 {
+			return nil, errors.Join(fault.New(fault.Unavailable, "database_unwritable",
+				"The database %s is in use or was not closed, and nothing can be written beside it: copy it with its -wal file to where that can be.", path), d.Close())
+		}
+		if err := errors.Join(d.Close(), d.read(ctx, url.Values{"immutable": {"1"}})); err != nil {
+			return nil, errors.Join(Fault(err), d.Close())
+		}
+	}
+	return d, nil
+}
+
+// read opens the pool of connections that read.
+func (d *DB) read(ctx context.Context, v url.Values) (err error) {
+	v["_txlock"] = []string{"deferred"}
+	v["_pragma"] = []string{"busy_timeout(10000)", "query_only(ON)", "cache_size(-16384)", "mmap_size(268435456)"}
+	if d.Reader, err = sql.Open("sqlite", dsn(d.Path, v)); err != nil {
+		return err
 	}
 	d.Reader.SetMaxOpenConns(max(4, 2*runtime.GOMAXPROCS(0)))
 	d.Reader.SetMaxIdleConns(max(4, 2*runtime.GOMAXPROCS(0)))
-	if err := d.Reader.PingContext(ctx); err != nil {
-		return nil, errors.Join(Fault(err), d.Close())
-	}
-	return d, nil
+	return d.Reader.PingContext(ctx)
 }
 
 func dsn(path string, v url.Values) string {
