@@ -34,7 +34,7 @@ func (w *writer) checkpoint() (c store.Checkpoint, err error) {
 		return c, db.Fault(err)
 	}
 	if len(last) == 1 && last[0].Size == size {
-		return last[0], nil
+		return last[0], w.save([]byte(last[0].Note), size)
 	}
 	folder := w.s.Keys.Folder()
 	signer, err := folder.Signer(string(w.s.Shop))
@@ -53,8 +53,19 @@ func (w *writer) checkpoint() (c store.Checkpoint, err error) {
 	if err := b.Commit(); err != nil {
 		return c, db.Fault(err)
 	}
-	w.signed = note
-	return c, folder.SaveCheckpoint(string(w.s.Shop), note, size)
+	return c, w.save(note, size)
+}
+
+// save keeps a checkpoint with the keys too, unless it is there. What failed is tried again by the next checkpoint.
+func (w *writer) save(note []byte, size int64) error {
+	if bytes.Equal(note, w.signed) {
+		return nil
+	}
+	err := w.s.Keys.Folder().SaveCheckpoint(string(w.s.Shop), note, size)
+	if err == nil {
+		w.signed = note
+	}
+	return err
 }
 
 // Origin is the first line of a shop's checkpoints.

@@ -31,7 +31,9 @@ type writer struct {
 	head  int64 // the cache is valid for this head
 
 	signed []byte // the last checkpoint that this writer signed or checked
-	tally  Batch  // of the batch under way
+
+	unfinished bool  // an erasure could not be finished, and it was said
+	tally      Batch // of the batch under way
 }
 
 func (w *writer) run(ctx context.Context) {
@@ -87,20 +89,21 @@ func (w *writer) take(first *job) {
 	if len(changes) > 0 {
 		w.observed(changes)
 	}
-	w.wipe(0)
+	w.finishErasures(0) // those that a reader or a full disk was in the way of
 	for _, x := range upkeep {
 		x.done <- x.f(w.conn)
 	}
 }
 
-// wipePatience is how long an erasure waits for readers. Most are gone in a few milliseconds.
-const wipePatience = 100 * time.Millisecond
+// erasurePatience is how long an erasure waits for readers. Most are gone in a few milliseconds.
+const erasurePatience = 100 * time.Millisecond
 
-// wipe finishes erasures in the file, unless a reader is in the way.
-func (w *writer) wipe(patience time.Duration) {
-	if err := w.conn.Wipe(context.Background(), patience); err != nil {
-		w.p.log.Error("wipe the write-ahead log", "error", err)
+func (w *writer) finishErasures(patience time.Duration) {
+	err := w.conn.FinishErasures(context.Background(), patience)
+	if err != nil && !w.unfinished {
+		w.p.log.Error("an erasure is not finished yet; it is tried again", "error", err)
 	}
+	w.unfinished = err != nil
 }
 
 // How often a batch is begun again after the database lost it, and how long the pauses between are.
@@ -192,11 +195,8 @@ func (w *writer) attempt(jobs []*job) error {
 	}
 	t.keep()
 	w.head = t.head.Seq
-	if err := b.Destroyed(); err != nil {
-		w.p.log.Error("finish an erasure", "error", err)
-	}
-	if len(t.destroy) > 0 {
-		w.wipe(wipePatience)
+	if b.Destroyed(); len(t.destroy) > 0 {
+		w.finishErasures(erasurePatience)
 	}
 	w.p.committed(t.head.Seq)
 	t.reply()

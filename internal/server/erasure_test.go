@@ -219,7 +219,7 @@ func TestErasure(t *testing.T) {
 	if left := traces(t, c.Data, values); len(left) > 0 {
 		t.Errorf("after the erasure:\n%s", strings.Join(left, "\n"))
 	}
-	if strings.Contains(log.String(), "finish an erasure") {
+	if strings.Contains(log.String(), "an erasure is not finished") {
 		t.Errorf("the log:\n%s", log)
 	}
 

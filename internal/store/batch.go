@@ -33,7 +33,8 @@ type Writer struct {
 	conn *sql.Conn
 	p    *db.Prepared
 
-	unwiped bool // the write-ahead log may still have what an erasure overwrote
+	unlisted []string // destroyed keys that the keys folder has still to hear of
+	unwiped  bool     // the write-ahead log may still have what an erasure overwrote
 }
 
 // Writer takes the writing connection.
@@ -69,9 +70,17 @@ func (w *Writer) Flush(ctx context.Context) error {
 	return db.Fault(w.conn.QueryRowContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &log, &moved))
 }
 
-// Wipe empties the write-ahead log if an erasure left something there. A reader who began before it is in the way. When one stays
-// longer than patience, as verify does, nothing happens, and Wipe has to be called again.
-func (w *Writer) Wipe(ctx context.Context, patience time.Duration) (err error) {
+// FinishErasures does what is left of erasures that were committed: the keys folder remembers the keys, so that a restored old database
+// cannot bring them back, and the write-ahead log, which still has what was overwritten in the file, is emptied. A reader who
+// began before is in the way of that. When one stays longer than patience, as verify does, nothing is lost: it has to be
+// called again, as after any error.
+func (w *Writer) FinishErasures(ctx context.Context, patience time.Duration) (err error) {
+	if len(w.unlisted) > 0 {
+		if err := w.s.Keys.folder.Erase(w.unlisted...); err != nil {
+			return err
+		}
+		w.unlisted = nil
+	}
 	if !w.unwiped {
 		return nil
 	}
@@ -518,20 +527,16 @@ func (b *Batch) Commit() error {
 	return nil
 }
 
-// Destroyed finishes the destruction of keys after the commit: the keys folder remembers them, so that a restored old
-// database cannot bring them back. What overwrote them in the file is still to be wiped from its log (Writer.Wipe).
-func (b *Batch) Destroyed() error {
+// Destroyed forgets the keys that the batch destroyed, after the commit. Writer.FinishErasures does the rest.
+func (b *Batch) Destroyed() {
 	if len(b.destroy) == 0 {
-		return nil
+		return
 	}
-	b.w.unwiped = b.s.DB.Engine == db.SQLite
 	for _, k := range b.destroy {
 		b.s.Keys.forget(k)
 	}
-	if err := b.s.Keys.folder.Erase(b.destroy...); err != nil {
-		return err
-	}
-	return nil
+	b.w.unlisted = append(b.w.unlisted, b.destroy...)
+	b.w.unwiped = b.s.DB.Engine == db.SQLite
 }
 
 // Rollback gives the batch up.
