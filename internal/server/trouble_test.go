@@ -7,38 +7,15 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
-	"perennial/internal/catalog"
 	"perennial/internal/customer"
 	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/privacy"
-	"perennial/internal/program"
 	"perennial/internal/store"
 )
-
-// small is a RAM disk for a folder; the test is left out where none can be mounted.
-func small(t *testing.T, size string) (dir string, remount func(flags uintptr)) {
-	t.Helper()
-	dir = t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
-		t.Skipf("no RAM disk can be mounted here: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, 0); err != nil {
-			t.Error(err)
-		}
-	})
-	return dir, func(flags uintptr) {
-		t.Helper()
-		if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT|flags, "size="+size); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
 
 func holds(t *testing.T, c Config) {
 	t.Helper()
@@ -46,60 +23,6 @@ func holds(t *testing.T, c Config) {
 	if err != nil || !r.Holds() {
 		t.Errorf("verify: %+v, %v", r, err)
 	}
-}
-
-func TestTheDiskIsFull(t *testing.T) {
-	dir, _ := small(t, "3m")
-	c, _ := config(dir)
-	i := open(t, c)
-	found(t, i)
-	made := map[id.ID]bool{}
-	var failed error
-	for n := 0; failed == nil; n++ {
-		key := i.IDs.New(id.Product)
-		_, failed = i.Program.Do(t.Context(), &program.Request{Meta: setup, Command: journal.Bind(catalog.CreateProduct{ID: key, Title: "Tea", Description: strings.Repeat("x", 4000)})})
-		if failed == nil {
-			made[key] = true
-		} else if n == 0 || n > 2000 {
-			t.Fatalf("after %d changes: %v", n, failed)
-		}
-	}
-	if f := fault.As(failed); f.Kind != fault.Unavailable || f.Code != "storage_full" {
-		t.Errorf("on a full disk: %v", failed)
-	}
-	// What was acknowledged is there, and nothing of what was not; reading goes on.
-	rows, err := i.Store.List(t.Context(), i.Store.Read, journal.Product, "1 = 1")
-	if err != nil || len(rows) != len(made) {
-		t.Errorf("%d products, %d were acknowledged, %v", len(rows), len(made), err)
-	}
-	for _, r := range rows {
-		if !made[r.State.Ref().ID] {
-			t.Errorf("%s was refused and is there", r.State.Ref().ID)
-		}
-	}
-	_ = i.Close(t.Context()) // the index may not be written either
-	holds(t, c)
-}
-
-func TestReadOnly(t *testing.T) {
-	dir, remount := small(t, "8m")
-	c, _ := config(dir)
-	i := open(t, c)
-	found(t, i)
-	if err := i.Close(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	remount(syscall.MS_RDONLY)
-	if _, err := Open(t.Context(), c); err == nil || fault.As(err).Kind != fault.Unavailable || strings.Contains(fault.As(err).Public, "Something went wrong") {
-		t.Errorf("a folder that can only be read: %v", err)
-	}
-	remount(0)
-	i = open(t, c)
-	product(t, i)
-	if err := i.Close(t.Context()); err != nil {
-		t.Error(err)
-	}
-	holds(t, c)
 }
 
 func TestFilesThatAreNoDatabase(t *testing.T) {
