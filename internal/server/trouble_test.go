@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -173,4 +174,90 @@ func sqlite(t *testing.T, c Config) *sql.DB {
 	}
 	t.Cleanup(func() { d.Close() })
 	return d
+}
+
+// Whoever took a trigger away is told of in the log, once; the trigger is back.
+func TestMissingTriggersAreLogged(t *testing.T) {
+	c, log := config(t.TempDir())
+	i := open(t, c)
+	found(t, i)
+	if err := i.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if log.String() != "" {
+		t.Errorf("of a new database the log says:\n%s", log)
+	}
+	d := sqlite(t, c)
+	for _, text := range []string{`DROP TRIGGER event_before_update`, `CREATE TRIGGER sly AFTER INSERT ON event BEGIN DELETE FROM pending; END`} {
+		if _, err := d.Exec(text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r, err := Verify(t.Context(), c, nil); err != nil || r.Differences != 2 {
+		t.Errorf("verify: %+v, %v", r, err)
+	}
+	for range 2 {
+		if err := open(t, c).Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"event_before_update", "sly"} {
+		if n := strings.Count(log.String(), name); n != 1 {
+			t.Errorf("%s is named %d times:\n%s", name, n, log)
+		}
+	}
+	if _, err := d.Exec(`UPDATE event SET type = 'product.created'`); err == nil {
+		t.Error("the trigger is not back")
+	}
+	holds(t, c)
+}
+
+func TestKeysOfAnotherDatabase(t *testing.T) {
+	var shops [2]Config
+	for n := range shops {
+		shops[n], _ = config(t.TempDir())
+		i := open(t, shops[n])
+		found(t, i)
+		if _, err := i.Program.Checkpoint(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := i.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	files := func() map[string]string {
+		t.Helper()
+		out := map[string]string{}
+		for _, c := range shops {
+			err := filepath.WalkDir(c.Data, func(path string, e os.DirEntry, err error) error {
+				if err != nil || e.IsDir() {
+					return err
+				}
+				b, err := os.ReadFile(path)
+				if name := filepath.Base(path); !strings.HasSuffix(name, "-shm") && !strings.HasSuffix(name, "-wal") {
+					out[path] = string(b)
+				}
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		return out
+	}
+	before := files()
+	mixed := shops[0]
+	mixed.Keys = filepath.Join(shops[1].Data, "keys")
+	if i, err := Open(t.Context(), mixed); err == nil || fault.As(err).Code != "wrong_keys" {
+		t.Errorf("open: %v, %v", i, err)
+	}
+	if _, err := Verify(t.Context(), mixed, nil); err == nil || fault.As(err).Code != "wrong_keys" {
+		t.Errorf("verify: %v", err)
+	}
+	if !maps.Equal(files(), before) {
+		t.Error("a file was changed")
+	}
+	for _, c := range shops {
+		holds(t, c)
+	}
 }
