@@ -15,6 +15,7 @@ import (
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/privacy"
+	"perennial/internal/program"
 	"perennial/internal/store"
 )
 
@@ -259,5 +260,41 @@ func TestKeysOfAnotherDatabase(t *testing.T) {
 	}
 	for _, c := range shops {
 		holds(t, c)
+	}
+}
+
+// Shops that share a keys folder erase nothing of each other.
+func TestShopsThatShareAKeysFolder(t *testing.T) {
+	keys := filepath.Join(t.TempDir(), "keys")
+	m := setup
+	m.Source = journal.Origin{Channel: journal.ChannelAPI, IP: journal.Secluded("203.0.113.7"), UserAgent: journal.Secluded("curl/8")}
+	var shops [2]*Instance
+	var months [2]string
+	for n := range shops {
+		c, _ := config(t.TempDir())
+		c.Keys = keys
+		shops[n] = open(t, c)
+		found(t, shops[n])
+		if _, err := shops[n].Program.Do(t.Context(), &program.Request{Meta: m, Command: journal.Bind(customer.Create{ID: shops[n].IDs.New(id.Customer), Email: "ada@mail.example"})}); err != nil {
+			t.Fatal(err)
+		}
+		list, err := shops[n].Store.Keys.NetworkMonths(t.Context(), shops[n].Store.Read)
+		if err != nil || len(list) != 1 {
+			t.Fatalf("months: %v, %v", list, err)
+		}
+		months[n] = list[0]
+	}
+	if err := shops[0].Store.Keys.Folder().Erase(shops[0].Store.Keys.NetworkKey(months[0])); err != nil {
+		t.Fatal(err)
+	}
+	for n, i := range shops {
+		st, err := i.Store.Event(t.Context(), i.Store.Read, store.Opened, i.Program.Head())
+		if err != nil || st.Source.IP.Erased != (n == 0) {
+			t.Errorf("shop %d: %+v, %v", n, st.Source.IP, err)
+		}
+		if err := i.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		holds(t, i.Config)
 	}
 }
