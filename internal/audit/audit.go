@@ -801,30 +801,28 @@ func (a *auditor) schema() error {
 	return nil
 }
 
-// reservations compares the names that are held with those that the states hold. Of somebody who was erased nobody can say which
-// they were.
+// reservations compares the names that are held with those that the states hold. Of somebody who was erased since
+// this copy of the database was made nobody can say which they were.
 func (a *auditor) reservations() error {
 	type name struct {
 		scope string
 		hash  string
 	}
 	held := map[name]id.ID{}
-	erased := map[id.ID]bool{}
-	for ref, r := range a.rows {
-		if r.state == nil {
-			continue
-		}
-		m := a.mappings[ref.Kind]
-		if m.Reserves == nil {
-			continue
-		}
-		names := m.Reserves(r.state)
-		for _, n := range names {
-			held[name{n.Scope, string(a.s.ReservationHash(n.Scope, n.Value))}] = n.Owner
-		}
-		erased[ref.ID] = len(names) == 0 && r.state.Person() == ref.ID
-	}
 	wrong := func(owner id.ID, words string) { a.r.add(Problem{-1, string(owner), "reservation", words}) }
+	for ref, r := range a.rows {
+		m := a.mappings[ref.Kind]
+		if r.state == nil || m.Reserves == nil {
+			continue
+		}
+		for _, n := range m.Reserves(r.state) {
+			k := name{n.Scope, string(a.s.ReservationHash(n.Scope, n.Value))}
+			if other, taken := held[k]; taken {
+				wrong(n.Owner, fmt.Sprintf("its entries give it a name (%s) that others give to %s", n.Scope, other))
+			}
+			held[k] = n.Owner
+		}
+	}
 	err := db.Each(a.ctx, a.q, func(r *sql.Rows) error {
 		var n name
 		var hash []byte
@@ -836,7 +834,7 @@ func (a *auditor) reservations() error {
 		want, ok := held[n]
 		delete(held, n)
 		switch {
-		case !ok && !erased[owner]:
+		case !ok && !a.s.Keys.Folder().Erased(string(owner)):
 			wrong(owner, "it holds a name ("+n.scope+") that its entries do not give it")
 		case ok && want != owner:
 			wrong(owner, fmt.Sprintf("it holds a name (%s) that by its entries is %s's", n.scope, want))

@@ -313,6 +313,7 @@ func TestVerifyNamesWhatWasChanged(t *testing.T) {
 		"the head":             {`UPDATE head SET seq = seq - 1`, "head"},
 		"the edge of the tree": {`UPDATE head SET edge = zeroblob(length(edge))`, "head"},
 		"a name of another":    {`UPDATE reservation SET owner = 'disc_x'`, "reservation"},
+		"a name too many":      {`INSERT INTO reservation SELECT shop_id, 'team_email', zeroblob(32), 'mem_x' FROM reservation`, "reservation"},
 		"a name not held":      {`DELETE FROM reservation`, "reservation"},
 		"a trigger":            {`SELECT 1`, "trigger"},
 	} {
