@@ -20,6 +20,7 @@ import (
 	"perennial/internal/metrics"
 	"perennial/internal/payment"
 	"perennial/internal/web/dashboard"
+	"perennial/internal/web/ui"
 )
 
 // Server is a running instance with its address and its background work.
@@ -307,10 +308,11 @@ func refusesToSign(err error) bool {
 // team puts the Dashboard at the root, behind everything that has an address of its own.
 func (s *Server) team(mux *http.ServeMux, base string) (err error) {
 	i := s.Instance
-	s.Dashboard, err = dashboard.New(dashboard.Config{Program: i.Program, Store: i.Store, IDs: i.IDs, Log: i.Config.Log, BaseURL: base, Provider: i.Config.Provider, Noted: noted})
+	s.Dashboard, err = dashboard.New(dashboard.Config{Program: i.Program, Store: i.Store, Finder: i.Finder, IDs: i.IDs, Log: i.Config.Log, BaseURL: base, Provider: i.Config.Provider, Noted: noted})
 	if err != nil {
 		return fault.Wrap(err, fault.Refused, "public_url", "The address %s cannot be used: it has to look like https://shop.example.", base)
 	}
+	mux.Handle("GET /assets/", ui.Assets())
 	mux.Handle("/", s.Dashboard.Handler())
 	return nil
 }
@@ -319,7 +321,7 @@ func (s *Server) team(mux *http.ServeMux, base string) (err error) {
 func secure(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		h.Set("Content-Security-Policy", "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'")
+		h.Set("Content-Security-Policy", "default-src 'self'; img-src 'self' https: data:; object-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "same-origin")
 		next.ServeHTTP(w, r)

@@ -38,7 +38,7 @@ func (d *Dashboard) registerAccount() {
 }
 
 func (c *call) accountPage(p problems) (answer, error) {
-	v := accountView{Member: c.member, Problems: p, Note: c.noted(), Passkeys: c.passkeysWork(), Zone: c.zone(c.ctx)}
+	v := accountView{Member: c.member, Problems: p, Passkeys: c.passkeysWork(), Zone: c.zone(c.ctx)}
 	list, err := c.sessions(c.member.ID)
 	if err != nil {
 		return answer{}, err
@@ -140,7 +140,7 @@ func (c *call) showAuthenticator() (answer, error) {
 			return answer{}, err
 		}
 	}
-	return page("Set up an authenticator app", authenticatorForm(seed, nil)), nil
+	return page("Set up an authenticator app", boxed(authenticatorForm(seed, nil))), nil
 }
 
 func (c *call) seedPicture() (answer, error) {
@@ -167,7 +167,7 @@ func (c *call) enableAuthenticator() (answer, error) {
 		return answer{}, err
 	}
 	if !right {
-		a := page("Set up an authenticator app", authenticatorForm(seed, problems{"code": "This code is not right. Check that the time of your phone is."}))
+		a := page("Set up an authenticator app", boxed(authenticatorForm(seed, problems{"code": "This code is not right. Check that the time of your phone is."})))
 		a.status = http.StatusUnprocessableEntity
 		return a, nil
 	}
@@ -177,7 +177,7 @@ func (c *call) enableAuthenticator() (answer, error) {
 		return answer{}, err
 	}
 	c.dropCookie(seedCookie)
-	return page("Keep your recovery codes", recoveryCodes(codes)), nil
+	return page("Keep your recovery codes", boxed(recoveryCodes(codes))), nil
 }
 
 func (c *call) disableAuthenticator() (answer, error) {

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"perennial/internal/auth"
+	"perennial/internal/find"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/program"
@@ -29,6 +30,7 @@ import (
 type Config struct {
 	Program *program.Program
 	Store   *store.Store
+	Finder  *find.Finder
 	IDs     *id.Maker
 	Log     *slog.Logger
 	// BaseURL is where people reach the server: "https://shop.example". Cookies are for https only when it is https.

@@ -21,6 +21,7 @@ import (
 
 	"perennial/internal/auth"
 	"perennial/internal/db"
+	"perennial/internal/find"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/store"
@@ -78,8 +79,11 @@ func newWorld(t testing.TB, provider auth.ProviderConfig) *world {
 	var handler http.Handler
 	w.http = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { handler.ServeHTTP(rw, r) }))
 	base := strings.Replace(w.http.URL, "127.0.0.1", "localhost", 1)
-	var err error
-	w.d, err = New(Config{Program: w.Program, Store: w.Store, IDs: w.IDs, Log: slog.New(slog.NewTextHandler(w.log, nil)), BaseURL: base, Provider: provider,
+	finder, err := find.Open(t.Context(), w.Store, filepath.Join(w.Dir, "find.db"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.d, err = New(Config{Program: w.Program, Store: w.Store, Finder: finder, IDs: w.IDs, Log: slog.New(slog.NewTextHandler(w.log, nil)), BaseURL: base, Provider: provider,
 		ClientIP: func(r *http.Request) string { return r.Header.Get("X-Test-IP") }})
 	if err != nil {
 		t.Fatal(err)
@@ -88,6 +92,9 @@ func newWorld(t testing.TB, provider auth.ProviderConfig) *world {
 	w.http.URL = base
 	t.Cleanup(func() {
 		w.http.Close()
+		if err := finder.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
 		if s := w.log.String(); strings.Contains(s, "level=ERROR") {
 			t.Errorf("the log:\n%s", s)
 		}
@@ -482,7 +489,7 @@ func TestForgedForms(t *testing.T) {
 
 func TestCookiesAreForHTTPSOnly(t *testing.T) {
 	w := newWorld(t, auth.ProviderConfig{})
-	d, err := New(Config{Program: w.Program, Store: w.Store, IDs: w.IDs, Log: slog.New(slog.DiscardHandler), BaseURL: "https://shop.example"})
+	d, err := New(Config{Program: w.Program, Store: w.Store, Finder: w.d.Finder, IDs: w.IDs, Log: slog.New(slog.DiscardHandler), BaseURL: "https://shop.example"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,7 +42,7 @@ func (d *Dashboard) registerTeam() {
 		if err != nil {
 			return answer{}, err
 		}
-		return page("Remove from the team", removeForm(c.show(m))), nil
+		return page("Remove from the team", boxed(removeForm(c.show(m)))), nil
 	})
 	edit("POST /team/{id}/remove", (*call).remove, "team_member.removed", "team_member.logged_out")
 }
@@ -103,11 +103,15 @@ func (c *call) teamPage() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	v := teamView{MayEdit: c.permitted(team.TeamEdit), Note: c.noted()}
+	v := teamView{MayEdit: c.permitted(team.TeamEdit)}
 	for _, m := range list {
 		v.People = append(v.People, c.show(m))
 	}
-	return page("Team", teamBody(v)), nil
+	a := page("Team", teamBody(v))
+	if v.MayEdit {
+		a.act = teamActions()
+	}
+	return a, nil
 }
 
 // grid makes the rows of the permission grid: what a set holds, and what is otherwise than in base (nil: nothing is
@@ -145,7 +149,7 @@ func (c *call) defaultsPage(p problems) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return page("Default permissions", defaultsForm(c.grid(set, nil), c.permitted(team.TeamEdit), p)), nil
+	return page("Default permissions", boxed(defaultsForm(c.grid(set, nil), c.permitted(team.TeamEdit), p))), nil
 }
 
 func (c *call) changeDefaults() (answer, error) {
@@ -164,7 +168,7 @@ func (c *call) invitePage(v inviteView) (answer, error) {
 		}
 	}
 	v.Grid = c.grid(set, nil)
-	return page("Invite somebody", inviteForm(v)), nil
+	return page("Invite somebody", boxed(inviteForm(v))), nil
 }
 
 func (c *call) invite() (answer, error) {
@@ -178,7 +182,7 @@ func (c *call) invite() (answer, error) {
 	if err := c.do(&program.Request{Command: journal.Bind(cmd), Machinery: put}); err != nil {
 		return c.formAgain("Invite somebody", err, func(p problems) answer { v.Problems = p; a, _ := c.invitePage(v); return a })
 	}
-	return page("Send this link", linkShown(linkView{Address: address, Expires: expires, Zone: c.zone(c.ctx), Purpose: team.ForInvitation, Back: "/team"})), nil
+	return page("Send this link", boxed(linkShown(linkView{Address: address, Expires: expires, Zone: c.zone(c.ctx), Purpose: team.ForInvitation, Back: "/team"}))), nil
 }
 
 func (c *call) memberPage() (answer, error) {
@@ -191,7 +195,7 @@ func (c *call) memberPage() (answer, error) {
 		return answer{}, err
 	}
 	v := memberView{personView: c.show(m), Version: version, MayEdit: c.permitted(team.TeamEdit) && m.Status != team.Removed, Owner: c.member.Role == team.Owner,
-		Follows: m.Permissions == nil, Note: c.noted()}
+		Follows: m.Permissions == nil}
 	switch {
 	case m.Role != team.Member:
 		v.Grid = c.grid(team.Everything(), nil)
@@ -253,7 +257,7 @@ func (c *call) makeLink() (answer, error) {
 	if err := c.do(&program.Request{Command: journal.Bind(cmd), Machinery: put}); err != nil {
 		return answer{}, err
 	}
-	return page("Send this link", linkShown(linkView{Address: address, Expires: expires, Zone: c.zone(c.ctx), Purpose: purpose, Back: "/team/" + string(m.ID)})), nil
+	return page("Send this link", boxed(linkShown(linkView{Address: address, Expires: expires, Zone: c.zone(c.ctx), Purpose: purpose, Back: "/team/" + string(m.ID)}))), nil
 }
 
 // takeFactor switches every second factor of somebody off who lost them.
@@ -316,7 +320,7 @@ func (c *call) bulkPage(p problems) (answer, error) {
 			v.People = append(v.People, c.show(m))
 		}
 	}
-	a := page("Change several people", bulkForm(v))
+	a := page("Change several people", boxed(bulkForm(v)))
 	if p != nil {
 		a.status = http.StatusUnprocessableEntity
 	}

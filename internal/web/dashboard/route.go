@@ -18,6 +18,7 @@ import (
 	"perennial/internal/plain"
 	"perennial/internal/program"
 	"perennial/internal/team"
+	"perennial/internal/web/ui"
 )
 
 // access says who may use a route.
@@ -65,8 +66,12 @@ type answer struct {
 	status int // 0: 200
 	title  string
 	body   templ.Component
-	to     string // where to go instead
-	sent   bool   // the handler wrote the answer itself
+	head   ui.Head         // what stands at the top; its title is the page's when it is empty
+	act    templ.Component // the actions beside the title
+	narrow bool            // a page of one form, or of reading
+	toast  *ui.Toast       // nil: what the last command left to say
+	to     string          // where to go instead
+	sent   bool            // the handler wrote the answer itself
 }
 
 func page(title string, body templ.Component) answer { return answer{title: title, body: body} }
@@ -153,6 +158,12 @@ func (c *call) forbidden() error {
 
 // do runs a command in the name of who is signed in. The permission of the route is asked again under the head.
 func (c *call) do(req *program.Request) error {
+	_, err := c.run(req)
+	return err
+}
+
+// run is do, with what the command came to.
+func (c *call) run(req *program.Request) (*program.Outcome, error) {
 	if req.Meta.Actor.Kind == "" {
 		req.Meta = c.meta
 	}
@@ -167,14 +178,14 @@ func (c *call) do(req *program.Request) error {
 	}
 	out, err := c.Program.Do(c.ctx, req)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, e := range out.Events {
 		if !slices.Contains(c.route.events, e.Type) {
 			c.Log.Error("a route made an event that it did not announce", "route", c.route.pattern, "type", e.Type)
 		}
 	}
-	return nil
+	return out, nil
 }
 
 // change runs a command and nothing more.

@@ -75,7 +75,7 @@ func (c *call) signInPage(v signInView) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	v.Shop, v.Founded, v.Note = c.shopName(c.ctx), founded, c.noted()
+	v.Shop, v.Founded = c.shopName(c.ctx), founded
 	v.Passkeys = c.passkeysWork()
 	v.Provider = c.providerName()
 	a := page("Sign in", signInForm(v))

@@ -2,8 +2,6 @@ package dashboard
 
 import (
 	"bytes"
-	"embed"
-	"io/fs"
 	"net/http"
 	"strings"
 	"time"
@@ -14,28 +12,20 @@ import (
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/team"
+	"perennial/internal/web/ui"
 )
 
 //go:generate go tool -modfile=../../../tools/go.mod templ generate
 
-//go:embed assets
-var assets embed.FS
-
 // problems are what is wrong with the fields of a form, by name; "" is about the whole of it.
-type problems map[string]string
+type problems = ui.Problems
 
 // What the pages show. Each struct is one page's.
 type (
-	frameView struct {
-		Title, Shop string
-		Member      *team.TeamMember // nil for nobody
-		Path        string
-		Can         func(team.Permission) bool
-	}
 	signInView struct {
-		Shop, Email, Next, Problem, Note, Provider string
-		Founded, Passkeys                          bool
-		status                                     int
+		Shop, Email, Next, Problem, Provider string
+		Founded, Passkeys                    bool
+		status                               int
 	}
 	newPersonView struct {
 		Setup             bool
@@ -55,7 +45,6 @@ type (
 		Sessions []sessionView
 		Passkeys bool // this browser can make one
 		Problems problems
-		Note     string
 		Zone     *time.Location
 	}
 	personView struct {
@@ -66,7 +55,6 @@ type (
 	teamView struct {
 		People  []personView
 		MayEdit bool
-		Note    string
 	}
 	gridCell struct {
 		Permission             team.Permission
@@ -91,7 +79,6 @@ type (
 		MayEdit, Owner, Follows bool
 		Grid                    []gridRow
 		Sessions                int
-		Note                    string
 	}
 	linkView struct {
 		Address, Back string
@@ -111,21 +98,13 @@ func (v personView) address() templ.SafeURL { return templ.SafeURL("/team/" + st
 // register registers every route.
 func (d *Dashboard) register() {
 	d.on(route{pattern: "GET /{$}", access: signedIn}, func(c *call) (answer, error) {
-		return page("Home", homeBody(c.show(c.member).Name, c.noted())), nil
+		return page("Home", homeBody(c.show(c.member).Name)), nil
 	})
+	d.registerShell()
 	d.registerSignIn()
 	d.registerLinks()
 	d.registerAccount()
 	d.registerTeam()
-	files, err := fs.Sub(assets, "assets")
-	if err != nil {
-		panic(err) // the folder is embedded
-	}
-	static := http.StripPrefix("/dashboard/", http.FileServerFS(files))
-	d.mux.HandleFunc("GET /dashboard/{file}", func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Cache-Control", "no-cache")
-		static.ServeHTTP(w, r)
-	})
 }
 
 // render writes what a handler came to.
@@ -135,6 +114,9 @@ func (c *call) render(a answer) {
 	case a.to != "":
 		http.Redirect(c.w, c.r, a.to, http.StatusSeeOther)
 	default:
+		if a.toast == nil {
+			a.toast = c.toast()
+		}
 		c.write(c.w, c.r, c.member, c.can.Allows, a)
 	}
 }
@@ -142,8 +124,7 @@ func (c *call) render(a answer) {
 // write renders a page whole before anything of it is sent, so that a page that fails is a failure.
 func (d *Dashboard) write(w http.ResponseWriter, r *http.Request, m *team.TeamMember, can func(team.Permission) bool, a answer) {
 	var b bytes.Buffer
-	v := frameView{Title: a.title, Shop: d.shopName(r.Context()), Member: m, Path: r.URL.Path, Can: can}
-	if err := frame(v, a.body).Render(r.Context(), &b); err != nil {
+	if err := frame(d.shell(r, m, can, a), a).Render(r.Context(), &b); err != nil {
 		d.Log.Error("render", "title", a.title, "error", err)
 		http.Error(w, "Something went wrong here.", http.StatusInternalServerError)
 		return
@@ -157,7 +138,11 @@ func (d *Dashboard) write(w http.ResponseWriter, r *http.Request, m *team.TeamMe
 
 // plainAs shows a page of one sentence.
 func (d *Dashboard) plainAs(w http.ResponseWriter, r *http.Request, m *team.TeamMember, status int, title, words string) {
-	d.write(w, r, m, func(team.Permission) bool { return false }, answer{status: status, title: title, body: plainBody(title, words)})
+	body := plainBody(words)
+	if m != nil {
+		body = boxed(body)
+	}
+	d.write(w, r, m, func(team.Permission) bool { return false }, answer{status: status, title: title, body: body})
 }
 
 func (d *Dashboard) missing(w http.ResponseWriter, r *http.Request) {
