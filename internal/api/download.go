@@ -36,7 +36,7 @@ func (a *API) download(ctx context.Context, l reading.Log, q *LogQuery, flt find
 	if q.Cursor != "" {
 		return nil, fault.New(fault.Malformed, "cursor_invalid", "A download is the whole list: leave the cursor out.")
 	}
-	words, err := filterWords(q)
+	words, err := FilterWords(&q.FilterQuery, q.Order)
 	if err != nil {
 		return nil, err
 	}
@@ -81,6 +81,13 @@ func (a *API) download(ctx context.Context, l reading.Log, q *LogQuery, flt find
 
 // writeDownload writes the events of a filter up to a seq, a page at a time.
 func (a *API) writeDownload(ctx context.Context, w http.ResponseWriter, format string, flt find.Filter, last int64) error {
+	render := a.renderer(ctx).render
+	return WriteList(ctx, w, a.Finder, render, format, flt, last)
+}
+
+// WriteList writes the entries of a filter up to a seq as CSV (safe against formulas) or NDJSON, a page at a time and each page by a
+// search of its own, so that a slow client holds nothing open. render makes the views.
+func WriteList(ctx context.Context, w http.ResponseWriter, f *find.Finder, render func([]store.Stored) ([]EventView, error), format string, flt find.Filter, last int64) error {
 	rc := http.NewResponseController(w)
 	buf := bufio.NewWriterSize(w, 64<<10)
 	rows := csv.NewWriter(buf)
@@ -90,9 +97,8 @@ func (a *API) writeDownload(ctx context.Context, w http.ResponseWriter, format s
 			return err
 		}
 	}
-	r := a.renderer(ctx)
 	write := func(found []store.Stored) error {
-		events, err := r.render(found)
+		events, err := render(found)
 		if err != nil {
 			return err
 		}
@@ -130,8 +136,7 @@ func (a *API) writeDownload(ctx context.Context, w http.ResponseWriter, format s
 		after = last + 1
 	}
 	for more := true; more; {
-		// Each page is a search of its own, so that a slow client holds nothing open.
-		found, err := take(a.Finder.Events(ctx, store.Opened, flt, after), downloadPage)
+		found, err := take(f.Events(ctx, store.Opened, flt, after), downloadPage)
 		if err != nil {
 			return err
 		}

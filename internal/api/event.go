@@ -77,6 +77,14 @@ type changeView struct {
 // maybeParty is a party or null.
 type maybeParty struct{ party *partyView }
 
+// Name is the party's; empty when there is none.
+func (m maybeParty) Name() string {
+	if m.party == nil {
+		return ""
+	}
+	return m.party.Display
+}
+
 // MarshalJSON writes the party, or null.
 func (m maybeParty) MarshalJSON() ([]byte, error) { return json.Marshal(m.party) }
 
@@ -156,6 +164,12 @@ func (a *API) renderer(ctx context.Context) *renderer {
 // It keeps the names that it looked up.
 func Views(ctx context.Context, s *store.Store) func([]store.Stored) ([]EventView, error) {
 	r := &renderer{s: s, ctx: ctx, personal: true, names: map[party]string{}}
+	return r.render
+}
+
+// MaskedViews is Views for a reader who may not see personal values.
+func MaskedViews(ctx context.Context, s *store.Store) func([]store.Stored) ([]EventView, error) {
+	r := &renderer{s: s, ctx: ctx, names: map[party]string{}}
 	return r.render
 }
 

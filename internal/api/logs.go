@@ -371,10 +371,10 @@ func catalogueView() []typeView {
 	return out
 }
 
-// filterWords gives a filter as a download's entry keeps it. What was searched for may be somebody's name, so the entry
+// FilterWords gives a filter as a download's entry keeps it. What was searched for may be somebody's name, so the entry
 // says only that something was.
-func filterWords(q *LogQuery) ([]byte, error) {
-	m := map[string]any{"order": q.Order}
+func FilterWords(q *FilterQuery, order string) ([]byte, error) {
+	m := map[string]any{"order": order}
 	put := func(name string, values ...string) {
 		if values = slices.DeleteFunc(slices.Clone(values), func(s string) bool { return s == "" }); len(values) > 0 {
 			m[name] = values

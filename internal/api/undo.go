@@ -27,7 +27,7 @@ type anyThing any
 // undo registers the undoing of events. Its permission is that of the change which the undo amounts to, so it depends
 // on the event; entries of the activity log need activity_log.edit too.
 func (a *API) undo() {
-	r := route{method: http.MethodPost, path: "/events/{id}/undo", tag: "Events", summary: "Undo an event with a new one that names it", events: undoTypes()}
+	r := route{method: http.MethodPost, path: "/events/{id}/undo", tag: "Events", summary: "Undo an event with a new one that names it", events: UndoTypes()}
 	op := a.operation(r, reflect.TypeFor[changedThing[anyThing]](), true)
 	op.Description = "Needs the permission to make the change by hand; for entries of the activity log also `" + string(team.ActivityLogEdit) + "`. " +
 		"Makes an event of the type that undoes the event's. Refused with 409 and the reason when a later event touched the same fields, or nothing can be put back."
@@ -37,14 +37,14 @@ func (a *API) undo() {
 		if err != nil {
 			return nil, a.problem(c, store.Fault(err))
 		}
-		for _, p := range undoPermissions(st.Event) {
+		for _, p := range UndoPermissions(st.Event) {
 			r := r
 			if r.permission = p; !a.allowed(c, p) {
 				return nil, problemOf(a.deny(ctx, c, r), c.requestID)
 			}
 		}
 		r := r
-		r.permission = undoPermissions(st.Event)[0]
+		r.permission = UndoPermissions(st.Event)[0]
 		out, err := run(ctx, a, r, plan{command: journal.Bind(program.Undo{Event: st.ID, Actor: c.meta.Actor}), target: st.Target()}, in.comment(), a.showAny)
 		if err != nil {
 			return nil, a.problem(c, err)
@@ -62,8 +62,8 @@ func (a *API) showAny(q program.Query, ref journal.Ref, row store.Row) (any, err
 	return show(q, ref, row)
 }
 
-// undoTypes are the types of the events that an undo can make.
-func undoTypes() []string {
+// UndoTypes are the types of the events that an undo can make.
+func UndoTypes() []string {
 	var out []string
 	for _, t := range journal.Types() {
 		if t.Undoable() && !slices.Contains(out, t.Undo) {
@@ -73,8 +73,8 @@ func undoTypes() []string {
 	return out
 }
 
-// undoPermissions are what it takes to undo an event: first the one for changing what it is about.
-func undoPermissions(e *journal.Event) []team.Permission {
+// UndoPermissions are what it takes to undo an event: first the one for changing what it is about.
+func UndoPermissions(e *journal.Event) []team.Permission {
 	t, _ := journal.Lookup(e.Type)
 	p := editing(e.Target())
 	if t.Log == journal.ActivityLog && p != team.ActivityLogEdit {

@@ -383,3 +383,21 @@ func upperFirst(s string) string {
 	r, n := utf8.DecodeRuneInString(s)
 	return strings.ToUpper(string(r)) + s[n:]
 }
+
+// FieldName is a field of a change in words: "Shipping address", and of an element of a list the list's name with what changed in
+// it ("Items, quantity").
+func FieldName(field string) string {
+	root, rest := Change{Field: field}.Root(), ""
+	if i := strings.LastIndexByte(field, '.'); i > len(root) {
+		rest = ", " + fieldName(field[i+1:])
+	}
+	return upperFirst(fieldName(strings.TrimSuffix(root, "_id"))) + rest
+}
+
+// ValueWords is a value of a field as people write it; empty for what has no short form.
+func ValueWords(field string, v jsontext.Value) string {
+	if i := strings.LastIndexByte(field, '.'); i >= 0 {
+		field = field[i+1:]
+	}
+	return measured(field, v)
+}

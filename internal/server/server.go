@@ -139,6 +139,7 @@ func (s *Server) Stop(ctx context.Context) error {
 		}
 		s.stop()
 		s.api.Drain()
+	s.Dashboard.Drain()
 		within, cancel := context.WithTimeout(ctx, stopWithin)
 		defer cancel()
 		s.gate.drain(within)

@@ -32,7 +32,7 @@ var layers = []layer{
 		may: "*", outside: "*"},
 	{name: "look", packages: "internal/web/ui/...", // knows no storage of the domain
 		may: "vocabulary", outside: "*"},
-	{name: "faces", packages: "internal/api internal/web/dashboard internal/web/portal",
+	{name: "faces", packages: "internal/api internal/web/dashboard internal/web/portal", ordered: true,
 		may: "*", outside: "*", never: "internal/db"},
 	{name: "metrics", packages: "internal/metrics", // what is below tells by observers of its own
 		may: "", outside: "github.com/prometheus/client_golang"},
@@ -55,6 +55,7 @@ const impure = "context crypto/rand database/sql io/fs log log/slog math/rand ma
 var homes = map[string]string{
 	"filippo.io/age":                      "internal/backup",
 	"github.com/alecthomas/kong":          "internal/cli",
+	"github.com/bojanz/currency":          "internal/web/ui",
 	"github.com/coreos/go-oidc/v3":        "internal/auth",
 	"github.com/danielgtaylor/huma/v2":    "internal/api",
 	"github.com/go-webauthn/webauthn":     "internal/auth",

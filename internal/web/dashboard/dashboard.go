@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"perennial/internal/auth"
@@ -54,6 +55,9 @@ type Dashboard struct {
 	passkeys *auth.Passkeys // nil where browsers have none: on an address without a name
 	provider *auth.Provider // nil without one
 	routes   []route        // as they were registered
+	looks    looks          // who looked at which log
+	stopping chan struct{}  // closed by Drain
+	stop     sync.Once
 	mux      *http.ServeMux
 	forged   *http.CrossOriginProtection
 }
@@ -72,7 +76,7 @@ func New(c Config) (*Dashboard, error) {
 	if err := forged.AddTrustedOrigin(base.Scheme + "://" + base.Host); err != nil {
 		return nil, err
 	}
-	d := &Dashboard{Config: c, secure: base.Scheme == "https", limits: auth.NewLimits(), hashing: make(chan struct{}, hashers), mux: http.NewServeMux(), forged: forged,
+	d := &Dashboard{Config: c, secure: base.Scheme == "https", limits: auth.NewLimits(), hashing: make(chan struct{}, hashers), mux: http.NewServeMux(), stopping: make(chan struct{}), forged: forged,
 		box: auth.NewBox(c.Store.Keys.Folder().Derive("dashboard " + string(c.Store.Shop)))}
 	// A passkey belongs to a name. A server that listens on this machine alone is called localhost.
 	if ip := net.ParseIP(base.Hostname()); ip != nil && ip.IsLoopback() {
@@ -106,6 +110,9 @@ func (d *Dashboard) Handler() http.Handler {
 		d.mux.ServeHTTP(w, r)
 	}))
 }
+
+// Drain ends the streams that are open, so that the server can stop. It may be called more than once.
+func (d *Dashboard) Drain() { d.stop.Do(func() { close(d.stopping) }) }
 
 // Sweep writes down what was only counted, and deletes sessions and links that ended long ago. It is for each minute.
 func (d *Dashboard) Sweep(ctx context.Context) error {

@@ -148,6 +148,9 @@ func (b *browser) send(method, path string, form url.Values, header ...string) s
 		b.w.t.Fatal(err)
 	}
 	defer res.Body.Close()
+	if res.Header.Get("Content-Type") == "text/event-stream" { // it would go on for ever
+		return seen{status: res.StatusCode, path: res.Request.URL.Path, header: res.Header}
+	}
 	body, err := io.ReadAll(res.Body)
 	if err != nil {
 		b.w.t.Fatal(err)

@@ -39,6 +39,8 @@ type route struct {
 	// fromProvider is of the one GET that makes events: an identity provider sends people back with it, and a sealed
 	// cookie says that they left from here.
 	fromProvider bool
+	// stream is of an answer that goes on until the browser leaves.
+	stream bool
 }
 
 const (
@@ -59,6 +61,7 @@ type call struct {
 	member  *team.TeamMember // nil for nobody
 	version int64            // of the member
 	can     team.Set
+	words   locale // read by here
 }
 
 // answer is what a handler comes to: a page, or another address to go to.
@@ -101,8 +104,12 @@ func (d *Dashboard) on(r route, h handler) {
 }
 
 func (d *Dashboard) serve(w http.ResponseWriter, r *http.Request, rt route, h handler) {
-	ctx, cancel := context.WithTimeout(r.Context(), pageTimeout)
-	defer cancel()
+	ctx := r.Context()
+	if !rt.stream {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, pageTimeout)
+		defer cancel()
+	}
 	r.Body = http.MaxBytesReader(w, r.Body, formLimit)
 	c := &call{Dashboard: d, w: w, r: r, ctx: ctx, route: rt}
 	c.meta.Source = d.source(r, string(d.IDs.New(id.Request)))

@@ -105,6 +105,9 @@ func (d *Dashboard) register() {
 	d.registerLinks()
 	d.registerAccount()
 	d.registerTeam()
+	d.registerLogs()
+	d.registerSubscriptions()
+	d.registerCustomers()
 }
 
 // render writes what a handler came to.

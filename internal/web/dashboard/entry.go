@@ -1,0 +1,337 @@
+package dashboard
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"perennial/internal/api"
+	"perennial/internal/fault"
+	"perennial/internal/find"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/plain"
+	"perennial/internal/program"
+	"perennial/internal/reading"
+	"perennial/internal/store"
+	"perennial/internal/subscription"
+	"perennial/internal/team"
+	"perennial/internal/web/ui"
+)
+
+func decode(v jsontext.Value, into any) error { return json.Unmarshal(v, into) }
+
+// looks remembers who looked at which log in the running hour, so that each has one entry an hour. It is in memory: after a restart
+// an hour may have a second one, which says nothing wrong.
+type looks struct {
+	mu   sync.Mutex
+	hour time.Time       // guarded by mu
+	seen map[string]bool // guarded by mu; of that hour
+}
+
+// Note says whether this is the first look of the hour.
+func (l *looks) Note(key string, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if hour := now.Truncate(time.Hour); !hour.Equal(l.hour) {
+		l.hour, l.seen = hour, map[string]bool{}
+	}
+	first := !l.seen[key]
+	l.seen[key] = true
+	return first
+}
+
+// entryView is the page of one entry.
+type entryView struct {
+	Entry    ui.Entry
+	Undo     string // why it cannot be undone; empty: it can
+	MayUndo  bool
+	Related  []ui.Day
+	Leaf     string
+	Corrects string // the entry that this one undoes
+}
+
+// relatedEntries is how many entries of the same operation are shown.
+const relatedEntries = 50
+
+// eventOf loads the entry that the address names.
+func (c *call) eventOf() (store.Stored, error) {
+	key := id.ID(c.r.PathValue("id"))
+	st, err := c.Store.EventByID(c.ctx, c.Store.Read, store.Opened, key)
+	return st, store.Fault(err)
+}
+
+func (c *call) eventPage() (answer, error) {
+	st, err := c.eventOf()
+	if err != nil {
+		return answer{}, err
+	}
+	shown, err := c.views()([]store.Stored{st})
+	if err != nil {
+		return answer{}, err
+	}
+	v := entryView{Entry: c.entry(shown[0], st, reading.Log{}), MayUndo: c.mayUndo(st.Event), Leaf: fmt.Sprintf("%x", st.Leaf[:])}
+	v.Entry.Href = ""
+	if st.Corrects != "" {
+		v.Corrects = "/events/" + string(st.Corrects)
+	}
+	if err := c.canUndo(st.ID); err != nil {
+		f := fault.As(err)
+		if f.Kind == fault.Internal || f.Kind == fault.Unavailable {
+			return answer{}, err
+		}
+		v.Undo = f.Public
+	}
+	related, err := take(c.Finder.Events(c.ctx, store.Opened, find.Filter{CorrelationID: string(st.CorrelationID), Hidden: true, Oldest: true}, -1), relatedEntries+1)
+	if err != nil {
+		return answer{}, err
+	}
+	if len(related) > 1 {
+		entries, err := c.entries(related[:min(len(related), relatedEntries)], reading.Log{})
+		if err != nil {
+			return answer{}, err
+		}
+		for i := range entries {
+			if entries[i].Seq == st.Seq {
+				entries[i].ID = "this" // this page's own
+			}
+		}
+		v.Related = ui.Days(entries, c.Program.Now())
+	}
+	c.viewed(reading.Log{Name: "explorer"})
+	return answer{title: v.Entry.Sentence, head: ui.Head{Crumbs: []ui.Link{{Href: "/events", Text: "Explorer"}}}, body: entryBody(v)}, nil
+}
+
+// undoView is the page that asks before an undo.
+type undoView struct {
+	At, Back string
+	Sentence string
+	Why      string // it cannot be undone
+	Changes  []ui.Change
+	Reason   string
+	Problems problems
+}
+
+// permitUndo holds who is signed in against what an undo of an entry takes.
+func (c *call) permitUndo(e *journal.Event) error {
+	for _, p := range api.UndoPermissions(e) {
+		c.route.access, c.route.permission = withPermission, p
+		if !c.permitted(p) {
+			return c.forbidden()
+		}
+	}
+	c.route.permission = api.UndoPermissions(e)[0]
+	return nil
+}
+
+func (c *call) undoPage() (answer, error) { return c.undoForm(nil) }
+
+func (c *call) undoForm(p problems) (answer, error) {
+	st, err := c.eventOf()
+	if err == nil {
+		err = c.permitUndo(st.Event)
+	}
+	if err != nil {
+		return answer{}, err
+	}
+	v := undoView{At: "/events/" + string(st.ID) + "/undo", Back: inside(c.r.FormValue("back")), Sentence: journal.Summary(st.Event), Reason: c.r.PostFormValue("comment"), Problems: p}
+	w, err := program.Undo{Event: st.ID, Actor: c.meta.Actor}.Load(c.reader())
+	if err != nil {
+		return answer{}, err
+	}
+	restored, _, err := program.Restored(w, c.Program.Now())
+	if err != nil {
+		f := fault.As(err)
+		if f.Kind == fault.Internal || f.Kind == fault.Unavailable {
+			return answer{}, err
+		}
+		v.Why = f.Public
+	} else if v.Changes, err = c.difference(w.Current, restored); err != nil {
+		return answer{}, err
+	}
+	return answer{title: "Undo this?", narrow: true, body: undoBody(v)}, nil
+}
+
+// difference is what changes from one state to another, for who is signed in.
+func (c *call) difference(before, after journal.State) ([]ui.Change, error) {
+	list, err := journal.Diff(before, after)
+	if err != nil {
+		return nil, err
+	}
+	var out []ui.Change
+	for _, ch := range list {
+		mask := func(v jsontext.Value) jsontext.Value {
+			if len(v) == 0 || !ch.Personal || c.permitted(team.PersonalDataView) || string(v) == journal.ErasedJSON || string(v) == "null" {
+				return v
+			}
+			return jsontext.Value(`"` + plain.Mask + `"`)
+		}
+		out = append(out, ui.Change{Field: journal.FieldName(ch.Field), Before: side(ch.Field, mask(ch.Before)), After: side(ch.Field, mask(ch.After))})
+	}
+	return out, nil
+}
+
+func (c *call) undo() (answer, error) {
+	st, err := c.eventOf()
+	if err == nil {
+		err = c.permitUndo(st.Event)
+	}
+	if err != nil {
+		return answer{}, err
+	}
+	c.comment()
+	out, err := c.run(&program.Request{Command: journal.Bind(program.Undo{Event: st.ID, Actor: c.meta.Actor})})
+	if err != nil {
+		return c.formAgain("Undo this?", err, func(p problems) answer { a, _ := c.undoForm(p); return a })
+	}
+	return after(inside(c.r.PostFormValue("back")), out.Events), nil
+}
+
+// comment takes the reason of a form onto the entries of its command.
+func (c *call) comment() {
+	c.meta.Comment = strings.TrimSpace(c.r.PostFormValue("comment"))
+}
+
+// pastView is a thing as it was after an entry.
+type pastView struct {
+	Then     ui.Link // the entry
+	At       time.Time
+	Fields   []ui.Pair
+	Since    []ui.Change
+	Now      string // the page of the thing as it is
+	Previous string // the state before; empty: it began here
+	state    *subscription.Subscription
+}
+
+// pastPage shows a thing as it was.
+func (c *call) pastPage() (answer, error) {
+	ref := journal.Ref{Kind: journal.Kind(c.r.PathValue("kind")), ID: id.ID(c.r.PathValue("id"))}
+	seq, err := strconv.ParseInt(c.r.FormValue("at_seq"), 10, 64)
+	if err != nil || seq < 0 || !store.HasState(ref.Kind) {
+		return answer{}, fault.New(fault.NotFound, "no_past", "There is no such past.")
+	}
+	if ref.Kind == journal.Subscription {
+		return goTo(fmt.Sprintf("/subscriptions/%s?at_seq=%d", ref.ID, seq)), nil
+	}
+	now, err := c.load(c.ctx, ref.Kind, ref.ID)
+	if err != nil {
+		return answer{}, err
+	}
+	then, err := c.Store.StateAt(c.ctx, c.Store.Read, ref, func(e *journal.Event) bool { return e.Seq <= seq })
+	if err != nil {
+		return answer{}, store.Fault(err)
+	}
+	if then.Version == 0 {
+		return answer{}, fault.New(fault.NotFound, "not_yet", "It did not exist then.")
+	}
+	last, err := c.Store.Event(c.ctx, c.Store.Read, store.Opened, then.LastSeq)
+	if err != nil {
+		return answer{}, store.Fault(err)
+	}
+	v := pastView{Then: ui.Link{Href: "/events/" + string(last.ID), Text: journal.Summary(last.Event)}, At: last.RecordedAt.In(c.here().zone)}
+	fields, err := c.difference(nil, then.State)
+	if err != nil {
+		return answer{}, err
+	}
+	for _, f := range fields {
+		v.Fields = append(v.Fields, ui.Pair{Term: f.Field, Value: ui.ValueOf(f.After)})
+	}
+	if v.Since, err = c.difference(then.State, now.State); err != nil {
+		return answer{}, err
+	}
+	shown, err := c.views()([]store.Stored{last})
+	if err != nil {
+		return answer{}, err
+	}
+	link := c.thing(string(ref.Kind), string(ref.ID), shown[0].Targets[0].Display)
+	v.Now = link.Href
+	if last.TargetPrevSeq >= 0 {
+		v.Previous = pastOf(ref, last.TargetPrevSeq)
+	}
+	return answer{title: link.Text + ", as it was", body: pastBody(v)}, nil
+}
+
+// liveBeat is how often a stream says that it is there.
+const liveBeat = 15 * time.Second
+
+// liveLog sends the entries of a log that come, each as the line that the page shows.
+func (c *call) liveLog(of func(c *call) (reading.Log, answer, error)) (answer, error) {
+	l, _, err := of(c)
+	if err != nil {
+		return answer{}, err
+	}
+	_, _, flt, err := c.filterOf(l)
+	if err != nil {
+		return answer{}, err
+	}
+	flt.Oldest = true
+	position := c.Program.Head()
+	last := c.r.Header.Get("Last-Event-ID")
+	if last == "" {
+		last = c.r.FormValue("after")
+	}
+	if n, err := strconv.ParseInt(last, 10, 64); err == nil && n >= 0 {
+		position = min(n, position)
+	}
+	committed, unwatch := c.Program.Watch()
+	defer unwatch()
+	rc := http.NewResponseController(c.w)
+	c.w.Header().Set("Content-Type", "text/event-stream")
+	beat := time.NewTicker(liveBeat)
+	defer beat.Stop()
+	send := func(format string, args ...any) error {
+		_ = rc.SetWriteDeadline(time.Now().Add(2 * liveBeat)) // a connection without deadlines stays as it is
+		if _, err := fmt.Fprintf(c.w, format, args...); err != nil {
+			return err
+		}
+		return rc.Flush()
+	}
+	if send("retry: 3000\n\n") != nil {
+		return answer{sent: true}, nil
+	}
+	for {
+		// A session that ended, or a permission that went, ends the stream.
+		if err := c.identify(); err != nil || c.member == nil || !c.can.Allows(c.route.permission) {
+			return answer{sent: true}, nil
+		}
+		found, err := take(c.Finder.Events(c.ctx, store.Opened, flt, position), entriesOnPage)
+		if err != nil {
+			return answer{sent: true}, nil
+		}
+		entries, err := c.entries(found, l)
+		if err != nil {
+			return answer{sent: true}, nil
+		}
+		for _, e := range entries {
+			var b bytes.Buffer
+			if err := ui.EntryLine(e).Render(c.ctx, &b); err != nil {
+				return answer{sent: true}, nil
+			}
+			if send("id: %d\nevent: entry\ndata: %s\n\n", e.Seq, strings.ReplaceAll(b.String(), "\n", " ")) != nil {
+				return answer{sent: true}, nil
+			}
+			position = e.Seq
+		}
+		if len(found) == entriesOnPage {
+			continue
+		}
+		select {
+		case <-c.ctx.Done():
+			return answer{sent: true}, nil
+		case <-c.stopping:
+			return answer{sent: true}, nil
+		case <-committed:
+		case <-beat.C:
+			if send(": still here\n\n") != nil {
+				return answer{sent: true}, nil
+			}
+		}
+	}
+}

@@ -1,0 +1,585 @@
+package dashboard
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/a-h/templ"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"perennial/internal/api"
+	"perennial/internal/fault"
+	"perennial/internal/find"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/plain"
+	"perennial/internal/program"
+	"perennial/internal/reading"
+	"perennial/internal/settings"
+	"perennial/internal/store"
+	"perennial/internal/subscription"
+	"perennial/internal/team"
+	"perennial/internal/web/ui"
+)
+
+// The logs are one page with different filters: the Activity Log, a customer's, a subscription's, and everything.
+
+// entriesOnPage is how many entries a page of a log shows.
+const entriesOnPage = 50
+
+func (d *Dashboard) registerLogs() {
+	log := func(path string, p team.Permission, of func(c *call) (reading.Log, answer, error)) {
+		d.on(route{pattern: "GET " + path, permission: p, events: nil}, func(c *call) (answer, error) { return c.logPage(of) })
+		d.on(route{pattern: "GET " + path + "/live", permission: p, stream: true}, func(c *call) (answer, error) { return c.liveLog(of) })
+	}
+	log("/activity", team.ActivityLogView, func(*call) (reading.Log, answer, error) {
+		return reading.Log{Name: "activity"}, answer{title: "Activity Log", head: ui.Head{Lead: "What the team did to the account: products, plans, settings, people and keys."}}, nil
+	})
+	log("/events", team.EventsView, func(*call) (reading.Log, answer, error) {
+		return reading.Log{Name: "explorer"}, answer{title: "Explorer", head: ui.Head{Lead: "Everything that happened, on one timeline."}}, nil
+	})
+	log("/customers/{id}/log", team.CustomersView, (*call).customerLog)
+	log("/subscriptions/{id}/log", team.SubscriptionsView, (*call).subscriptionLog)
+	d.on(route{pattern: "GET /events/{id}", permission: team.EventsView}, (*call).eventPage)
+	d.on(route{pattern: "GET /events/{id}/undo", access: signedIn}, (*call).undoPage)
+	d.on(route{pattern: "POST /events/{id}/undo", access: signedIn, events: api.UndoTypes()}, (*call).undo)
+	d.on(route{pattern: "GET /past/{kind}/{id}", permission: team.EventsView}, (*call).pastPage)
+}
+
+func (c *call) customerLog() (reading.Log, answer, error) {
+	who, _, err := c.customer()
+	if err != nil {
+		return reading.Log{}, answer{}, err
+	}
+	at := "/customers/" + string(who.ID)
+	return reading.Log{Name: "customer", Customer: who.ID}, answer{title: "Customer Audit Log", head: ui.Head{Crumbs: []ui.Link{{Href: "/customers", Text: "Customers"}, {Href: at, Text: c.called(who)}},
+		Lead: "Everything about this customer and all their subscriptions, whoever acted."}}, nil
+}
+
+func (c *call) subscriptionLog() (reading.Log, answer, error) {
+	s, _, err := c.subscription()
+	if err != nil {
+		return reading.Log{}, answer{}, err
+	}
+	at := "/subscriptions/" + string(s.ID)
+	return reading.Log{Name: "subscription", Subscription: s.ID, Customer: s.CustomerID}, answer{title: "Subscription Audit Log", head: ui.Head{
+		Crumbs: []ui.Link{{Href: "/subscriptions", Text: "Subscriptions"}, {Href: at, Text: contents(s)}}, Lead: "Everything about this subscription, whoever acted."}}, nil
+}
+
+// logView is a page of a log.
+type logView struct {
+	Path    string // of the log
+	Query   api.FilterQuery
+	Order   string
+	Problem string
+	Days    []ui.Day
+	Any     bool // something is filtered for
+	Pager   ui.Pager
+	CSV     string // addresses of the downloads; empty: not permitted
+	NDJSON  string
+	Live    string // address of the stream; empty on other pages than the first
+	Types   []typeGroup
+	Presets []ui.Link
+	Scoped  bool // the log of one thing: it needs no field for another
+}
+
+// typeGroup is a family of the catalogue for the filter.
+type typeGroup struct {
+	Label string
+	Types []ui.Option
+}
+
+// filterOf reads the filters of a log from the address, as api.md names them.
+func (c *call) filterOf(l reading.Log) (q api.FilterQuery, order string, flt find.Filter, err error) {
+	v := c.r.URL.Query()
+	list := func(name string) []string {
+		return slices.DeleteFunc(slices.Clone(v[name]), func(s string) bool { return s == "" })
+	}
+	q = api.FilterQuery{Type: list("type"), Category: list("category"), ActorKind: list("actor_kind"), ActorID: list("actor_id"), Channel: list("channel"), Target: list("target"),
+		CorrelationID: v.Get("correlation_id"), From: v.Get("from"), To: v.Get("to"), Q: v.Get("q")}
+	order = "desc"
+	if v.Get("order") == "asc" {
+		order = "asc"
+	}
+	flt, err = q.Filter(c.here().zone)
+	flt.Oldest = order == "asc"
+	switch l.Name {
+	case "activity":
+		flt.Log = journal.ActivityLog
+	case "customer":
+		flt.Scope = l.Customer
+	case "subscription":
+		flt.Scope = l.Subscription
+	}
+	return q, order, flt, err
+}
+
+// link is an address of a log with its filters, changed.
+func (v logView) link(change func(url.Values)) string {
+	u := url.Values{}
+	for name, list := range map[string][]string{"type": v.Query.Type, "category": v.Query.Category, "actor_kind": v.Query.ActorKind, "actor_id": v.Query.ActorID, "channel": v.Query.Channel, "target": v.Query.Target} {
+		u[name] = list
+	}
+	for name, s := range map[string]string{"correlation_id": v.Query.CorrelationID, "from": v.Query.From, "to": v.Query.To, "q": v.Query.Q} {
+		if s != "" {
+			u.Set(name, s)
+		}
+	}
+	if v.Order == "asc" {
+		u.Set("order", "asc")
+	}
+	change(u)
+	if q := u.Encode(); q != "" {
+		return v.Path + "?" + q
+	}
+	return v.Path
+}
+
+func (c *call) logPage(of func(c *call) (reading.Log, answer, error)) (answer, error) {
+	l, a, err := of(c)
+	if err != nil {
+		return a, err
+	}
+	v := logView{Path: c.r.URL.Path, Types: typeGroups(l), Scoped: l.Subscription != "" || l.Customer != ""}
+	var flt find.Filter
+	v.Query, v.Order, flt, err = c.filterOf(l)
+	if format := c.r.FormValue("format"); format != "" && err == nil {
+		return c.downloadLog(l, v, flt, format)
+	}
+	page := func(u url.Values) {}
+	v.Any = v.link(page) != v.Path && v.link(page) != v.Path+"?order=asc"
+	v.Presets = c.presets(v)
+	if c.permitted(team.ExportsEdit) {
+		v.CSV = v.link(func(u url.Values) { u.Set("format", "csv") })
+		v.NDJSON = v.link(func(u url.Values) { u.Set("format", "ndjson") })
+	}
+	after := int64(-1)
+	if s := c.r.FormValue("after"); s != "" && err == nil {
+		if after, err = strconv.ParseInt(s, 10, 64); err != nil || after < 0 {
+			err = fault.New(fault.Malformed, "cursor_invalid", "This page of the log does not exist. Start from the first page.")
+		}
+	}
+	var found []store.Stored
+	if err == nil {
+		found, err = take(c.Finder.Events(c.ctx, store.Opened, flt, after), entriesOnPage+1)
+	}
+	if err != nil {
+		f := fault.As(err)
+		if f.Kind != fault.Refused && f.Kind != fault.Malformed {
+			return a, err
+		}
+		a.status, v.Problem = http.StatusUnprocessableEntity, f.Public
+		for _, field := range f.Fields {
+			v.Problem = field.Detail
+		}
+		a.body = logBody(v)
+		return a, nil
+	}
+	more := len(found) > entriesOnPage
+	found = found[:min(len(found), entriesOnPage)]
+	entries, err := c.entries(found, l)
+	if err != nil {
+		return a, err
+	}
+	v.Days = ui.Days(entries, c.Program.Now())
+	v.Pager.Shown = ui.Count(int64(len(entries)), "entry", "entries")
+	if after >= 0 {
+		v.Pager.First = v.link(page)
+	} else if v.Order == "desc" {
+		v.Live = c.r.URL.Path + "/live" + strings.TrimPrefix(v.link(page), v.Path)
+		if n := len(found); n > 0 {
+			v.Live = withQuery(v.Live, "after", strconv.FormatInt(found[0].Seq, 10))
+		}
+	}
+	if more {
+		v.Pager.Next = v.link(func(u url.Values) { u.Set("after", strconv.FormatInt(found[len(found)-1].Seq, 10)) })
+	}
+	c.viewed(l)
+	a.body = logBody(v)
+	a.act = logActions(v)
+	return a, nil
+}
+
+func withQuery(address, name, value string) string {
+	sep := "?"
+	if strings.Contains(address, "?") {
+		sep = "&"
+	}
+	return address + sep + name + "=" + url.QueryEscape(value)
+}
+
+// take gives the first n entries of a search.
+func take(search func(func(store.Stored, error) bool), n int) ([]store.Stored, error) {
+	var out []store.Stored
+	for st, err := range search {
+		if err != nil {
+			return nil, store.Fault(err)
+		}
+		if out = append(out, st); len(out) == n {
+			break
+		}
+	}
+	return out, nil
+}
+
+// presets are spans of days that people ask for.
+func (c *call) presets(v logView) []ui.Link {
+	today := c.today()
+	span := func(label string, from, to string) ui.Link {
+		return ui.Link{Text: label, Href: v.link(func(u url.Values) {
+			u.Del("from")
+			u.Del("to")
+			if from != "" {
+				u.Set("from", from)
+			}
+			if to != "" {
+				u.Set("to", to)
+			}
+		})}
+	}
+	return []ui.Link{span("Today", today.String(), ""), span("Yesterday", today.AddDays(-1).String(), today.String()), span("7 days", today.AddDays(-6).String(), ""),
+		span("30 days", today.AddDays(-29).String(), ""), span("All time", "", "")}
+}
+
+// typeGroups are the types that a log can have, by family.
+func typeGroups(l reading.Log) []typeGroup {
+	by := map[string][]ui.Option{}
+	for _, t := range journal.Types() {
+		if t.Hidden || l.Name == "activity" && t.Log != journal.ActivityLog {
+			continue
+		}
+		by[t.Family()] = append(by[t.Family()], ui.Option{Value: t.Name, Label: t.Label})
+	}
+	var out []typeGroup
+	for _, family := range slices.Sorted(maps.Keys(by)) {
+		label := strings.ReplaceAll(family, "_", " ")
+		label = strings.ToUpper(label[:1]) + label[1:]
+		out = append(out, typeGroup{label, append([]ui.Option{{Value: family + ".*", Label: "All of " + strings.ToLower(label)}}, by[family]...)})
+	}
+	return out
+}
+
+// views makes views of entries for who is signed in.
+func (c *call) views() func([]store.Stored) ([]api.EventView, error) {
+	if c.permitted(team.PersonalDataView) {
+		return api.Views(c.ctx, c.Store)
+	}
+	return api.MaskedViews(c.ctx, c.Store)
+}
+
+// entries makes lines of a log. What a log is about needs no link on every line.
+func (c *call) entries(found []store.Stored, l reading.Log) ([]ui.Entry, error) {
+	shown, err := c.views()(found)
+	if err != nil {
+		return nil, err
+	}
+	undone := map[id.ID]bool{}
+	for _, st := range found {
+		undone[st.Corrects] = true
+	}
+	out := make([]ui.Entry, len(shown))
+	for i, v := range shown {
+		out[i] = c.entry(v, found[i], l)
+		out[i].Undone = undone[v.ID]
+	}
+	return out, nil
+}
+
+// entry makes a line of an event.
+func (c *call) entry(v api.EventView, st store.Stored, l reading.Log) ui.Entry {
+	e := ui.Entry{ID: string(v.ID), Href: "/events/" + string(v.ID), Seq: v.Seq, At: v.RecordedAt.In(c.here().zone), Icon: actorIcon(v), Sentence: v.Summary, Who: who(v), Changes: c.changes(v)}
+	switch comment := v.Comment.Personal; {
+	case comment.Erased:
+		e.Reason = "erased"
+	default:
+		e.Reason = comment.Value
+	}
+	var about []ui.Link
+	for _, t := range v.Targets {
+		if link := c.thing(t.Kind, t.ID, t.Display); link.Href != "" {
+			about = append(about, link)
+			own := t.ID == string(l.Subscription) || t.ID == string(l.Customer) || t.Kind == string(journal.Settings)
+			if !own && len(e.About) < 2 {
+				e.About = append(e.About, link)
+			}
+		}
+	}
+	e.Facts = c.facts(v, about)
+	target := st.Target()
+	if c.permitted(team.EventsView) {
+		if store.HasState(target.Kind) {
+			e.Actions = append(e.Actions, ui.Go(pastOf(target, v.Seq), ui.Button{Label: "As it was then", Icon: "history", Kind: "small"}))
+		}
+		e.Actions = append(e.Actions, ui.Go("/events?order=asc&correlation_id="+string(v.CorrelationID), ui.Button{Label: "What else happened", Icon: "layers", Kind: "small"}))
+	} else {
+		e.Href = ""
+	}
+	if t, _ := journal.Lookup(v.Type); t.Undoable() && c.mayUndo(st.Event) {
+		e.Actions = append(e.Actions, ui.Go("/events/"+string(v.ID)+"/undo?back="+url.QueryEscape(c.backHere()), ui.Button{Label: "Undo…", Icon: "undo-2", Kind: "small", Dialog: true}))
+	}
+	return e
+}
+
+// backHere is the address of this page, without what only it once said.
+func (c *call) backHere() string {
+	u := *c.r.URL
+	q := u.Query()
+	q.Del("done")
+	u.RawQuery = q.Encode()
+	u.Path = strings.TrimSuffix(u.Path, "/live")
+	return u.RequestURI()
+}
+
+// pastOf is the page of a thing as it was after an entry.
+func pastOf(ref journal.Ref, seq int64) string {
+	return fmt.Sprintf("/past/%s/%s?at_seq=%d", ref.Kind, ref.ID, seq)
+}
+
+func (c *call) mayUndo(e *journal.Event) bool {
+	return !slices.ContainsFunc(api.UndoPermissions(e), func(p team.Permission) bool { return !c.permitted(p) })
+}
+
+// thing links to the page of a thing; without a page or the permission there is only its name.
+func (c *call) thing(kind, key, name string) ui.Link {
+	l := ui.Link{Text: name}
+	page := func(p team.Permission, path string) {
+		if c.permitted(p) {
+			l.Href = path
+		}
+	}
+	switch journal.Kind(kind) {
+	case journal.Subscription:
+		page(team.SubscriptionsView, "/subscriptions/"+key)
+	case journal.Customer:
+		page(team.CustomersView, "/customers/"+key)
+	case journal.Order:
+		page(team.SubscriptionsView, "/orders/"+key)
+	case journal.Product:
+		page(team.ProductsView, "/products/"+key)
+	case journal.SellingPlanGroup:
+		page(team.PlansView, "/plans/"+key)
+	case journal.Discount:
+		page(team.DiscountsView, "/discounts/"+key)
+	case journal.TeamMember:
+		page(team.TeamView, "/team/"+key)
+	case journal.APIKey:
+		page(team.APIKeysView, "/api-keys")
+	case journal.Settings:
+		l.Href = "/settings/" + key
+	}
+	return l
+}
+
+// who says who acted, and for whom.
+func who(v api.EventView) string {
+	name := v.Actor.Display
+	switch journal.ActorKind(v.Actor.Kind) {
+	case journal.ActorSystem:
+		name = "Automatic"
+	case journal.ActorAPIKey:
+		name = "API: " + name
+	}
+	if other := v.OnBehalfOf.Name(); other != "" {
+		name += ", for " + other
+	}
+	return name
+}
+
+func actorIcon(v api.EventView) string {
+	switch journal.ActorKind(v.Actor.Kind) {
+	case journal.ActorCustomer:
+		return "shopping-bag"
+	case journal.ActorSystem:
+		return "zap"
+	case journal.ActorAPIKey:
+		return "key-round"
+	case journal.ActorIntegration:
+		return "webhook"
+	case journal.ActorImport:
+		return "upload"
+	case journal.ActorAnonymous:
+		return "circle-dashed"
+	}
+	return "user"
+}
+
+// channels in words.
+var channelWords = map[journal.Channel]string{
+	journal.ChannelDashboard: "Dashboard", journal.ChannelPortal: "Customer Portal", journal.ChannelQuickAction: "Link in a message", journal.ChannelAPI: "REST API",
+	journal.ChannelBilling: "Billing engine", journal.ChannelImport: "Import", journal.ChannelBulk: "Bulk operation", journal.ChannelCLI: "Command line", journal.ChannelWebhook: "Webhook",
+	journal.ChannelMigration: "Migration",
+}
+
+// facts are what else is known of an entry.
+func (c *call) facts(v api.EventView, about []ui.Link) []ui.Pair {
+	text := func(s string) templ.Component { return ui.Text(s) }
+	out := []ui.Pair{{Term: "When", Value: whenFact(v.RecordedAt.In(c.here().zone))}}
+	if d := v.OccurredAt.Time.Sub(v.RecordedAt.Time); d < -time.Second {
+		out = append(out, ui.Pair{Term: "Happened", Value: whenFact(v.OccurredAt.In(c.here().zone))})
+	}
+	out = append(out, ui.Pair{Term: "Who", Value: text(who(v) + " (" + strings.ReplaceAll(v.Actor.Kind, "_", " ") + ")")},
+		ui.Pair{Term: "From", Value: text(channelWords[v.Source.Channel])})
+	if p := v.Source.UserAgent.Personal; p.Erased || p.Value != "" {
+		device := deviceWords(p)
+		if p.Value == plain.Mask {
+			device = plain.Mask
+		}
+		out = append(out, ui.Pair{Term: "Device", Value: deviceFact(device, p.Value)})
+	}
+	if p := v.Source.IP.Personal; p.Erased || p.Value != "" {
+		out = append(out, ui.Pair{Term: "IP address", Value: ui.Personal(p.Value, p.Erased)})
+	}
+	if len(about) > 0 {
+		out = append(out, ui.Pair{Term: "About", Value: linksFact(about)})
+	}
+	for _, d := range v.Details {
+		if s := detailWords(d.Name, d.Value); s != "" {
+			out = append(out, ui.Pair{Term: journal.FieldName(d.Name), Value: text(s)})
+		}
+	}
+	return append(out, ui.Pair{Term: "Entry", Value: entryFact(v.Seq, v.Type, v.Label)})
+}
+
+// detailWords is a detail in words; empty for what has no short form.
+func detailWords(name string, v jsontext.Value) string {
+	if string(v) == journal.ErasedJSON {
+		return "erased"
+	}
+	return cmp.Or(journal.ValueWords(name, v), compact(v))
+}
+
+// changes turns an event's changes into what the diff shows.
+func (c *call) changes(v api.EventView) []ui.Change {
+	out := make([]ui.Change, 0, len(v.Changes))
+	for _, ch := range v.Changes {
+		out = append(out, ui.Change{Field: journal.FieldName(ch.Field), Before: side(ch.Field, ch.Before), After: side(ch.Field, ch.After)})
+	}
+	return out
+}
+
+// side is one side of a change.
+func side(field string, v jsontext.Value) ui.Value {
+	switch {
+	case len(v) == 0 || string(v) == "null" || string(v) == `""` || string(v) == "[]" || string(v) == "{}":
+		return ui.Value{None: true}
+	case string(v) == journal.ErasedJSON:
+		return ui.Value{Erased: true}
+	case string(v) == `"`+plain.Mask+`"`:
+		return ui.Value{Hidden: true}
+	case string(v) == "true":
+		return ui.Value{Text: "yes"}
+	case string(v) == "false":
+		return ui.Value{Text: "no"}
+	}
+	return ui.Value{Text: cmp.Or(journal.ValueWords(field, v), compact(v))}
+}
+
+// compact writes a value without a form of its own as "name value, name value".
+func compact(v jsontext.Value) string {
+	switch v.Kind() {
+	case '{':
+		var m map[string]jsontext.Value
+		if decode(v, &m) != nil {
+			return string(v)
+		}
+		if t, ok := m["title"]; ok {
+			if n, ok := m["quantity"]; ok {
+				return string(n) + " × " + compact(t)
+			}
+		}
+		var parts []string
+		for _, k := range slices.Sorted(maps.Keys(m)) {
+			if s := cmp.Or(journal.ValueWords(k, m[k]), compact(m[k])); s != "" {
+				parts = append(parts, strings.ReplaceAll(k, "_", " ")+" "+s)
+			}
+		}
+		return strings.Join(parts, ", ")
+	case '[':
+		var list []jsontext.Value
+		if decode(v, &list) != nil {
+			return string(v)
+		}
+		var parts []string
+		for _, e := range list {
+			parts = append(parts, cmp.Or(journal.ValueWords("", e), compact(e)))
+		}
+		return strings.Join(parts, "; ")
+	case '"':
+		var s string
+		if decode(v, &s) == nil {
+			return s
+		}
+	case 'n':
+		return ""
+	case 't':
+		return "yes"
+	case 'f':
+		return "no"
+	}
+	return string(v)
+}
+
+// downloadLog sends the whole filtered log as a file. The entry about it is made first, and it does not hold itself.
+func (c *call) downloadLog(l reading.Log, v logView, flt find.Filter, format string) (answer, error) {
+	if format != "csv" && format != "ndjson" {
+		return answer{}, fault.New(fault.Malformed, "format_unknown", "A log can be downloaded as csv or ndjson.")
+	}
+	if !c.permitted(team.ExportsEdit) {
+		c.route.permission = team.ExportsEdit
+		return answer{}, c.forbidden()
+	}
+	head, err := c.Store.ReadHead(c.ctx, c.Store.Read)
+	if err != nil {
+		return answer{}, store.Fault(err)
+	}
+	words, err := api.FilterWords(&v.Query, v.Order)
+	if err != nil {
+		return answer{}, err
+	}
+	if _, err := c.Program.Do(c.ctx, &program.Request{Meta: c.meta, Command: journal.Bind(reading.Export{Log: l, Format: format, Filter: words})}); err != nil {
+		return answer{}, err
+	}
+	kind := "text/csv; charset=utf-8; header=present"
+	if format == "ndjson" {
+		kind = "application/x-ndjson"
+	}
+	c.w.Header().Set("Content-Type", kind)
+	c.w.Header().Set("Content-Disposition", fmt.Sprintf(`attachment; filename="%s-log-%s.%s"`, l.Name, settings.Today(c.here().general, c.Program.Now()), format))
+	if err := api.WriteList(c.r.Context(), c.w, c.Finder, c.views(), format, flt, head.Seq); err != nil {
+		if c.r.Context().Err() == nil {
+			c.Log.Error("download", "route", c.route.pattern, "request_id", c.meta.Source.RequestID, "error", err)
+		}
+		panic(http.ErrAbortHandler) // the status is sent: cutting the connection says that this is not all
+	}
+	return answer{sent: true}, nil
+}
+
+// viewed makes the entry of a log that was looked at, at most one in a while for each person and log.
+func (c *call) viewed(l reading.Log) {
+	key := string(c.member.ID) + " " + string(l.Ref().ID)
+	if !c.looks.Note(key, c.Program.Now()) {
+		return
+	}
+	if _, err := c.Program.Submit(c.ctx, &program.Request{Meta: c.meta, Command: journal.Bind(reading.View{Log: l})}); err != nil {
+		c.Log.Warn("record the reading of a log", "request_id", c.meta.Source.RequestID, "error", err)
+	}
+}
+
+// contents says what is in a subscription: "2 × Coffee and 1 more".
+func contents(s *subscription.Subscription) string {
+	if len(s.Items) == 0 {
+		return "Subscription"
+	}
+	t := fmt.Sprintf("%d × %s", s.Items[0].Quantity, s.Items[0].Title)
+	if n := len(s.Items) - 1; n > 0 {
+		t += fmt.Sprintf(" and %d more", n)
+	}
+	return t
+}

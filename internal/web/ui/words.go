@@ -1,0 +1,64 @@
+package ui
+
+import (
+	"strings"
+	"sync"
+
+	"github.com/bojanz/currency"
+
+	"perennial/internal/civil"
+	"perennial/internal/money"
+)
+
+// formatters are kept: making one reads tables.
+var formatters sync.Map // locale: *currency.Formatter
+
+// Money writes an amount as people of a locale do: "$1,234.50" in "en-US", "1.234,50 €" in "de". What the locale does not know is
+// written plainly.
+func Money(a money.Amount, locale string) string {
+	f, ok := formatters.Load(locale)
+	if !ok {
+		f, _ = formatters.LoadOrStore(locale, currency.NewFormatter(currency.NewLocale(locale)))
+	}
+	c, err := currency.NewAmountFromInt64(a.Minor, a.Currency)
+	if err != nil {
+		return a.Format()
+	}
+	return f.(*currency.Formatter).Format(c)
+}
+
+// LongDate writes a date in full; "" for none.
+func LongDate(d *civil.Date) string {
+	if d == nil {
+		return ""
+	}
+	return d.Long()
+}
+
+// Count writes "1 order" and "2 orders": the plural takes an s unless it is given.
+func Count(n int64, one string, many ...string) string {
+	words := one + "s"
+	if len(many) > 0 {
+		words = many[0]
+	}
+	if n == 1 {
+		words = one
+	}
+	return Grouped(n) + " " + words
+}
+
+// Grouped writes a whole number with its thousands apart.
+func Grouped(n int64) string {
+	s := []byte{}
+	digits := strings.TrimPrefix(money.Of(n, "JPY").Decimal(), "-")
+	for i := range len(digits) {
+		if i > 0 && (len(digits)-i)%3 == 0 {
+			s = append(s, ',')
+		}
+		s = append(s, digits[i])
+	}
+	if n < 0 {
+		return "-" + string(s)
+	}
+	return string(s)
+}
