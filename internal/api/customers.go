@@ -317,16 +317,30 @@ func (a *API) paymentMethods() {
 		}, viewPaymentMethod)
 }
 
-// portalLink makes a link whose token is shown once: its hash is kept beside the journal, and nothing else of it.
-func (a *API) portalLink(_ context.Context, in *onThingMaybe[noBody]) (plan, viewOf[portalLinkView], error) {
+// PortalLink is a link into the Portal that is about to be made. Its token is shown once: its hash is kept beside the journal, and
+// nothing else of it.
+type PortalLink struct {
+	URL       string
+	Expires   time.Time
+	Command   journal.Command
+	Machinery func(b *store.Batch) error
+}
+
+// NewPortalLink makes a link for a customer. signIn is the id of the attempt that it becomes.
+func NewPortalLink(base string, customerID, signIn id.ID, now time.Time) PortalLink {
 	token := base64.RawURLEncoding.EncodeToString(newSecret())
 	hash := sha256.Sum256([]byte(token))
-	c := customer.PortalLink{CustomerID: id.ID(in.ID), SignInID: a.newID(id.SignIn), ExpiresAt: a.now().Add(linkLifetime)}
-	p := plan{command: journal.Bind(c), target: customerRef(in.ID), once: true, machinery: func(b *store.Batch) error {
+	c := customer.PortalLink{CustomerID: customerID, SignInID: signIn, ExpiresAt: now.Add(linkLifetime)}
+	return PortalLink{URL: base + "/portal/link/" + token, Expires: c.ExpiresAt, Command: journal.Bind(c), Machinery: func(b *store.Batch) error {
 		return b.PutLink(hash[:], c.SignInID, c.CustomerID, c.ExpiresAt)
 	}}
+}
+
+func (a *API) portalLink(_ context.Context, in *onThingMaybe[noBody]) (plan, viewOf[portalLinkView], error) {
+	l := NewPortalLink(a.BaseURL, id.ID(in.ID), a.newID(id.SignIn), a.now())
+	p := plan{command: l.Command, target: customerRef(in.ID), once: true, machinery: l.Machinery}
 	return p, func(program.Query, journal.Ref, store.Row) (portalLinkView, error) {
-		return portalLinkView{URL: a.BaseURL + "/portal/link/" + token, ExpiresAt: journal.At(c.ExpiresAt)}, nil
+		return portalLinkView{URL: l.URL, ExpiresAt: journal.At(l.Expires)}, nil
 	}, nil
 }
 

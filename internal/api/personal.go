@@ -113,10 +113,15 @@ func (a *API) personalData() {
 		}, a.viewDataRequest)
 	read(a, route{method: http.MethodGet, path: "/customers/{id}/data-request/{job}", tag: tag, summary: "The copy of the customer's data that was asked for", permission: edit}, a.dataCopy)
 	change(a, route{method: http.MethodPost, path: "/customers/{id}/redact", tag: tag, summary: "Erase the customer's personal data for ever", permission: edit,
-		events: []string{"customer.redacted", "address.redacted", "payment_method.redacted", "subscription.cancelled", "subscription.redacted", "order.cancelled", "order.redacted", "variant.inventory_changed"}},
+		events: RedactTypes()},
 		func(_ context.Context, in *onThing[redactBody]) (plan, error) {
 			return plan{command: journal.Bind(privacy.Redact{CustomerID: id.ID(in.ID), ConfirmEmail: in.Body.ConfirmEmail}), target: customerRef(in.ID)}, nil
 		}, viewCustomer)
+}
+
+// RedactTypes are the types of the events that an erasure can make.
+func RedactTypes() []string {
+	return []string{"customer.redacted", "address.redacted", "payment_method.redacted", "subscription.cancelled", "subscription.redacted", "order.cancelled", "order.redacted", "variant.inventory_changed"}
 }
 
 // viewDataRequest shows a request from the only entry that there is of it.
@@ -183,6 +188,16 @@ func (a *API) dataCopy(ctx context.Context, in *jobInput) (out dataCopy, err err
 	}
 	a.view(c, reading.Log{Name: "customer", Customer: person.ID})
 	return out, nil
+}
+
+// DataCopy is the copy of a customer's data as JSON, for somebody who asks by another way than the API.
+func (a *API) DataCopy(ctx context.Context, m program.Meta, customerID, request id.ID) ([]byte, error) {
+	ctx = context.WithValue(ctx, callKey{}, &call{key: &team.Key{ID: id.ID(m.Actor.ID)}, meta: m, personal: true})
+	out, err := a.dataCopy(ctx, &jobInput{ID: string(customerID), Job: string(request)})
+	if err != nil {
+		return nil, err
+	}
+	return encode(out)
 }
 
 // owned gives all rows of a kind that belong to a customer, oldest first, those that were removed included.

@@ -39,6 +39,8 @@ type Config struct {
 	// ClientIP gives the address that a request comes from; nil: the connection's.
 	ClientIP func(r *http.Request) string
 	Provider auth.ProviderConfig
+	// DataCopy puts together what the shop keeps of a customer, for a request that is in the log.
+	DataCopy func(ctx context.Context, m program.Meta, customer, request id.ID) ([]byte, error)
 	// Noted, when it is set, is told of each request its route's pattern, its id, and what kind of actor it was.
 	Noted func(ctx context.Context, pattern, requestID string, actor journal.ActorKind)
 }
@@ -49,15 +51,18 @@ type Dashboard struct {
 	secure   bool // cookies are for https only
 	box      auth.Box
 	limits   *auth.Limits
-	failures auth.Tally     // failed sign-ins by network
-	denials  auth.Tally     // refusals by session
-	hashing  chan struct{}  // one for each password that is being hashed
-	passkeys *auth.Passkeys // nil where browsers have none: on an address without a name
-	provider *auth.Provider // nil without one
-	routes   []route        // as they were registered
-	looks    looks          // who looked at which log
-	stopping chan struct{}  // closed by Drain
-	stop     sync.Once
+	failures auth.Tally      // failed sign-ins by network
+	denials  auth.Tally      // refusals by session
+	hashing  chan struct{}   // one for each password that is being hashed
+	passkeys *auth.Passkeys  // nil where browsers have none: on an address without a name
+	provider *auth.Provider  // nil without one
+	routes   []route         // as they were registered
+	looks    looks           // who looked at which log
+	ending   context.Context // over with Drain
+	end      context.CancelFunc
+	work     sync.WaitGroup // what goes on when a request is answered
+	verifyMu sync.Mutex
+	verified verification // guarded by verifyMu
 	mux      *http.ServeMux
 	forged   *http.CrossOriginProtection
 }
@@ -76,8 +81,9 @@ func New(c Config) (*Dashboard, error) {
 	if err := forged.AddTrustedOrigin(base.Scheme + "://" + base.Host); err != nil {
 		return nil, err
 	}
-	d := &Dashboard{Config: c, secure: base.Scheme == "https", limits: auth.NewLimits(), hashing: make(chan struct{}, hashers), mux: http.NewServeMux(), stopping: make(chan struct{}), forged: forged,
+	d := &Dashboard{Config: c, secure: base.Scheme == "https", limits: auth.NewLimits(), hashing: make(chan struct{}, hashers), mux: http.NewServeMux(), forged: forged,
 		box: auth.NewBox(c.Store.Keys.Folder().Derive("dashboard " + string(c.Store.Shop)))}
+	d.ending, d.end = context.WithCancel(context.Background())
 	// A passkey belongs to a name. A server that listens on this machine alone is called localhost.
 	if ip := net.ParseIP(base.Hostname()); ip != nil && ip.IsLoopback() {
 		base.Host = net.JoinHostPort("localhost", base.Port())
@@ -111,8 +117,11 @@ func (d *Dashboard) Handler() http.Handler {
 	}))
 }
 
-// Drain ends the streams that are open, so that the server can stop. It may be called more than once.
-func (d *Dashboard) Drain() { d.stop.Do(func() { close(d.stopping) }) }
+// Drain ends the streams that are open and waits for work that goes on, so that the server can stop. It may be called more than once.
+func (d *Dashboard) Drain() {
+	d.end()
+	d.work.Wait()
+}
 
 // Sweep writes down what was only counted, and deletes sessions and links that ended long ago. It is for each minute.
 func (d *Dashboard) Sweep(ctx context.Context) error {

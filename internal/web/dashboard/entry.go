@@ -325,7 +325,7 @@ func (c *call) liveLog(of func(c *call) (reading.Log, answer, error)) (answer, e
 		select {
 		case <-c.ctx.Done():
 			return answer{sent: true}, nil
-		case <-c.stopping:
+		case <-c.ending.Done():
 			return answer{sent: true}, nil
 		case <-committed:
 		case <-beat.C:

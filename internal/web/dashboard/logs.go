@@ -306,7 +306,7 @@ func (c *call) entry(v api.EventView, st store.Stored, l reading.Log) ui.Entry {
 		if link := c.thing(t.Kind, t.ID, t.Display); link.Href != "" {
 			about = append(about, link)
 			own := t.ID == string(l.Subscription) || t.ID == string(l.Customer) || t.Kind == string(journal.Settings)
-			if !own && len(e.About) < 2 {
+			if !own && (len(e.About) == 0 || len(e.About) == 1 && l.Subscription == "" && l.Customer == "") {
 				e.About = append(e.About, link)
 			}
 		}

@@ -547,3 +547,14 @@ func (c *call) untilAsked() (func(*journal.Event) bool, error) {
 	}
 	return func(e *journal.Event) bool { return e.Seq <= seq }, nil
 }
+
+// plans are all selling plans by their ids: they are few.
+func (c *call) plans() (map[id.ID]*catalog.Plan, error) {
+	rows, err := c.allRows(journal.SellingPlan, where{}, "id")
+	out := map[id.ID]*catalog.Plan{}
+	for _, r := range rows {
+		p := r.State.(*catalog.Plan)
+		out[p.ID] = p
+	}
+	return out, err
+}

@@ -97,9 +97,7 @@ func (v personView) address() templ.SafeURL { return templ.SafeURL("/team/" + st
 
 // register registers every route.
 func (d *Dashboard) register() {
-	d.on(route{pattern: "GET /{$}", access: signedIn}, func(c *call) (answer, error) {
-		return page("Home", homeBody(c.show(c.member).Name)), nil
-	})
+	d.registerHome()
 	d.registerShell()
 	d.registerSignIn()
 	d.registerLinks()
@@ -108,6 +106,7 @@ func (d *Dashboard) register() {
 	d.registerLogs()
 	d.registerSubscriptions()
 	d.registerCustomers()
+	d.registerOrders()
 }
 
 // render writes what a handler came to.

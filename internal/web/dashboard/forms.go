@@ -1,0 +1,143 @@
+package dashboard
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"perennial/internal/fault"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/program"
+	"perennial/internal/team"
+	"perennial/internal/web/ui"
+)
+
+// form is a page with one form that runs one command. GET shows it with a preview of what the command would come to; POST runs it.
+type form struct {
+	path       string // "/customers/{id}/edit"
+	title      string
+	verb       string // on the button
+	lead       string // a sentence over it; empty: none
+	danger     bool
+	permission team.Permission
+	events     []string
+	on         func(c *call) (subject, error)
+	fields     func(c *call, s subject, v url.Values) ([]formField, error)
+	command    func(c *call, s subject, in *input) journal.Command
+	to         func(s subject, out *program.Outcome) string // nil: back to the subject
+}
+
+// subject is what a form is about.
+type subject struct {
+	state   journal.State // nil for what is to be made
+	version int64         // 0: nobody can be ahead of the form
+	back    string
+	crumbs  []ui.Link
+}
+
+func (d *Dashboard) form(f form) {
+	d.on(route{pattern: "GET " + f.path, permission: f.permission}, func(c *call) (answer, error) { return c.showForm(f, c.r.URL.Query(), nil) })
+	d.on(route{pattern: "POST " + f.path, permission: f.permission, events: f.events}, func(c *call) (answer, error) { return c.sendForm(f) })
+}
+
+func (c *call) showForm(f form, v url.Values, p problems) (answer, error) {
+	s, err := f.on(c)
+	if err != nil {
+		return answer{}, err
+	}
+	view := actionView{At: c.r.URL.Path, Back: s.back, Lead: f.lead, Verb: f.verb, Danger: f.danger, Version: s.version, Comment: v.Get("comment"), Problems: p}
+	out := answer{title: f.title, narrow: true, head: ui.Head{Crumbs: s.crumbs}}
+	if f.fields != nil {
+		if view.Fields, err = f.fields(c, s, v); err != nil {
+			return out, err
+		}
+	}
+	values := url.Values{}
+	for name, list := range v {
+		values[name] = list
+	}
+	for i, field := range view.Fields {
+		view.Fields[i].Problem = p[field.Name]
+		if !values.Has(field.Name) && field.kind != "boxes" && field.kind != "box" {
+			values.Set(field.Name, field.Value)
+		}
+	}
+	// An untouched form is not foreseen: it says nothing yet. One without fields is.
+	if len(view.Fields) == 0 || len(v) > 0 && p == nil {
+		in := &input{Values: values}
+		cmd := f.command(c, s, in)
+		if err := in.wrong.Err(); err != nil {
+			view.Foreseen.Problem = fault.As(err).Fields[0].Detail
+		} else if view.Foreseen, err = c.foresee(cmd, "none"); err != nil {
+			return out, err
+		}
+	}
+	out.body = actionBody(view)
+	return out, nil
+}
+
+func (c *call) sendForm(f form) (answer, error) {
+	s, err := f.on(c)
+	if err != nil {
+		return answer{}, err
+	}
+	in := &input{Values: c.r.PostForm}
+	cmd := f.command(c, s, in)
+	again := func(p problems) answer {
+		out, err := c.showForm(f, c.r.PostForm, p)
+		if err != nil {
+			return answer{title: f.title, body: boxed(plainBody(fault.As(err).Public))}
+		}
+		return out
+	}
+	if err := in.wrong.Err(); err != nil {
+		return c.formAgain(f.title, err, again)
+	}
+	c.comment()
+	req := &program.Request{Command: cmd}
+	if version, err := strconv.ParseInt(in.text("version"), 10, 64); err == nil && s.state != nil && version > 0 {
+		req.Target, req.IfMatch = s.state.Ref(), &version
+	}
+	out, err := c.run(req)
+	switch {
+	case err != nil && fault.As(err).Kind == fault.Stale:
+		a := again(problems{"": "Somebody changed this since you opened the form. Look again at what is there now, and send it once more if you still want it."})
+		a.status = http.StatusPreconditionFailed
+		return a, nil
+	case err != nil:
+		return c.formAgain(f.title, err, again)
+	}
+	to := s.back
+	if f.to != nil {
+		to = f.to(s, out)
+	}
+	return after(to, out.Events), nil
+}
+
+// given is a field of a form as the pointer that the commands take: every field of a form is said.
+func (in *input) given(name string) *string { return new(in.text(name)) }
+
+// words reads a list with commas.
+func (in *input) words(name string) []string {
+	var out []string
+	for _, w := range strings.Split(in.text(name), ",") {
+		if w = strings.TrimSpace(w); w != "" && !slices.Contains(out, w) {
+			out = append(out, w)
+		}
+	}
+	return out
+}
+
+func resultOf(prefix string) func(subject, *program.Outcome) string {
+	return func(s subject, out *program.Outcome) string {
+		if out.Decision.Result.ID == "" {
+			return s.back
+		}
+		return prefix + string(out.Decision.Result.ID)
+	}
+}
+
+func part(c *call) id.ID { return id.ID(c.r.PathValue("part")) }

@@ -1,0 +1,272 @@
+package dashboard
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"perennial/internal/audit"
+	"perennial/internal/billing"
+	"perennial/internal/customer"
+	"perennial/internal/find"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/money"
+	"perennial/internal/reading"
+	"perennial/internal/store"
+	"perennial/internal/subscription"
+	"perennial/internal/team"
+	"perennial/internal/web/ui"
+)
+
+func (d *Dashboard) registerHome() {
+	d.on(route{pattern: "GET /{$}", access: signedIn}, (*call).homePage)
+	d.on(route{pattern: "GET /integrity", permission: team.EventsView}, (*call).integrityPage)
+	d.on(route{pattern: "POST /integrity/verify", permission: team.EventsView}, (*call).verifyNow)
+}
+
+// What the start page counts, at most: "1,000+" says enough.
+const (
+	countedAtMost   = 1000
+	attentionAtMost = 6
+	cardsAhead      = 500 // subscriptions whose cards are looked at
+)
+
+type attention struct {
+	Tone ui.Tone
+	Icon string
+	Text string
+	Link ui.Link
+}
+
+type homeView struct {
+	Name  string
+	Note  []attention
+	Tiles []ui.Tile
+	Log   []ui.Day
+	Empty bool // the shop has nothing yet
+}
+
+func (c *call) homePage() (answer, error) {
+	v := homeView{Name: c.show(c.member).Name}
+	if c.permitted(team.SubscriptionsView) {
+		if err := c.needsAttention(&v); err != nil {
+			return answer{}, err
+		}
+		if err := c.todaysNumbers(&v); err != nil {
+			return answer{}, err
+		}
+	}
+	if c.permitted(team.EventsView) {
+		found, err := take(c.Finder.Events(c.ctx, store.Opened, find.Filter{}, -1), 12)
+		if err != nil {
+			return answer{}, err
+		}
+		entries, err := c.entries(found, reading.Log{})
+		if err != nil {
+			return answer{}, err
+		}
+		v.Log = ui.Days(entries, c.Program.Now())
+	}
+	return answer{title: "Home", head: ui.Head{Lead: "You are signed in as " + v.Name + "."}, body: homeBody(v)}, nil
+}
+
+// needsAttention lists failed payments and cards that expire before the next charge.
+func (c *call) needsAttention(v *homeView) error {
+	var failed where
+	failed.equal("status", string(subscription.Failed))
+	rows, err := c.rows(journal.Subscription, failed, "id DESC")
+	if err != nil {
+		return err
+	}
+	lines, err := c.subscriptionRows(rows)
+	if err != nil {
+		return err
+	}
+	for i, r := range rows[:min(len(rows), attentionAtMost)] {
+		s := r.State.(*subscription.Subscription)
+		text := lines[i].Name + ": a payment failed"
+		if s.Recovery != nil {
+			text = lines[i].Name + ": " + recoveryWords(s.Recovery)
+		}
+		v.Note = append(v.Note, attention{ui.Bad, "circle-alert", text, ui.Link{Href: "/subscriptions/" + string(s.ID), Text: "See the subscription"}})
+	}
+	if n := len(rows); n > attentionAtMost {
+		v.Note = append(v.Note, attention{ui.Bad, "circle-alert", fmt.Sprintf("%d more payments failed", n-attentionAtMost), ui.Link{Href: "/subscriptions?status=failed", Text: "See all"}})
+	}
+	today := c.today()
+	due, err := c.Store.List(c.ctx, c.Store.DB.Reader, journal.Subscription, fmt.Sprintf("next_billing_date >= $2 AND next_billing_date < $3 ORDER BY next_billing_date, id LIMIT %d", cardsAhead),
+		today.String(), today.AddDays(calendarDays).String())
+	if err != nil {
+		return store.Fault(err)
+	}
+	var methods []id.ID
+	for _, r := range due {
+		if key := r.State.(*subscription.Subscription).PaymentMethodID; key != "" {
+			methods = append(methods, key)
+		}
+	}
+	slices.Sort(methods)
+	cards, err := statesOf[*customer.PaymentMethod](c, journal.PaymentMethod, slices.Compact(methods))
+	if err != nil {
+		return err
+	}
+	shown, more := 0, 0
+	for _, r := range due {
+		s := r.State.(*subscription.Subscription)
+		m := cards[s.PaymentMethodID]
+		if m == nil || m.ExpMonth == 0 || m.ExpYear > s.NextBillingDate.Year || m.ExpYear == s.NextBillingDate.Year && m.ExpMonth >= int(s.NextBillingDate.Month) {
+			continue
+		}
+		if shown++; shown > attentionAtMost/2 {
+			more++
+			continue
+		}
+		names, err := c.subscriptionRows([]store.Row{r})
+		if err != nil {
+			return err
+		}
+		v.Note = append(v.Note, attention{ui.Warn, "credit-card", fmt.Sprintf("%s: the card expires before the order of %s", names[0].Name, s.NextBillingDate.Long()), ui.Link{Href: "/subscriptions/" + string(s.ID), Text: "See the subscription"}})
+	}
+	if more > 0 {
+		v.Note = append(v.Note, attention{ui.Warn, "credit-card", ui.Count(int64(more), "more card expires before its next charge", "more cards expire before their next charge"), ui.Link{Href: "/upcoming", Text: "See the calendar"}})
+	}
+	return nil
+}
+
+// countOf counts entries of a filter, up to countedAtMost.
+func (c *call) countOf(flt find.Filter) (n int, words string, err error) {
+	for _, err := range c.Finder.Search(c.ctx, flt, -1) {
+		if err != nil {
+			return 0, "", store.Fault(err)
+		}
+		if n++; n == countedAtMost {
+			return n, "1,000+", nil
+		}
+	}
+	return n, ui.Grouped(int64(n)), nil
+}
+
+func (c *call) todaysNumbers(v *homeView) error {
+	start := c.today().Start(c.here().zone)
+	from := "?from=" + c.today().String()
+	link := func(kind string) string {
+		if !c.permitted(team.EventsView) {
+			return ""
+		}
+		return "/events" + from + "&type=" + kind
+	}
+	var active int64
+	if err := c.Store.DB.Reader.QueryRowContext(c.ctx, `SELECT count(*) FROM subscription WHERE shop_id = $1 AND status = $2`, c.Store.Shop, string(subscription.Active)).Scan(&active); err != nil {
+		return store.Fault(err)
+	}
+	v.Tiles = append(v.Tiles, ui.Tile{Label: "Active subscriptions", Value: ui.Grouped(active), Href: "/subscriptions?status=active"})
+	var paid int64
+	var orders []id.ID
+	for st, err := range c.Finder.Events(c.ctx, store.Closed, find.Filter{Types: []string{"order.placed"}, From: start}, -1) {
+		if err != nil {
+			return store.Fault(err)
+		}
+		if orders = append(orders, st.Target().ID); len(orders) == countedAtMost {
+			break
+		}
+	}
+	for chunk := range slices.Chunk(orders, 200) {
+		states, err := statesOf[*billing.Order](c, journal.Order, chunk)
+		if err != nil {
+			return err
+		}
+		for _, o := range states {
+			paid += o.Total.Minor
+		}
+	}
+	more := ""
+	if len(orders) == countedAtMost {
+		more = "+"
+	}
+	v.Tiles = append(v.Tiles, ui.Tile{Label: "Paid today", Value: c.cash(money.Of(paid, c.here().general.Currency)) + more, Note: ui.Count(int64(len(orders)), "order") + more, Href: link("order.placed")})
+	for _, t := range []struct{ label, kind string }{{"New today", "subscription.created"}, {"Cancelled today", "subscription.cancelled"}, {"Failed payments today", "billing_attempt.failed"}} {
+		_, words, err := c.countOf(find.Filter{Types: []string{t.kind}, From: start})
+		if err != nil {
+			return err
+		}
+		v.Tiles = append(v.Tiles, ui.Tile{Label: t.label, Value: words, Href: link(t.kind)})
+	}
+	v.Empty = active == 0 && len(orders) == 0
+	return nil
+}
+
+// verification is a check of the whole journal that somebody asked for. It lives as long as the server.
+type verification struct {
+	running     bool
+	done, total int64
+	report      *audit.Report
+	failure     string
+	at          time.Time
+	by          string
+}
+
+type integrityView struct {
+	Entries    string
+	Changes    string
+	Equal      bool
+	Checkpoint *store.Checkpoint
+	Behind     int64 // entries since the checkpoint
+	V          verification
+	When       string
+	Root       string
+}
+
+func (c *call) integrityPage() (answer, error) {
+	v := integrityView{}
+	c.verifyMu.Lock()
+	v.V = c.verified
+	c.verifyMu.Unlock()
+	v.Entries = ui.Grouped(c.Program.Head() + 1)
+	list, err := c.Store.Checkpoints(c.ctx, c.Store.Read, -1, 1)
+	if err != nil {
+		return answer{}, store.Fault(err)
+	}
+	if len(list) > 0 {
+		v.Checkpoint, v.Behind = &list[0], c.Program.Head()+1-list[0].Size
+	}
+	if !v.V.at.IsZero() {
+		v.When = v.V.at.In(c.here().zone).Format(ui.DateTime)
+	}
+	if v.V.report != nil {
+		v.Changes = ui.Grouped(v.V.report.Changes)
+		v.Root = fmt.Sprintf("%x", v.V.report.Root[:])
+	}
+	return answer{title: "Integrity", head: ui.Head{Lead: "Whether every change has its entry, and every entry is as it was written."}, body: integrityBody(v)}, nil
+}
+
+// verifyNow begins a check of the whole journal, unless one runs.
+func (c *call) verifyNow() (answer, error) {
+	c.verifyMu.Lock()
+	defer c.verifyMu.Unlock()
+	if c.verified.running {
+		return goTo("/integrity"), nil
+	}
+	d := c.Dashboard
+	d.verified = verification{running: true, by: c.show(c.member).Name}
+	d.work.Go(func() {
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		stop := context.AfterFunc(d.ending, cancel)
+		defer stop()
+		report, err := audit.Verify(ctx, d.Store, func(done, total int64) {
+			d.verifyMu.Lock()
+			defer d.verifyMu.Unlock()
+			d.verified.done, d.verified.total = done, total
+		})
+		d.verifyMu.Lock()
+		defer d.verifyMu.Unlock()
+		d.verified.running, d.verified.at, d.verified.report = false, d.Program.Now(), report
+		if err != nil {
+			d.Log.Error("verify", "error", err)
+			d.verified.failure = "The check could not be finished: see the server's log."
+		}
+	})
+	return goTo("/integrity"), nil
+}
