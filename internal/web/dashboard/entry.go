@@ -287,7 +287,7 @@ func (c *call) liveLog(of func(c *call) (reading.Log, answer, error)) (answer, e
 	beat := time.NewTicker(liveBeat)
 	defer beat.Stop()
 	send := func(format string, args ...any) error {
-		_ = rc.SetWriteDeadline(time.Now().Add(2 * liveBeat)) // a connection without deadlines stays as it is
+		_ = rc.SetWriteDeadline(c.Program.Now().Add(2 * liveBeat)) // a connection without deadlines stays as it is
 		if _, err := fmt.Fprintf(c.w, format, args...); err != nil {
 			return err
 		}

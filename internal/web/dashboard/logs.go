@@ -583,3 +583,19 @@ func contents(s *subscription.Subscription) string {
 	}
 	return t
 }
+
+// logOf is what the journal says about one thing, newest first, for who may read everything.
+func (c *call) logOf(key id.ID) ([]ui.Day, error) {
+	if !c.permitted(team.EventsView) {
+		return nil, nil
+	}
+	found, err := take(c.Finder.Events(c.ctx, store.Opened, find.Filter{Targets: []id.ID{key}}, -1), 20)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := c.entries(found, reading.Log{})
+	for i := range entries {
+		entries[i].About = slices.DeleteFunc(entries[i].About, func(l ui.Link) bool { return strings.HasSuffix(l.Href, string(key)) })
+	}
+	return ui.Days(entries, c.Program.Now()), err
+}

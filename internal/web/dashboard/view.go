@@ -107,6 +107,8 @@ func (d *Dashboard) register() {
 	d.registerSubscriptions()
 	d.registerCustomers()
 	d.registerOrders()
+	d.registerCatalogue()
+	d.registerSettings()
 }
 
 // render writes what a handler came to.
