@@ -1,0 +1,292 @@
+// Package analytics keeps the figures of a shop: subscriptions, recurring revenue and what moves it, sales, retention, cancellations,
+// recovery, and what is to come. It follows the journal and adds up what each event changes, by the day on which it was recorded.
+//
+//   - A figure of a day is the sum of facts, and a fact follows from one event and from what the events of the same subscription (or
+//     order, or plan) before it said. Nothing of today's state goes into a past day, so past numbers never move, and a rebuild gives
+//     the same ones (TestARebuildGivesTheSame).
+//   - The movements of recurring revenue add up to what everything that runs is worth, for all products and for each
+//     (TestMovementsAddUp).
+//   - The facts behind a figure are kept with the seq of their event, so every number leads to its entries (Entries).
+//   - Facts and the position in the journal change in one transaction, so no event counts twice.
+//   - Nothing personal is kept: the reason of a cancellation is kept as a MAC, which an erasure takes away, and its words are read
+//     from the event when a report is made.
+//
+// A day is one of the shop's zone as it was set when the event was recorded, and never before the day of the event before it. The
+// forecast is no figure of the past: it is what the schedules say today, and is counted anew when one changes.
+//
+// member.go and order.go hold the rules, as pure functions; follow.go and forecast.go follow the journal; tables.go is where the sums
+// are kept; report.go and the files named after reports read them.
+package analytics
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"perennial/internal/civil"
+	"perennial/internal/db"
+	"perennial/internal/fault"
+	"perennial/internal/store"
+)
+
+// Analytics follows one shop's journal and reports on it. Its methods may be called at any time from any goroutine.
+type Analytics struct {
+	s     *store.Store
+	clock func() time.Time
+	log   *slog.Logger
+
+	d    *db.DB // where the sums are: a file of its own, or the PostgreSQL of the store
+	own  bool   // d is a file of its own
+	key  [32]byte
+	done atomic.Int64 // entries below this are counted
+
+	mu sync.Mutex // one of this process counts at a time
+}
+
+// Open opens the file at path, and makes it when it is missing, damaged, or of another version. What it holds is dropped when it does
+// not belong to the journal of the store. In PostgreSQL the sums are in tables, and there is no file. log may be nil.
+func Open(ctx context.Context, s *store.Store, path string, clock func() time.Time, log *slog.Logger) (*Analytics, error) {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	a := &Analytics{s: s, clock: clock, log: log, d: s.DB, key: s.Keys.Folder().Derive("analytics " + string(s.Shop))}
+	if s.DB.Engine == db.SQLite {
+		a.own = true
+		var err error
+		if a.d, err = openFile(ctx, path); err != nil {
+			log.Warn("the figures cannot be read and are counted anew", "file", path, "error", err)
+			if err = remove(path); err == nil {
+				a.d, err = openFile(ctx, path)
+			}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("analytics: %w", db.Fault(err))
+		}
+	}
+	if err := a.ours(ctx); err != nil {
+		return nil, errors.Join(db.Fault(err), a.Close())
+	}
+	return a, nil
+}
+
+// Close closes the file. Nothing may be called after it.
+func (a *Analytics) Close() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.own || a.d == nil {
+		return nil
+	}
+	return a.d.Close()
+}
+
+// openFile opens a file with the tables of this version; another version's are dropped.
+func openFile(ctx context.Context, path string) (_ *db.DB, err error) {
+	d, err := db.Open(ctx, path, db.Options{})
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.Close())
+		}
+	}()
+	var version int
+	if err := d.Writer.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&version); err != nil {
+		return nil, err
+	}
+	if version == formatVersion {
+		return d, nil
+	}
+	tx, err := d.Writer.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer tx.Rollback()
+	for _, text := range schema() {
+		if _, err := tx.ExecContext(ctx, text); err != nil {
+			return nil, err
+		}
+	}
+	return d, tx.Commit()
+}
+
+func remove(path string) error {
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		if err := os.Remove(path + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// ours drops what was counted of another journal: a restored backup has other entries from some seq on, or none.
+func (a *Analytics) ours(ctx context.Context) error {
+	p, err := a.position(ctx, a.d.Reader, "")
+	if err != nil || p.next == 0 {
+		return err
+	}
+	last, err := a.s.Event(ctx, a.s.Read, store.Closed, p.next-1)
+	if err == nil && string(last.Leaf[:]) == string(p.leaf) && p.version == formatVersion {
+		a.done.Store(p.next)
+		return nil
+	}
+	if err != nil && fault.As(err).Kind != fault.NotFound {
+		return err
+	}
+	a.log.Warn("the figures are of another journal, or of another version, and are counted anew")
+	return a.forget(ctx)
+}
+
+// forget drops everything that was counted.
+func (a *Analytics) forget(ctx context.Context) error {
+	a.done.Store(0)
+	tx, err := a.d.Writer.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	for _, t := range tables {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM `+t+` WHERE shop_id = $1`, a.s.Shop); err != nil {
+			return err
+		}
+	}
+	return tx.Commit()
+}
+
+// Rebuild drops everything and counts it anew. progress is called with the number of entries done; it may be nil.
+func (a *Analytics) Rebuild(ctx context.Context, progress func(done int64)) error {
+	a.mu.Lock()
+	err := a.forget(ctx)
+	a.mu.Unlock()
+	if err != nil {
+		return db.Fault(err)
+	}
+	return a.catchUp(ctx, progress)
+}
+
+// CatchUp counts what was committed since the last time, and what the schedules say of the days that came into sight.
+func (a *Analytics) CatchUp(ctx context.Context) error { return a.catchUp(ctx, nil) }
+
+func (a *Analytics) catchUp(ctx context.Context, progress func(int64)) error {
+	for {
+		more, err := a.step(ctx)
+		if err != nil {
+			return db.Fault(err)
+		}
+		if progress != nil {
+			progress(a.done.Load())
+		}
+		if !more {
+			break
+		}
+	}
+	for {
+		if more, err := a.look(ctx); err != nil || !more {
+			return db.Fault(err)
+		}
+	}
+}
+
+// step counts one batch. Between batches others may count or report.
+func (a *Analytics) step(ctx context.Context) (more bool, err error) {
+	head, err := a.s.ReadHead(ctx, a.s.Read)
+	if err != nil || a.done.Load() > head.Seq {
+		return false, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	next, err := a.batch(ctx, head.Seq)
+	if err != nil {
+		return false, err
+	}
+	a.done.Store(next)
+	return next <= head.Seq, nil
+}
+
+// fresh counts what little is not counted yet, so that whoever made a change finds it in the report. While much is missing, after a
+// rebuild began, reports say how far they reach.
+func (a *Analytics) fresh(ctx context.Context) error {
+	head, err := a.s.ReadHead(ctx, a.s.Read)
+	if err != nil {
+		return db.Fault(err)
+	}
+	if behind := head.Seq + 1 - a.done.Load(); behind <= 0 || behind > batchLength {
+		return nil
+	}
+	if _, err = a.step(ctx); err != nil {
+		return db.Fault(err)
+	}
+	_, err = a.look(ctx)
+	return db.Fault(err)
+}
+
+// Counted is how many entries are counted: all below this seq.
+func (a *Analytics) Counted() int64 { return a.done.Load() }
+
+// snapshot runs f with one state of the tables.
+func (a *Analytics) snapshot(ctx context.Context, f func(q db.Querier) error) error {
+	conn, err := a.d.Reader.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if _, err := conn.ExecContext(ctx, a.d.BeginSnapshot()); err != nil {
+		return err
+	}
+	err = f(conn)
+	if _, rerr := conn.ExecContext(context.WithoutCancel(ctx), `ROLLBACK`); err == nil {
+		err = rerr
+	}
+	return err
+}
+
+// position is how far the journal is counted.
+type position struct {
+	next    int64
+	leaf    []byte
+	version int
+	day     string // of the last event
+	zone    string // of the shop, as the journal says so far
+}
+
+// position reads the row; lock is what keeps others from reading it.
+func (a *Analytics) position(ctx context.Context, q db.Querier, lock string) (p position, err error) {
+	p.zone = "UTC"
+	err = q.QueryRowContext(ctx, `SELECT next, leaf_hash, version, day, zone FROM rollup_followed WHERE shop_id = $1`+lock, a.s.Shop).
+		Scan(&p.next, &p.leaf, &p.version, &p.day, &p.zone)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	return p, err
+}
+
+// locked gives the position in a transaction that nobody else's can pass.
+func (a *Analytics) locked(ctx context.Context, tx *sql.Tx) (position, error) {
+	if _, err := tx.ExecContext(ctx, `INSERT INTO rollup_followed (shop_id, next, leaf_hash, version, day, zone) VALUES ($1, 0, $2, $3, '', 'UTC') ON CONFLICT DO NOTHING`,
+		a.s.Shop, []byte{}, formatVersion); err != nil {
+		return position{}, err
+	}
+	lock := ""
+	if a.d.Engine == db.Postgres {
+		lock = ` FOR UPDATE`
+	}
+	return a.position(ctx, tx, lock)
+}
+
+// today is the shop's day.
+func (p position) today(now time.Time) civil.Date { return civil.Today(now, p.location()) }
+
+func (p position) location() *time.Location {
+	loc, err := civil.Zone(p.zone)
+	if err != nil {
+		return time.UTC
+	}
+	return loc
+}

@@ -1,0 +1,162 @@
+package analytics
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"perennial/internal/fault"
+	"perennial/internal/id"
+)
+
+// Figure names one number that events add to. The part before the point is its family.
+type Figure string
+
+// The movements of monthly recurring revenue. Their amounts have a sign and add up to the revenue of all that runs.
+const (
+	MRRNew         Figure = "mrr.new"         // subscriptions that began
+	MRRReactivated Figure = "mrr.reactivated" // had ended and run again
+	MRRResumed     Figure = "mrr.resumed"     // had been paused
+	MRRUpgrade     Figure = "mrr.upgrade"     // are worth more: items, prices, rhythm, discounts, a step of the plan
+	MRRDowngrade   Figure = "mrr.downgrade"   // are worth less
+	MRRPaused      Figure = "mrr.paused"
+	MRRChurned     Figure = "mrr.churned"     // were cancelled or expired; worth nothing when they were paused
+	MRRTransferred Figure = "mrr.transferred" // merged and split: from one subscription of a person to another
+)
+
+// Movements are the movements of monthly recurring revenue, in the order in which they are shown.
+var Movements = []Figure{MRRNew, MRRReactivated, MRRResumed, MRRUpgrade, MRRDowngrade, MRRPaused, MRRChurned, MRRTransferred}
+
+// How many subscriptions there are: each adds 1 and takes it off again. Running ones are active or in recovery.
+const (
+	GaugeRunning  Figure = "gauge.running"
+	GaugePaused   Figure = "gauge.paused"
+	GaugeRecovery Figure = "gauge.recovery"
+)
+
+// Who or what ended a subscription. The amount is the monthly recurring revenue that it had.
+const (
+	EndedCustomer Figure = "ended.customer" // the subscriber
+	EndedTeam     Figure = "ended.team"
+	EndedProgram  Figure = "ended.program" // an API key, an integration, an import
+	EndedPayment  Figure = "ended.payment" // the last retry of a payment failed
+	EndedExpired  Figure = "ended.expired" // all its orders were made
+	EndedSystem   Figure = "ended.system"
+)
+
+// Endings are who or what ends subscriptions.
+var Endings = []Figure{EndedCustomer, EndedTeam, EndedProgram, EndedPayment, EndedExpired, EndedSystem}
+
+// Paid orders. Their amount is the total, and for one product its lines after discounts, without delivery and tax.
+const (
+	SalesNew       Figure = "sales.new"       // the first order of a subscription
+	SalesRecurring Figure = "sales.recurring" // the orders after it
+	SalesExtra     Figure = "sales.extra"     // outside the rhythm
+	SalesRefunded  Figure = "sales.refunded"  // what was sent back of them
+	SalesTax       Figure = "sales.tax"       // the part of them that is tax; no list of entries
+	SalesDelivery  Figure = "sales.delivery"  // the part of them that is delivery; no list of entries
+)
+
+// The steps of recovery. The amount is that of the whole order.
+const (
+	RecoveryEntered   Figure = "recovery.entered"
+	RecoveryRetried   Figure = "recovery.retried" // a retry failed, and another one was scheduled
+	RecoveryRecovered Figure = "recovery.recovered"
+	RecoveryExhausted Figure = "recovery.exhausted"
+	RecoveryAbandoned Figure = "recovery.abandoned" // somebody gave the order up
+)
+
+// Families whose figures end with what they are about.
+const (
+	cohortFamily    = "cohort."    // a month: open subscriptions that began in it
+	productFamily   = "product."   // a product: orders and money
+	unitFamily      = "unit."      // a product: pieces
+	recoveredFamily = "recovered." // a number: the retry that was paid
+	dueFigure       = "due"        // orders on days to come
+
+	// Figures that stand for all of a family, of which there are lists of entries but no sums.
+	allMovements Figure = "mrr"
+	allSales     Figure = "sales"
+)
+
+func cohort(month string) Figure { return cohortFamily + Figure(month) }
+
+func productSales(product id.ID) Figure { return productFamily + Figure(product) }
+
+func productUnits(product id.ID) Figure { return unitFamily + Figure(product) }
+
+func recovered(retry int) Figure { return recoveredFamily + Figure(strconv.Itoa(retry)) }
+
+func (f Figure) family() string {
+	name, _, _ := strings.Cut(string(f), ".")
+	return name
+}
+
+// members gives the figures of which there are entries: those of a family, or the one.
+func (f Figure) members() []Figure {
+	switch f {
+	case allMovements:
+		return Movements
+	case allSales:
+		return []Figure{SalesNew, SalesRecurring, SalesExtra}
+	case "ended":
+		return Endings
+	}
+	retry, by := strings.CutPrefix(string(f), recoveredFamily)
+	if n, err := strconv.Atoi(retry); by && err == nil && n > 0 || slices.Contains(listed, f) {
+		return []Figure{f}
+	}
+	return nil
+}
+
+// listed are the figures of which there are entries, beside the retries.
+var listed = slices.Concat(Movements, Endings, []Figure{SalesNew, SalesRecurring, SalesExtra, SalesRefunded,
+	RecoveryEntered, RecoveryRetried, RecoveryRecovered, RecoveryExhausted, RecoveryAbandoned})
+
+func unknownFigure(f Figure) error {
+	var wrong fault.Fields
+	wrong.Add("/query/figure", "There is no figure %q with entries.", string(f))
+	return wrong.Err()
+}
+
+// Types gives the types of the events behind a figure. exact says that every event of these types is behind it, so that a filter by
+// type and time shows the same entries, as long as no product is chosen.
+func (f Figure) Types() (types []string, exact bool) {
+	item := []string{"subscription.item_added", "subscription.item_removed", "subscription.item_quantity_changed", "subscription.item_swapped", "subscription.item_price_overridden"}
+	worth := append(item, "subscription.frequency_changed", "subscription.discount_applied", "subscription.discount_removed", "subscription.renewed", "selling_plan.updated")
+	switch f {
+	case MRRNew:
+		return []string{"subscription.created"}, false
+	case MRRReactivated:
+		return []string{"subscription.reactivated"}, true
+	case MRRResumed:
+		return []string{"subscription.resumed"}, true
+	case MRRUpgrade, MRRDowngrade:
+		return worth, false
+	case MRRPaused:
+		return []string{"subscription.paused"}, true
+	case MRRChurned:
+		return []string{"subscription.cancelled", "subscription.expired"}, true
+	case MRRTransferred:
+		return []string{"subscription.merged", "subscription.split", "subscription.created"}, false
+	case EndedExpired:
+		return []string{"subscription.expired"}, true
+	case EndedCustomer, EndedTeam, EndedProgram, EndedPayment, EndedSystem:
+		return []string{"subscription.cancelled"}, false
+	case SalesNew, SalesRecurring, SalesExtra:
+		return []string{"order.placed"}, false
+	case SalesRefunded:
+		return []string{"order.refunded"}, false
+	case RecoveryEntered:
+		return []string{"recovery.entered"}, true
+	case RecoveryRetried:
+		return []string{"recovery.retry_scheduled"}, true
+	case RecoveryRecovered:
+		return []string{"recovery.recovered"}, true
+	case RecoveryExhausted:
+		return []string{"recovery.exhausted"}, true
+	case RecoveryAbandoned:
+		return []string{"recovery.abandoned"}, true
+	}
+	return nil, false
+}
