@@ -45,6 +45,7 @@ type Analytics struct {
 	d    *db.DB // where the sums are: a file of its own, or the PostgreSQL of the store
 	own  bool   // d is a file of its own
 	key  [32]byte
+	most int64        // entries in one transaction
 	done atomic.Int64 // entries below this are counted
 
 	mu sync.Mutex // one of this process counts at a time
@@ -56,7 +57,7 @@ func Open(ctx context.Context, s *store.Store, path string, clock func() time.Ti
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	a := &Analytics{s: s, clock: clock, log: log, d: s.DB, key: s.Keys.Folder().Derive("analytics " + string(s.Shop))}
+	a := &Analytics{s: s, clock: clock, log: log, d: s.DB, key: s.Keys.Folder().Derive("analytics " + string(s.Shop)), most: batchLength}
 	if s.DB.Engine == db.SQLite {
 		a.own = true
 		var err error
@@ -217,7 +218,7 @@ func (a *Analytics) fresh(ctx context.Context) error {
 	if err != nil {
 		return db.Fault(err)
 	}
-	if behind := head.Seq + 1 - a.done.Load(); behind <= 0 || behind > batchLength {
+	if behind := head.Seq + 1 - a.done.Load(); behind <= 0 || behind > a.most {
 		return nil
 	}
 	if _, err = a.step(ctx); err != nil {

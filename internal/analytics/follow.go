@@ -60,7 +60,7 @@ func (a *Analytics) batch(ctx context.Context, head int64) (next int64, err erro
 	if b.at.next > head {
 		return b.at.next, tx.Commit()
 	}
-	end := min(head+1, b.at.next+batchLength)
+	end := min(head+1, b.at.next+a.most)
 	var list []*journal.Event
 	for st, err := range a.s.Events(ctx, a.s.Read, store.Closed, b.at.next, end) {
 		if err != nil {
@@ -355,7 +355,7 @@ func (b *batch) write() error {
 	}
 	var rows [][]any
 	state := func(key, plan id.ID, covered string, v any) error {
-		body, err := json.Marshal(v)
+		body, err := json.Marshal(v, json.Deterministic(true))
 		rows = append(rows, []any{b.a.s.Shop, key, plan, covered, string(body), "[]"})
 		return err
 	}

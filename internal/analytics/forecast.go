@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/go-json-experiment/json"
 
@@ -28,7 +30,7 @@ const lookLength = 300
 // planned is an order to come in the sums: of one product, or with "" the whole order.
 type planned struct {
 	Day      string `json:"day"`
-	Product  id.ID  `json:"product,omitempty"`
+	Product  id.ID  `json:"product,omitzero"`
 	Currency string `json:"currency"`
 	Amount   int64  `json:"amount"`
 }
@@ -157,8 +159,8 @@ func (p prices) plan(s *subscription.Subscription, today, until civil.Date) ([]p
 			for _, l := range o.Items {
 				nets[l.ProductID] += l.Total.Minor - l.Discount.Minor
 			}
-			for product, net := range nets {
-				out = append(out, planned{o.Date.String(), product, s.Currency, net})
+			for _, product := range slices.Sorted(maps.Keys(nets)) {
+				out = append(out, planned{o.Date.String(), product, s.Currency, nets[product]})
 			}
 		}
 		return out, nil

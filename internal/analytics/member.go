@@ -153,11 +153,11 @@ func PerMonth(a money.Amount, every civil.Interval) (money.Amount, error) {
 // known is a member with what follows from its earlier events.
 type known struct {
 	Member   *member `json:"member"`
-	Worth    worth   `json:"worth,omitempty"`
-	Cohort   string  `json:"cohort,omitempty"`   // the month in which it began; empty when it came of a split
-	Began    []id.ID `json:"began,omitempty"`    // the products with which it began
-	Declined int64   `json:"declined,omitempty"` // what was last not paid, in minor units
-	AtRisk   int64   `json:"at_risk,omitempty"`  // the order in recovery, in minor units
+	Worth    worth   `json:"worth,omitzero"`
+	Cohort   string  `json:"cohort,omitzero"`   // the month in which it began; empty when it came of a split
+	Began    []id.ID `json:"began,omitzero"`    // the products with which it began
+	Declined int64   `json:"declined,omitzero"` // what was last not paid, in minor units
+	AtRisk   int64   `json:"at_risk,omitzero"`  // the order in recovery, in minor units
 }
 
 // Fact is what one event adds to one figure.
