@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -136,7 +137,7 @@ func (p *Plan) look(ctx context.Context, engine db.Engine, q db.Querier) error {
 	if err != nil {
 		return err
 	}
-	p.Knows = int64(len(entries))
+	p.Knows = number(entries[len(entries)-1])
 	tables, err := tableNames(ctx, engine, q)
 	if err != nil {
 		return db.Fault(err)
@@ -150,8 +151,10 @@ func (p *Plan) look(ctx context.Context, engine db.Engine, q db.Querier) error {
 		return fault.New(fault.Unavailable, "schema_newer",
 			"The database has schema %d, this program knows %d: it was used by a newer perennial. Start that version.", p.Has, p.Knows)
 	}
-	for _, e := range entries[p.Has:] {
-		p.Files = append(p.Files, e.Name())
+	for _, e := range entries {
+		if number(e) > p.Has {
+			p.Files = append(p.Files, e.Name())
+		}
 	}
 	if p.Has == 0 {
 		if slices.Contains(tables, "event") {
@@ -180,6 +183,13 @@ func (p *Plan) look(ctx context.Context, engine db.Engine, q db.Querier) error {
 		}
 	}
 	return db.Fault(err)
+}
+
+// number is the schema that a migration makes: 4 of "0004_rollup.sql". A number can be left out.
+func number(migration fs.DirEntry) int64 {
+	digits, _, _ := strings.Cut(migration.Name(), "_")
+	n, _ := strconv.ParseInt(digits, 10, 64) // goose refuses other names
+	return n
 }
 
 func tableNames(ctx context.Context, engine db.Engine, q db.Querier) (names []string, err error) {

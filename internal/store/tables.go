@@ -69,7 +69,12 @@ func Tables(engine db.Engine) []Table {
 			Table{Name: "claim", Class: ClassMachinery, Writes: "DELETE, INSERT, UPDATE", Holds: "which process has a due thing in hand; given back when it is done, or runs out"},
 			Table{Name: "posting", Class: ClassDerived, Writes: "DELETE, INSERT"},
 			Table{Name: "name_word", Class: ClassDerived, Writes: "DELETE, INSERT"},
-			Table{Name: "followed", Class: ClassDerived, Writes: "DELETE, INSERT, UPDATE"})
+			Table{Name: "followed", Class: ClassDerived, Writes: "DELETE, INSERT, UPDATE"},
+			Table{Name: "rollup", Class: ClassDerived, Writes: "DELETE, INSERT, UPDATE"},
+			Table{Name: "rollup_entry", Class: ClassDerived, Writes: "DELETE, INSERT"},
+			Table{Name: "rollup_state", Class: ClassDerived, Writes: "DELETE, INSERT, UPDATE"},
+			Table{Name: "rollup_reason", Class: ClassDerived, Writes: "DELETE, INSERT"},
+			Table{Name: "rollup_followed", Class: ClassDerived, Writes: "DELETE, INSERT, UPDATE"})
 	}
 	for _, k := range StateKinds {
 		list = append(list, Table{Name: string(k), Class: ClassState, Kind: k, Writes: "INSERT, UPDATE"})
