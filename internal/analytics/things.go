@@ -408,16 +408,25 @@ type Entry struct {
 }
 
 // Entries gives the events behind a figure or a family of figures ("mrr", "sales", "ended") in some days, newest first, at most
-// limit after a position that Position gave; empty is the beginning. Personal values are not opened.
-func (a *Analytics) Entries(ctx context.Context, f Figure, in Period, product id.ID, after string, limit int) (out []Entry, err error) {
+// limit after a position that Position gave; empty is the beginning. Personal values are not opened. Of the query it takes range and
+// product.
+func (a *Analytics) Entries(ctx context.Context, f Figure, q Query, after string, limit int) (out []Entry, err error) {
 	if err := a.fresh(ctx); err != nil {
+		return nil, err
+	}
+	_, zone, err := a.shop(ctx)
+	if err != nil {
+		return nil, err
+	}
+	q.By = Monthly
+	if q, err = q.normal(civil.Today(a.clock(), zone)); err != nil {
 		return nil, err
 	}
 	figures := f.members()
 	if len(figures) == 0 {
 		return nil, unknownFigure(f)
 	}
-	where, args := "", []any{a.s.Shop, product, in.From.String(), in.To.String(), limit}
+	where, args := "", []any{a.s.Shop, q.Product, q.From.String(), q.To.String(), limit}
 	if after != "" {
 		day, rest, _ := strings.Cut(after, " ")
 		seq, sub, _ := strings.Cut(rest, " ")

@@ -18,6 +18,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"perennial/internal/analytics"
 	"perennial/internal/auth"
 	"perennial/internal/find"
 	"perennial/internal/id"
@@ -31,13 +32,14 @@ const Base = "/api/v1"
 
 // Config is what the API works with.
 type Config struct {
-	Program *program.Program
-	Store   *store.Store
-	Finder  *find.Finder
-	Log     *slog.Logger
-	Version string
-	BaseURL string // of the server as clients reach it, for links; without a slash at the end
-	Rate    int    // requests a second for each API key, twice as many at once; 0: no limit
+	Program   *program.Program
+	Store     *store.Store
+	Finder    *find.Finder
+	Analytics *analytics.Analytics
+	Log       *slog.Logger
+	Version   string
+	BaseURL   string // of the server as clients reach it, for links; without a slash at the end
+	Rate      int    // requests a second for each API key, twice as many at once; 0: no limit
 	// Noted, when it is set, is told of each request what only its route knows: the route's pattern, empty when nobody got so far,
 	// the request's id, and what kind of actor it was.
 	Noted func(ctx context.Context, pattern, requestID string, actor journal.ActorKind)
@@ -96,6 +98,7 @@ func New(c Config, mux *http.ServeMux) *API {
 	a.team()
 	a.logs()
 	a.proof()
+	a.analytics()
 	a.documents(mux)
 	face := http.StripPrefix(Base, a.guard(inner))
 	mux.Handle(Base+"/", face)

@@ -89,7 +89,7 @@ func openShop(t testing.TB) *shop {
 	s := &shop{Instance: i, t: t, clock: c}
 	h := httptest.NewServer(mux)
 	s.url = h.URL
-	s.api = api.New(api.Config{Program: i.Program, Store: i.Store, Finder: i.Finder, Log: log, Version: "test", BaseURL: h.URL}, mux)
+	s.api = api.New(api.Config{Program: i.Program, Store: i.Store, Finder: i.Finder, Analytics: i.Analytics, Log: log, Version: "test", BaseURL: h.URL}, mux)
 	t.Cleanup(func() {
 		s.api.Drain()
 		h.Close()

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"perennial/internal/analytics"
 	"perennial/internal/audit"
 	"perennial/internal/auth"
 	"perennial/internal/db"
@@ -73,12 +74,13 @@ func (c Config) keysPath() string {
 
 // Instance is an open shop: store, program, index.
 type Instance struct {
-	Config  Config
-	DB      *db.DB
-	Store   *store.Store
-	Program *program.Program
-	Finder  *find.Finder
-	IDs     *id.Maker
+	Config    Config
+	DB        *db.DB
+	Store     *store.Store
+	Program   *program.Program
+	Finder    *find.Finder
+	Analytics *analytics.Analytics
+	IDs       *id.Maker
 }
 
 // Open opens a shop for changes, and makes it when it is not there.
@@ -127,6 +129,9 @@ func Open(ctx context.Context, c Config) (_ *Instance, err error) {
 		c.Log.Warn("this customer was erased after this copy of the database was made; erase the customer once more (redact), so that what is open is cancelled", "customer", row.State.Ref().ID)
 	}
 	if i.Finder, err = find.Open(ctx, i.Store, filepath.Join(c.Data, "find.db"), c.Log); err != nil {
+		return nil, err
+	}
+	if i.Analytics, err = analytics.Open(ctx, i.Store, filepath.Join(c.Data, "analytics.db"), c.Clock, c.Log); err != nil {
 		return nil, err
 	}
 	if i.Program, err = program.Start(ctx, i.Store, i.IDs, c.Clock, c.Log); err != nil {
@@ -197,6 +202,9 @@ func (i *Instance) Close(ctx context.Context) error {
 	}
 	if i.Finder != nil {
 		errs = append(errs, i.Finder.Close(ctx))
+	}
+	if i.Analytics != nil {
+		errs = append(errs, i.Analytics.Close())
 	}
 	if i.DB != nil {
 		errs = append(errs, i.DB.Close())

@@ -59,6 +59,7 @@ const (
 	sweepEvery       = time.Minute
 	settlePause      = 100 * time.Millisecond // between two looks for open charges
 	indexPause       = 200 * time.Millisecond // between two batches of the index
+	countPause       = 2 * time.Second        // between two batches of the reports; who asks for one does not wait for it
 	stopWithin       = 20 * time.Second       // for what is under way
 )
 
@@ -100,7 +101,7 @@ func Start(ctx context.Context, i *Instance, gateway payment.Gateway, extra map[
 	}
 	mux := http.NewServeMux()
 	base := cmp.Or(strings.TrimSuffix(i.Config.PublicURL, "/"), "http://"+s.Addr)
-	s.api = api.New(api.Config{Program: i.Program, Store: i.Store, Finder: i.Finder, Log: i.Config.Log, Version: i.Config.Version, BaseURL: base, Rate: i.Config.Rate, Noted: noted}, mux)
+	s.api = api.New(api.Config{Program: i.Program, Store: i.Store, Finder: i.Finder, Analytics: i.Analytics, Log: i.Config.Log, Version: i.Config.Version, BaseURL: base, Rate: i.Config.Rate, Noted: noted}, mux)
 	if err := s.team(mux, base); err != nil {
 		return failed(err)
 	}
@@ -123,6 +124,7 @@ func Start(ctx context.Context, i *Instance, gateway payment.Gateway, extra map[
 	s.work.Go(func() { s.sign(run) })
 	s.work.Go(func() { s.bill(run) })
 	s.work.Go(func() { s.index(run) })
+	s.work.Go(func() { s.count(run) })
 	s.work.Go(func() { s.sweep(run) })
 	return s, nil
 }
@@ -225,6 +227,11 @@ func (s *Server) bill(ctx context.Context) {
 // index follows the journal, so that a search after a busy time finds little left to do.
 func (s *Server) index(ctx context.Context) {
 	s.follow(ctx, "index", sweepEvery, indexPause, func(ctx context.Context, _ bool) error { return s.Finder.CatchUp(ctx) })
+}
+
+// count follows the journal for the reports.
+func (s *Server) count(ctx context.Context) {
+	s.follow(ctx, "analytics", sweepEvery, countPause, func(ctx context.Context, _ bool) error { return s.Analytics.CatchUp(ctx) })
 }
 
 // sweep writes down what was only counted.
