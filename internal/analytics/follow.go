@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json"
 
@@ -33,6 +34,7 @@ type batch struct {
 	ctx context.Context
 	tx  *sql.Tx
 	at  position
+	loc *time.Location // of at.zone
 
 	events  map[int64]*journal.Event
 	known   map[id.ID]*known // nil: there is none
@@ -57,6 +59,7 @@ func (a *Analytics) batch(ctx context.Context, head int64) (next int64, err erro
 	if b.at, err = a.locked(ctx, tx); err != nil {
 		return 0, err
 	}
+	b.loc = b.at.location()
 	if b.at.next > head {
 		return b.at.next, tx.Commit()
 	}
@@ -133,9 +136,10 @@ func (b *batch) take(e *journal.Event) error {
 			if err := json.Unmarshal(c.After, &b.at.zone); err != nil {
 				return err
 			}
+			b.loc = b.at.location()
 		}
 	}
-	day := civil.Of(e.RecordedAt, b.at.location())
+	day := civil.Of(e.RecordedAt, b.loc)
 	b.at.day = max(b.at.day, day.String())
 	day, err := civil.Parse(b.at.day)
 	if err != nil {
@@ -347,10 +351,10 @@ func (b *batch) write() error {
 	if err := b.a.addSums(b.ctx, b.tx, b.sums); err != nil {
 		return err
 	}
-	if err := insertRows(b.ctx, b.tx, `rollup_entry (shop_id, product, figure, day, seq, subscription_id, currency, count, amount)`, ``, b.entries); err != nil {
+	if err := b.a.insertRows(b.ctx, b.tx, `rollup_entry (shop_id, product, figure, day, seq, subscription_id, currency, count, amount)`, ``, b.entries); err != nil {
 		return err
 	}
-	if err := insertRows(b.ctx, b.tx, `rollup_reason (shop_id, seq, subscription_id, mac)`, ``, b.reasons); err != nil {
+	if err := b.a.insertRows(b.ctx, b.tx, `rollup_reason (shop_id, seq, subscription_id, mac)`, ``, b.reasons); err != nil {
 		return err
 	}
 	var rows [][]any
@@ -370,7 +374,7 @@ func (b *batch) write() error {
 		}
 	}
 	// due stays: it is what the sums hold of the subscription until its schedule is looked at again.
-	if err := insertRows(b.ctx, b.tx, `rollup_state (shop_id, id, plan_id, covered, body, due)`,
+	if err := b.a.insertRows(b.ctx, b.tx, `rollup_state (shop_id, id, plan_id, covered, body, due)`,
 		` ON CONFLICT (shop_id, id) DO UPDATE SET plan_id = excluded.plan_id, covered = excluded.covered, body = excluded.body`, rows); err != nil {
 		return err
 	}

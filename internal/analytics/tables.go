@@ -3,7 +3,9 @@ package analytics
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"perennial/internal/db"
@@ -78,27 +80,42 @@ func schema() []string {
 		fmt.Sprintf(`PRAGMA user_version = %d`, formatVersion))
 }
 
-// insertRows inserts rows, many with one statement. tail is what follows the values.
-func insertRows(ctx context.Context, tx *sql.Tx, into, tail string, rows [][]any) error {
-	const most = 200 // in one statement
+// insertRows inserts rows, some with one statement. tail is what follows the values.
+func (a *Analytics) insertRows(ctx context.Context, tx *sql.Tx, into, tail string, rows [][]any) error {
+	most := 16 // SQLite looks for each parameter among all of its statement
+	if a.d.Engine == db.Postgres {
+		most = 200
+	}
 	for len(rows) > 0 {
-		part := rows[:min(most, len(rows))]
-		rows = rows[len(part):]
-		var text strings.Builder
-		text.WriteString(`INSERT INTO ` + into + ` VALUES `)
-		var args []any
-		for i, row := range part {
-			if i > 0 {
-				text.WriteString(`, `)
-			}
-			text.WriteString(`(` + db.Placeholders(len(args)+1, len(row)) + `)`)
-			args = append(args, row...)
+		n := min(most, len(rows))
+		stmt, err := tx.PrepareContext(ctx, insertText(into, tail, n, len(rows[0])))
+		if err != nil {
+			return err
 		}
-		if _, err := tx.ExecContext(ctx, text.String()+tail, args...); err != nil {
+		for err == nil && len(rows) >= n {
+			_, err = stmt.ExecContext(ctx, slices.Concat(rows[:n]...)...)
+			if rows = rows[n:]; len(rows) == 0 {
+				break
+			}
+		}
+		if err = errors.Join(err, stmt.Close()); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// insertText is the statement for some rows of a width.
+func insertText(into, tail string, rows, width int) string {
+	var text strings.Builder
+	text.WriteString(`INSERT INTO ` + into + ` VALUES `)
+	for i := range rows {
+		if i > 0 {
+			text.WriteString(`, `)
+		}
+		text.WriteString(`(` + db.Placeholders(i*width+1, width) + `)`)
+	}
+	return text.String() + tail
 }
 
 // cell is the place of a sum.
@@ -117,6 +134,6 @@ func (a *Analytics) addSums(ctx context.Context, tx *sql.Tx, sums map[cell]sum) 
 			rows = append(rows, []any{a.s.Shop, c.product, c.figure, c.day, c.currency, s.count, s.amount})
 		}
 	}
-	return insertRows(ctx, tx, `rollup (shop_id, product, figure, day, currency, count, amount)`,
+	return a.insertRows(ctx, tx, `rollup (shop_id, product, figure, day, currency, count, amount)`,
 		` ON CONFLICT (shop_id, product, figure, day, currency) DO UPDATE SET count = rollup.count + excluded.count, amount = rollup.amount + excluded.amount`, rows)
 }
