@@ -150,13 +150,13 @@ func (f Figure) Types() (types []string, exact bool) {
 	case RecoveryEntered:
 		return []string{"recovery.entered"}, true
 	case RecoveryRetried:
-		return []string{"recovery.retry_scheduled"}, true
+		return []string{"recovery.retry_scheduled"}, false // the first is scheduled before anything was tried again
 	case RecoveryRecovered:
 		return []string{"recovery.recovered"}, true
 	case RecoveryExhausted:
 		return []string{"recovery.exhausted"}, true
 	case RecoveryAbandoned:
-		return []string{"recovery.abandoned"}, true
+		return []string{"recovery.abandoned", "subscription.paused", "subscription.cancelled"}, false
 	}
 	return nil, false
 }

@@ -11,7 +11,7 @@ type SubscriptionRow struct {
 	Period
 	Active      int64 `json:"active"`
 	InRecovery  int64 `json:"in_recovery"`
-	OnHold      int64 `json:"on_hold"` // paused
+	OnHold      int64 `json:"on_hold" doc:"Paused."`
 	New         int64 `json:"new"`
 	Reactivated int64 `json:"reactivated"`
 	Resumed     int64 `json:"resumed"`
@@ -130,11 +130,11 @@ func (a *Analytics) MRR(ctx context.Context, q Query) (*Report[RevenueMovementRo
 // when there was nothing.
 type ChurnRow struct {
 	Period
-	Open        int64        `json:"open"`    // subscriptions at the beginning: active, in recovery or paused
-	Churned     int64        `json:"churned"` // cancelled or expired in the period
+	Open        int64        `json:"open" doc:"Subscriptions at the beginning: active, in recovery or paused."`
+	Churned     int64        `json:"churned" doc:"Cancelled or expired in the period."`
 	Rate        *int64       `json:"rate_basis_points"`
-	MRR         money.Amount `json:"mrr"`         // at the beginning
-	ChurnedMRR  money.Amount `json:"churned_mrr"` // positive; a subscription that was paused has none
+	MRR         money.Amount `json:"mrr" doc:"At the beginning."`
+	ChurnedMRR  money.Amount `json:"churned_mrr" doc:"Positive; a subscription that was paused has none."`
 	RevenueRate *int64       `json:"revenue_rate_basis_points"`
 }
 
@@ -180,16 +180,16 @@ func (a *Analytics) Churn(ctx context.Context, q Query) (*Report[ChurnRow], erro
 // SalesRow is what was paid in a period, refunds apart. For one product it is its lines after discounts, without delivery and tax.
 type SalesRow struct {
 	Period
-	New       money.Amount `json:"new"`       // first orders of subscriptions
-	Recurring money.Amount `json:"recurring"` // the orders after them
-	Extra     money.Amount `json:"extra"`     // orders outside the rhythm
+	New       money.Amount `json:"new" doc:"First orders of subscriptions."`
+	Recurring money.Amount `json:"recurring" doc:"The orders after them."`
+	Extra     money.Amount `json:"extra" doc:"Orders outside the rhythm."`
 	Total     money.Amount `json:"total"`
-	Delivery  money.Amount `json:"delivery"` // part of Total
-	Tax       money.Amount `json:"tax"`      // part of Total
+	Delivery  money.Amount `json:"delivery" doc:"Part of total."`
+	Tax       money.Amount `json:"tax" doc:"Part of total."`
 	Refunded  money.Amount `json:"refunded"`
-	Net       money.Amount `json:"net"` // Total without Refunded
+	Net       money.Amount `json:"net" doc:"total without refunded."`
 	Orders    int64        `json:"orders"`
-	Average   money.Amount `json:"average_order_value"` // Total by Orders, rounded half up; zero without orders
+	Average   money.Amount `json:"average_order_value" doc:"total by orders, rounded half up; zero without orders."`
 }
 
 func (r *reader) sales(in Period, m map[Figure]sum) (SalesRow, error) {

@@ -3,11 +3,13 @@ package analytics
 import (
 	"context"
 	"database/sql"
+	"net/url"
 	"time"
 
 	"perennial/internal/civil"
 	"perennial/internal/db"
 	"perennial/internal/fault"
+	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/money"
 	"perennial/internal/settings"
@@ -37,6 +39,15 @@ type Link struct {
 	// Types are the types of the events. Exact says that every event of these types in those days is meant, when no product is chosen.
 	Types []string
 	Exact bool
+}
+
+// Explorer gives the filter of the explorer that shows the entries behind a number of some days; false when no filter says it, and
+// Entries has to be asked. After a change of the shop's zone its old days are other ones than the filter's.
+func (l Link) Explorer(in Period, product id.ID) (url.Values, bool) {
+	if !l.Exact || product != "" {
+		return nil, false
+	}
+	return url.Values{"type": l.Types, "from": {in.From.String()}, "to": {in.To.String()}}, true
 }
 
 func links(of map[string]Figure) map[string]Link {

@@ -22,15 +22,15 @@ import (
 // CohortRow is the subscriptions that began in one month, and how many of them were open at the end of that month and of each month
 // after it, up to now. With a product these are the ones that began with it.
 type CohortRow struct {
-	Month  string       `json:"month"` // "2027-03"
+	Month  string       `json:"month" doc:"As 2027-03."`
 	Began  int64        `json:"began"`
-	Months []CohortCell `json:"months"` // the first is the cohort's own month
+	Months []CohortCell `json:"months" doc:"The first is the cohort's own month."`
 }
 
 // CohortCell is what was left of a cohort at the end of a month.
 type CohortCell struct {
-	Open int64  `json:"open"`              // can grow again: who reactivates comes back to the cohort
-	Rate *int64 `json:"rate_basis_points"` // of those that began
+	Open int64  `json:"open" doc:"Can grow again: who reactivates comes back to the cohort."`
+	Rate *int64 `json:"rate_basis_points" doc:"Of those that began."`
 }
 
 // Cohorts reports how many of the subscriptions that began in each month of the range are still there. What came of a split belongs
@@ -107,11 +107,11 @@ const maxReasons = 50
 
 // CancellationRow is the subscriptions that ended for one reason.
 type CancellationRow struct {
-	By     string       `json:"by"`     // "customer", "team", "program", "payment", "expired" or "system"
-	Reason string       `json:"reason"` // as the last one gave it; empty: none was given, or it was erased
-	Others bool         `json:"others"` // the reasons that are given too seldom for a row of their own
+	By     string       `json:"by" doc:"Who or what ended them: customer, team, program (an API key), payment (the last retry failed), expired (all orders were made) or system. The entries of the row are behind the figure ended. and this word."`
+	Reason string       `json:"reason" doc:"As the last one gave it; empty: none was given, or it was erased."`
+	Others bool         `json:"others" doc:"The reasons that are given too seldom for a row of their own."`
 	Ended  int64        `json:"ended"`
-	MRR    money.Amount `json:"mrr"` // monthly recurring revenue that went with them
+	MRR    money.Amount `json:"mrr" doc:"Monthly recurring revenue that went with them."`
 	Share  *int64       `json:"share_basis_points"`
 }
 
@@ -199,16 +199,16 @@ type RecoveryRow struct {
 	Period
 	Entered         int64        `json:"entered"`
 	EnteredAmount   money.Amount `json:"entered_amount"`
-	Retried         int64        `json:"retried"` // retries that failed, with another one to come
+	Retried         int64        `json:"retried" doc:"Retries that failed, with another one to come."`
 	Recovered       int64        `json:"recovered"`
 	RecoveredAmount money.Amount `json:"recovered_amount"`
-	ByRetry         []int64      `json:"by_retry"`  // recovered by the first retry, the second, …
-	Exhausted       int64        `json:"exhausted"` // the last retry failed
+	ByRetry         []int64      `json:"by_retry" doc:"Recovered by the first retry, the second, …"`
+	Exhausted       int64        `json:"exhausted" doc:"The last retry failed."`
 	ExhaustedAmount money.Amount `json:"exhausted_amount"`
-	Abandoned       int64        `json:"abandoned"` // the order was given up by somebody
+	Abandoned       int64        `json:"abandoned" doc:"The order was given up by somebody."`
 	AbandonedAmount money.Amount `json:"abandoned_amount"`
-	InRecovery      int64        `json:"in_recovery"`       // at the end
-	Rate            *int64       `json:"rate_basis_points"` // recovered, of all that ended
+	InRecovery      int64        `json:"in_recovery" doc:"At the end."`
+	Rate            *int64       `json:"rate_basis_points" doc:"Recovered, of all that ended."`
 }
 
 func (r *reader) recovered(in Period, m, retries map[Figure]sum, open int64) RecoveryRow {
@@ -269,12 +269,12 @@ const maxProducts = 100
 
 // ProductRow is what one product brought.
 type ProductRow struct {
-	ProductID id.ID        `json:"product_id"` // empty: all products that have no row of their own, or all together
+	ProductID id.ID        `json:"product_id" doc:"Empty: all products that have no row of their own, or all together."`
 	Title     string       `json:"title"`
-	Revenue   money.Amount `json:"revenue"` // of paid orders: its lines after discounts, without delivery and tax; refunds not taken off
+	Revenue   money.Amount `json:"revenue" doc:"Of paid orders: its lines after discounts, without delivery and tax; refunds not taken off."`
 	Orders    int64        `json:"orders"`
 	Pieces    int64        `json:"pieces"`
-	Share     *int64       `json:"share_basis_points"` // of the revenue of all
+	Share     *int64       `json:"share_basis_points" doc:"Of the revenue of all."`
 }
 
 // Products reports which products brought most in a range. With a product it reports that one, beside the total of all.

@@ -5,7 +5,9 @@ import (
 	"database/sql"
 	"fmt"
 	"log/slog"
+	"maps"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -238,7 +240,7 @@ func TestAYear(t *testing.T) {
 				for _, e := range list {
 					amount += e.Amount.Minor
 					types, _ := f.Types()
-					if !contains(types, e.Type) {
+					if !slices.Contains(types, e.Type) {
 						t.Errorf("%s: behind it is %s", f, e.Type)
 					}
 				}
@@ -252,6 +254,42 @@ func TestAYear(t *testing.T) {
 			if amount != want {
 				t.Errorf("%s: entries add up to %d, the report says %d", f, amount, want)
 			}
+		}
+	})
+	t.Run("an exact link shows the same in the explorer", func(t *testing.T) {
+		recovery, err := y.Recovery(ctx, all)
+		must(t, err)
+		mrr, err := y.MRR(ctx, all)
+		must(t, err)
+		exact := 0
+		maps.Copy(mrr.Links, recovery.Links)
+		in := Period{civil.Date{Year: 2025, Month: 12, Day: 1}, civil.Date{Year: 2026, Month: 4, Day: 1}}
+		for field, l := range mrr.Links {
+			filter, ok := l.Explorer(in, "")
+			if !ok {
+				continue
+			}
+			exact++
+			from, _ := civil.Parse(filter.Get("from"))
+			to, _ := civil.Parse(filter.Get("to"))
+			var want, got []int64
+			for st, err := range y.Store.Events(ctx, y.Store.Read, store.Closed, 0, 0) {
+				must(t, err)
+				if slices.Contains(filter["type"], st.Type) && !st.RecordedAt.Before(from.Start(zone)) && st.RecordedAt.Before(to.Start(zone)) {
+					want = append([]int64{st.Seq}, want...)
+				}
+			}
+			list, err := y.Entries(ctx, l.Figure, Query{From: in.From, To: in.To}, "", 1000)
+			must(t, err)
+			for _, e := range list {
+				got = append(got, e.Seq)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s (-explorer +entries):\n%s", field, diff)
+			}
+		}
+		if exact < 6 {
+			t.Errorf("only %d links are exact", exact)
 		}
 	})
 	t.Run("why they left", func(t *testing.T) {
@@ -313,15 +351,6 @@ func TestAYear(t *testing.T) {
 			t.Errorf("before: %+v, %v, then %v", got, r.Before.Total.End, r.Total.Start)
 		}
 	})
-}
-
-func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
-		}
-	}
-	return false
 }
 
 func (y *year) tax(t testing.TB) int {

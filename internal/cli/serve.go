@@ -158,7 +158,7 @@ func newKey(ctx context.Context, p *program.Program, ids *id.Maker, name string,
 
 type reindexCommand struct{ place }
 
-// Run rebuilds the index.
+// Run rebuilds the index and the figures of the reports.
 func (c reindexCommand) Run(w *world) error {
 	i, err := server.Open(w.ctx, c.config(w.log))
 	if err != nil {
@@ -168,9 +168,14 @@ func (c reindexCommand) Run(w *world) error {
 	total := i.Program.Head() + 1
 	err = i.Finder.Rebuild(w.ctx, func(done int64) { b.set(done, total, thousands(done)+" entries") })
 	b.end()
+	if err == nil {
+		b = newBar(w.err, "Counting")
+		err = i.Analytics.Rebuild(w.ctx, func(done int64) { b.set(done, total, thousands(done)+" entries") })
+		b.end()
+	}
 	if err != nil {
 		return closing(i, err)
 	}
-	fmt.Fprintf(w.out, "Indexed %s entries.\n", thousands(total))
+	fmt.Fprintf(w.out, "Indexed and counted %s entries.\n", thousands(total))
 	return i.Close(context.Background())
 }
