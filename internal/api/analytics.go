@@ -257,7 +257,7 @@ func reportCSV[R any](rows []R, currency string) ([]byte, error) {
 		line := make([]string, len(header)+1)
 		line[len(header)] = currency
 		for _, c := range row {
-			line[slices.Index(header, c.column)] = inert(c.value)
+			line[slices.Index(header, c.column)] = c.value
 		}
 		lines = append(lines, line)
 	}
@@ -278,6 +278,8 @@ func cells(out []cell, name string, v reflect.Value) []cell {
 	}
 	within := func(part string) string { return strings.Trim(name+"_"+part, "_") }
 	switch v.Kind() {
+	case reflect.String:
+		return append(out, cell{name, inert(v.String())}) // a number with a sign is no formula
 	case reflect.Struct:
 		for i := range v.NumField() {
 			f := v.Type().Field(i)

@@ -111,7 +111,7 @@ func TestSalesAndRefunds(t *testing.T) {
 	wants := [][]string{
 		{"from", "to", "new", "recurring", "extra", "total", "delivery", "tax", "refunded", "net", "orders", "average_order_value", "currency"},
 		{"2027-03-01", "2027-04-01", "0.00", "0.00", "24.00", "24.00", "0.00", "0.00", "0.00", "24.00", "2", "12.00", "EUR"},
-		{"2027-04-01", "2027-05-01", "0.00", "0.00", "0.00", "0.00", "0.00", "0.00", "13.00", "'-13.00", "0", "0.00", "EUR"},
+		{"2027-04-01", "2027-05-01", "0.00", "0.00", "0.00", "0.00", "0.00", "0.00", "13.00", "-13.00", "0", "0.00", "EUR"},
 	}
 	if diff := cmp.Diff(wants, rows); diff != "" {
 		t.Errorf("CSV, -want +got:\n%s", diff)

@@ -28,6 +28,7 @@ type Checkpoint struct {
 type Sources struct {
 	Head       func() int64 // the last committed seq, -1 for none
 	Indexed    func() int64 // the last indexed seq, -1 for none
+	Counted    func() int64 // the last seq that is in the reports, -1 for none
 	Waiting    func() int   // commands that wait for the writer
 	Streams    func() int   // clients that follow the journal
 	Checkpoint func() Checkpoint
@@ -80,6 +81,10 @@ func New(s Sources) *Metrics {
 	m.gauge("perennial_index_lag_entries", "Entries that are committed and not indexed yet; a search indexes them first.", nil, func() float64 {
 		indexed := s.Indexed()
 		return float64(max(0, s.Head()-indexed))
+	})
+	m.gauge("perennial_analytics_lag_entries", "Entries that are committed and not in the reports yet; a report counts them first when they are few.", nil, func() float64 {
+		counted := s.Counted()
+		return float64(max(0, s.Head()-counted))
 	})
 	m.gauge("perennial_checkpoint_entries", "Entries that the newest signed checkpoint is over.", nil, func() float64 { return float64(s.Checkpoint().Size) })
 	m.gauge("perennial_checkpoint_unsigned_entries", "Entries that no signed checkpoint is over yet.", nil, func() float64 {

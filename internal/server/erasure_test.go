@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -190,7 +191,7 @@ func TestErasure(t *testing.T) {
 		t.Fatal(err)
 	}
 	values["the wrapped data key"] = wrapped
-	if err := i.Finder.CatchUp(ctx); err != nil {
+	if err := errors.Join(i.Finder.CatchUp(ctx), i.Analytics.CatchUp(ctx)); err != nil {
 		t.Fatal(err)
 	}
 	// Before, only the index has words of names and addresses, and the database the key.
