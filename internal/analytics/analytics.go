@@ -42,13 +42,14 @@ type Analytics struct {
 	clock func() time.Time
 	log   *slog.Logger
 
-	d    *db.DB // where the sums are: a file of its own, or the PostgreSQL of the store
-	own  bool   // d is a file of its own
+	path string                // of a file of its own; empty in PostgreSQL
+	d    atomic.Pointer[db.DB] // where the sums are: the file, or the PostgreSQL of the store; replaced by anew, under mu
 	key  [32]byte
 	most int64        // entries in one transaction
 	done atomic.Int64 // entries below this are counted
 
-	mu sync.Mutex // one of this process counts at a time
+	mu     sync.Mutex // one of this process counts at a time
+	closed bool       // guarded by mu
 }
 
 // Open opens the file at path, and makes it when it is missing, damaged, or of another version. What it holds is dropped when it does
@@ -57,21 +58,24 @@ func Open(ctx context.Context, s *store.Store, path string, clock func() time.Ti
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	a := &Analytics{s: s, clock: clock, log: log, d: s.DB, key: s.Keys.Folder().Derive("analytics " + string(s.Shop)), most: batchLength}
+	a := &Analytics{s: s, clock: clock, log: log, key: s.Keys.Folder().Derive("analytics " + string(s.Shop)), most: batchLength}
+	a.d.Store(s.DB)
 	if s.DB.Engine == db.SQLite {
-		a.own = true
-		var err error
-		if a.d, err = openFile(ctx, path); err != nil {
-			log.Warn("the figures cannot be read and are counted anew", "file", path, "error", err)
-			if err = remove(path); err == nil {
-				a.d, err = openFile(ctx, path)
-			}
+		a.path = path
+		d, err := openFile(ctx, path)
+		if damaged(err) {
+			d, err = a.anew(ctx, err)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("analytics: %w", db.Fault(err))
 		}
+		a.d.Store(d)
 	}
-	if err := a.ours(ctx); err != nil {
+	err := a.ours(ctx)
+	if a.sick(ctx, err) {
+		err = a.mend(ctx, err)
+	}
+	if err != nil {
 		return nil, errors.Join(db.Fault(err), a.Close())
 	}
 	return a, nil
@@ -81,10 +85,51 @@ func Open(ctx context.Context, s *store.Store, path string, clock func() time.Ti
 func (a *Analytics) Close() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !a.own || a.d == nil {
+	if a.path == "" || a.closed {
 		return nil
 	}
-	return a.d.Close()
+	a.closed = true
+	return a.d.Load().Close()
+}
+
+func damaged(err error) bool {
+	return err != nil && fault.As(db.Fault(err)).Code == "database_damaged"
+}
+
+// sick says whether an error tells that the file of the figures is damaged, and not the journal's.
+func (a *Analytics) sick(ctx context.Context, err error) bool {
+	if a.path == "" || !damaged(err) {
+		return false
+	}
+	var found string
+	err = a.d.Load().Reader.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&found)
+	return damaged(err) || err == nil && found != "ok"
+}
+
+// mend puts an empty file in the place of a damaged one. Reports that are being made from it fail.
+func (a *Analytics) mend(ctx context.Context, why error) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return why
+	}
+	a.done.Store(0)
+	err := a.d.Load().Close()
+	d, aerr := a.anew(ctx, why)
+	if aerr != nil {
+		return errors.Join(err, aerr)
+	}
+	a.d.Store(d)
+	return nil
+}
+
+// anew removes the file and makes it again.
+func (a *Analytics) anew(ctx context.Context, why error) (*db.DB, error) {
+	a.log.Warn("the figures cannot be read and are counted anew", "file", a.path, "error", why)
+	if err := remove(a.path); err != nil {
+		return nil, errors.Join(why, err)
+	}
+	return openFile(ctx, a.path)
 }
 
 // openFile opens a file with the tables of this version; another version's are dropped.
@@ -129,7 +174,7 @@ func remove(path string) error {
 
 // ours drops what was counted of another journal: a restored backup has other entries from some seq on, or none.
 func (a *Analytics) ours(ctx context.Context) error {
-	p, err := a.position(ctx, a.d.Reader, "")
+	p, err := a.position(ctx, a.d.Load().Reader, "")
 	if err != nil || p.next == 0 {
 		return err
 	}
@@ -148,7 +193,7 @@ func (a *Analytics) ours(ctx context.Context) error {
 // forget drops everything that was counted.
 func (a *Analytics) forget(ctx context.Context) error {
 	a.done.Store(0)
-	tx, err := a.d.Writer.BeginTx(ctx, nil)
+	tx, err := a.d.Load().Writer.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
@@ -173,7 +218,15 @@ func (a *Analytics) Rebuild(ctx context.Context, progress func(done int64)) erro
 }
 
 // CatchUp counts what was committed since the last time, and what the schedules say of the days that came into sight.
-func (a *Analytics) CatchUp(ctx context.Context) error { return a.catchUp(ctx, nil) }
+func (a *Analytics) CatchUp(ctx context.Context) error {
+	err := a.catchUp(ctx, nil)
+	if a.sick(ctx, err) {
+		if err = a.mend(ctx, err); err == nil {
+			err = a.catchUp(ctx, nil)
+		}
+	}
+	return err
+}
 
 func (a *Analytics) catchUp(ctx context.Context, progress func(int64)) error {
 	for {
@@ -233,12 +286,13 @@ func (a *Analytics) Counted() int64 { return a.done.Load() }
 
 // snapshot runs f with one state of the tables.
 func (a *Analytics) snapshot(ctx context.Context, f func(q db.Querier) error) error {
-	conn, err := a.d.Reader.Conn(ctx)
+	d := a.d.Load()
+	conn, err := d.Reader.Conn(ctx)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	if _, err := conn.ExecContext(ctx, a.d.BeginSnapshot()); err != nil {
+	if _, err := conn.ExecContext(ctx, d.BeginSnapshot()); err != nil {
 		return err
 	}
 	err = f(conn)
@@ -275,7 +329,7 @@ func (a *Analytics) locked(ctx context.Context, tx *sql.Tx) (position, error) {
 		return position{}, err
 	}
 	lock := ""
-	if a.d.Engine == db.Postgres {
+	if a.s.DB.Engine == db.Postgres {
 		lock = ` FOR UPDATE`
 	}
 	return a.position(ctx, tx, lock)

@@ -49,7 +49,7 @@ type batch struct {
 
 // batch counts entries up to head, in a transaction of its own. It gives the first seq that is not counted.
 func (a *Analytics) batch(ctx context.Context, head int64) (next int64, err error) {
-	tx, err := a.d.Writer.BeginTx(ctx, nil)
+	tx, err := a.d.Load().Writer.BeginTx(ctx, nil)
 	if err != nil {
 		return 0, err
 	}

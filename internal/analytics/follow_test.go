@@ -1,6 +1,7 @@
 package analytics
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"os"
@@ -106,7 +107,7 @@ func TestForeignAndDamagedFigures(t *testing.T) {
 	must(t, a.CatchUp(t.Context()))
 	want := dump(t, a)
 	other := make([]byte, 32)
-	_, err := a.d.Writer.ExecContext(t.Context(), `UPDATE rollup_followed SET leaf_hash = $2 WHERE shop_id = $1`, s.Store.Shop, other)
+	_, err := a.d.Load().Writer.ExecContext(t.Context(), `UPDATE rollup_followed SET leaf_hash = $2 WHERE shop_id = $1`, s.Store.Shop, other)
 	must(t, err)
 	must(t, a.Close())
 	again := func(what string) {
@@ -123,13 +124,42 @@ func TestForeignAndDamagedFigures(t *testing.T) {
 	}
 	again("another journal")
 	a = s.figures(t)
-	_, err = a.d.Writer.ExecContext(t.Context(), `UPDATE rollup_followed SET next = next + 1000 WHERE shop_id = $1`, s.Store.Shop)
+	_, err = a.d.Load().Writer.ExecContext(t.Context(), `UPDATE rollup_followed SET next = next + 1000 WHERE shop_id = $1`, s.Store.Shop)
 	must(t, err)
 	must(t, a.Close())
 	again("a longer journal")
 	if shop.Engine() == db.SQLite {
-		must(t, os.WriteFile(filepath.Join(s.Dir, "analytics.db"), make([]byte, 8192), 0o600))
-		again("a damaged file")
+		path := filepath.Join(s.Dir, "analytics.db")
+		must(t, os.WriteFile(path, bytes.Repeat([]byte("nothing "), 1024), 0o600))
+		again("no database")
+		whole, err := os.ReadFile(path)
+		must(t, err)
+		for i := 8192; i < len(whole); i++ { // the schema is in the first page
+			whole[i] = 0xa5
+		}
+		must(t, os.WriteFile(path, whole, 0o600))
+		again("damaged pages")
+
+		// Damage that shows only when something is counted.
+		a := s.figures(t)
+		var page int64
+		must(t, a.d.Load().Reader.QueryRowContext(t.Context(), `SELECT rootpage FROM sqlite_master WHERE name = 'rollup'`).Scan(&page))
+		must(t, a.Close())
+		f, err := os.OpenFile(path, os.O_RDWR, 0)
+		must(t, err)
+		_, err = f.WriteAt(bytes.Repeat([]byte{0xa5}, 8192), (page-1)*8192)
+		must(t, err)
+		must(t, f.Close())
+		s.subscribe()
+		a = s.figures(t)
+		if a.Counted() == 0 {
+			t.Error("the damage shows at once: this test shows nothing")
+		}
+		must(t, a.CatchUp(t.Context()))
+		if got := len(mustEntries(t, a, MRRNew)); got != 2 {
+			t.Errorf("%d entries after the file was mended, want 2", got)
+		}
+		must(t, a.Close())
 	}
 }
 

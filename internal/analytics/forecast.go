@@ -39,7 +39,7 @@ type planned struct {
 func (a *Analytics) look(ctx context.Context) (more bool, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	tx, err := a.d.Writer.BeginTx(ctx, nil)
+	tx, err := a.d.Load().Writer.BeginTx(ctx, nil)
 	if err != nil {
 		return false, err
 	}

@@ -437,7 +437,7 @@ func (a *Analytics) Entries(ctx context.Context, f Figure, q Query, after string
 		where, args = ` AND (day, seq, subscription_id) < ($6, $7, $8)`, append(args, day, n, sub)
 	}
 	var seqs []int64
-	err = db.Each(ctx, a.d.Reader, func(r *sql.Rows) error {
+	err = db.Each(ctx, a.d.Load().Reader, func(r *sql.Rows) error {
 		var e Entry
 		var seq int64
 		err := r.Scan(&seq, &e.Subscription, &e.Day, &e.Amount.Currency, &e.Count, &e.Amount.Minor)

@@ -79,7 +79,7 @@ func dump(t testing.TB, a *Analytics) map[string][]string {
 		if table == "rollup" {
 			where = " AND (count <> 0 OR amount <> 0)"
 		}
-		must(t, db.Each(context.Background(), a.d.Reader, func(r *sql.Rows) error {
+		must(t, db.Each(context.Background(), a.d.Load().Reader, func(r *sql.Rows) error {
 			names, err := r.Columns()
 			must(t, err)
 			cells, at := make([]any, len(names)), make([]any, len(names))
