@@ -3,7 +3,7 @@
 //
 //   - A figure of a day is the sum of facts, and a fact follows from one event and from what the events of the same subscription (or
 //     order, or plan) before it said. Nothing of today's state goes into a past day, so past numbers never move, and a rebuild gives
-//     the same ones (TestARebuildGivesTheSame).
+//     the same ones (TestAYear).
 //   - The movements of recurring revenue add up to what everything that runs is worth, for all products and for each
 //     (TestMovementsAddUp).
 //   - The facts behind a figure are kept with the seq of their event, so every number leads to its entries (Entries).
@@ -104,6 +104,14 @@ func (a *Analytics) sick(ctx context.Context, err error) bool {
 	var found string
 	err = a.d.Load().Reader.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&found)
 	return damaged(err) || err == nil && found != "ok"
+}
+
+// told is the error of a report. When the file is damaged it is mended, and the next report finds it so.
+func (a *Analytics) told(ctx context.Context, err error) error {
+	if a.sick(ctx, err) && a.mend(ctx, err) == nil {
+		return fault.Wrap(err, fault.Unavailable, "figures_damaged", "The figures were damaged and are counted anew. Try again in a minute.")
+	}
+	return db.Fault(err)
 }
 
 // mend puts an empty file in the place of a damaged one. Reports that are being made from it fail.
@@ -269,16 +277,15 @@ func (a *Analytics) step(ctx context.Context) (more bool, err error) {
 func (a *Analytics) fresh(ctx context.Context) error {
 	head, err := a.s.ReadHead(ctx, a.s.Read)
 	if err != nil {
-		return db.Fault(err)
+		return err
 	}
 	if behind := head.Seq + 1 - a.done.Load(); behind <= 0 || behind > a.most {
 		return nil
 	}
-	if _, err = a.step(ctx); err != nil {
-		return db.Fault(err)
+	if _, err = a.step(ctx); err == nil {
+		_, err = a.look(ctx)
 	}
-	_, err = a.look(ctx)
-	return db.Fault(err)
+	return err
 }
 
 // Counted is how many entries are counted: all below this seq.

@@ -181,7 +181,6 @@ func (b *batch) subscription(e *journal.Event, day civil.Date) error {
 	if err != nil {
 		return err
 	}
-	next.Member.ID = key
 	b.known[key], b.changed[key] = next, true
 	b.add(e, facts)
 	if e.Type == "subscription.redacted" {

@@ -113,7 +113,7 @@ func (a *Analytics) look(ctx context.Context) (more bool, err error) {
 	if err := a.addSums(ctx, tx, sums); err != nil {
 		return false, err
 	}
-	return len(was) == lookLength, tx.Commit()
+	return len(was) == lookLength && len(rows) > 0, tx.Commit()
 }
 
 // prices is what the price of an order depends on beside the subscription.

@@ -50,7 +50,9 @@ func (m *member) after(e *journal.Event) (*member, error) {
 	if err != nil {
 		return nil, err
 	}
-	return next.(*member), nil
+	out := next.(*member)
+	out.ID = e.Target().ID
+	return out, nil
 }
 
 // running says that orders come, or that one is being recovered.

@@ -72,7 +72,7 @@ type reader struct {
 // reported makes a report. part gives the rows of a range and their total.
 func reported[R any](ctx context.Context, a *Analytics, q Query, links map[string]Link, part func(r *reader, in Period) ([]R, R, error)) (*Report[R], error) {
 	if err := a.fresh(ctx); err != nil {
-		return nil, err
+		return nil, a.told(ctx, err)
 	}
 	currency, zone, err := a.shop(ctx)
 	if err != nil {
@@ -107,7 +107,7 @@ func reported[R any](ctx context.Context, a *Analytics, q Query, links map[strin
 		out.Before.Rows, out.Before.Total, err = part(r, out.Before.Period)
 		return err
 	})
-	return out, db.Fault(err)
+	return out, a.told(ctx, err)
 }
 
 // shop gives currency and zone of the shop.

@@ -412,7 +412,7 @@ type Entry struct {
 // product.
 func (a *Analytics) Entries(ctx context.Context, f Figure, q Query, after string, limit int) (out []Entry, err error) {
 	if err := a.fresh(ctx); err != nil {
-		return nil, err
+		return nil, a.told(ctx, err)
 	}
 	_, zone, err := a.shop(ctx)
 	if err != nil {
@@ -446,7 +446,7 @@ func (a *Analytics) Entries(ctx context.Context, f Figure, q Query, after string
 	}, `SELECT seq, subscription_id, day, currency, count, amount FROM rollup_entry WHERE shop_id = $1 AND product = $2 AND day >= $3 AND day < $4`+where+
 		` AND figure IN (`+db.Placeholders(len(args)+1, len(figures))+`) ORDER BY day DESC, seq DESC, subscription_id DESC LIMIT $5`, append(args, anyOf(figures)...)...)
 	if err != nil {
-		return nil, db.Fault(err)
+		return nil, a.told(ctx, err)
 	}
 	found, err := a.s.Pick(ctx, a.s.Read, store.Closed, seqs)
 	if err != nil {
