@@ -72,7 +72,7 @@ func (c Config) keysPath() string {
 	return filepath.Join(c.Data, "keys")
 }
 
-// Instance is an open shop: store, program, index.
+// Instance is an open shop: store, program, index, figures.
 type Instance struct {
 	Config    Config
 	DB        *db.DB
