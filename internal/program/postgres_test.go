@@ -14,7 +14,7 @@ import (
 	"perennial/internal/test/shop"
 )
 
-// What PostgreSQL refuses, the superuser as well as the server's role: by triggers, by the keys to the journal, by grants.
+// What PostgreSQL refuses, the superuser as well as the server's role: by triggers, by primary keys and those to the journal, by grants.
 func TestPostgresRefusesEveryWayRound(t *testing.T) {
 	if shop.Engine() != db.Postgres {
 		t.Skip("about PostgreSQL; program_test.go has SQLite's ways")
@@ -94,9 +94,22 @@ func TestPostgresRefusesEveryWayRound(t *testing.T) {
 		"truncate the head":              `TRUNCATE head`,
 		"update a checkpoint":            `UPDATE checkpoint SET note = ''`,
 		"delete a checkpoint":            `DELETE FROM checkpoint`,
-		"an observed target's row":       `INSERT INTO target_head (shop_id, kind, id, version, last_seq) SELECT shop_id, 'log', 'activity', 1, 3 FROM head`,
-		"copy an event again":            `COPY (SELECT * FROM event WHERE seq = 3) TO '` + file + `'; COPY event FROM '` + file + `'`,
-		"copy a state again":             `COPY (SELECT ` + columns + ` FROM product WHERE id = ` + q(key) + `) TO '` + file + `'; COPY product (` + columns + `) FROM '` + file + `'`,
+		"an event before the first":      ev("-1", "'product'", q(key), "3", last),
+		"an event of a shop that is not": `INSERT INTO event SELECT 'shop_other', 0, recorded_at, type, target_kind, target_id, 1, NULL, leaf_hash, body, '' FROM event WHERE seq = 3`,
+		"an event asked for at once":     `SET CONSTRAINTS ALL IMMEDIATE; ` + good,
+		"an event asked for too early":   good + `; SET CONSTRAINTS ALL IMMEDIATE; ` + row + q(key) + head,
+		"an event in a savepoint":        `SAVEPOINT a; ` + good + `; RELEASE a`,
+		"an event after the head":        good + `; ` + row + q(key) + head + `; ` + ev(next, "'product'", q(key), "4", last),
+		"an event of a replica":          `SET session_replication_role = replica; ` + good,
+		"versions, and an older row":     good + `; ` + ev(next, "'product'", q(key), "4", "(SELECT max(seq) FROM event)") + `; UPDATE product SET version = 3, last_seq = (SELECT max(seq) - 1 FROM event) WHERE id = ` + q(key) + `; UPDATE head SET seq = seq + 2`,
+		"a chain to a later event": `INSERT INTO event SELECT e.shop_id, e.seq + n, e.recorded_at, e.type, 'product', ` + q(key) + `, 5 - n, CASE n WHEN 1 THEN e.seq + 2 ELSE ` + last + ` END, e.leaf_hash, e.body, ''
+			FROM (SELECT * FROM event ORDER BY seq DESC LIMIT 1) e, generate_series(1, 2) n; UPDATE product SET version = 4, last_seq = (SELECT max(seq) - 1 FROM event) WHERE id = ` + q(key) + `; UPDATE head SET seq = seq + 2`,
+		"a replica's row of no event":   `SET session_replication_role = replica; UPDATE product SET version = version + 1, last_seq = last_seq + 1, status = 'archived' WHERE id = ` + q(key),
+		"a replica's row of an old one": `SET session_replication_role = replica; UPDATE product SET version = version - 1, last_seq = last_seq - 1, status = 'archived' WHERE id = ` + q(key),
+		"an observed row of a state":    `INSERT INTO target_head (shop_id, kind, id, version, last_seq) SELECT shop_id, 'product', id, version, last_seq FROM product WHERE id = ` + q(key),
+		"an observed target's row":      `INSERT INTO target_head (shop_id, kind, id, version, last_seq) SELECT shop_id, 'log', 'activity', 1, 3 FROM head`,
+		"copy an event again":           `COPY (SELECT * FROM event WHERE seq = 3) TO '` + file + `'; COPY event FROM '` + file + `'`,
+		"copy a state again":            `COPY (SELECT ` + columns + ` FROM product WHERE id = ` + q(key) + `) TO '` + file + `'; COPY product (` + columns + `) FROM '` + file + `'`,
 	} {
 		for _, role := range []string{"", "perennial_app"} {
 			t.Run(strings.TrimSpace(name+" "+role), func(t *testing.T) {
@@ -124,7 +137,7 @@ func TestPostgresRefusesEveryWayRound(t *testing.T) {
 				if err == nil {
 					t.Fatalf("the database let it happen: %s", text)
 				}
-				ours := strings.Contains(err.Error(), "perennial: ") || strings.Contains(err.Error(), "_entry") || role != "" && strings.Contains(err.Error(), "(SQLSTATE 42501)")
+				ours := strings.Contains(err.Error(), "perennial: ") || strings.Contains(err.Error(), "_entry") || strings.Contains(err.Error(), "_pkey") || role != "" && strings.Contains(err.Error(), "(SQLSTATE 42501)")
 				if !ours {
 					t.Errorf("refused, but not by us: %v", err)
 				}

@@ -16,14 +16,24 @@ import (
 // owner and a superuser too, and in a session that replicates (ENABLE ALWAYS). They name every table with its schema: a
 // search_path cannot lead them elsewhere.
 //
-// There is no table "pending". The closing of a batch (the update of the head) looks at all its events together: no two are
-// the same version of one target, and each target's row shows the last of them.
+// A call of PL/pgSQL that asks a query costs about 10 µs, so what can be asked of many rows together is. The events that a
+// statement inserted are looked at when it ends. There is no table "pending": the closing of a batch (the update of the head) looks
+// at all its events together, that no two are the same version of one target, and each target's row shows the last of them.
+// That every batch is closed is asked at the commit, of the head, which is touched whenever events are inserted. So a row
+// can only be written with an event of the running batch: all events before it are shown, and versions grow.
+//
+// Within a query, a row is looked up in another table by a subquery for each row, never a join: a kept plan may read all of a
+// table for a join.
+//
+// On a cluster (citus.sql) there are no triggers of a statement and none at the commit: there each event is looked at as it is
+// inserted.
 
 // pgTrigger is one trigger of PostgreSQL and the function of the same name that it runs.
 type pgTrigger struct {
 	table, when, each string // "event", "BEFORE INSERT", "ROW"
 	body              string // PL/pgSQL
 	deferred          bool   // asked at the commit
+	rows              string // what the body calls the rows of the statement
 }
 
 func (t pgTrigger) name() string {
@@ -39,7 +49,11 @@ func (t pgTrigger) definition() string {
 	if t.deferred {
 		return fmt.Sprintf("CREATE CONSTRAINT TRIGGER %s %s ON public.%s DEFERRABLE INITIALLY DEFERRED FOR EACH %s EXECUTE FUNCTION %s()", t.name(), t.when, table, t.each, t.name())
 	}
-	return fmt.Sprintf("CREATE TRIGGER %s %s ON public.%s FOR EACH %s EXECUTE FUNCTION %s()", t.name(), t.when, table, t.each, t.name())
+	rows := ""
+	if t.rows != "" {
+		rows = "REFERENCING NEW TABLE AS " + t.rows + " "
+	}
+	return fmt.Sprintf("CREATE TRIGGER %s %s ON public.%s %sFOR EACH %s EXECUTE FUNCTION %s()", t.name(), t.when, table, rows, t.each, t.name())
 }
 
 func postgresTriggers() []pgTrigger {
@@ -70,72 +84,118 @@ func postgresTriggers() []pgTrigger {
 		refuse(t, "BEFORE DELETE", "the journal is append only: "+t+" cannot be deleted")
 		truncate(t)
 	}
-	// One look-up in the one table that matters: an expression over all of them opens every table for every event.
-	var shows strings.Builder
-	shows.WriteString("  CASE NEW.target_kind\n")
-	for _, k := range StateKinds {
-		fmt.Fprintf(&shows, "    WHEN '%s' THEN SELECT version INTO shown FROM public.%s WHERE shop_id = NEW.shop_id AND id = NEW.target_id;\n", k, quoted(k))
+	// A kind at a time, so that only tables that have to do with the statement are opened.
+	kinds := func(variable string, each func(table, also string) string) string {
+		var b strings.Builder
+		fmt.Fprintf(&b, "  CASE %s\n", variable)
+		for _, k := range StateKinds {
+			fmt.Fprintf(&b, "    WHEN '%s' THEN %s\n", k, each(quoted(k), ""))
+		}
+		return b.String() + "    ELSE " + each("target_head", " AND r.kind = "+variable) + "\n  END CASE;\n"
 	}
-	shows.WriteString("    ELSE SELECT version INTO shown FROM public.target_head WHERE shop_id = NEW.shop_id AND kind = NEW.target_kind AND id = NEW.target_id;\n  END CASE;\n")
+	const (
+		notNext  = "the seq of an event must be the next one"
+		earlier  = "recorded_at is before the last event''s"
+		noChain  = "target_prev_seq belongs to every version but the first"
+		badChain = "target_prev_seq is not the event before this one of the same target"
+		notAbove = "target_version is not above the one that the target''s row shows"
+		unclosed = "an event was inserted and its batch not closed by the head"
+	)
 	row("event", "BEFORE INSERT", body("  prev record;\n  shown bigint;\n",
+		"  IF current_setting('citus.enable_unsafe_triggers', true) IS NULL THEN\n    RETURN NEW;\n  END IF;\n",
 		"  SELECT seq, recorded_at INTO prev FROM public.event WHERE shop_id = NEW.shop_id ORDER BY seq DESC LIMIT 1;\n",
-		check("NEW.seq IS DISTINCT FROM coalesce(prev.seq, -1) + 1", "the seq of an event must be the next one"),
-		check("NEW.recorded_at < prev.recorded_at", "recorded_at is before the last event''s"),
-		check("NEW.target_version < 1 OR (NEW.target_version = 1) IS DISTINCT FROM (NEW.target_prev_seq IS NULL)", "target_prev_seq belongs to every version but the first"),
+		check("NEW.seq IS DISTINCT FROM coalesce(prev.seq, -1) + 1", notNext),
+		check("NEW.recorded_at < prev.recorded_at", earlier),
+		check("NEW.target_version < 1 OR (NEW.target_version = 1) IS DISTINCT FROM (NEW.target_prev_seq IS NULL)", noChain),
 		check(`NEW.target_version > 1 AND NOT EXISTS (SELECT 1 FROM public.event WHERE shop_id = NEW.shop_id AND seq = NEW.target_prev_seq
-      AND target_kind = NEW.target_kind AND target_id = NEW.target_id AND target_version = NEW.target_version - 1)`,
-			"target_prev_seq is not the event before this one of the same target"),
-		shows.String(),
-		check("NEW.target_version <= coalesce(shown, 0)", "target_version is not above the one that the target''s row shows")))
+      AND target_kind = NEW.target_kind AND target_id = NEW.target_id AND target_version = NEW.target_version - 1)`, badChain),
+		kinds("NEW.target_kind", func(table, also string) string {
+			return fmt.Sprintf("SELECT version INTO shown FROM public.%s r WHERE shop_id = NEW.shop_id AND id = NEW.target_id%s;", table, strings.ReplaceAll(also, "r.", ""))
+		}),
+		check("NEW.target_version <= coalesce(shown, 0)", notAbove)))
+	out = append(out, pgTrigger{table: "event", when: "AFTER INSERT", each: "STATEMENT", rows: "added", body: `
+DECLARE
+  s record;
+  k text;
+  words text;
+  bad boolean;
+BEGIN
+  FOR s IN SELECT shop_id, min(seq) AS first, max(seq) AS last, count(*) AS n FROM added GROUP BY shop_id LOOP
+    UPDATE public.head SET seq = seq WHERE shop_id = s.shop_id;
+    IF NOT FOUND THEN
+      ` + raise("a shop without a head has no events") + `
+    END IF;
+    IF s.n <> s.last - s.first + 1
+      OR s.first IS DISTINCT FROM coalesce((SELECT seq FROM public.event WHERE shop_id = s.shop_id AND seq < s.first ORDER BY seq DESC LIMIT 1), -1) + 1
+      OR s.last IS DISTINCT FROM (SELECT seq FROM public.event WHERE shop_id = s.shop_id ORDER BY seq DESC LIMIT 1) THEN
+      ` + raise(notNext) + `
+    END IF;
+  END LOOP;
+  SELECT e.words INTO words FROM (SELECT CASE
+      WHEN a.recorded_at < (SELECT p.recorded_at FROM public.event p WHERE p.shop_id = a.shop_id AND p.seq = a.seq - 1) THEN '` + earlier + `'
+      WHEN a.target_version < 1 OR (a.target_version = 1) IS DISTINCT FROM (a.target_prev_seq IS NULL) THEN '` + noChain + `'
+      WHEN a.target_version > 1 AND (SELECT p.seq < a.seq AND p.target_kind = a.target_kind AND p.target_id = a.target_id AND p.target_version = a.target_version - 1
+        FROM public.event p WHERE p.shop_id = a.shop_id AND p.seq = a.target_prev_seq) IS NOT TRUE THEN '` + badChain + `'
+    END AS words FROM added a) e WHERE e.words IS NOT NULL LIMIT 1;
+  IF words IS NOT NULL THEN
+    RAISE EXCEPTION 'perennial: %', words USING ERRCODE = '23000';
+  END IF;
+  FOR k IN SELECT DISTINCT target_kind FROM added LOOP
+` + kinds("k", func(table, also string) string {
+		return fmt.Sprintf(`bad := EXISTS (SELECT 1 FROM added a WHERE a.target_kind = k AND a.target_version <=
+        coalesce((SELECT r.version FROM public.%s r WHERE r.shop_id = a.shop_id AND r.id = a.target_id%s), 0));`, table, also)
+	}) + check("bad", notAbove) + `  END LOOP;
+  RETURN NULL;
+END `})
 
-	// A transaction that inserts events ends with the head that names the last one, and so with what closes asks for.
-	out = append(out, pgTrigger{table: "event", when: "AFTER INSERT", each: "ROW", deferred: true, body: body("",
-		check("NEW.seq > coalesce((SELECT seq FROM public.head WHERE shop_id = NEW.shop_id), -1)", "an event was inserted and its batch not closed by the head"))})
-
-	// The head closes a batch: its events follow each other, and each target's row shows the last of its versions. A kind at a time, so
-	// that only tables that have to do with the batch are opened. The last event is found by LIMIT and not by max: with max, a plan that is
-	// kept from when the journal was small counts through all of it at every commit.
+	// The head closes a batch. The last event is found by LIMIT and not by max: with max, a plan that is kept from when the journal was
+	// small counts through all of it at every commit.
+	const last = "coalesce((SELECT seq FROM public.event WHERE shop_id = NEW.shop_id ORDER BY seq DESC LIMIT 1), -1)"
 	closes := func(from string) []string {
-		var kinds strings.Builder
-		kinds.WriteString("  FOR k IN SELECT DISTINCT target_kind FROM public.event WHERE shop_id = NEW.shop_id AND seq > " + from + " LOOP\n    CASE k\n")
-		shows := func(table, also string) string {
-			return fmt.Sprintf(`bad := EXISTS (SELECT 1 FROM (SELECT target_id, max(target_version) AS version, max(seq) AS seq, count(*) AS n, min(target_version) AS least
-          FROM public.event WHERE shop_id = NEW.shop_id AND seq > %s AND target_kind = k GROUP BY target_id) e
-        WHERE e.n <> e.version - e.least + 1 OR NOT EXISTS (SELECT 1 FROM public.%s r WHERE r.shop_id = NEW.shop_id%s AND r.id = e.target_id
-          AND r.version = e.version AND r.last_seq = e.seq));`, from, table, also)
-		}
-		for _, kind := range StateKinds {
-			fmt.Fprintf(&kinds, "      WHEN '%s' THEN %s\n", kind, shows(quoted(kind), ""))
-		}
-		kinds.WriteString("      ELSE " + shows("target_head", " AND r.kind = k") + "\n    END CASE;\n  " + check("bad", "an event has no row that shows what it changed, or is a version again") + "  END LOOP;\n")
+		batch := "FROM public.event e WHERE e.shop_id = NEW.shop_id AND e.seq > " + from + " AND e.seq <= NEW.seq"
 		return []string{
-			check("NEW.seq IS DISTINCT FROM coalesce((SELECT seq FROM public.event WHERE shop_id = NEW.shop_id ORDER BY seq DESC LIMIT 1), -1)", "the head must name the last event"),
-			kinds.String(),
+			check("NEW.seq IS DISTINCT FROM "+last, "the head must name the last event"),
+			check("(SELECT count(*) <> count(DISTINCT e.target_kind || ' ' || e.target_id || ' ' || e.target_version) "+batch+")", "an event is a version again"),
+			"  FOR k IN SELECT DISTINCT e.target_kind " + batch + " LOOP\n",
+			kinds("k", func(table, also string) string {
+				return fmt.Sprintf(`bad := EXISTS (SELECT 1 %s AND e.target_kind = k
+        AND (SELECT r.last_seq > %s AND (r.version > e.target_version OR r.version = e.target_version AND r.last_seq = e.seq)
+          FROM public.%s r WHERE r.shop_id = e.shop_id AND r.id = e.target_id%s) IS NOT TRUE);`, batch, from, table, also)
+			}),
+			check("bad", "an event has no row that shows what it changed"),
+			"  END LOOP;\n",
 		}
 	}
 	row("head", "BEFORE INSERT", body("  k text;\n  bad boolean;\n", closes("-1")...))
 	row("head", "BEFORE UPDATE", body("  k text;\n  bad boolean;\n", append([]string{
+		"  IF NEW IS NOT DISTINCT FROM OLD THEN\n    RETURN NEW;\n  END IF;\n", // touched
 		check("NEW.shop_id IS DISTINCT FROM OLD.shop_id OR NEW.seq < OLD.seq OR NEW.recorded_at < OLD.recorded_at OR NEW.fingerprint IS DISTINCT FROM OLD.fingerprint", "a head only grows"),
 		check("OLD.moved_to IS NOT NULL", "this journal was moved to another database: it is closed")},
 		closes("OLD.seq")...)...))
+	out = append(out, pgTrigger{table: "head", when: "AFTER UPDATE", each: "ROW", deferred: true, body: body("",
+		"  IF NEW IS DISTINCT FROM OLD THEN\n    RETURN NEW;\n  END IF;\n",
+		check(last+" IS DISTINCT FROM (SELECT seq FROM public.head WHERE shop_id = NEW.shop_id)", unclosed))})
 	refuse("head", "BEFORE DELETE", "a head is never deleted")
 	truncate("head")
 
 	// States.
 	state := func(table, kind, idColumn string, key ...string) {
-		entry := fmt.Sprintf(`NEW.last_seq <= coalesce((SELECT seq FROM public.head WHERE shop_id = NEW.shop_id), -1)
-    OR NOT EXISTS (SELECT 1 FROM public.event WHERE shop_id = NEW.shop_id AND seq = NEW.last_seq
-      AND target_kind = %s AND target_id = NEW.%s AND target_version = NEW.version)`, kind, idColumn)
-		words := "nothing changes without an entry: no event of this batch names this row of " + table + " and its version"
+		// The key to the journal asks this, except of a replica.
+		entry := fmt.Sprintf("  IF current_setting('session_replication_role') = 'replica' THEN\n"+check(`NOT EXISTS (SELECT 1 FROM public.event WHERE shop_id = NEW.shop_id AND seq = NEW.last_seq
+      AND target_kind = %s AND target_id = NEW.%s AND target_version = NEW.version)`, "nothing changes without an entry: no event names this row of %s and its version")+"  END IF;\n", kind, idColumn, table)
 		var moved []string
 		for _, k := range key {
 			moved = append(moved, fmt.Sprintf("NEW.%s IS DISTINCT FROM OLD.%s", k, k))
 		}
-		row(table, "BEFORE INSERT", body("", check(entry, words)))
+		insert := entry
+		if table == "target_head" {
+			insert = check("NEW.kind IN ("+quotedKinds()+")", "a target with a state has no row in target_head") + entry
+		}
+		row(table, "BEFORE INSERT", body("", insert))
 		row(table, "BEFORE UPDATE", body("",
 			check(strings.Join(moved, " OR "), "the key of a row of "+table+" never changes"),
 			check("NEW.version <= OLD.version OR NEW.last_seq <= OLD.last_seq", "nothing changes without an entry: version and last_seq of "+table+" must grow"),
-			check(entry, words)))
+			entry))
 		refuse(table, "BEFORE DELETE", "rows of "+table+" are never deleted")
 		truncate(table)
 	}
@@ -155,6 +215,14 @@ func postgresTriggers() []pgTrigger {
 	refuse("secret", "BEFORE DELETE", "secrets are never deleted")
 	truncate("secret")
 	return out
+}
+
+func quotedKinds() string {
+	var list []string
+	for _, k := range StateKinds {
+		list = append(list, "'"+string(k)+"'")
+	}
+	return strings.Join(list, ", ")
 }
 
 // entryKeys are the foreign keys to the journal.
