@@ -83,9 +83,9 @@ func OpenPostgres(ctx context.Context, address string, opt Options) (*DB, error)
 	}
 	d.Owner = open("", nil, 2)
 	// Whoever writes looks things up by key, and so do the triggers. A plan that was made while a table was small, and is kept, must
-	// not read all of it when it has grown.
+	// not read all of it when it has grown; and a plan for each time costs more than what it is for.
 	d.Writer = open(Role, map[string]string{"synchronous_commit": commit, "idle_in_transaction_session_timeout": fmt.Sprint(idleInTransaction.Milliseconds()),
-		"enable_seqscan": "off", "jit": "off"}, 8)
+		"enable_seqscan": "off", "jit": "off", "plan_cache_mode": "force_generic_plan"}, 8)
 	d.Reader = open(Role, nil, max(8, 4*runtime.GOMAXPROCS(0)))
 	return d, d.reachable(ctx, d.Owner)
 }
@@ -138,6 +138,24 @@ func (d *DB) hear(ctx context.Context, got func(payload string)) error {
 		}
 		got(n.Payload)
 	}
+}
+
+// Statement is one of several that are sent to PostgreSQL together.
+type Statement struct {
+	Text string
+	Args []any
+	Into []any // where the columns of its one row go; nil: it gives none
+}
+
+// Send runs statements on a connection to PostgreSQL in one way there and back. After one that fails, none is run.
+func Send(ctx context.Context, c *sql.Conn, statements []Statement) error {
+	var b pgx.Batch
+	for _, s := range statements {
+		if q := b.Queue(s.Text, s.Args...); s.Into != nil {
+			q.QueryRow(func(row pgx.Row) error { return row.Scan(s.Into...) })
+		}
+	}
+	return c.Raw(func(driver any) error { return driver.(*stdlib.Conn).Conn().SendBatch(ctx, &b).Close() })
 }
 
 // Lost says that an error tells of a connection that is gone: what was asked for by the statement may have happened if it

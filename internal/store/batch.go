@@ -33,6 +33,7 @@ type Writer struct {
 	conn *sql.Conn
 	p    *db.Prepared
 
+	planned  int64    // the head for which PostgreSQL's plans are
 	unlisted []string // destroyed keys that the keys folder has still to hear of
 	unwiped  bool     // the write-ahead log may still have what an erasure overwrote
 }
@@ -129,6 +130,8 @@ type Batch struct {
 	keys    map[string]vault.Key // keys used by this batch, made ones too
 	destroy []string             // keys destroyed by this batch
 	answers map[string]*keptAnswer
+	waiting []db.Statement // for PostgreSQL, to be sent together
+	failed  error          // of those that were sent
 	done    bool
 }
 
@@ -136,18 +139,31 @@ type Batch struct {
 // the last event's.
 func (w *Writer) Begin(ctx context.Context, now time.Time) (*Batch, error) {
 	ctx = context.WithoutCancel(ctx)
-	if _, err := w.p.ExecContext(ctx, w.s.DB.BeginWrite()); err != nil {
-		return nil, db.Fault(err)
-	}
 	b := &Batch{Prepared: w.p, ctx: ctx, w: w, s: w.s, made: map[string]vault.Key{}, keys: map[string]vault.Key{}}
 	var err error
-	lock := ``
 	if w.s.DB.Engine == db.Postgres {
-		lock = ` FOR UPDATE` // whoever else serves this shop waits here
+		var r headRow
+		// Whoever else serves this shop waits for the lock.
+		err = db.Send(ctx, w.conn, []db.Statement{{Text: w.s.DB.BeginWrite()}, {Text: headText + ` FOR UPDATE`, Args: []any{w.s.Shop}, Into: r.columns()}})
+		if err == nil || errors.Is(err, sql.ErrNoRows) {
+			b.Head, err = r.head(err)
+		}
+	} else if _, err = w.p.ExecContext(ctx, w.s.DB.BeginWrite()); err == nil {
+		b.Head, err = w.s.ReadHead(ctx, w.p)
+	} else {
+		return nil, db.Fault(err)
 	}
-	if b.Head, err = w.s.readHead(ctx, w.p, lock); err != nil {
+	if err != nil {
 		b.Rollback()
 		return nil, db.Fault(err)
+	}
+	if w.s.DB.Engine == db.Postgres && b.Head.Seq > 2*w.planned+1000 {
+		// A kept plan is that of a table as it was. One that was small may be read by any index, and is planned for anew when it has grown.
+		if _, err := w.p.ExecContext(ctx, `DISCARD PLANS`); err != nil {
+			b.Rollback()
+			return nil, db.Fault(err)
+		}
+		w.planned = b.Head.Seq
 	}
 	if b.Head.MovedTo != "" {
 		b.Rollback()
@@ -160,29 +176,80 @@ func (w *Writer) Begin(ctx context.Context, now time.Time) (*Batch, error) {
 	return b, nil
 }
 
-// ReadHead reads the head of the shop.
-func (s *Store) ReadHead(ctx context.Context, q db.Querier) (Head, error) {
-	return s.readHead(ctx, q, ``)
+// headRow is a head as it is stored.
+type headRow struct {
+	seq   int64
+	at    string
+	edge  []byte
+	moved sql.NullString
 }
 
-func (s *Store) readHead(ctx context.Context, q db.Querier, lock string) (Head, error) {
-	h := Head{Seq: -1}
-	var at string
-	var edge []byte
-	var moved sql.NullString
-	err := q.QueryRowContext(ctx, `SELECT seq, recorded_at, edge, moved_to FROM head WHERE shop_id = $1`+lock, s.Shop).Scan(&h.Seq, &at, &edge, &moved)
+const headText = `SELECT seq, recorded_at, edge, moved_to FROM head WHERE shop_id = $1`
+
+func (r *headRow) columns() []any { return []any{&r.seq, &r.at, &r.edge, &r.moved} }
+
+// head is what was read with an error or without.
+func (r *headRow) head(err error) (Head, error) {
 	if errors.Is(err, sql.ErrNoRows) {
-		return h, nil
+		return Head{Seq: -1}, nil
 	}
 	if err != nil {
-		return h, err
+		return Head{}, err
 	}
-	h.MovedTo = moved.String
-	if h.RecordedAt, err = time.Parse(journal.TimeLayout, at); err != nil {
+	h := Head{Seq: r.seq, MovedTo: r.moved.String}
+	if h.RecordedAt, err = time.Parse(journal.TimeLayout, r.at); err != nil {
 		return h, fmt.Errorf("store: head: %w", err)
 	}
-	h.Edge, err = seal.ParseEdge(edge)
+	h.Edge, err = seal.ParseEdge(r.edge)
 	return h, err
+}
+
+// ReadHead reads the head of the shop.
+func (s *Store) ReadHead(ctx context.Context, q db.Querier) (Head, error) {
+	var r headRow
+	return r.head(q.QueryRowContext(ctx, headText, s.Shop).Scan(r.columns()...))
+}
+
+// later runs a statement of which nothing is wanted but that it does not fail. To a server it goes together with others,
+// before the next statement of the batch that is asked something.
+func (b *Batch) later(text string, args ...any) error {
+	if b.s.DB.Engine != db.Postgres {
+		_, err := b.ExecContext(b.ctx, text, args...)
+		return err
+	}
+	b.waiting = append(b.waiting, db.Statement{Text: text, Args: args})
+	return nil
+}
+
+// send runs what waits. An error ends the transaction, and is given to whoever asks after it.
+func (b *Batch) send() error {
+	if len(b.waiting) > 0 && b.failed == nil {
+		b.failed = db.Send(b.ctx, b.w.conn, b.waiting)
+		b.waiting = nil
+	}
+	return b.failed
+}
+
+// ExecContext runs a statement in the batch.
+func (b *Batch) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	if err := b.send(); err != nil {
+		return nil, err
+	}
+	return b.Prepared.ExecContext(ctx, query, args...)
+}
+
+// QueryContext implements db.Querier.
+func (b *Batch) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	if err := b.send(); err != nil {
+		return nil, err
+	}
+	return b.Prepared.QueryContext(ctx, query, args...)
+}
+
+// QueryRowContext implements db.Querier.
+func (b *Batch) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	_ = b.send() // after an error the query is refused, and Ready tells of the first
+	return b.Prepared.QueryRowContext(ctx, query, args...)
 }
 
 // Seal implements journal.Sealer: it makes the key of an owner who has none yet.
@@ -216,7 +283,7 @@ func (b *Batch) key(name string) (key vault.Key, found bool, err error) {
 	if key, found = b.keys[name]; found {
 		return key, true, nil
 	}
-	if key, found, err = b.s.Keys.get(b.ctx, b.Prepared, name); found && err == nil {
+	if key, found, err = b.s.Keys.get(b.ctx, b, name); found && err == nil {
 		b.keys[name] = key
 	}
 	return key, found, err
@@ -337,17 +404,15 @@ func (b *Batch) WriteSecret(owner journal.Ref, version, seq int64, name string, 
 func (b *Batch) Reserve(r journal.Reservation) error {
 	hash := b.s.ReservationHash(r.Scope, r.Value)
 	if r.Release {
-		_, err := b.ExecContext(b.ctx, `DELETE FROM reservation WHERE shop_id = $1 AND scope = $2 AND hash = $3 AND owner = $4`, b.s.Shop, r.Scope, hash, r.Owner)
-		return err
+		return b.later(`DELETE FROM reservation WHERE shop_id = $1 AND scope = $2 AND hash = $3 AND owner = $4`, b.s.Shop, r.Scope, hash, r.Owner)
 	}
-	_, err := b.ExecContext(b.ctx, `INSERT INTO reservation (shop_id, scope, hash, owner) VALUES ($1, $2, $3, $4)`, b.s.Shop, r.Scope, hash, r.Owner)
-	return err
+	return b.later(`INSERT INTO reservation (shop_id, scope, hash, owner) VALUES ($1, $2, $3, $4)`, b.s.Shop, r.Scope, hash, r.Owner)
 }
 
 // WriteHead closes the batch: the tree's new nodes, and the head.
 func (b *Batch) WriteHead(h Head, nodes []seal.Node) error {
 	for _, n := range nodes {
-		if _, err := b.ExecContext(b.ctx, `INSERT INTO tree_node (shop_id, level, idx, hash) VALUES ($1, $2, $3, $4)`,
+		if err := b.later(`INSERT INTO tree_node (shop_id, level, idx, hash) VALUES ($1, $2, $3, $4)`,
 			b.s.Shop, n.Level, n.Index, n.Hash[:]); err != nil {
 			return err
 		}
@@ -356,8 +421,7 @@ func (b *Batch) WriteHead(h Head, nodes []seal.Node) error {
 	if err != nil {
 		return err
 	}
-	_, err = b.ExecContext(b.ctx, `UPDATE head SET seq = $1, recorded_at = $2, edge = $3 WHERE shop_id = $4`, h.Seq, stamp(h.RecordedAt), edge, b.s.Shop)
-	return err
+	return b.later(`UPDATE head SET seq = $1, recorded_at = $2, edge = $3 WHERE shop_id = $4`, h.Seq, stamp(h.RecordedAt), edge, b.s.Shop)
 }
 
 // Close closes the journal for good, with the batch's last event: the shop goes on in another database.
@@ -390,7 +454,7 @@ func (b *Batch) FetchAnswers(callerKeys [][]byte) error {
 	for _, k := range callerKeys {
 		b.answers[string(k)] = nil
 	}
-	return db.Each(b.ctx, b.Prepared, func(r *sql.Rows) error {
+	return db.Each(b.ctx, b, func(r *sql.Rows) error {
 		var key []byte
 		var a keptAnswer
 		err := r.Scan(&key, &a.requestHash, &a.keyID, &a.answer)
@@ -510,16 +574,21 @@ func (b *Batch) Ready(head int64) error {
 	if b.s.DB.Engine != db.Postgres {
 		return nil
 	}
-	_, err := b.ExecContext(b.ctx, `SELECT pg_notify($1, $2)`, db.Channel, fmt.Sprintf("%s %d", b.s.Shop, head))
-	return err
+	if err := b.later(`SELECT pg_notify($1, $2)`, db.Channel, fmt.Sprintf("%s %d", b.s.Shop, head)); err != nil {
+		return err
+	}
+	return b.send()
 }
 
 // Commit makes the batch durable. An error means that it is unknown whether it is; Rollback tells nothing then, and
 // ReadHead does.
 func (b *Batch) Commit() error {
+	if err := b.send(); err != nil {
+		return err
+	}
 	b.done = true
-	if _, err := b.ExecContext(b.ctx, `COMMIT`); err != nil {
-		_, rerr := b.ExecContext(b.ctx, `ROLLBACK`)
+	if _, err := b.Prepared.ExecContext(b.ctx, `COMMIT`); err != nil {
+		_, rerr := b.Prepared.ExecContext(b.ctx, `ROLLBACK`)
 		_ = rerr // after a failed COMMIT there may be no transaction left to roll back
 		return err
 	}
@@ -545,7 +614,7 @@ func (b *Batch) Rollback() {
 		return
 	}
 	b.done = true
-	if _, err := b.ExecContext(b.ctx, `ROLLBACK`); err != nil {
+	if _, err := b.Prepared.ExecContext(b.ctx, `ROLLBACK`); err != nil {
 		// SQLite has already rolled back on some errors (disk full, I/O): then there is nothing left to undo.
 		return
 	}

@@ -58,9 +58,8 @@ func (b *Batch) insertMany(table string, columns []column) error {
 		args = append(args, c.values)
 	}
 	list := strings.Join(names, ", ")
-	_, err := b.ExecContext(b.ctx, fmt.Sprintf(`INSERT INTO %s (shop_id, %s) SELECT head.shop_id, e.%s FROM head, unnest(%s) WITH ORDINALITY AS e(%s, n)
+	return b.later(fmt.Sprintf(`INSERT INTO %s (shop_id, %s) SELECT head.shop_id, e.%s FROM head, unnest(%s) WITH ORDINALITY AS e(%s, n)
 		WHERE head.shop_id = $1 ORDER BY e.n`, table, list, strings.Join(names, ", e."), strings.Join(unnest, ", "), list), args...)
-	return err
 }
 
 // updateMany sets the columns of rows that are found by the first ones, keys of them.
@@ -77,9 +76,8 @@ func (b *Batch) updateMany(table string, keys int, columns []column) error {
 			set = append(set, pair)
 		}
 	}
-	_, err := b.ExecContext(b.ctx, fmt.Sprintf(`UPDATE %s t SET %s FROM unnest(%s) AS e(%s) WHERE t.shop_id = $1 AND %s`,
+	return b.later(fmt.Sprintf(`UPDATE %s t SET %s FROM unnest(%s) AS e(%s) WHERE t.shop_id = $1 AND %s`,
 		table, strings.Join(set, ", "), strings.Join(unnest, ", "), strings.Join(names, ", "), strings.Join(where, " AND ")), args...)
-	return err
 }
 
 func (b *Batch) appendMany(entries []Entry) error {
@@ -99,8 +97,11 @@ func (b *Batch) appendMany(entries []Entry) error {
 			boxes[i] = []byte{}
 		}
 	}
-	return b.insertMany("event", []column{{"seq", "bigint", seq}, {"recorded_at", "text", at}, {"type", "text", typ}, {"target_kind", "text", kind}, {"target_id", "text", target},
-		{"target_version", "bigint", version}, {"target_prev_seq", "bigint", prev}, {"leaf_hash", "bytea", leaf}, {"body", "text", body}, {"boxes", "bytea", boxes}})
+	if err := b.insertMany("event", []column{{"seq", "bigint", seq}, {"recorded_at", "text", at}, {"type", "text", typ}, {"target_kind", "text", kind}, {"target_id", "text", target},
+		{"target_version", "bigint", version}, {"target_prev_seq", "bigint", prev}, {"leaf_hash", "bytea", leaf}, {"body", "text", body}, {"boxes", "bytea", boxes}}); err != nil {
+		return err
+	}
+	return b.send()
 }
 
 // Changed is a row that the batch writes.
