@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -67,6 +68,11 @@ func (w *writer) drain() {
 
 // take makes a batch of a job and whatever else is waiting.
 func (w *writer) take(first *job) {
+	// Those who were just answered often have the next command ready: together they are one batch, and not two in turns.
+	for n := -1; n < len(w.p.queue); {
+		n = len(w.p.queue)
+		runtime.Gosched()
+	}
 	jobs := []*job{first}
 	for len(jobs) < BatchLength {
 		select {
