@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -25,6 +26,7 @@ func main() {
 }
 
 func command() error {
+	debug.SetGCPercent(300) // as perennial sets it for itself; the others that are in this process have it too
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	o := options{Say: func(what string) { fmt.Fprintln(os.Stderr, what) }}
