@@ -250,17 +250,67 @@ func TestMethods(t *testing.T) {
 		s.on(first.AddDays(1))
 		asked := billing.RetryOrder{OrderID: orderID(1), AttemptID: attemptID(2), Today: s.today(), Asked: true}
 		check(t, "a person asks", s.do(journal.Bind(asked)), "refused no_payment_method")
-		check(t, "the schedule", s.retry(1, 2), "billing_attempt.failed recovery.retry_scheduled")
+		check(t, "the schedule", s.retry(1, 2), "refused not_due")
+		fresh := billing.RetryOrder{OrderID: orderID(1), AttemptID: attemptID(2), Today: s.today(), NewCard: true}
+		check(t, "no new card", s.do(journal.Bind(fresh)), "refused not_due")
 		c := journal.Clone(s.States[journal.Ref{Kind: journal.Customer, ID: "cus_1"}].(*customer.Customer))
 		c.DefaultPaymentMethodID = "pm_2"
 		s.set(c)
-		asked.AttemptID = attemptID(3)
-		check(t, "with a new card", s.do(journal.Bind(asked)), "billing_attempt.started")
+		fresh.AttemptID = attemptID(3)
+		check(t, "with a new card", s.do(journal.Bind(fresh)), "billing_attempt.started")
 		if got := card(s, 1, 3); got != "pm_2" {
 			t.Errorf("charged %s, want pm_2", got)
 		}
 		check(t, "paid", s.finish(1, 3, billing.Succeeded), "billing_attempt.succeeded order.placed recovery.recovered subscription.renewed")
 		s.check()
+	})
+	t.Run("no new card comes", func(t *testing.T) {
+		s := newShop(t)
+		s.on(first)
+		s.create(1)
+		lost := billing.FinishAttempt{OrderID: orderID(1), AttemptID: attemptID(1), Result: billing.Declined, Code: "lost_card", Hard: true}
+		check(t, "declined", s.do(journal.Bind(lost)), "billing_attempt.failed recovery.entered recovery.card_requested")
+		s.on(first.AddDays(2))
+		check(t, "before the end", s.retry(1, 2), "refused not_due")
+		s.on(first.AddDays(3))
+		check(t, "the end", s.retry(1, 2), "recovery.exhausted subscription.order_skipped order.failed variant.inventory_changed")
+		s.check()
+	})
+	t.Run("the backup at once", func(t *testing.T) {
+		for _, tt := range []struct {
+			code string
+			hard bool
+			want string
+		}{
+			{"insufficient_funds", false, "billing_attempt.failed billing_attempt.started"},
+			{"lost_card", true, "billing_attempt.failed billing_attempt.started"},
+			{"processing_error", false, enteredRecovery},
+		} {
+			s := newShop(t)
+			c := journal.Clone(s.States[journal.Ref{Kind: journal.Customer, ID: "cus_1"}].(*customer.Customer))
+			c.BackupPaymentMethodID = "pm_2"
+			s.set(c)
+			s.on(first)
+			s.create(1)
+			decline := billing.FinishAttempt{OrderID: orderID(1), AttemptID: attemptID(1), BackupAttemptID: attemptID(2), Result: billing.Declined, Code: tt.code, Hard: tt.hard}
+			check(t, tt.code, s.do(journal.Bind(decline)), tt.want)
+			if tt.want == enteredRecovery {
+				continue
+			}
+			if got := card(s, 1, 2); got != "pm_2" {
+				t.Errorf("charged %s, want pm_2", got)
+			}
+			decline.AttemptID, decline.BackupAttemptID, decline.Hard = attemptID(2), attemptID(3), false
+			after := "recovery.retry_scheduled"
+			if tt.hard {
+				after = "recovery.card_requested" // the backup had its turn
+			}
+			check(t, "the backup too", s.do(journal.Bind(decline)), "billing_attempt.failed recovery.entered "+after)
+			if got := s.subscription().Recovery.Attempts; got != 2 {
+				t.Errorf("%d attempts, want 2", got)
+			}
+			s.check()
+		}
 	})
 	t.Run("none", func(t *testing.T) {
 		s := newShop(t)
@@ -269,7 +319,7 @@ func TestMethods(t *testing.T) {
 		s.set(p)
 		s.on(first)
 		check(t, "order now", s.extra(1), "refused no_payment_method")
-		check(t, "create", s.create(1), "order.created variant.inventory_changed billing_attempt.failed recovery.entered recovery.retry_scheduled")
+		check(t, "create", s.create(1), "order.created variant.inventory_changed billing_attempt.failed recovery.entered recovery.card_requested")
 		if a := s.order(1).Attempts[0]; a.Code != "no_payment_method" || a.PaymentMethodID != "" {
 			t.Errorf("attempt: got %+v", a)
 		}

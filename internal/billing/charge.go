@@ -30,7 +30,8 @@ const (
 //   - Succeeded: billing_attempt.succeeded, order.placed, and what subscription.Renewed tells of the subscription.
 //   - Declined: billing_attempt.failed. For the order that the subscription waits for: recovery.entered and
 //     recovery.retry_scheduled, or the next recovery.retry_scheduled, or after the last one recovery.exhausted, the
-//     action that ends the case, and order.failed. An order that is not waited for fails at once.
+//     action that ends the case, and order.failed; recovery.card_requested when nothing is left to charge. An order that
+//     is not waited for fails at once. Before all that a backup gets its turn: billing_attempt.started.
 //   - ActionRequired: billing_attempt.action_required. The order waits; ask the gateway again later.
 type FinishAttempt struct {
 	OrderID   id.ID
@@ -40,6 +41,11 @@ type FinishAttempt struct {
 	Message   string // of the failure: a sentence of the gateway
 	GatewayID string // what the gateway calls the charge
 	Hard      bool   // the gateway says that the method will not work again
+
+	// BackupAttemptID is the attempt with which a backup is charged at once, where another card could cure the failure; empty:
+	// it gets its turn at the first retry.
+	BackupAttemptID id.ID
+	Cause           id.ID // the entry that the answer is to, where it is known
 }
 
 // Load needs the order and all that its payment can come to.
@@ -82,20 +88,28 @@ func (c FinishAttempt) Decide(w World, now time.Time) (journal.Decision, error) 
 	case a.Status == AttemptSucceeded:
 		err = t.placed(at)
 	case a.Status == AttemptFailed:
-		err = t.declined(a.Code, w.Recovery, w.today(now), at)
+		if b := w.backup(next); b != nil && c.BackupAttemptID != "" && otherCardHelps(next) && (Awaited(o, w.Subscription) || o.Cycle == nil && w.Subscription.Open()) {
+			t.start(c.BackupAttemptID, b, at)
+			break
+		}
+		err = t.declined(a.Code, w.today(now), at)
 	}
+	t.because(c.Cause)
 	return t.decision(), err
 }
 
 // RetryOrder charges an order in recovery once more, on the day that was set for it, or at any time when a person asks.
 // It refuses a day that has not come (not_due), an order that its subscription is not in recovery for (not_in_recovery,
 // or the order's status), and a second charge beside an open one (charge_open). When nothing is left to charge, a person
-// is refused (no_payment_method) and the scheduled attempt fails at once.
+// is refused (no_payment_method), the scheduled attempt fails at once, and a case that waited for a new payment method
+// ends. With NewCard it is tried at any time, but only with a payment method that is new to the order (not_due).
 type RetryOrder struct {
 	OrderID   id.ID
 	AttemptID id.ID
 	Today     civil.Date // in the shop's zone
 	Asked     bool       // a person asks
+	NewCard   bool       // the customer may have a new payment method
+	Cause     id.ID      // the entry that brings it about, where it is known
 }
 
 // Load needs the order and all that its payment can come to.
@@ -113,14 +127,22 @@ func (c RetryOrder) Decide(w World, now time.Time) (journal.Decision, error) {
 	if !inRecovery(o, s) {
 		return journal.Decision{}, fault.New(fault.Conflict, "not_in_recovery", "The subscription does not wait for order %s any more.", o.Number)
 	}
-	if at := s.Recovery.NextRetry; !c.Asked && (at == nil || at.After(c.Today)) {
+	method, at := w.choose(o), s.Recovery.Due()
+	fresh := c.NewCard && method != nil && !o.tried(method.ID) && slices.Contains(w.Methods, method)
+	if !c.Asked && !fresh && (c.NewCard || at == nil || at.After(c.Today)) {
 		return journal.Decision{}, fault.New(fault.Conflict, "not_due", "The payment of order %s is not due to be tried again today.", o.Number)
 	}
-	if c.Asked && choose(o, w.Methods) == nil {
+	if c.Asked && method == nil {
 		return journal.Decision{}, fault.New(fault.Conflict, codeNoMethod, "There is no payment method left that can be charged. Add one first.")
 	}
 	t := w.story(now)
-	err := t.charge(w, c.AttemptID, c.Today, 0)
+	var err error
+	if method == nil && s.Recovery.NeedsCard {
+		err = t.exhausted(0)
+	} else {
+		err = t.charge(c.AttemptID, c.Today, 0)
+	}
+	t.because(c.Cause)
 	return t.decision(), err
 }
 

@@ -76,7 +76,7 @@ func (c CreateOrder) Decide(w World, now time.Time) (journal.Decision, error) {
 	if o.Total.IsZero() {
 		err = t.placed(created)
 	} else {
-		err = t.charge(w, c.AttemptID, w.today(now), created)
+		err = t.charge(c.AttemptID, w.today(now), created)
 	}
 	d := t.decision()
 	d.Created = []id.ID{o.ID}
@@ -110,7 +110,7 @@ func (c OrderNow) Decide(w World, now time.Time) (journal.Decision, error) {
 		return journal.Decision{}, err
 	}
 	w.address(o)
-	method := choose(o, w.Methods)
+	method := w.choose(o)
 	if method == nil && !o.Total.IsZero() {
 		return journal.Decision{}, fault.New(fault.Conflict, codeNoMethod, "There is no payment method that can be charged. Add one first.")
 	}

@@ -32,8 +32,13 @@ func TestMachine(t *testing.T) {
 		})
 		s.set(&settings.Recovery{
 			RetryDays: rapid.SampledFrom([][]int{{}, {2}, {1, 3, 5}}).Draw(t, "retry days"),
-			EndAction: rapid.SampledFrom([]string{settings.EndSkip, settings.EndPause, settings.EndCancel}).Draw(t, "end"),
+			EndAction: rapid.SampledFrom([]string{settings.EndSkip, settings.EndPause, settings.EndCancel, settings.EndKeep}).Draw(t, "end"),
 		})
+		if rapid.Bool().Draw(t, "a backup") {
+			c := journal.Clone(s.States[journal.Ref{Kind: journal.Customer, ID: "cus_1"}].(*customer.Customer))
+			c.BackupPaymentMethodID = "pm_2"
+			s.set(c)
+		}
 		pieces := s.stock() // on the shelf and in orders that were not given up
 		orders := 0
 		run := func(c journal.Command) {
@@ -101,13 +106,13 @@ func TestMachine(t *testing.T) {
 					t.Skip("it was never charged")
 				}
 				run(journal.Bind(billing.FinishAttempt{
-					OrderID: o.ID, AttemptID: a.ID, Hard: rapid.IntRange(0, 3).Draw(t, "hard") == 0,
+					OrderID: o.ID, AttemptID: a.ID, BackupAttemptID: attemptID(500 + len(s.Events)), Hard: rapid.IntRange(0, 3).Draw(t, "hard") == 0,
 					Result: rapid.SampledFrom([]billing.Result{billing.Succeeded, billing.Declined, billing.Declined, billing.ActionRequired}).Draw(t, "result"),
 				}))
 			},
 			"retry": func(t *rapid.T) {
 				run(journal.Bind(billing.RetryOrder{
-					OrderID: order().ID, AttemptID: attemptID(500 + len(s.Events)), Today: s.today(), Asked: rapid.Bool().Draw(t, "asked"),
+					OrderID: order().ID, AttemptID: attemptID(500 + len(s.Events)), Today: s.today(), Asked: rapid.Bool().Draw(t, "asked"), NewCard: rapid.Bool().Draw(t, "new card"),
 				}))
 			},
 			"cancel order": func(*rapid.T) { run(journal.Bind(billing.CancelOrder{OrderID: order().ID})) },

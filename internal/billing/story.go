@@ -1,6 +1,7 @@
 package billing
 
 import (
+	"slices"
 	"time"
 
 	"perennial/internal/civil"
@@ -21,11 +22,19 @@ type story struct {
 	order        *Order
 	sub          *subscription.Subscription
 	stock        Stock
+	w            World // as it was before
 	now          time.Time
 }
 
 func (w World) story(now time.Time) *story {
-	return &story{order: w.Order, sub: w.Subscription, stock: w.Stock.clone(), now: now}
+	return &story{order: w.Order, sub: w.Subscription, stock: w.Stock.clone(), w: w, now: now}
+}
+
+// because says which entry brought the whole decision about, where it is known.
+func (t *story) because(cause id.ID) {
+	if len(t.drafts) > 0 && t.drafts[0].CausedByDraft == 0 {
+		t.drafts[0].CausedBy = cause
+	}
 }
 
 func (t *story) decision() journal.Decision {
@@ -85,8 +94,8 @@ func (t *story) start(attempt id.ID, m *customer.PaymentMethod, cause int) {
 const codeNoMethod = "no_payment_method"
 
 // charge begins the charge, or fails at once when there is nothing to charge.
-func (t *story) charge(w World, attempt id.ID, on civil.Date, cause int) error {
-	if m := choose(t.order, w.Methods); m != nil {
+func (t *story) charge(attempt id.ID, on civil.Date, cause int) error {
+	if m := t.w.choose(t.order); m != nil {
 		t.start(attempt, m, cause)
 		return nil
 	}
@@ -97,13 +106,13 @@ func (t *story) charge(w World, attempt id.ID, on civil.Date, cause int) error {
 	})
 	d := orderDraft("billing_attempt.failed", t.order, next)
 	d.Details = resultDetails{Attempt: len(next.Attempts), Amount: next.Total, Code: codeNoMethod}
-	return t.declined(codeNoMethod, w.Recovery, on, t.tell(d, cause))
+	return t.declined(codeNoMethod, on, t.tell(d, cause))
 }
 
 // choose gives the payment method to charge next: of those that did not fail for good with this order, the one that
-// failed least often with it, and among equals the first choice. So the backup gets its turn at the first retry, and a
-// new card is tried before old ones.
-func choose(o *Order, methods []*customer.PaymentMethod) *customer.PaymentMethod {
+// failed least often with it, and among equals the first choice. So a new card is tried before old ones. A backup gets its
+// one turn before any of them is tried again, unless the last failure was none of the card's.
+func (w World) choose(o *Order) *customer.PaymentMethod {
 	failed, hard := map[id.ID]int{}, map[id.ID]bool{}
 	for _, a := range o.Attempts {
 		if a.Status == AttemptFailed {
@@ -112,12 +121,42 @@ func choose(o *Order, methods []*customer.PaymentMethod) *customer.PaymentMethod
 		}
 	}
 	var best *customer.PaymentMethod
-	for _, m := range methods {
+	for _, m := range w.Methods {
 		if !hard[m.ID] && (best == nil || failed[m.ID] < failed[best.ID]) {
 			best = m
 		}
 	}
+	if best != nil && failed[best.ID] == 0 {
+		return best
+	}
+	if b := w.backup(o); b != nil && (best == nil || otherCardHelps(o)) {
+		return b
+	}
 	return best
+}
+
+// backup gives the first backup that was not tried for the order.
+func (w World) backup(o *Order) *customer.PaymentMethod {
+	for _, m := range w.Backups {
+		if !o.tried(m.ID) {
+			return m
+		}
+	}
+	return nil
+}
+
+func (o *Order) tried(method id.ID) bool {
+	return slices.ContainsFunc(o.Attempts, func(a Attempt) bool { return a.PaymentMethodID == method })
+}
+
+// passing are the codes of failures that have nothing to do with the card: the gateway or the bank could not work.
+var passing = []string{"processing_error", "issuer_not_available", "try_again_later", "reenter_transaction"}
+
+// otherCardHelps says whether the order's last failure is one that another card could cure.
+func otherCardHelps(o *Order) bool {
+	all := Chronological(o)
+	n := len(all)
+	return n > 0 && all[n-1].Status == AttemptFailed && (all[n-1].Hard || !slices.Contains(passing, all[n-1].Code))
 }
 
 // placed is what comes of the money: the order is placed, and its subscription renewed.
@@ -136,32 +175,28 @@ func (t *story) placed(cause int) error {
 // declined is what comes of a charge that failed on a day. An order of the rhythm that is still waited for goes into
 // recovery, or on to its next retry, or is given up after the last one. Any other order is given up at once: an extra
 // order must not stop the rhythm, and one that the subscription went on without is not wanted any more.
-func (t *story) declined(code string, policy *settings.Recovery, on civil.Date, cause int) error {
+func (t *story) declined(code string, on civil.Date, cause int) error {
+	f := subscription.Failure{Code: code, On: on, Attempts: len(t.order.Attempts), Spent: t.w.choose(t.order) == nil}
 	switch {
 	case inRecovery(t.order, t.sub):
-		if d, ok := subscription.ScheduleRetry(t.sub, code, on); ok {
-			t.tell(d, cause)
-			return nil
-		}
 	case Awaited(t.order, t.sub):
-		d, err := subscription.EnterRecovery(t.sub, t.order.view(), code, policy, on)
+		d, err := subscription.EnterRecovery(t.sub, t.order.view(), f, t.w.Recovery)
 		if err != nil {
 			return err
-		}
-		entered := d.After.(*subscription.Subscription)
-		if entered.Recovery.NextRetry != nil {
-			// The retry is an entry of its own, like every later one.
-			unscheduled := journal.Clone(entered)
-			unscheduled.Recovery.NextRetry = nil
-			retry := journal.Draft{Type: "recovery.retry_scheduled", Before: unscheduled, After: entered, Mentions: d.Mentions, Details: forOrder{t.order.ID}}
-			d.After = unscheduled
-			t.tell(retry, t.tell(d, cause))
-			return nil
 		}
 		cause = t.tell(d, cause)
 	default:
 		return t.giveUp(Failed, cause)
 	}
+	if d, ok := subscription.AfterFailure(t.sub, f); ok {
+		t.tell(d, cause)
+		return nil
+	}
+	return t.exhausted(cause)
+}
+
+// exhausted ends the recovery of an order that stays unpaid.
+func (t *story) exhausted(cause int) error {
 	drafts, err := subscription.Exhausted(t.sub, t.order.view(), t.now)
 	if err != nil {
 		return err
@@ -182,10 +217,6 @@ func (t *story) abandon() error {
 	drafts[0].Type, drafts[0].Before = "recovery.abandoned", t.sub
 	t.retell(drafts, 1)
 	return nil
-}
-
-type forOrder struct {
-	OrderID id.ID `json:"order_id"`
 }
 
 // giveUp ends the order unpaid, and its pieces go back into stock.

@@ -25,6 +25,7 @@ type World struct {
 	Address      *customer.Address
 	Plan         *catalog.Plan
 	Methods      []*customer.PaymentMethod // that may be charged, the first choice first
+	Backups      []*customer.PaymentMethod // that may be charged once when those failed
 	Stock        Stock                     // the variants of the subscription and of Order and Waiting
 	Waiting      *Order                    // the order of the rhythm that waits for money
 	OrderCount   int                       // orders that the subscription has had so far
@@ -56,14 +57,11 @@ func (w *World) load(r journal.Reader, key id.ID) (err error) {
 		return err
 	}
 	s, c := w.Subscription, w.Customer
-	for _, m := range []id.ID{s.PaymentMethodID, c.DefaultPaymentMethodID, s.BackupPaymentMethodID, c.BackupPaymentMethodID} {
-		p, err := journal.Find[customer.PaymentMethod](r, journal.PaymentMethod, m)
-		if err != nil {
-			return err
-		}
-		if p != nil && p.CustomerID == c.ID && chargeable(p) && !slices.Contains(w.Methods, p) {
-			w.Methods = append(w.Methods, p)
-		}
+	if w.Methods, err = w.chargeable(r, s.PaymentMethodID, c.DefaultPaymentMethodID); err != nil {
+		return err
+	}
+	if w.Backups, err = w.chargeable(r, s.BackupPaymentMethodID, c.BackupPaymentMethodID); err != nil {
+		return err
 	}
 	if w.General, err = journal.Get[settings.General](r, journal.Settings, settings.PageGeneral); err != nil {
 		return err
@@ -116,9 +114,20 @@ func (w *World) loadNew(r journal.Reader, key id.ID) (err error) {
 	return err
 }
 
-// chargeable says whether a payment method can be tried. One past its month can: gateways renew cards by themselves.
-func chargeable(p *customer.PaymentMethod) bool {
-	return p.Status == customer.StatusActive || p.Status == customer.StatusExpired
+// chargeable gives those of the customer's payment methods that can be tried, and are not among Methods. One past its month
+// can: gateways renew cards by themselves.
+func (w *World) chargeable(r journal.Reader, ids ...id.ID) (out []*customer.PaymentMethod, err error) {
+	for _, m := range ids {
+		p, err := journal.Find[customer.PaymentMethod](r, journal.PaymentMethod, m)
+		if err != nil {
+			return nil, err
+		}
+		if p != nil && p.CustomerID == w.Customer.ID && (p.Status == customer.StatusActive || p.Status == customer.StatusExpired) &&
+			!slices.Contains(out, p) && !slices.Contains(w.Methods, p) {
+			out = append(out, p)
+		}
+	}
+	return out, nil
 }
 
 // page loads a page of the settings, or what it says until it is first saved.
@@ -187,7 +196,7 @@ func DueOn(s *subscription.Subscription) (day civil.Date, ok bool) {
 	case s.Status == subscription.Active:
 		d = s.NextBillingDate
 	case s.Status == subscription.Failed && s.Recovery != nil:
-		d = s.Recovery.NextRetry
+		d = s.Recovery.Due()
 	}
 	if d == nil {
 		return civil.Date{}, false

@@ -253,6 +253,7 @@ var catalogue = []Type{
 	forOrder("billing", "billing_attempt.action_required", "Payment needs the customer", "attempts").details("attempt", "amount", "code", "message").never("A payment attempt is a fact."),
 	forSubscription("recovery", "recovery.entered", "Entered recovery", "status", "recovery").details("order_id", "code").never("Recovery ends when the order is paid."),
 	forSubscription("recovery", "recovery.retry_scheduled", "Retry scheduled", "recovery").details("order_id").never("Recovery ends when the order is paid."),
+	forSubscription("recovery", "recovery.card_requested", "New payment method needed", "recovery").details("order_id").never("Recovery ends when the order is paid."),
 	forSubscription("recovery", "recovery.recovered", "Recovered", "status", "recovery").details("order_id").never("Recovery ends when the order is paid."),
 	forSubscription("recovery", "recovery.exhausted", "Recovery exhausted", "status", "recovery").details("order_id").never("Recovery ends when the order is paid."),
 	forSubscription("recovery", "recovery.abandoned", "Gave up the failed payment", "status", "recovery").details("order_id").never("The order was cancelled; order again."),

@@ -421,7 +421,7 @@ func (s *story) failures() {
 	}
 	s.on("2027-06-03")
 	s.due(sub, 6)
-	s.answer(6, 1, billing.Declined, "card_declined", "Your card was declined.")
+	s.do(journal.Bind(billing.FinishAttempt{OrderID: orderID(6), AttemptID: attemptID(6, 1), Result: billing.Declined, Code: "lost_card", Message: "The card was reported lost.", Hard: true}))
 	s.do(journal.Bind(billing.CancelOrder{OrderID: orderID(6)}))
 	s.do(journal.Bind(catalog.UpdateVariant{ID: medium, Inventory: catalog.Set(int64(1))}))
 	s.on("2027-07-03")

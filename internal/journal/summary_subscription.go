@@ -140,6 +140,16 @@ var subscriptionSentences = map[string]sentence{
 		}
 		return "The payment will be tried again on " + r.NextRetry.Long()
 	}},
+	"recovery.card_requested": {did: func(e *Event) string {
+		var r struct {
+			EndsOn *civil.Date `json:"ends_on"`
+		}
+		const needs = "The payment needs a new payment method"
+		if j := afterOf(e, "recovery"); j == nil || json.Unmarshal(j, &r) != nil || r.EndsOn == nil {
+			return needs
+		}
+		return needs + " until " + r.EndsOn.Long()
+	}},
 	"recovery.recovered": says("The failed payment came in: recovery ended"),
 	"recovery.abandoned": says("Stopped trying to get the failed payment: the order was cancelled"),
 	"recovery.exhausted": says("Gave up on the failed payment: all retries failed"),

@@ -115,7 +115,7 @@ func DueDate(s *subscription.Subscription) *civil.Date {
 		return s.PausedUntil
 	case subscription.Failed:
 		if s.Recovery != nil {
-			return s.Recovery.NextRetry
+			return s.Recovery.Due()
 		}
 	}
 	return nil

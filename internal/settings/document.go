@@ -28,6 +28,7 @@ const (
 	EndCancel = "cancel"
 	EndPause  = "pause"
 	EndSkip   = "skip" // the order is given up and the rhythm goes on
+	EndKeep   = "keep" // there is no last retry
 )
 
 // The actions that a subscriber can be allowed: the values of Portal.Actions.
@@ -59,6 +60,9 @@ const (
 	maxTaxPoints     = 10_000 // 100 %
 	maxRetries       = 10
 	maxRetryDay      = 60
+	maxPhases        = 5
+	maxPhaseRetries  = 30
+	maxPhaseDays     = 180
 	maxDeliveryMinor = 1_000_000_000_000
 )
 
@@ -204,8 +208,30 @@ func (d *Recovery) check(f *fault.Fields) {
 			f.Add(at, "Each retry comes after the one before it.")
 		}
 	}
-	if !slices.Contains([]string{EndCancel, EndPause, EndSkip}, d.EndAction) {
-		f.Add("/end_action", "Choose cancel, pause or skip.")
+	if len(d.Phases) > 0 && len(d.RetryDays) > 0 {
+		f.Add("/phases", "Give retry days or phases, not both.")
+	}
+	if len(d.Phases) > maxPhases {
+		f.Add("/phases", "There are at most %d phases.", maxPhases)
+	}
+	retries, days := 0, 0
+	for i, p := range d.Phases {
+		at := "/phases/" + strconv.Itoa(i)
+		within(f, at+"/attempts", p.Attempts, 1, maxRetries)
+		within(f, at+"/interval_days", p.IntervalDays, 1, maxRetryDay)
+		retries, days = retries+p.Attempts, days+p.Attempts*p.IntervalDays
+	}
+	if retries > maxPhaseRetries || days > maxPhaseDays {
+		f.Add("/phases", "All phases together have at most %d retries in %d days.", maxPhaseRetries, maxPhaseDays)
+	}
+	if d.RetryHour != nil {
+		within(f, "/retry_hour", *d.RetryHour, 0, 23)
+	}
+	switch {
+	case !slices.Contains([]string{EndCancel, EndPause, EndSkip, EndKeep}, d.EndAction):
+		f.Add("/end_action", "Choose cancel, pause, skip or keep.")
+	case d.EndAction == EndKeep && len(d.Phases)+len(d.RetryDays) == 0:
+		f.Add("/end_action", "To keep trying, say when: give retry days or phases.")
 	}
 }
 

@@ -8,6 +8,7 @@
 package settings
 
 import (
+	"slices"
 	"time"
 
 	"perennial/internal/id"
@@ -42,10 +43,39 @@ type Billing struct {
 	MaxCatchUpOrders int `json:"max_catch_up_orders"` // 1 to 12: how many missed orders one subscription is billed after a downtime
 }
 
-// Recovery is the page "recovery": what happens when a charge fails.
+// Recovery is the page "recovery": what happens when a charge fails. When the charge is tried again is said either as a
+// list of days or as phases, not both. A case keeps the schedule, the hour and the end that it began with.
 type Recovery struct {
-	RetryDays []int  `json:"retry_days"` // days after the failed charge at which it is tried again, rising; 1 to 60, at most 10
-	EndAction string `json:"end_action"` // "cancel", "pause" or "skip", when the last retry failed
+	RetryDays []int           `json:"retry_days"` // days after the failed charge at which it is tried again, rising; 1 to 60, at most 10
+	EndAction string          `json:"end_action"` // "cancel", "pause" or "skip", when the last retry failed; "keep": go on trying at the last interval
+	Phases    []RecoveryPhase `json:"phases"`     // one after the other; at most 5, 30 retries and 180 days together
+	RetryHour *int            `json:"retry_hour"` // 0 to 23, hour of the day in the shop's zone at which is tried again; null: the billing hour
+}
+
+// RecoveryPhase is a number of retries with as many days before each.
+type RecoveryPhase struct {
+	Attempts     int `json:"attempts"`      // 1 to 10
+	IntervalDays int `json:"interval_days"` // 1 to 60
+}
+
+// Schedule gives the days, counted from the first failure, at which a charge is tried again, and how many days are between
+// the retries after those: 0 when there are none.
+func (r *Recovery) Schedule() (days []int, repeat int) {
+	days = slices.Clone(r.RetryDays)
+	last := 0
+	for _, p := range r.Phases {
+		for range p.Attempts {
+			last += p.IntervalDays
+			days = append(days, last)
+		}
+	}
+	if n := len(days); r.EndAction == EndKeep && n > 0 {
+		repeat = days[n-1]
+		if n > 1 {
+			repeat -= days[n-2]
+		}
+	}
+	return days, repeat
 }
 
 // Shipping is the page "shipping".

@@ -118,6 +118,10 @@ func TestRefusedFields(t *testing.T) {
 		{"billing: above", &settings.Billing{BillingHour: 24, CutoffDays: 31, TaxBasisPoints: 10_001, MaxCatchUpOrders: 13},
 			[]string{"/billing_hour", "/cutoff_days", "/tax_basis_points", "/max_catch_up_orders"}},
 		{"recovery: not rising", &settings.Recovery{RetryDays: []int{3, 3, 61}, EndAction: "shout"}, []string{"/retry_days/1", "/retry_days/2", "/end_action"}},
+		{"recovery: both", &settings.Recovery{RetryDays: []int{1}, Phases: []settings.RecoveryPhase{{Attempts: 1, IntervalDays: 1}}, EndAction: settings.EndSkip}, []string{"/phases"}},
+		{"recovery: phases", &settings.Recovery{Phases: []settings.RecoveryPhase{{Attempts: 11, IntervalDays: 60}}, RetryHour: new(24), EndAction: settings.EndSkip},
+			[]string{"/phases/0/attempts", "/phases", "/retry_hour"}},
+		{"recovery: keep trying, never", &settings.Recovery{EndAction: settings.EndKeep}, []string{"/end_action"}},
 		{"recovery: eleven", &settings.Recovery{RetryDays: []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}, EndAction: settings.EndSkip}, []string{"/retry_days"}},
 		{"shipping: negative", &settings.Shipping{DefaultDeliveryPrice: money.Amount{Minor: -1, Currency: "EUR"}}, []string{"/default_delivery_price/amount"}},
 		{"shipping: too much", &settings.Shipping{DefaultDeliveryPrice: money.Amount{Minor: 1_000_000_000_001, Currency: "EUR"}}, []string{"/default_delivery_price/amount"}},
@@ -273,7 +277,12 @@ func TestAnySequence(t *testing.T) {
 			case settings.PageRecovery:
 				doc = &settings.Recovery{
 					RetryDays: rapid.SliceOfN(rapid.IntRange(0, 61), 0, 4).Draw(t, "days"),
-					EndAction: rapid.SampledFrom([]string{"cancel", "pause", "skip", ""}).Draw(t, "end"),
+					EndAction: rapid.SampledFrom([]string{"cancel", "pause", "skip", "keep", ""}).Draw(t, "end"),
+					RetryHour: rapid.Ptr(rapid.IntRange(-1, 24), true).Draw(t, "hour"),
+				}
+				for range rapid.IntRange(0, 2).Draw(t, "phases") {
+					doc.(*settings.Recovery).Phases = append(doc.(*settings.Recovery).Phases,
+						settings.RecoveryPhase{Attempts: rapid.IntRange(0, 11).Draw(t, "attempts"), IntervalDays: rapid.IntRange(0, 20).Draw(t, "interval")})
 				}
 			case settings.PageShipping:
 				doc = &settings.Shipping{

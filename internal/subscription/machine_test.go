@@ -175,16 +175,15 @@ func (m *machine) pass(t *rapid.T) {
 				m.placed(t, s, o)
 				return Renewed(s, o), nil
 			case s.Status == Failed && s.Recovery.OrderID == o.ID:
-				if d, ok := ScheduleRetry(s, "declined", m.day); ok {
+				if d, ok := AfterFailure(s, Failure{Code: "declined", On: m.day, Attempts: s.Recovery.Attempts + 1, Spent: rapid.Bool().Draw(t, "spent")}); ok {
 					return []journal.Draft{d}, nil
 				}
 				return Exhausted(s, o, m.now())
 			case s.Status == Failed:
 				return nil, nil
 			}
-			policy := &settings.Recovery{RetryDays: []int{1, 3}, EndAction: rapid.SampledFrom([]string{"cancel", "pause", "skip"}).Draw(t, "end")}
-			d, err := EnterRecovery(s, o, "declined", policy, m.day)
-			return []journal.Draft{d}, err
+			policy := &settings.Recovery{RetryDays: []int{1, 3}, EndAction: rapid.SampledFrom([]string{"cancel", "pause", "skip", "keep"}).Draw(t, "end")}
+			return entering(s, o, policy, m.day)
 		})
 	}
 }

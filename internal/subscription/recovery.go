@@ -17,47 +17,82 @@ type entered struct {
 	Code    string `json:"code"`
 }
 
-// EnterRecovery gives the event of an order whose first charge failed on a day, with the gateway's code: the
-// subscription is failed until the order is paid or given up. It keeps the policy as it is now. Where no retry is set
-// (NextRetry is nil) the caller goes on to Exhausted. Only an active subscription enters recovery (status_<status>).
-func EnterRecovery(s *Subscription, o Order, code string, policy *settings.Recovery, on civil.Date) (journal.Draft, error) {
+// Failure is a charge that failed.
+type Failure struct {
+	Code     string     // of the gateway
+	On       civil.Date // in the shop's zone
+	Attempts int        // charges of the order so far, this one included
+	Spent    bool       // no payment method is left that may be charged
+}
+
+// EnterRecovery gives the event of an order whose charge failed: the subscription is failed until the order is paid or
+// given up. It keeps the policy as it is now. What comes next is AfterFailure's. Only an active subscription enters
+// recovery (status_<status>).
+func EnterRecovery(s *Subscription, o Order, f Failure, policy *settings.Recovery) (journal.Draft, error) {
 	if s.Status != Active {
 		return journal.Draft{}, fault.New(fault.Conflict, "status_"+string(s.Status), "The subscription %s, so its payments are not tried again.", is[s.Status])
 	}
 	next := journal.Clone(s)
 	next.Status = Failed
-	next.Recovery = &Recovery{
-		OrderID: o.ID, Attempts: 1, Code: code, RetryDays: slices.Clone(policy.RetryDays), EndAction: policy.EndAction, EnteredOn: on,
+	days, repeat := policy.Schedule()
+	next.Recovery = &Recovery{OrderID: o.ID, Attempts: f.Attempts, Code: f.Code, RetryDays: days, RepeatDays: repeat, EndAction: policy.EndAction, EnteredOn: f.On}
+	if policy.RetryHour != nil {
+		next.Recovery.RetryHour = new(*policy.RetryHour)
 	}
-	next.Recovery.NextRetry = next.Recovery.retryAfter(on)
-	return change("recovery.entered", s, next, entered{o.ID, code}, o.ref()), nil
+	return change("recovery.entered", s, next, entered{o.ID, f.Code}, o.ref()), nil
 }
 
-// ScheduleRetry gives the event of one more charge that failed on a day. ok is false when no retry day is left after
-// it: the draft is not to be used then, and the caller goes on to Exhausted.
-func ScheduleRetry(s *Subscription, code string, on civil.Date) (d journal.Draft, ok bool) {
+// AfterFailure gives the event that says what comes after a failed charge: the next retry, or, when nothing is left to
+// charge, the wait for a new payment method until the schedule ends. ok is false when the schedule has ended: the draft
+// is not to be used then, and the caller goes on to Exhausted.
+func AfterFailure(s *Subscription, f Failure) (d journal.Draft, ok bool) {
 	if s.Recovery == nil {
 		return journal.Draft{}, false
 	}
 	next := journal.Clone(s)
-	next.Recovery.Attempts++
-	next.Recovery.Code = code
-	next.Recovery.NextRetry = next.Recovery.retryAfter(on)
-	if next.Recovery.NextRetry == nil {
+	r := next.Recovery
+	r.Attempts, r.Code, r.NextRetry, r.NeedsCard, r.EndsOn = f.Attempts, f.Code, nil, f.Spent, nil
+	typ, goesOn := "recovery.retry_scheduled", false
+	if f.Spent {
+		typ = "recovery.card_requested"
+		if n := len(r.RetryDays); r.RepeatDays == 0 && n > 0 {
+			r.EndsOn = new(r.EnteredOn.AddDays(r.RetryDays[n-1]))
+		}
+		goesOn = r.RepeatDays > 0 || r.EndsOn != nil && r.EndsOn.After(f.On)
+	} else {
+		r.NextRetry = r.retryAfter(f.On)
+		goesOn = r.NextRetry != nil
+	}
+	if !goesOn {
 		return journal.Draft{}, false
 	}
-	return change("recovery.retry_scheduled", s, next, forOrder{s.Recovery.OrderID}, s.Recovery.order()), true
+	return change(typ, s, next, forOrder{r.OrderID}, r.order()), true
 }
 
 // retryAfter gives the first retry day after a day. Days are counted from the first failure, so that a retry that a
 // person asked for in between takes none of them away.
 func (r *Recovery) retryAfter(on civil.Date) *civil.Date {
+	last := r.EnteredOn
 	for _, n := range r.RetryDays {
-		if d := r.EnteredOn.AddDays(n); d.After(on) {
-			return &d
+		if last = r.EnteredOn.AddDays(n); last.After(on) {
+			return &last
 		}
 	}
-	return nil
+	if r.RepeatDays == 0 {
+		return nil
+	}
+	for !last.After(on) {
+		last = last.AddDays(r.RepeatDays)
+	}
+	return &last
+}
+
+// Due gives the day on which the case goes on by itself: it is tried again, or ends because no new payment method came.
+func (r *Recovery) Due() *civil.Date {
+	if r.NextRetry != nil {
+		return r.NextRetry
+	}
+	return r.EndsOn
 }
 
 func (r *Recovery) order() journal.Ref { return journal.Ref{Kind: journal.Order, ID: r.OrderID} }
@@ -92,7 +127,7 @@ func Exhausted(s *Subscription, o Order, now time.Time) ([]journal.Draft, error)
 		drafts = append(drafts, change("subscription.cancelled", free, free.cancelled(exhaustedReason, now), nil, o.ref()))
 	case settings.EndPause:
 		drafts = append(drafts, change("subscription.paused", free, free.paused(nil), nil, o.ref()))
-	case settings.EndSkip:
+	case settings.EndSkip, settings.EndKeep: // one that is to be kept up ends only when somebody ends it
 		if o.Cycle == nil || slices.Contains(free.SkippedDates, o.Date) {
 			break
 		}

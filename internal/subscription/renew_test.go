@@ -84,9 +84,21 @@ func TestExtraOrderRenewsNothing(t *testing.T) {
 func (s *shop) fail(o Order, policy settings.Recovery) {
 	s.t.Helper()
 	s.do(drafts(func() ([]journal.Draft, error) {
-		d, err := EnterRecovery(s.sub("sub_1"), o, "card_declined", &policy, s.day)
-		return []journal.Draft{d}, err
+		return entering(s.sub("sub_1"), o, &policy, s.day)
 	}))
+}
+
+// entering gives the events of an order whose first charge failed on a day.
+func entering(s *Subscription, o Order, policy *settings.Recovery, on civil.Date) ([]journal.Draft, error) {
+	f := Failure{Code: "card_declined", On: on, Attempts: 1}
+	d, err := EnterRecovery(s, o, f, policy)
+	out := []journal.Draft{d}
+	if err == nil {
+		if d, ok := AfterFailure(d.After.(*Subscription), f); ok {
+			out = append(out, d)
+		}
+	}
+	return out, err
 }
 
 func TestRecovery(t *testing.T) {
@@ -100,7 +112,7 @@ func TestRecovery(t *testing.T) {
 	retry := func(day, want string) {
 		t.Helper()
 		s.day = date(day)
-		d, ok := ScheduleRetry(s.sub("sub_1"), "insufficient_funds", s.day)
+		d, ok := AfterFailure(s.sub("sub_1"), Failure{Code: "insufficient_funds", On: s.day, Attempts: s.sub("sub_1").Recovery.Attempts + 1})
 		if !ok {
 			equal(t, day, "", want)
 			return
@@ -118,7 +130,7 @@ func TestRecovery(t *testing.T) {
 	equal(t, "paid", s.do(drafts(func() ([]journal.Draft, error) { return Renewed(s.sub("sub_1"), o), nil })), []string{"recovery.recovered", "subscription.renewed"})
 	got := s.sub("sub_1")
 	equal(t, "state", []any{got.Status, got.Recovery == nil, got.Cycle, *got.NextBillingDate}, []any{Active, true, 1, date("2027-02-28")})
-	if _, ok := ScheduleRetry(got, "", s.day); ok {
+	if _, ok := AfterFailure(got, Failure{On: s.day}); ok {
 		t.Error("a retry without a recovery")
 	}
 }
@@ -154,8 +166,59 @@ func TestExhausted(t *testing.T) {
 
 func TestEnterRecoveryRefused(t *testing.T) {
 	s := started(t, "2027-01-31").in(Paused)
-	_, err := EnterRecovery(s.sub("sub_1"), Order{ID: id.ID("ord_1")}, "", &settings.Recovery{}, s.day)
+	_, err := EnterRecovery(s.sub("sub_1"), Order{ID: id.ID("ord_1")}, Failure{On: s.day}, &settings.Recovery{})
 	if err == nil {
 		t.Error("a paused subscription went into recovery")
+	}
+}
+
+// A case goes by days that are counted from the first failure, however the store wrote them down.
+func TestCampaigns(t *testing.T) {
+	const spent, tried = true, false
+	type step struct {
+		day   string
+		spent bool
+		want  string // the next retry, "card" and until when a new payment method is waited for, or nothing when the case ends
+	}
+	for _, tt := range []struct {
+		name   string
+		policy settings.Recovery
+		steps  []step
+	}{
+		{"phases", settings.Recovery{Phases: []settings.RecoveryPhase{{Attempts: 2, IntervalDays: 1}, {Attempts: 2, IntervalDays: 5}}, EndAction: settings.EndPause},
+			[]step{{"2027-01-31", tried, "2027-02-01"}, {"2027-02-01", tried, "2027-02-02"}, {"2027-02-02", tried, "2027-02-07"}, {"2027-02-07", tried, "2027-02-12"}, {"2027-02-12", tried, ""}}},
+		{"keep trying", settings.Recovery{RetryDays: []int{1, 4}, EndAction: settings.EndKeep},
+			[]step{{"2027-01-31", tried, "2027-02-01"}, {"2027-02-01", tried, "2027-02-04"}, {"2027-02-04", tried, "2027-02-07"}, {"2027-03-20", tried, "2027-03-21"}, {"2027-03-21", spent, "card"}}},
+		{"nothing left to charge", settings.Recovery{RetryDays: []int{1, 4}, EndAction: settings.EndCancel},
+			[]step{{"2027-01-31", spent, "card 2027-02-04"}, {"2027-02-01", tried, "2027-02-04"}, {"2027-02-03", spent, "card 2027-02-04"}, {"2027-02-04", spent, ""}}},
+		{"no retries", settings.Recovery{EndAction: settings.EndCancel}, []step{{"2027-01-31", spent, ""}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := started(t, "2027-01-31")
+			d, err := EnterRecovery(s.sub("sub_1"), nextOrder(s.sub("sub_1")), Failure{On: date("2027-01-31"), Attempts: 1}, &tt.policy)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sub := d.After.(*Subscription)
+			for i, step := range tt.steps {
+				got := ""
+				d, ok := AfterFailure(sub, Failure{Code: "declined", On: date(step.day), Attempts: i + 1, Spent: step.spent})
+				if ok {
+					sub = d.After.(*Subscription)
+					switch r := sub.Recovery; {
+					case r.NextRetry != nil:
+						got = r.NextRetry.String()
+					case r.EndsOn != nil:
+						got = "card " + r.EndsOn.String()
+					default:
+						got = "card"
+					}
+					if sub.Recovery.NeedsCard != step.spent || (d.Type == "recovery.card_requested") != step.spent {
+						t.Errorf("%s: %s, needs a card: %v", step.day, d.Type, sub.Recovery.NeedsCard)
+					}
+				}
+				equal(t, step.day, got, step.want)
+			}
+		})
 	}
 }

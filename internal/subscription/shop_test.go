@@ -251,8 +251,7 @@ func (s *shop) in(status Status) *shop {
 		s.bill("sub_1")
 	case Failed:
 		s.do(drafts(func() ([]journal.Draft, error) {
-			d, err := EnterRecovery(sub, nextOrder(sub), "card_declined", &settings.Recovery{RetryDays: []int{1, 3}, EndAction: settings.EndCancel}, *sub.NextBillingDate)
-			return []journal.Draft{d}, err
+			return entering(sub, nextOrder(sub), &settings.Recovery{RetryDays: []int{1, 3}, EndAction: settings.EndCancel}, *sub.NextBillingDate)
 		}))
 	}
 	return s

@@ -78,8 +78,13 @@ type Recovery struct {
 	Code      string      `json:"code"`       // of the last failure
 	NextRetry *civil.Date `json:"next_retry"` // null: no retry is scheduled
 	RetryDays []int       `json:"retry_days"` // the schedule that the case began with
-	EndAction string      `json:"end_action"` // "cancel", "pause" or "skip"
+	EndAction string      `json:"end_action"` // "cancel", "pause", "skip" or "keep"
 	EnteredOn civil.Date  `json:"entered_on"`
+
+	RepeatDays int         `json:"repeat_days"` // between the retries after the last of RetryDays; 0: there are none
+	RetryHour  *int        `json:"retry_hour"`  // of the day in the shop's zone; null: the billing hour
+	NeedsCard  bool        `json:"needs_card"`  // nothing that may be charged is left: a new payment method is waited for
+	EndsOn     *civil.Date `json:"ends_on"`     // while one is waited for: when the case ends without it; null: never
 }
 
 // Subscription is the state of one subscription.
