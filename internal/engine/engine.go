@@ -7,6 +7,8 @@
 //   - Every order of the rhythm is made once, in order of date, also after a downtime; but a downtime makes no more than
 //     the billing settings allow, and the others are skipped.
 //   - A gateway that does not answer is asked less and less often, and holds up nothing but its own charges.
+//   - Several subscriptions are worked on at once, each in its own order: made, charged, recorded. While one waits for the
+//     gateway the others' commands share its commits, and a person's command waits behind no more than one batch.
 //
 // engine_test.go stops it between any two steps, and holds the gateway's ledger against the orders after each test.
 package engine
@@ -17,12 +19,11 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"sync"
 	"time"
 
 	"perennial/internal/billing"
 	"perennial/internal/civil"
-	"perennial/internal/customer"
-	"perennial/internal/db"
 	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
@@ -33,23 +34,16 @@ import (
 	"perennial/internal/subscription"
 )
 
-// chunk is how many subscriptions are worked on before the next ones are looked for, so that a person's command never
-// waits behind a long run.
-const chunk = 100
+// chunk is how many subscriptions are taken in hand before the next ones are looked for.
+const chunk = 1000
 
 // inHand is after how long others take over what a process had in hand.
 const inHand = 2 * time.Minute
 
-// How long the gateway may take for an answer.
-const (
-	lookupTimeout = 15 * time.Second
-	chargeTimeout = 30 * time.Second
-)
+// Busy is how many calls of the gateway a server has under way at once.
+const Busy = 64
 
-// silentCalls is after how many attempts in a row without an answer the gateway is left alone.
-const silentCalls = 5
-
-// Engine runs billing for one shop. Its methods are for one goroutine at a time.
+// Engine runs billing for one shop. Its methods are for one goroutine at a time; what they start ends before they return.
 type Engine struct {
 	p   *program.Program
 	s   *store.Store
@@ -61,13 +55,22 @@ type Engine struct {
 	// Observer is told how it goes. It is set before the first call.
 	Observer Observer
 
-	// What had no answer. It is only about when to ask again, so a restart may forget it.
+	// InFlight is how many calls of the gateway are under way at once at most, and half of how many subscriptions are worked
+	// on. It is set before the first call. With 1, as New makes it, one is done after the other, always in the same order.
+	InFlight int
+
+	looked int64 // the seq up to which entries were looked at for new cards; -1 before the first time
+
+	mu sync.Mutex
+	// What had no answer, guarded by mu. It is only about when to ask again, so a restart may forget it.
 	attempts map[id.ID]wait
 	gateway  wait
+	silent   int           // attempts in a row without an answer
+	calls    chan struct{} // calls of the gateway under way; made at the first
 }
 
 // Observer is told how many subscriptions were found due, and of each answer of the gateway: its status, or "silent". Both may
-// be nil.
+// be nil; they may be called at the same time.
 type Observer struct {
 	Due     func(n int)
 	Attempt func(outcome string)
@@ -87,7 +90,7 @@ func (o Observer) attempt(outcome string) {
 
 // New makes an engine.
 func New(p *program.Program, s *store.Store, g payment.Gateway, log *slog.Logger) *Engine {
-	return &Engine{p: p, s: s, g: g, log: log, holder: string(p.IDs.New(id.Command)), attempts: map[id.ID]wait{}}
+	return &Engine{p: p, s: s, g: g, log: log, holder: string(p.IDs.New(id.Command)), InFlight: 1, looked: -1, attempts: map[id.ID]wait{}}
 }
 
 // The engine acts as the system, by the name of its job.
@@ -107,37 +110,36 @@ func (e *Engine) Run(ctx context.Context) error {
 	if err != nil || p == nil {
 		return errors.Join(append(errs, err)...)
 	}
+	if err := e.newCards(ctx, p); err != nil {
+		errs = append(errs, err)
+	}
 	// Somebody is begun once for each state: what did not move is not tried again in this run.
 	begun := map[id.ID]int64{}
 	for moved := true; moved && ctx.Err() == nil; {
 		moved = false
-		for rows, err := range e.due(ctx, p.today) {
+		for rows, err := range e.due(ctx, p) {
 			if err != nil {
 				return errors.Join(append(errs, err)...)
 			}
-			some := false
+			w := e.begin(ctx)
 			for _, row := range rows {
 				s := row.State.(*subscription.Subscription)
-				if at, ok := begun[s.ID]; ok && at == row.LastSeq {
+				if at, ok := begun[s.ID]; ok && at == row.LastSeq || !p.due(s) {
 					continue
 				}
-				begun[s.ID], some, moved = row.LastSeq, true, true
+				begun[s.ID], moved = row.LastSeq, true
 				e.Observer.due(1)
-				err := e.begin(ctx, s, p)
-				if f := fault.As(err); err != nil && f.Kind != fault.Conflict {
-					errs = append(errs, fmt.Errorf("subscription %s: %w", s.ID, err))
-					if f.Kind == fault.Unavailable || ctx.Err() != nil {
-						return errors.Join(errs...)
-					}
+				if !w.do(func(ctx context.Context) error { return e.one(ctx, row, p) }, "subscription", s.ID) {
+					break
 				}
 			}
-			if some {
-				if err := e.Settle(ctx); err != nil {
-					errs = append(errs, err)
-				}
-			}
+			failed, ended := w.wait()
+			errs = append(errs, failed...)
 			if err := e.s.Unclaim(context.WithoutCancel(ctx), journal.Subscription, e.holder); err != nil {
 				return errors.Join(append(errs, err)...)
+			}
+			if ended {
+				return errors.Join(errs...)
 			}
 		}
 	}
@@ -149,6 +151,10 @@ func (e *Engine) Alive(ctx context.Context) error { return e.s.Alive(ctx, e.hold
 
 // policy is what a run goes by.
 type policy struct {
+	now    time.Time
+	zone   *time.Location
+	day    civil.Date // of now
+	hour   int        // at which billing begins
 	today  civil.Date // the last day whose billing hour has come
 	missed int        // how many missed orders of a subscription are made
 }
@@ -169,21 +175,30 @@ func (e *Engine) policy(ctx context.Context) (*policy, error) {
 	}
 	zone := settings.Zone(g)
 	now := e.p.Now()
-	p := &policy{today: civil.Today(now, zone), missed: b.MaxCatchUpOrders}
-	if now.Before(p.today.At(b.BillingHour, 0, zone)) {
+	p := &policy{now: now, zone: zone, day: civil.Today(now, zone), hour: b.BillingHour, missed: b.MaxCatchUpOrders}
+	p.today = p.day
+	if now.Before(p.today.At(p.hour, 0, zone)) {
 		p.today = p.today.AddDays(-1)
 	}
 	return p, nil
 }
 
+// due says whether the hour of what is due for a subscription has come: a case of recovery can have one of its own.
+func (p *policy) due(s *subscription.Subscription) bool {
+	if s.Status != subscription.Failed || s.Recovery.RetryHour == nil {
+		return !program.DueDate(s).After(p.today)
+	}
+	return !p.now.Before(program.DueDate(s).At(*s.Recovery.RetryHour, 0, p.zone))
+}
+
 // due gives the subscriptions for which something is due, in order of day and id, a chunk at a time. One that moves on
 // while they are read, and is due again, comes again at its new place.
-func (e *Engine) due(ctx context.Context, today civil.Date) iter.Seq2[[]store.Row, error] {
+func (e *Engine) due(ctx context.Context, p *policy) iter.Seq2[[]store.Row, error] {
 	return func(yield func([]store.Row, error) bool) {
 		day, last := "", id.ID("")
 		for ctx.Err() == nil {
-			rows, err := e.s.Claim(ctx, journal.Subscription, e.holder, inHand, `due_date <= $2 AND (due_date, id) > ($3, $4)`, `due_date, id`, chunk,
-				today.String(), day, string(last))
+			rows, err := e.s.Claim(ctx, journal.Subscription, e.holder, inHand, `due_date <= $2 AND (due_date <= $3 OR status = 'failed') AND (due_date, id) > ($4, $5)`,
+				`due_date, id`, chunk, p.day.String(), p.today.String(), day, string(last))
 			if len(rows) > 0 {
 				s := rows[len(rows)-1].State.(*subscription.Subscription)
 				day, last = program.DueDate(s).String(), s.ID
@@ -195,151 +210,98 @@ func (e *Engine) due(ctx context.Context, today civil.Date) iter.Seq2[[]store.Ro
 	}
 }
 
-// begin does the first step for a subscription: resume it, make its order, or try its failed payment again.
-func (e *Engine) begin(ctx context.Context, s *subscription.Subscription, p *policy) error {
+// one does everything for a subscription: resumes it, or makes its order, or tries its failed payment again; and charges
+// what that began.
+func (e *Engine) one(ctx context.Context, row store.Row, p *policy) error {
+	s := row.State.(*subscription.Subscription)
+	var c journal.Command
 	switch s.Status {
 	case subscription.Paused:
-		return e.do(ctx, journal.Bind(subscription.ResumeDue{ID: s.ID}))
+		c = journal.Bind(subscription.ResumeDue{ID: s.ID})
 	case subscription.Active:
+		c = journal.Bind(billing.CreateOrder{SubscriptionID: s.ID, OrderID: e.p.IDs.New(id.Order), AttemptID: e.p.IDs.New(id.BillingAttempt), Due: p.today})
 		if s.NextBillingDate.Before(p.today) { // then others may be due too
-			if err := e.do(ctx, journal.Bind(skipMissed{ID: s.ID, Due: p.today, Keep: p.missed})); err != nil {
-				return err
+			if _, err := e.do(ctx, journal.Bind(skipMissed{ID: s.ID, Due: p.today, Keep: p.missed})); err != nil {
+				return conflict(err)
 			}
 		}
-		return e.do(ctx, journal.Bind(billing.CreateOrder{SubscriptionID: s.ID, OrderID: e.p.IDs.New(id.Order), AttemptID: e.p.IDs.New(id.BillingAttempt), Due: p.today}))
 	case subscription.Failed:
-		return e.do(ctx, journal.Bind(billing.RetryOrder{OrderID: s.Recovery.OrderID, AttemptID: e.p.IDs.New(id.BillingAttempt), Today: p.today}))
+		cause, err := e.lastRecovery(ctx, row.LastSeq)
+		if err != nil {
+			return err
+		}
+		c = journal.Bind(billing.RetryOrder{OrderID: s.Recovery.OrderID, AttemptID: e.p.IDs.New(id.BillingAttempt), Today: p.day, Cause: cause})
 	case subscription.Cancelled, subscription.Expired: // never due
+		return nil
 	}
-	return nil
+	out, err := e.do(ctx, c)
+	if err != nil {
+		return conflict(err)
+	}
+	return e.charge(ctx, out)
 }
 
-func (e *Engine) do(ctx context.Context, c journal.Command) error {
-	_, err := e.p.Do(ctx, &program.Request{Meta: meta(), Command: c})
+// conflict leaves out a refusal: what was due is not due any more.
+func conflict(err error) error {
+	if f := fault.As(err); f != nil && f.Kind == fault.Conflict {
+		return nil
+	}
 	return err
 }
 
-// Settle charges every attempt that was begun and has no result, and records what the gateway says. An attempt that had
-// no answer is asked about again after a while that doubles, to an hour; a gateway that had none for several attempts in
-// a row is left alone for a while, to five minutes. It may be called as often as one likes.
-func (e *Engine) Settle(ctx context.Context) error {
-	if !e.gateway.over(e.p.Now()) {
-		return nil
+func (e *Engine) do(ctx context.Context, c journal.Command) (*program.Outcome, error) {
+	return e.p.Do(ctx, &program.Request{Meta: meta(), Command: c})
+}
+
+// work is some subscriptions or orders that are worked on at once.
+type work struct {
+	ctx  context.Context
+	free chan struct{}
+	all  sync.WaitGroup
+
+	mu    sync.Mutex
+	errs  []error // guarded by mu
+	ended bool    // guarded by mu; nothing can be changed any more
+}
+
+// begin begins work: at most twice as much at once as calls of the gateway, so that those never wait for a commit.
+func (e *Engine) begin(ctx context.Context) *work {
+	n := e.InFlight
+	if n > 1 {
+		n *= 2
 	}
-	var errs []error
-	open := map[id.ID]wait{} // what is waited for, without what ended elsewhere
-	silent := 0
-	for last, more := id.ID(""), true; more && ctx.Err() == nil; {
-		rows, err := e.s.Claim(ctx, journal.Order, e.holder, inHand, `open_attempt IS NOT NULL AND id > $2`, `id`, chunk, string(last))
-		if err != nil {
-			return errors.Join(append(errs, err)...)
+	return &work{ctx: ctx, free: make(chan struct{}, n)}
+}
+
+// do runs f beside the others, and waits before that while there are too many. It is false when there is no more use.
+func (w *work) do(f func(context.Context) error, what string, key id.ID) bool {
+	w.free <- struct{}{}
+	w.mu.Lock()
+	ended := w.ended
+	w.mu.Unlock()
+	if ended || w.ctx.Err() != nil {
+		<-w.free
+		return false
+	}
+	w.all.Go(func() {
+		defer func() { <-w.free }()
+		err := f(w.ctx)
+		if err == nil {
+			return
 		}
-		more = len(rows) == chunk
-		for _, r := range rows {
-			o := r.State.(*billing.Order)
-			last = o.ID
-			a, ok := billing.OpenAttempt(o)
-			if !ok {
-				continue
-			}
-			if w, ok := e.attempts[a.ID]; ok && !w.over(e.p.Now()) {
-				open[a.ID] = w
-				continue
-			}
-			result, err := e.ask(ctx, o, a)
-			switch {
-			case err != nil && ctx.Err() != nil:
-				return errors.Join(append(errs, ctx.Err())...)
-			case errors.Is(err, errSilent):
-				e.attempts[a.ID] = e.attempts[a.ID].longer(e.p.Now(), attemptWait)
-				e.Observer.attempt("silent")
-				e.log.Warn("a charge has no answer yet", "order", o.ID, "attempt", a.ID, "error", err)
-				if silent++; silent == silentCalls {
-					e.gateway = e.gateway.longer(e.p.Now(), gatewayWait)
-					return errors.Join(append(errs, fmt.Errorf("the payment gateway does not answer; it is asked again in %s: %w", e.gateway.pause, err))...)
-				}
-				open[a.ID] = e.attempts[a.ID]
-				continue
-			case err != nil:
-				errs = append(errs, fmt.Errorf("order %s: %w", o.ID, err))
-				continue
-			}
-			silent, e.gateway = 0, wait{}
-			if result.Status != payment.Succeeded && result.Status != payment.Declined {
-				e.attempts[a.ID] = e.attempts[a.ID].longer(e.p.Now(), attemptWait)
-				open[a.ID] = e.attempts[a.ID]
-			}
-			if err := e.finish(ctx, o, a, result); err != nil {
-				errs = append(errs, fmt.Errorf("order %s: %w", o.ID, err))
-			}
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		unavailable := fault.As(err).Kind == fault.Unavailable || w.ctx.Err() != nil
+		if !w.ended || !unavailable { // the first says what is the matter
+			w.errs = append(w.errs, fmt.Errorf("%s %s: %w", what, key, err))
 		}
-	}
-	if ctx.Err() == nil {
-		e.attempts = open
-	}
-	if err := e.s.Unclaim(context.WithoutCancel(ctx), journal.Order, e.holder); err != nil {
-		errs = append(errs, err)
-	}
-	return errors.Join(errs...)
+		w.ended = w.ended || unavailable
+	})
+	return true
 }
 
-// errSilent says that the gateway gave no answer: what became of the attempt is not known.
-var errSilent = errors.New("no answer from the gateway")
-
-// ask gives what became of an open attempt. One that may have reached the gateway already is asked about first.
-func (e *Engine) ask(ctx context.Context, o *billing.Order, a billing.Attempt) (payment.ChargeResult, error) {
-	result, found, err := e.lookUp(ctx, a)
-	if err != nil || found {
-		return result, err
-	}
-	if a.Status == billing.AttemptActionRequired {
-		// It waited for the customer, and is not begun again.
-		e.log.Warn("the gateway does not know a charge any more that it waited to have confirmed", "order", o.ID, "attempt", a.ID)
-		return payment.ChargeResult{Status: payment.ActionRequired}, nil
-	}
-	row, err := e.s.Load(ctx, e.s.Read, journal.Ref{Kind: journal.PaymentMethod, ID: a.PaymentMethodID})
-	if err != nil {
-		return payment.ChargeResult{}, db.Fault(err)
-	}
-	m, ok := row.State.(*customer.PaymentMethod)
-	if !ok || m.GatewayReference.Erased || m.GatewayReference.Value == "" {
-		return payment.ChargeResult{Status: payment.Declined, Code: payment.CodeMethodUnknown, Message: "The payment method is gone.", Hard: true}, nil
-	}
-	limited, cancel := context.WithTimeout(ctx, chargeTimeout)
-	defer cancel()
-	result, err = e.g.Charge(limited, payment.ChargeRequest{IdempotencyKey: string(a.ID), Amount: a.Amount, Reference: m.GatewayReference.Value, OrderID: o.ID, Description: "Order " + o.Number})
-	switch {
-	case err == nil:
-		return result, nil
-	case errors.Is(err, payment.ErrInvalid), errors.Is(err, payment.ErrKeyReused):
-		return payment.ChargeResult{Status: payment.Declined, Code: payment.CodeProcessingError, Message: "The gateway cannot carry out this charge.", Hard: true}, nil
-	case ctx.Err() != nil:
-		return payment.ChargeResult{}, ctx.Err()
-	}
-	// Whether money moved is unknown: ask at once, and if that says nothing either, another time.
-	charge := err
-	if result, found, err = e.lookUp(ctx, a); err == nil && !found {
-		err = fmt.Errorf("%w: %w", errSilent, charge)
-	}
-	return result, err
-}
-
-func (e *Engine) lookUp(ctx context.Context, a billing.Attempt) (payment.ChargeResult, bool, error) {
-	limited, cancel := context.WithTimeout(ctx, lookupTimeout)
-	defer cancel()
-	result, found, err := e.g.Lookup(limited, string(a.ID))
-	if err != nil {
-		err = fmt.Errorf("%w: %w", errSilent, err)
-	}
-	return result, found, err
-}
-
-// finish records what the gateway said, also when the run is being stopped.
-func (e *Engine) finish(ctx context.Context, o *billing.Order, a billing.Attempt, r payment.ChargeResult) error {
-	if r.Status == payment.ActionRequired && a.Status == billing.AttemptActionRequired {
-		return nil // nothing new
-	}
-	e.Observer.attempt(string(r.Status))
-	return e.do(context.WithoutCancel(ctx), journal.Bind(billing.FinishAttempt{OrderID: o.ID, AttemptID: a.ID, Result: billing.Result(r.Status), Code: r.Code,
-		Message: r.Message, GatewayID: r.GatewayID, Hard: r.Hard}))
+// wait waits for all, and says what failed and whether nothing could be changed any more.
+func (w *work) wait() (errs []error, ended bool) {
+	w.all.Wait()
+	return w.errs, w.ended
 }

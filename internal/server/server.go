@@ -70,6 +70,7 @@ func Start(ctx context.Context, i *Instance, gateway payment.Gateway, extra map[
 		return nil, fault.New(fault.Refused, "listen", "Give an address to listen on.")
 	}
 	s := &Server{Instance: i, engine: engine.New(i.Program, i.Store, gateway, i.Config.Log), gate: newGate()}
+	s.engine.InFlight = engine.Busy
 	s.observe()
 	l, err := listen(ctx, i.Config.Listen)
 	if err != nil {

@@ -1,0 +1,94 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+
+	"perennial/internal/billing"
+	"perennial/internal/db"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/store"
+	"perennial/internal/subscription"
+)
+
+// cardTypes are the entries after which a failed payment may work: another payment method may be charged from now on.
+var cardTypes = []string{"payment_method.added", "payment_method.updated", "payment_method.default_changed", "subscription.payment_method_changed"}
+
+// newCards tries failed payments again at once when their customer has a new payment method since the last look. The first
+// look is at everybody who is waited for; after that it is at the entries that came since.
+func (e *Engine) newCards(ctx context.Context, p *policy) error {
+	head := e.p.Head()
+	var found []store.Row
+	cause := map[id.ID]id.ID{} // by customer
+	var err error
+	if e.looked < 0 {
+		found, err = e.s.List(ctx, e.s.Read, journal.Subscription, `status = 'failed' ORDER BY id`)
+		found = slices.DeleteFunc(found, func(r store.Row) bool { return !r.State.(*subscription.Subscription).Recovery.NeedsCard })
+	} else {
+		found, err = e.concerned(ctx, head, cause)
+	}
+	if err != nil {
+		return db.Fault(err)
+	}
+	w := e.begin(ctx)
+	for _, row := range found {
+		s := row.State.(*subscription.Subscription)
+		retry := billing.RetryOrder{OrderID: s.Recovery.OrderID, AttemptID: e.p.IDs.New(id.BillingAttempt), Today: p.day, NewCard: true, Cause: cause[s.CustomerID]}
+		if !w.do(func(ctx context.Context) error {
+			out, err := e.do(ctx, journal.Bind(retry))
+			if err != nil {
+				return conflict(err)
+			}
+			return e.charge(ctx, out)
+		}, "subscription", s.ID) {
+			break
+		}
+	}
+	errs, ended := w.wait()
+	if !ended && ctx.Err() == nil {
+		e.looked = head
+	}
+	return errors.Join(errs...)
+}
+
+// concerned gives the failed subscriptions of the customers whose payment methods changed since the last look, and notes
+// the entries that say so.
+func (e *Engine) concerned(ctx context.Context, head int64, cause map[id.ID]id.ID) (rows []store.Row, err error) {
+	texts := make([]string, len(cardTypes))
+	for i, t := range cardTypes {
+		texts[i] = `"type":"` + t + `"`
+	}
+	for st, err := range e.s.Walk(ctx, e.s.Read, store.Closed, store.Walk{From: e.looked + 1, To: head + 1, Containing: [][]string{texts}}) {
+		if err != nil {
+			return nil, err
+		}
+		if i := slices.IndexFunc(st.Targets, func(r journal.Ref) bool { return r.Kind == journal.Customer }); i >= 0 && slices.Contains(cardTypes, st.Type) {
+			cause[st.Targets[i].ID] = st.ID
+		}
+	}
+	for _, customer := range slices.Sorted(maps.Keys(cause)) {
+		some, err := e.s.List(ctx, e.s.Read, journal.Subscription, `customer_id = $2 AND status = 'failed' ORDER BY id`, string(customer))
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, some...)
+	}
+	return rows, nil
+}
+
+// lastRecovery gives the last entry of a subscription's recovery, at or before a seq of its history: what a retry comes of.
+func (e *Engine) lastRecovery(ctx context.Context, seq int64) (id.ID, error) {
+	for st, err := range e.s.Chain(ctx, e.s.Read, store.Closed, seq) {
+		if err != nil {
+			return "", db.Fault(err)
+		}
+		if strings.HasPrefix(st.Type, "recovery.") {
+			return st.ID, nil
+		}
+	}
+	return "", nil
+}

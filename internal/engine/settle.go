@@ -1,0 +1,243 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"perennial/internal/billing"
+	"perennial/internal/customer"
+	"perennial/internal/db"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/payment"
+	"perennial/internal/program"
+)
+
+// How long the gateway may take for an answer.
+const (
+	lookupTimeout = 15 * time.Second
+	chargeTimeout = 30 * time.Second
+)
+
+// silentCalls is after how many attempts in a row without an answer the gateway is left alone.
+const silentCalls = 5
+
+// Settle charges every attempt that was begun and has no result, and records what the gateway says. An attempt that had
+// no answer is asked about again after a while that doubles, to an hour; a gateway that had none for several attempts in
+// a row is left alone for a while, to five minutes. It may be called as often as one likes.
+func (e *Engine) Settle(ctx context.Context) error {
+	if e.leftAlone() {
+		return nil
+	}
+	var errs []error
+	open := map[id.ID]bool{}
+	for last, more := id.ID(""), true; more && ctx.Err() == nil && !e.leftAlone(); {
+		rows, err := e.s.Claim(ctx, journal.Order, e.holder, inHand, `open_attempt IS NOT NULL AND id > $2`, `id`, chunk, string(last))
+		if err != nil {
+			return errors.Join(append(errs, err)...)
+		}
+		more = len(rows) == chunk
+		w := e.begin(ctx)
+		for _, r := range rows {
+			o := r.State.(*billing.Order)
+			last = o.ID
+			a, ok := billing.OpenAttempt(o)
+			if !ok {
+				continue
+			}
+			open[a.ID] = true
+			if e.waits(a.ID) {
+				continue
+			}
+			if !w.do(func(ctx context.Context) error { return e.settle(ctx, o, a, r.LastSeq, askFirst) }, "order", o.ID) {
+				break
+			}
+		}
+		failed, ended := w.wait()
+		errs = append(errs, failed...)
+		if ended {
+			break
+		}
+	}
+	if ctx.Err() == nil && !e.leftAlone() {
+		e.forget(open)
+	}
+	if err := e.s.Unclaim(context.WithoutCancel(ctx), journal.Order, e.holder); err != nil {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// charge charges the attempts that a command of this engine began.
+func (e *Engine) charge(ctx context.Context, out *program.Outcome) error {
+	for _, done := range out.Events {
+		if done.Type != "billing_attempt.started" {
+			continue
+		}
+		row, _ := out.Row(done.Target())
+		o := row.State.(*billing.Order)
+		if a, ok := billing.OpenAttempt(o); ok {
+			return e.settle(ctx, o, a, done.Seq, chargeAtOnce)
+		}
+	}
+	return nil
+}
+
+// start says whether the gateway may know of an attempt already.
+type start int
+
+const (
+	askFirst     start = iota // a call may have been lost
+	chargeAtOnce              // this engine began it just now, and nobody called
+)
+
+// settle brings an open attempt to its result and records it, and goes on to a backup's attempt that comes of it. An
+// attempt without an answer stays open, and so does one while the gateway is left alone.
+func (e *Engine) settle(ctx context.Context, o *billing.Order, a billing.Attempt, seq int64, from start) error {
+	if e.leftAlone() {
+		return nil
+	}
+	result, err := e.ask(ctx, o, a, from)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, errSilent):
+		return e.noAnswer(o, a, err)
+	case err != nil:
+		return err
+	}
+	e.answered(a, result)
+	if result.Status == payment.ActionRequired && a.Status == billing.AttemptActionRequired {
+		return nil // nothing new
+	}
+	e.Observer.attempt(string(result.Status))
+	out, err := e.do(context.WithoutCancel(ctx), journal.Bind(billing.FinishAttempt{OrderID: o.ID, AttemptID: a.ID, Result: billing.Result(result.Status), Code: result.Code,
+		Message: result.Message, GatewayID: result.GatewayID, Hard: result.Hard, BackupAttemptID: e.p.IDs.New(id.BillingAttempt), Cause: id.Event(e.s.Shop, seq)}))
+	if err != nil || ctx.Err() != nil {
+		return err
+	}
+	return e.charge(ctx, out)
+}
+
+// errSilent says that the gateway gave no answer: what became of the attempt is not known.
+var errSilent = errors.New("no answer from the gateway")
+
+// ask gives what became of an open attempt. One that may have reached the gateway already is asked about first.
+func (e *Engine) ask(ctx context.Context, o *billing.Order, a billing.Attempt, from start) (payment.ChargeResult, error) {
+	if from == askFirst {
+		result, found, err := e.lookUp(ctx, a)
+		if err != nil || found {
+			return result, err
+		}
+		if a.Status == billing.AttemptActionRequired {
+			// It waited for the customer, and is not begun again.
+			e.log.Warn("the gateway does not know a charge any more that it waited to have confirmed", "order", o.ID, "attempt", a.ID)
+			return payment.ChargeResult{Status: payment.ActionRequired}, nil
+		}
+	}
+	row, err := e.s.Load(ctx, e.s.Read, journal.Ref{Kind: journal.PaymentMethod, ID: a.PaymentMethodID})
+	if err != nil {
+		return payment.ChargeResult{}, db.Fault(err)
+	}
+	m, ok := row.State.(*customer.PaymentMethod)
+	if !ok || m.GatewayReference.Erased || m.GatewayReference.Value == "" {
+		return payment.ChargeResult{Status: payment.Declined, Code: payment.CodeMethodUnknown, Message: "The payment method is gone.", Hard: true}, nil
+	}
+	limited, cancel := context.WithTimeout(ctx, chargeTimeout)
+	defer cancel()
+	release := e.take()
+	result, err := e.g.Charge(limited, payment.ChargeRequest{IdempotencyKey: string(a.ID), Amount: a.Amount, Reference: m.GatewayReference.Value, OrderID: o.ID, Description: "Order " + o.Number})
+	release()
+	switch {
+	case err == nil:
+		return result, nil
+	case errors.Is(err, payment.ErrInvalid), errors.Is(err, payment.ErrKeyReused):
+		return payment.ChargeResult{Status: payment.Declined, Code: payment.CodeProcessingError, Message: "The gateway cannot carry out this charge.", Hard: true}, nil
+	case ctx.Err() != nil:
+		return payment.ChargeResult{}, ctx.Err()
+	}
+	// Whether money moved is unknown: ask at once, and if that says nothing either, another time.
+	charge := err
+	found := false
+	if result, found, err = e.lookUp(ctx, a); err == nil && !found {
+		err = fmt.Errorf("%w: %w", errSilent, charge)
+	}
+	return result, err
+}
+
+func (e *Engine) lookUp(ctx context.Context, a billing.Attempt) (payment.ChargeResult, bool, error) {
+	limited, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
+	release := e.take()
+	result, found, err := e.g.Lookup(limited, string(a.ID))
+	release()
+	if err != nil {
+		err = fmt.Errorf("%w: %w", errSilent, err)
+	}
+	return result, found, err
+}
+
+// leftAlone says whether it is too early to call the gateway again.
+func (e *Engine) leftAlone() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return !e.gateway.over(e.p.Now())
+}
+
+// waits says whether it is too early to ask about an attempt again.
+func (e *Engine) waits(attempt id.ID) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	w, ok := e.attempts[attempt]
+	return ok && !w.over(e.p.Now())
+}
+
+// noAnswer remembers when to ask again, and gives the error of a gateway that is left alone from now on.
+func (e *Engine) noAnswer(o *billing.Order, a billing.Attempt, err error) error {
+	e.Observer.attempt("silent")
+	e.log.Warn("a charge has no answer yet", "order", o.ID, "attempt", a.ID, "error", err)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	now := e.p.Now()
+	e.attempts[a.ID] = e.attempts[a.ID].longer(now, attemptWait)
+	if e.silent++; e.silent < silentCalls || !e.gateway.over(now) {
+		return nil
+	}
+	e.silent, e.gateway = 0, e.gateway.longer(now, gatewayWait)
+	return fmt.Errorf("the payment gateway does not answer; it is asked again in %s: %w", e.gateway.pause, err)
+}
+
+// answered remembers when to ask again about a charge that the customer has to confirm.
+func (e *Engine) answered(a billing.Attempt, r payment.ChargeResult) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.silent, e.gateway = 0, wait{}
+	if r.Status != payment.Succeeded && r.Status != payment.Declined {
+		e.attempts[a.ID] = e.attempts[a.ID].longer(e.p.Now(), attemptWait)
+	}
+}
+
+// forget drops what ended elsewhere.
+func (e *Engine) forget(open map[id.ID]bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for key := range e.attempts {
+		if !open[key] {
+			delete(e.attempts, key)
+		}
+	}
+}
+
+// take waits until the gateway may be called once more; the function that it gives ends the call.
+func (e *Engine) take() (release func()) {
+	e.mu.Lock()
+	if e.calls == nil {
+		e.calls = make(chan struct{}, e.InFlight)
+	}
+	calls := e.calls
+	e.mu.Unlock()
+	calls <- struct{}{}
+	return func() { <-calls }
+}
