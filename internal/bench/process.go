@@ -84,17 +84,23 @@ func (r *run) watch(pid int, url string, began time.Time) (ready time.Duration, 
 		return ready, 0, ctx.Err()
 	case <-time.After(settles):
 	}
+	resident, err = residentOf(pid)
+	return ready, resident, err
+}
+
+// residentOf reads the memory that a process has, in bytes: 0 where the system does not tell.
+func residentOf(pid int) (float64, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if os.IsNotExist(err) {
-		return ready, 0, nil
+		return 0, nil
 	}
 	for line := range strings.Lines(string(status)) {
 		if size, ok := strings.CutPrefix(line, "VmRSS:"); ok {
 			kib, perr := strconv.ParseFloat(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(size), "kB")), 64)
-			return ready, kib * 1024, perr
+			return kib * 1024, perr
 		}
 	}
-	return ready, 0, err
+	return 0, err
 }
 
 func answers(ctx context.Context, client *http.Client, url string) bool {

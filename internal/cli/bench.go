@@ -16,6 +16,11 @@ import (
 	"perennial/internal/program"
 )
 
+type benchCommands struct {
+	Journal benchCommand        `cmd:"" default:"withargs" help:"Commands, reads and the journal."`
+	Billing benchBillingCommand `cmd:"" help:"A day on which every subscription is due."`
+}
+
 type benchCommand struct {
 	Dir     string `help:"Where to make the data, in a folder that is removed at the end; by default the system's place for temporary files." type:"path" placeholder:"DIR"`
 	Events  int64  `help:"How many entries the reads are measured on; by default 1,000,000, with --quick 50,000." placeholder:"N"`
@@ -53,6 +58,46 @@ func (c benchCommand) Run(w *world) error {
 	return err
 }
 
+type benchBillingCommand struct {
+	Dir           string        `help:"Where to make the data, in a folder that is removed at the end; by default the system's place for temporary files." type:"path" placeholder:"DIR"`
+	Database      string        `help:"The address of an empty PostgreSQL database; by default SQLite." placeholder:"URL"`
+	Subscriptions int           `help:"How many are due." default:"100000" placeholder:"N"`
+	Latency       time.Duration `help:"How long the simulated gateway takes for a call." default:"50ms" placeholder:"DURATION"`
+	InFlight      int           `help:"How many calls of the gateway are under way at once." default:"64" placeholder:"N"`
+	Crashes       int           `help:"How often the process that bills is killed without a warning; nothing is measured then, and the ledgers have to agree all the same." placeholder:"N"`
+	JSON          bool          `help:"Print the figures as JSON."`
+	Profile       string        `help:"A folder for a CPU profile." type:"existingdir" hidden:""`
+	Work          string        `help:"Bill the shop of a folder, and end." type:"path" hidden:""`
+}
+
+// Run measures, and prints a table. Its exit code says whether every goal was met that has to be: no charge twice, none missed.
+func (c benchBillingCommand) Run(w *world) error {
+	if c.Work != "" {
+		return bench.BillingWork{Data: c.Work, Database: c.Database, Latency: c.Latency, InFlight: c.InFlight}.Do(w.ctx)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return fault.Wrap(err, fault.Unavailable, "executable", "It cannot be told which program this is.")
+	}
+	o := bench.BillingOptions{Dir: c.Dir, Database: c.Database, Subscriptions: c.Subscriptions, Latency: c.Latency, InFlight: c.InFlight, Crashes: c.Crashes, Profile: c.Profile,
+		Found: func(ctx context.Context, p *program.Program, ids *id.Maker) (string, error) {
+			return found(ctx, p, ids, "Bench", "UTC", "USD")
+		},
+		Work: func(b bench.BillingWork) []string {
+			return []string{self, "bench", "billing", "--work", b.Data, "--database", b.Database, "--latency", b.Latency.String(), "--in-flight", fmt.Sprint(b.InFlight)}
+		},
+		Say: func(what string) { fmt.Fprintf(w.err, "Measuring: %s\n", what) }}
+	r, err := bench.Billing(w.ctx, o)
+	switch {
+	case r == nil:
+		return err
+	case c.JSON:
+		return errors.Join(err, printJSON(w.out, r))
+	}
+	printFigures(w.out, r)
+	return err
+}
+
 // printFigures prints a report as a table.
 func printFigures(w io.Writer, r *bench.Report) {
 	fmt.Fprintf(w, "%s, %d CPUs %s, %s, %s\n\n", r.System, r.CPUs, strings.TrimSpace(r.CPU), r.Go, r.Began.Format("2 January 2006 15:04 UTC"))
@@ -70,6 +115,8 @@ func printFigures(w io.Writer, r *bench.Report) {
 			value = thousands(int64(f.Value+0.5)) + " " + f.Unit
 		case f.Value > 0:
 			value = fmt.Sprintf("%.1f %s", f.Value, f.Unit)
+		case f.Unit != "":
+			value = "0 " + f.Unit
 		}
 		if f.P99 > 0 {
 			p50, p99 = milliseconds(f.P50), milliseconds(f.P99)

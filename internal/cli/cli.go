@@ -38,7 +38,7 @@ type commands struct {
 	Restore restoreCommand `cmd:"" help:"Put a backup into a data folder that has no database, and verify it."`
 	Copy    copyCommand    `cmd:"" help:"Move a shop to another database, of the same engine or the other one."`
 	Migrate migrateCommand `cmd:"" help:"Bring the schema of a database up to date, or show what that would do."`
-	Bench   benchCommand   `cmd:"" help:"Measure this program on this machine."`
+	Bench   benchCommands  `cmd:"" help:"Measure this program on this machine."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 
