@@ -1,9 +1,11 @@
 package bench
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	mathrand "math/rand/v2"
 	"os"
@@ -15,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"perennial/internal/audit"
 	"perennial/internal/billing"
 	"perennial/internal/catalog"
 	"perennial/internal/civil"
@@ -85,6 +88,7 @@ func Billing(ctx context.Context, o BillingOptions) (_ *Report, err error) {
 	steps := []func() error{b.furnish, b.measured, b.balance}
 	if o.Crashes > 0 {
 		steps[1] = b.killed
+		steps = append(steps, b.proved)
 	}
 	for _, step := range steps {
 		if err = step(); err != nil {
@@ -125,9 +129,13 @@ func (w BillingWork) open(ctx context.Context, step func(i *server.Instance, g *
 	return step(i, g, e)
 }
 
-// Do bills what is due and returns when nothing is left. It may be killed at any point and begun again.
-func (w BillingWork) Do(ctx context.Context) error {
+// Do bills what is due and returns when nothing is left. It may be killed at any point and begun again. It writes a line
+// to out when it begins.
+func (w BillingWork) Do(ctx context.Context, out io.Writer) error {
 	return w.open(ctx, func(i *server.Instance, _ *simulated.Gateway, e *engine.Engine) error {
+		if _, err := fmt.Fprintln(out, "billing"); err != nil {
+			return err
+		}
 		if i.Config.Database != "" { // what a killed process had in hand is free when it has not lived for some seconds
 			alive, stop := context.WithCancel(ctx)
 			var beat sync.WaitGroup
@@ -309,28 +317,24 @@ func resident(stop <-chan struct{}) (out []float64) {
 // killed lets processes bill, kills each but the last without a warning, and lets the last one finish.
 func (b *billingRun) killed() error {
 	rnd := mathrand.New(mathrand.NewPCG(uint64(b.o.Subscriptions), uint64(b.o.Crashes)))
-	args := b.o.Work(b.work)
-	// Spread over the time that the whole takes by the gateway's own limit.
-	each := time.Duration(float64(b.o.Subscriptions) / float64(b.o.InFlight) * float64(b.o.Latency+2*time.Millisecond) / float64(b.o.Crashes+1))
+	// Spread over the time that the whole takes at least, by the gateway's own limit.
+	each := int64(float64(b.o.Subscriptions) / float64(b.o.InFlight) * float64(b.o.Latency) / float64(b.o.Crashes+1))
 	kills, began := 0, time.Now()
 	for {
-		cmd := exec.CommandContext(b.ctx, args[0], args[1:]...)
-		cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
-		cmd.WaitDelay = 10 * time.Second
-		if err := cmd.Start(); err != nil {
-			return fmt.Errorf("bench: %s: %w", args[0], err)
+		cmd, done, err := b.process()
+		if err != nil {
+			return err
 		}
-		done := make(chan error, 1)
-		go func() { done <- cmd.Wait() }()
 		var kill <-chan time.Time
 		if kills < b.o.Crashes {
-			kill = time.After(300*time.Millisecond + each/2 + time.Duration(rnd.Int64N(int64(each)+1)))
+			kill = time.After(time.Duration(each/4 + rnd.Int64N(each+1)))
 		}
 		select {
 		case err := <-done:
 			if err != nil {
 				return fmt.Errorf("bench: a process that bills: %w", err)
 			}
+			b.Say(fmt.Sprintf("done after %d kills", kills))
 			b.add(Figure{Key: "billing.kills", Name: "processes that were killed while they billed", Events: int64(b.o.Subscriptions), Value: float64(kills), Unit: "kills"})
 			b.add(Figure{Key: "billing.killed.rate", Name: "renewals, with the kills and the starts", Events: int64(b.o.Subscriptions), Rate: float64(b.o.Subscriptions) / time.Since(began).Seconds()})
 			return nil
@@ -343,6 +347,43 @@ func (b *billingRun) killed() error {
 			<-done
 		}
 	}
+}
+
+// process starts a process that bills, and returns when it has begun.
+func (b *billingRun) process() (*exec.Cmd, <-chan error, error) {
+	args := b.o.Work(b.work)
+	cmd := exec.CommandContext(b.ctx, args[0], args[1:]...)
+	cmd.Stderr, cmd.WaitDelay = os.Stderr, 10*time.Second
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("bench: %s: %w", args[0], err)
+	}
+	_, rerr := bufio.NewReader(out).ReadString('\n')
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
+	if rerr != nil {
+		return nil, nil, fmt.Errorf("bench: a process that bills did not begin: %w", errors.Join(rerr, <-done))
+	}
+	return cmd, done, nil
+}
+
+// proved checks the whole journal.
+func (b *billingRun) proved() error {
+	b.Say("checking the journal")
+	return b.work.open(b.ctx, func(i *server.Instance, _ *simulated.Gateway, _ *engine.Engine) error {
+		rep, err := audit.Verify(b.ctx, i.Store, nil)
+		if err != nil {
+			return err
+		}
+		for _, p := range rep.Problems {
+			b.Say(fmt.Sprint(p))
+		}
+		b.add(Figure{Key: "billing.verify", Name: "problems that verify finds", Events: i.Program.Head() + 1, Value: float64(len(rep.Problems)), Unit: "problems", Goal: "none", Met: new(len(rep.Problems) == 0)})
+		return nil
+	})
 }
 
 // balance holds the gateway's ledger against the orders, to the cent.

@@ -73,7 +73,7 @@ type benchBillingCommand struct {
 // Run measures, and prints a table. Its exit code says whether every goal was met that has to be: no charge twice, none missed.
 func (c benchBillingCommand) Run(w *world) error {
 	if c.Work != "" {
-		return bench.BillingWork{Data: c.Work, Database: c.Database, Latency: c.Latency, InFlight: c.InFlight}.Do(w.ctx)
+		return bench.BillingWork{Data: c.Work, Database: c.Database, Latency: c.Latency, InFlight: c.InFlight}.Do(w.ctx, w.out)
 	}
 	self, err := os.Executable()
 	if err != nil {
