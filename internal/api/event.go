@@ -276,8 +276,9 @@ func logTitle(key string) string {
 	return "Activity Log"
 }
 
-// lookUp reads the names of everybody and everything in some events that is not known yet: one query for each kind.
-func (r *renderer) lookUp(events []store.Stored) error {
+// lookUp reads the names of everybody and everything in some events, and of some things besides, that is not known yet: one
+// query for each kind.
+func (r *renderer) lookUp(events []store.Stored, also ...journal.Ref) error {
 	if len(r.names) > namesKept {
 		clear(r.names)
 	}
@@ -298,6 +299,9 @@ func (r *renderer) lookUp(events []store.Stored) error {
 		for _, t := range e.Targets {
 			want(string(t.Kind), string(t.ID))
 		}
+	}
+	for _, t := range also {
+		want(string(t.Kind), string(t.ID))
 	}
 	for kind, keys := range wanted {
 		for chunk := range slices.Chunk(keys, 200) {

@@ -110,6 +110,7 @@ func (a *API) logs() {
 			return reading.Log{Name: "explorer"}, in, nil
 		})
 	read(a, route{method: http.MethodGet, path: "/events/{id}", tag: "Events", summary: "One event, with what else belongs to it", permission: team.EventsView}, a.oneEvent)
+	read(a, route{method: http.MethodGet, path: "/events/{id}/causes", tag: "Events", summary: "An event, what caused it, and so on back to the first", permission: team.EventsView}, a.causes)
 	read(a, route{method: http.MethodGet, path: "/event-types", tag: "Events", summary: "The catalogue of event types"},
 		func(context.Context, *noInput) ([]typeView, error) { return catalogueView(), nil })
 	a.stream()

@@ -97,6 +97,7 @@ func (a *API) orders() {
 			return rowsOf(ctx, a, journal.Order, w, limit, after, viewOrder)
 		}, func(v OrderView) string { return string(v.ID) })
 	readThing(a, route{method: http.MethodGet, path: "/orders/{id}", tag: tag, summary: "Read an order", permission: view}, journal.Order, viewOrder)
+	read(a, route{method: http.MethodGet, path: "/orders/{id}/explanation", tag: tag, summary: "Why an order costs what it costs, and what became of it", permission: view}, a.explainOrder)
 	change(a, route{method: http.MethodPost, path: "/orders/{id}/refund", tag: tag, summary: "Refund an order, in part or all that is left", permission: edit, events: []string{"order.refunded"}},
 		func(_ context.Context, in *onThing[refundBody]) (plan, error) {
 			c := billing.Refund{OrderID: id.ID(in.ID), Amount: in.Body.Amount, Reason: in.Body.Reason}

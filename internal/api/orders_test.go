@@ -69,6 +69,31 @@ func TestOrders(t *testing.T) {
 	s.do("POST", "/orders/x/cancel", nil).refused(404, "unknown_order")
 }
 
+// An explanation adds up to the order's total, names an entry in every line, and its last line's causes lead back to the
+// beginning.
+func TestExplanation(t *testing.T) {
+	s := openStocked(t)
+	s.created("/customers/"+string(s.ada)+"/payment-methods", card)
+	order := s.order(s.sub)
+	got := s.do("GET", "/orders/"+string(order)+"/explanation", nil).want(200).shows(map[string]any{
+		"data.order_id": string(order), "data.lines.0.kind": "plan", "data.lines.1.kind": "item", "data.lines.1.amount.amount": 1200.0, "data.lines.1.about.kind": "variant",
+	})
+	kinds, entries := got.each("data.lines", "kind"), got.each("data.lines", "event_id")
+	if n := len(kinds); n < 5 || kinds[n-1] != "story" {
+		t.Fatalf("the lines are %v", kinds)
+	}
+	for _, key := range entries {
+		s.do("GET", "/events/"+key, nil).want(200)
+	}
+	last := entries[len(entries)-1]
+	types := s.do("GET", "/events/"+last+"/causes", nil).want(200).each("data", "type")
+	if want := []string{"order.placed", "billing_attempt.succeeded"}; !slices.Equal(types, want) {
+		t.Errorf("the causes of the last line are %v, want %v", types, want)
+	}
+	s.do("GET", "/orders/ord_none/explanation", nil).refused(404, "unknown_order")
+	s.do("GET", "/events/evt_none/causes", nil).refused(404, "unknown_event")
+}
+
 func TestCancellingAnOrderInRecovery(t *testing.T) {
 	s := openStocked(t)
 	s.created("/customers/"+string(s.ada)+"/payment-methods", card)

@@ -71,6 +71,7 @@ func TestMachine(t *testing.T) {
 							inOrders += int64(l.Quantity)
 						}
 					}
+					s.explained(o)
 					kept := billing.Refundable(o).Minor - billing.Owed(o).Minor
 					switch {
 					case o.PlacedAt == nil && kept != 0:

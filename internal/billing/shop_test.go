@@ -247,3 +247,43 @@ func check(t *testing.T, step, got, want string) {
 		t.Errorf("%s:\n got %s\nwant %s", step, got, want)
 	}
 }
+
+// explain explains an order from the shop's entries.
+func (s *shop) explain(o *billing.Order) []billing.Reason {
+	s.t.Helper()
+	h := billing.History{Order: o, Zone: settings.Zone(s.general())}
+	for _, e := range s.Events {
+		switch e.Target() {
+		case o.Ref():
+			h.Of = append(h.Of, e)
+		case journal.Ref{Kind: journal.Subscription, ID: o.SubscriptionID}:
+			h.Subscription = append(h.Subscription, e)
+		case journal.Ref{Kind: journal.SellingPlan, ID: "plan_1"}:
+			h.Plan = append(h.Plan, e)
+		case journal.Ref{Kind: journal.Settings, ID: settings.PageBilling}:
+			h.Billing = append(h.Billing, e)
+		}
+	}
+	out, err := billing.Explain(h)
+	if err != nil {
+		s.t.Fatalf("explain %s: %v", o.ID, err)
+	}
+	return out
+}
+
+// explained holds an explanation against its order: what it names adds up to the total, and each line rests on an entry.
+func (s *shop) explained(o *billing.Order) {
+	s.t.Helper()
+	sum := int64(0)
+	for _, r := range s.explain(o) {
+		if r.Amount != nil {
+			sum += r.Amount.Minor
+		}
+		if r.Event == nil || r.Text == "" {
+			s.t.Errorf("a line without an entry or a sentence: %+v", r)
+		}
+	}
+	if sum != o.Total.Minor {
+		s.t.Errorf("order %s comes to %d, its explanation to %d", o.ID, o.Total.Minor, sum)
+	}
+}

@@ -1,0 +1,125 @@
+package api
+
+import (
+	"context"
+	"slices"
+
+	"perennial/internal/billing"
+	"perennial/internal/db"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/money"
+	"perennial/internal/program"
+	"perennial/internal/settings"
+	"perennial/internal/store"
+	"perennial/internal/subscription"
+)
+
+type (
+	explanationView struct {
+		OrderID id.ID        `json:"order_id"`
+		Number  string       `json:"number"`
+		Total   money.Amount `json:"total"`
+		Lines   []reasonView `json:"lines" nullable:"false"`
+	}
+	// reasonView is one line of an explanation.
+	reasonView struct {
+		Kind    billing.ReasonKind `json:"kind" enum:"plan,item,pricing,discount,delivery,tax,change,story"`
+		Text    string             `json:"text" doc:"One plain sentence without personal values."`
+		Amount  *money.Amount      `json:"amount" doc:"Its part of the total; those of an order add up to it."`
+		About   maybeParty         `json:"about" doc:"The variant, discount, plan or payment method that it is about."`
+		Actor   partyView          `json:"actor" doc:"Who brought it about."`
+		At      journal.Time       `json:"at"`
+		EventID id.ID              `json:"event_id" doc:"The entry that it rests on."`
+	}
+)
+
+// explainOrder reads the histories of an order and of what it came of, and explains the order from them.
+func (a *API) explainOrder(ctx context.Context, in *byID) (explanationView, error) {
+	ref, row, err := a.get(ctx, journal.Order, in.ID)
+	if err != nil {
+		return explanationView{}, err
+	}
+	o := row.State.(*billing.Order)
+	h := billing.History{Order: o}
+	general, err := journal.Find[settings.General](program.NewReader(ctx, a.Store, a.Store.Read), journal.Settings, settings.PageGeneral)
+	if err != nil {
+		return explanationView{}, err
+	}
+	h.Zone = settings.Zone(general)
+	if _, h.Of, err = a.history(ctx, ref); err != nil {
+		return explanationView{}, err
+	}
+	sub, all, err := a.history(ctx, journal.Ref{Kind: journal.Subscription, ID: o.SubscriptionID})
+	if err != nil {
+		return explanationView{}, err
+	}
+	h.Subscription = all
+	if _, h.Plan, err = a.history(ctx, journal.Ref{Kind: journal.SellingPlan, ID: sub.(*subscription.Subscription).SellingPlanID}); err != nil {
+		return explanationView{}, err
+	}
+	if _, h.Billing, err = a.history(ctx, journal.Ref{Kind: journal.Settings, ID: settings.PageBilling}); err != nil {
+		return explanationView{}, err
+	}
+	reasons, err := billing.Explain(h)
+	if err != nil {
+		return explanationView{}, err
+	}
+	r := a.renderer(ctx)
+	var events []store.Stored
+	var about []journal.Ref
+	for _, line := range reasons {
+		events, about = append(events, store.Stored{Event: line.Event}), append(about, line.About)
+	}
+	if err := r.lookUp(events, about...); err != nil {
+		return explanationView{}, err
+	}
+	v := explanationView{OrderID: o.ID, Number: o.Number, Total: o.Total}
+	for _, line := range reasons {
+		l := reasonView{Kind: line.Kind, Text: line.Text, Amount: line.Amount, Actor: r.actor(line.Event.Actor), At: journal.At(line.Event.RecordedAt), EventID: line.Event.ID}
+		if line.About.ID != "" {
+			p := party{string(line.About.Kind), string(line.About.ID)}
+			l.About.party = &partyView{p.kind, p.id, r.name(p)}
+		}
+		v.Lines = append(v.Lines, l)
+	}
+	return v, nil
+}
+
+// history gives a thing as it is and all entries about it as their primary target, oldest first; nothing for one that does
+// not exist.
+func (a *API) history(ctx context.Context, ref journal.Ref) (journal.State, []*journal.Event, error) {
+	row, err := a.Store.Load(ctx, a.Store.Read, ref)
+	if err != nil || row.State == nil {
+		return nil, nil, db.Fault(err)
+	}
+	var out []*journal.Event
+	for st, err := range a.Store.Chain(ctx, a.Store.Read, store.Closed, row.LastSeq) {
+		if err != nil {
+			return nil, nil, db.Fault(err)
+		}
+		out = append(out, st.Event)
+	}
+	slices.Reverse(out)
+	return row.State, out, nil
+}
+
+// mostCauses is how far back a chain is followed. Those of the program itself are a few dozen at most.
+const mostCauses = 200
+
+// causes gives an entry, the one that caused it, the one that caused that, and so on back to the first.
+func (a *API) causes(ctx context.Context, in *byID) ([]EventView, error) {
+	var chain []store.Stored
+	for key := id.ID(in.ID); key != "" && len(chain) < mostCauses; {
+		st, err := a.Store.EventByID(ctx, a.Store.Read, store.Opened, key)
+		if err != nil {
+			return nil, db.Fault(err)
+		}
+		chain = append(chain, st)
+		key = st.CausationID
+		if _, _, err := id.ParseEvent(string(key)); err != nil {
+			break // what came from outside can name a cause that is no entry
+		}
+	}
+	return a.renderer(ctx).render(chain)
+}
