@@ -36,6 +36,8 @@ type (
 		Price       money.Amount `json:"price"`
 		WeightGrams int          `json:"weight_grams"`
 		Inventory   *int64       `json:"inventory" doc:"Pieces in stock; null: not counted."`
+
+		BackupVariantID *id.ID `json:"backup_variant_id" doc:"Sent when this one is out of stock, if the billing settings say so."`
 	}
 	groupView struct {
 		ID         id.ID      `json:"id"`
@@ -88,7 +90,7 @@ func viewVariant(_ program.Query, _ journal.Ref, row store.Row) (variantView, er
 	if !ok {
 		return variantView{}, fault.New(fault.NotFound, "unknown_variant", "There is no such variant in this shop.")
 	}
-	return variantView{ID: s.ID, Version: row.Version, Title: s.Title, SKU: s.SKU, Price: s.Price, WeightGrams: s.WeightGrams, Inventory: s.Inventory}, nil
+	return variantView{ID: s.ID, Version: row.Version, Title: s.Title, SKU: s.SKU, Price: s.Price, WeightGrams: s.WeightGrams, Inventory: s.Inventory, BackupVariantID: nullable(s.BackupVariantID)}, nil
 }
 
 func viewGroup(q program.Query, _ journal.Ref, row store.Row) (groupView, error) {
@@ -169,6 +171,8 @@ type (
 		Price       *money.Amount   `json:"price,omitempty"`
 		WeightGrams *int            `json:"weight_grams,omitempty"`
 		Inventory   Nullable[int64] `json:"inventory,omitzero" doc:"Pieces in stock; null: not counted."`
+
+		BackupVariantID Nullable[id.ID] `json:"backup_variant_id,omitzero" doc:"Another variant; null: none."`
 	}
 	createGroup struct {
 		Commented
@@ -292,6 +296,12 @@ func (a *API) variants() {
 			b := in.Body
 			ref, _, err := a.part(ctx, journal.Variant, in.ID, in.Part)
 			c := catalog.UpdateVariant{ID: ref.ID, Title: b.Title, SKU: b.SKU, Price: b.Price, WeightGrams: b.WeightGrams, Inventory: catalog.Nullable[int64](b.Inventory)}
+			if b.BackupVariantID.Given {
+				c.BackupVariantID = new(id.ID)
+				if b.BackupVariantID.Value != nil {
+					c.BackupVariantID = b.BackupVariantID.Value
+				}
+			}
 			return plan{command: journal.Bind(c), target: ref}, err
 		}, viewVariant)
 	change(a, route{method: http.MethodDelete, path: single, tag: tag, summary: "Archive a variant", permission: edit, events: []string{"variant.archived"}},

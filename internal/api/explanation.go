@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"perennial/internal/billing"
-	"perennial/internal/db"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/money"
@@ -91,12 +90,12 @@ func (a *API) explainOrder(ctx context.Context, in *byID) (explanationView, erro
 func (a *API) history(ctx context.Context, ref journal.Ref) (journal.State, []*journal.Event, error) {
 	row, err := a.Store.Load(ctx, a.Store.Read, ref)
 	if err != nil || row.State == nil {
-		return nil, nil, db.Fault(err)
+		return nil, nil, err
 	}
 	var out []*journal.Event
 	for st, err := range a.Store.Chain(ctx, a.Store.Read, store.Closed, row.LastSeq) {
 		if err != nil {
-			return nil, nil, db.Fault(err)
+			return nil, nil, err
 		}
 		out = append(out, st.Event)
 	}
@@ -113,7 +112,7 @@ func (a *API) causes(ctx context.Context, in *byID) ([]EventView, error) {
 	for key := id.ID(in.ID); key != "" && len(chain) < mostCauses; {
 		st, err := a.Store.EventByID(ctx, a.Store.Read, store.Opened, key)
 		if err != nil {
-			return nil, db.Fault(err)
+			return nil, err
 		}
 		chain = append(chain, st)
 		key = st.CausationID

@@ -36,6 +36,9 @@ type (
 		CutoffDays       int `json:"cutoff_days" doc:"0 to 30."`
 		TaxBasisPoints   int `json:"tax_basis_points" doc:"0 to 10,000: a flat rate on the discounted subtotal and delivery."`
 		MaxCatchUpOrders int `json:"max_catch_up_orders" doc:"1 to 12: how many missed orders a subscription is billed after a downtime."`
+
+		MissedOrders string `json:"missed_orders" required:"false" default:"skip" doc:"What becomes of missed orders beyond those: skip, restart (one is made now, and the rhythm goes on from there) or pause."`
+		OutOfStock   string `json:"out_of_stock" required:"false" default:"skip" doc:"What becomes of an order whose variant is out of stock: skip, swap (the variant's backup for the same price; without one, skip) or hold (it waits)."`
 	}
 	RecoveryPage struct {
 		RetryDays []int  `json:"retry_days" nullable:"false" doc:"Days after the failed charge at which it is tried again, rising: at most 10 of 1 to 60."`

@@ -76,6 +76,7 @@ type Line struct {
 	Discount  money.Amount `json:"discount"`   // its share of the order's discount
 	OneTime   bool         `json:"one_time"`
 	FromStock bool         `json:"from_stock"` // its pieces were taken from the variant's stock, and go back if the order is not paid
+	InsteadOf id.ID        `json:"instead_of"` // the item's own variant, which was out of stock; empty: it is that one
 }
 
 // Attempt is one charge of an order.

@@ -351,6 +351,54 @@ func TestStock(t *testing.T) {
 	s.check()
 }
 
+func TestOutOfStock(t *testing.T) {
+	begin := func(t *testing.T, policy string) *shop {
+		s := newShop(t)
+		s.set(&settings.Billing{BillingHour: 6, MaxCatchUpOrders: 1, OutOfStock: policy})
+		s.must(journal.Bind(catalog.CreateVariant{ID: "var_3", ProductID: "prod_1", Title: "500 g", Price: usd(1900), Inventory: new(int64(3))}))
+		s.must(journal.Bind(catalog.UpdateVariant{ID: "var_1", Inventory: catalog.Set(int64(1)), BackupVariantID: new(id.ID("var_3"))}))
+		s.on(first)
+		return s
+	}
+	t.Run("swap", func(t *testing.T) {
+		s := begin(t, settings.StockSwap)
+		check(t, "due", s.create(1), createdAndCharged)
+		l := s.order(1).Items[0]
+		if l.VariantID != "var_3" || l.InsteadOf != "var_1" || l.Title != "Coffee, 500 g" || l.UnitPrice != usd(1000) {
+			t.Errorf("the line is %+v", l)
+		}
+		v := s.States[journal.Ref{Kind: journal.Variant, ID: "var_3"}].(*catalog.Variant)
+		if *v.Inventory != 1 || s.stock() != 1 {
+			t.Errorf("%d of the backup are left and %d of the other, want 1 and 1", *v.Inventory, s.stock())
+		}
+		s.finish(1, 1, billing.Succeeded)
+		if it := s.subscription().Items[0]; it.VariantID != "var_1" {
+			t.Errorf("the subscription has %s now", it.VariantID)
+		}
+		s.on(date(2027, 4, 10))
+		check(t, "neither has enough", s.create(2), "subscription.order_skipped")
+		s.explained(s.order(1))
+		s.check()
+	})
+	t.Run("hold", func(t *testing.T) {
+		s := begin(t, settings.StockHold)
+		check(t, "due", s.create(1), "subscription.order_held")
+		if n := s.subscription(); n.HeldOn == nil || *n.HeldOn != first || *n.NextBillingDate != first {
+			t.Errorf("held %v, next %v", n.HeldOn, n.NextBillingDate)
+		}
+		s.on(first.AddDays(3))
+		check(t, "still none", s.create(2), "refused out_of_stock")
+		s.check()
+		s.must(journal.Bind(catalog.UpdateVariant{ID: "var_1", Inventory: catalog.Set(int64(5))}))
+		check(t, "there are some again", s.create(3), createdAndCharged)
+		check(t, "paid", s.finish(3, 3, billing.Succeeded), paidAndRenewed)
+		if n := s.subscription(); n.HeldOn != nil || *n.NextBillingDate != date(2027, 4, 10) {
+			t.Errorf("held %v, next %v", n.HeldOn, n.NextBillingDate)
+		}
+		s.check()
+	})
+}
+
 func TestFreeOrder(t *testing.T) {
 	s := newShop(t, func(c *subscription.Create) {
 		c.DeliveryPrice = new(usd(0))

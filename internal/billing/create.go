@@ -8,6 +8,7 @@ import (
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/money"
+	"perennial/internal/settings"
 	"perennial/internal/subscription"
 )
 
@@ -17,8 +18,9 @@ import (
 //
 //   - An order that costs nothing is placed at once.
 //   - Without a payment method the attempt fails at once (no_payment_method) and recovery begins.
-//   - When a counted variant is out of stock the order is skipped: subscription.order_skipped, its reason out_of_stock,
-//     and no order. The decision then has no Created.
+//   - When a counted variant is out of stock it goes by the settings: its backup is sent for the same price, or the order
+//     is skipped (subscription.order_skipped, its reason out_of_stock), or it is held (subscription.order_held, once, and
+//     the refusal out_of_stock after that). A decision without an order has no Created.
 //   - An older order that nobody waits for any more (Stale) is cancelled first.
 //
 // It is refused while the subscription is not active (status_<status>), before the day or when the order of that day
@@ -63,10 +65,16 @@ func (c CreateOrder) Decide(w World, now time.Time) (journal.Decision, error) {
 	o.Cycle = new(s.Cycle + 1)
 	w.address(o)
 
+	if w.Billing.OutOfStock == settings.StockSwap {
+		t.stock.instead(o, w.Products)
+	}
 	pieces, err := t.stock.take(o, len(t.drafts)+1)
 	if err != nil {
 		if fault.As(err).Code != "out_of_stock" {
 			return journal.Decision{}, err
+		}
+		if w.Billing.OutOfStock == settings.StockHold {
+			return t.hold(err)
 		}
 		return t.skip(w, date)
 	}
@@ -183,6 +191,16 @@ func (t *story) create(w World, o *Order, cause int) int {
 type skipDetails struct {
 	Date   civil.Date `json:"date"`
 	Reason string     `json:"reason"` // a code: out_of_stock
+}
+
+// hold lets the order wait for stock. It is told once; after that the refusal stands.
+func (t *story) hold(refusal error) (journal.Decision, error) {
+	d, ok := subscription.Hold(t.sub, "out_of_stock")
+	if !ok {
+		return journal.Decision{}, refusal
+	}
+	t.tell(d, 0)
+	return journal.Decision{Drafts: t.drafts, Reservations: t.reservations, Result: t.sub.Ref()}, nil
 }
 
 // skip gives up the order of a date because something in it is out of stock.

@@ -151,6 +151,9 @@ func (x *explanation) items() error {
 		if l.OneTime {
 			kind = "once, added on " + x.when(at)
 		}
+		if l.InsteadOf != "" {
+			kind += ", in place of " + x.sub.Items[i].Title + ", which was out of stock"
+		}
 		x.say(ReasonItem, at, about, &whole, "%d × %s at %s, %s", l.Quantity, l.Title, listed.Format(), kind)
 		if l.UnitPrice != listed {
 			at := x.last(x.Plan, field("pricing"))

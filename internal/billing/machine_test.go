@@ -9,6 +9,7 @@ import (
 	"perennial/internal/billing"
 	"perennial/internal/catalog"
 	"perennial/internal/customer"
+	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/settings"
 	"perennial/internal/subscription"
@@ -39,6 +40,8 @@ func TestMachine(t *testing.T) {
 			c.BackupPaymentMethodID = "pm_2"
 			s.set(c)
 		}
+		s.set(&settings.Billing{BillingHour: 6, MaxCatchUpOrders: 1, OutOfStock: rapid.SampledFrom([]string{"", settings.StockSwap, settings.StockHold}).Draw(t, "out of stock")})
+		s.must(journal.Bind(catalog.UpdateVariant{ID: "var_1", BackupVariantID: new(id.ID("var_2"))}))
 		pieces := s.stock() // on the shelf and in orders that were not given up
 		orders := 0
 		run := func(c journal.Command) {

@@ -163,6 +163,9 @@ func Check(o *Order) error {
 	}
 	var lines, off int64
 	for _, l := range o.Items {
+		if l.InsteadOf != "" && l.InsteadOf == l.VariantID {
+			return broken("the line of %s is in the place of itself", l.VariantID)
+		}
 		if l.Quantity < 1 || l.Total.Minor != l.UnitPrice.Minor*int64(l.Quantity) {
 			return broken("the line of %s does not add up", l.VariantID)
 		}

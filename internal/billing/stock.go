@@ -50,6 +50,27 @@ func (s Stock) take(o *Order, cause int) ([]journal.Draft, error) {
 	return s.move(o, -1, cause)
 }
 
+// instead puts a variant's backup in the place of each line whose own has not enough pieces, where there is one that has.
+func (s Stock) instead(o *Order, products map[id.ID]*catalog.Product) {
+	used := map[id.ID]int64{}
+	enough := func(v *catalog.Variant, n int64) bool {
+		return v != nil && (v.Inventory == nil || *v.Inventory-used[v.ID] >= n)
+	}
+	for i := range o.Items {
+		l := &o.Items[i]
+		n := int64(l.Quantity)
+		if v := s[l.VariantID]; v != nil && !enough(v, n) {
+			if b := s[v.BackupVariantID]; enough(b, n) {
+				l.InsteadOf, l.VariantID, l.ProductID, l.Title = v.ID, b.ID, b.ProductID, b.Title
+				if p := products[b.ProductID]; p != nil && p.Title != b.Title {
+					l.Title = p.Title + ", " + b.Title
+				}
+			}
+		}
+		used[l.VariantID] += n
+	}
+}
+
 // giveBack puts back what take took, as far as the stock is still counted.
 func (s Stock) giveBack(o *Order, cause int) ([]journal.Draft, error) { return s.move(o, 1, cause) }
 

@@ -24,11 +24,12 @@ type World struct {
 	Customer     *customer.Customer
 	Address      *customer.Address
 	Plan         *catalog.Plan
-	Methods      []*customer.PaymentMethod // that may be charged, the first choice first
-	Backups      []*customer.PaymentMethod // that may be charged once when those failed
-	Stock        Stock                     // the variants of the subscription and of Order and Waiting
-	Waiting      *Order                    // the order of the rhythm that waits for money
-	OrderCount   int                       // orders that the subscription has had so far
+	Methods      []*customer.PaymentMethod  // that may be charged, the first choice first
+	Backups      []*customer.PaymentMethod  // that may be charged once when those failed
+	Stock        Stock                      // the variants of the subscription and of Order and Waiting
+	Products     map[id.ID]*catalog.Product // of the backups among Stock, where the store sends those
+	Waiting      *Order                     // the order of the rhythm that waits for money
+	OrderCount   int                        // orders that the subscription has had so far
 }
 
 func loadOrder(r journal.Reader, key id.ID) (w World, err error) {
@@ -110,8 +111,35 @@ func (w *World) loadNew(r journal.Reader, key id.ID) (err error) {
 	for _, it := range s.Items {
 		variants = append(variants, it.VariantID)
 	}
-	w.Stock, err = loadStock(r, variants)
-	return err
+	if w.Stock, err = loadStock(r, variants); err != nil || w.Billing.OutOfStock != settings.StockSwap {
+		return err
+	}
+	return w.loadBackups(r)
+}
+
+// loadBackups loads what is sent when a variant is out of stock.
+func (w *World) loadBackups(r journal.Reader) error {
+	var backups []id.ID
+	for _, v := range w.Stock {
+		if v.BackupVariantID != "" {
+			backups = append(backups, v.BackupVariantID)
+		}
+	}
+	more, err := loadStock(r, backups)
+	if err != nil {
+		return err
+	}
+	w.Products = map[id.ID]*catalog.Product{}
+	for key, v := range more {
+		if v.Status == catalog.Archived && w.Stock[key] == nil {
+			continue
+		}
+		w.Stock[key] = v
+		if w.Products[v.ProductID], err = journal.Find[catalog.Product](r, journal.Product, v.ProductID); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // chargeable gives those of the customer's payment methods that can be tried, and are not among Methods. One past its month

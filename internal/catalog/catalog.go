@@ -50,6 +50,8 @@ type Variant struct {
 	Inventory   *int64       `json:"inventory"` // null: not counted
 	Status      Status       `json:"status"`    // active, archived
 	CreatedAt   journal.Time `json:"created_at"`
+
+	BackupVariantID id.ID `json:"backup_variant_id"` // sent when this one is out of stock, where the store chose that; empty: none
 }
 
 // Group is a selling plan group: plans that are offered together for some products.

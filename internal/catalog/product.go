@@ -166,12 +166,19 @@ type UpdateVariant struct {
 	Price       *money.Amount
 	WeightGrams *int
 	Inventory   Nullable[int64]
+
+	BackupVariantID *id.ID // another variant, or empty for none
 }
 
 // Load needs the variant and the shop's currency.
 func (c UpdateVariant) Load(r journal.Reader) (w World, err error) {
 	if w.Variant, err = journal.Get[Variant](r, journal.Variant, c.ID); err != nil {
 		return w, err
+	}
+	if c.BackupVariantID != nil {
+		if w.Backup, err = journal.Find[Variant](r, journal.Variant, *c.BackupVariantID); err != nil {
+			return w, err
+		}
 	}
 	w.General, err = general(r)
 	return w, err
@@ -184,6 +191,19 @@ func (c UpdateVariant) Decide(w World, _ time.Time) (journal.Decision, error) {
 	put(&next.SKU, c.SKU)
 	put(&next.Price, c.Price)
 	put(&next.WeightGrams, c.WeightGrams)
+	if b := c.BackupVariantID; b != nil && *b != next.BackupVariantID {
+		var f fault.Fields
+		switch {
+		case *b == next.ID:
+			f.Add("/backup_variant_id", "The backup is another variant.")
+		case *b != "" && (w.Backup == nil || w.Backup.Status == Archived):
+			f.Add("/backup_variant_id", "There is no variant %s that can be sent.", *b)
+		}
+		if err := f.Err(); err != nil {
+			return journal.Decision{}, err
+		}
+		next.BackupVariantID = *b
+	}
 	counted := journal.Clone(next)
 	c.Inventory.apply(&counted.Inventory)
 	if err := counted.refuse(w.General); err != nil {

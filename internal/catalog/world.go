@@ -17,6 +17,7 @@ type World struct {
 	General   *settings.General
 	Product   *Product
 	Variant   *Variant
+	Backup    *Variant
 	Group     *Group
 	Plan      *Plan
 	Discount  *Discount

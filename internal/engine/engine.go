@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -59,7 +60,8 @@ type Engine struct {
 	// on. It is set before the first call. With 1, as New makes it, one is done after the other, always in the same order.
 	InFlight int
 
-	looked int64 // the seq up to which entries were looked at for new cards; -1 before the first time
+	held   map[id.ID]wait // orders that wait for stock: when to look again
+	looked int64          // the seq up to which entries were looked at for new cards; -1 before the first time
 
 	mu sync.Mutex
 	// What had no answer, guarded by mu. It is only about when to ask again, so a restart may forget it.
@@ -90,7 +92,7 @@ func (o Observer) attempt(outcome string) {
 
 // New makes an engine.
 func New(p *program.Program, s *store.Store, g payment.Gateway, log *slog.Logger) *Engine {
-	return &Engine{p: p, s: s, g: g, log: log, holder: string(p.IDs.New(id.Command)), InFlight: 1, looked: -1, attempts: map[id.ID]wait{}}
+	return &Engine{p: p, s: s, g: g, log: log, holder: string(p.IDs.New(id.Command)), InFlight: 1, held: map[id.ID]wait{}, looked: -1, attempts: map[id.ID]wait{}}
 }
 
 // The engine acts as the system, by the name of its job.
@@ -113,6 +115,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	if err := e.newCards(ctx, p); err != nil {
 		errs = append(errs, err)
 	}
+	maps.DeleteFunc(e.held, func(_ id.ID, w wait) bool { return w.over(p.now) })
 	// Somebody is begun once for each state: what did not move is not tried again in this run.
 	begun := map[id.ID]int64{}
 	for moved := true; moved && ctx.Err() == nil; {
@@ -124,7 +127,7 @@ func (e *Engine) Run(ctx context.Context) error {
 			w := e.begin(ctx)
 			for _, row := range rows {
 				s := row.State.(*subscription.Subscription)
-				if at, ok := begun[s.ID]; ok && at == row.LastSeq || !p.due(s) {
+				if at, ok := begun[s.ID]; ok && at == row.LastSeq || !p.due(s) || e.holds(s) {
 					continue
 				}
 				begun[s.ID], moved = row.LastSeq, true
@@ -143,6 +146,11 @@ func (e *Engine) Run(ctx context.Context) error {
 			}
 		}
 	}
+	if p.caught.Subscriptions > 0 && ctx.Err() == nil {
+		if _, err := e.do(ctx, journal.Bind(p.caught)); err != nil {
+			errs = append(errs, err)
+		}
+	}
 	return errors.Join(errs...)
 }
 
@@ -156,7 +164,12 @@ type policy struct {
 	day    civil.Date // of now
 	hour   int        // at which billing begins
 	today  civil.Date // the last day whose billing hour has come
-	missed int        // how many missed orders of a subscription are made
+	most   int        // how many missed orders of a subscription are made
+	missed string     // what becomes of the others
+
+	mu      sync.Mutex
+	caught  billing.CaughtUp // guarded by mu
+	overdue map[id.ID]bool   // guarded by mu; subscriptions that had overdue orders
 }
 
 // policy reads the settings; nil for a shop without any.
@@ -175,7 +188,7 @@ func (e *Engine) policy(ctx context.Context) (*policy, error) {
 	}
 	zone := settings.Zone(g)
 	now := e.p.Now()
-	p := &policy{now: now, zone: zone, day: civil.Today(now, zone), hour: b.BillingHour, missed: b.MaxCatchUpOrders}
+	p := &policy{now: now, zone: zone, day: civil.Today(now, zone), hour: b.BillingHour, most: b.MaxCatchUpOrders, missed: b.MissedOrders, caught: billing.CaughtUp{Shop: e.s.Shop}, overdue: map[id.ID]bool{}}
 	p.today = p.day
 	if now.Before(p.today.At(p.hour, 0, zone)) {
 		p.today = p.today.AddDays(-1)
@@ -221,9 +234,11 @@ func (e *Engine) one(ctx context.Context, row store.Row, p *policy) error {
 	case subscription.Active:
 		c = journal.Bind(billing.CreateOrder{SubscriptionID: s.ID, OrderID: e.p.IDs.New(id.Order), AttemptID: e.p.IDs.New(id.BillingAttempt), Due: p.today})
 		if s.NextBillingDate.Before(p.today) { // then others may be due too
-			if _, err := e.do(ctx, journal.Bind(skipMissed{ID: s.ID, Due: p.today, Keep: p.missed})); err != nil {
+			out, err := e.do(ctx, journal.Bind(catchUp{ID: s.ID, Due: p.today, Keep: p.most, Policy: p.missed}))
+			if err != nil {
 				return conflict(err)
 			}
+			p.late(s, out)
 		}
 	case subscription.Failed:
 		cause, err := e.lastRecovery(ctx, row.LastSeq)
@@ -238,7 +253,56 @@ func (e *Engine) one(ctx context.Context, row store.Row, p *policy) error {
 	if err != nil {
 		return conflict(err)
 	}
+	p.made(s, out)
 	return e.charge(ctx, out)
+}
+
+// late notes that a subscription had overdue orders, and those that were skipped.
+func (p *policy) late(s *subscription.Subscription, out *program.Outcome) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, done := range out.Events {
+		if done.Type == "subscription.order_skipped" {
+			p.caught.Skipped++
+		}
+	}
+	if len(out.Events) > 0 {
+		p.since(s)
+	}
+}
+
+// made notes an order that was made late.
+func (p *policy) made(s *subscription.Subscription, out *program.Outcome) {
+	if s.Status != subscription.Active || !s.NextBillingDate.Before(p.today) || s.HeldOn != nil || len(out.Decision.Created) == 0 {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.caught.Made++
+	p.since(s)
+}
+
+// since counts a subscription with overdue orders once. The caller holds mu.
+func (p *policy) since(s *subscription.Subscription) {
+	if !p.overdue[s.ID] {
+		p.overdue[s.ID] = true
+		p.caught.Subscriptions++
+	}
+	if d := *s.NextBillingDate; p.caught.Since.IsZero() || d.Before(p.caught.Since) {
+		p.caught.Since = d
+	}
+}
+
+// holds says whether it is too early to look again whether there is stock for an order that waits for it.
+func (e *Engine) holds(s *subscription.Subscription) bool {
+	if s.HeldOn == nil || s.Status != subscription.Active {
+		return false
+	}
+	if _, ok := e.held[s.ID]; ok {
+		return true
+	}
+	e.held[s.ID] = wait{until: e.p.Now().Add(heldWait)}
+	return false
 }
 
 // conflict leaves out a refusal: what was due is not due any more.

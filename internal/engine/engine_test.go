@@ -200,6 +200,9 @@ func (w *world) story(key id.ID) []string {
 }
 
 func (w *world) want(key id.ID, want ...string) {
+	if want == nil {
+		want = []string{}
+	}
 	w.t.Helper()
 	if diff := cmp.Diff(want, w.story(key)); diff != "" {
 		w.t.Errorf("the orders (-want +got):\n%s", diff)
@@ -709,6 +712,62 @@ func TestADowntime(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestADowntimeByTheStoresPolicy(t *testing.T) {
+	today := start.AddDays(70)
+	for _, tt := range []struct {
+		policy string
+		status subscription.Status
+		orders []string
+		next   *civil.Date
+	}{
+		{settings.MissedSkip, subscription.Active, []string{"2027-03-15 placed"}, &civil.Date{Year: 2027, Month: 4, Day: 15}},
+		{settings.MissedRestart, subscription.Active, []string{today.String() + " placed"}, &civil.Date{Year: 2027, Month: 4, Day: 26}},
+		{settings.MissedPause, subscription.Paused, []string{}, nil},
+	} {
+		t.Run(tt.policy, func(t *testing.T) {
+			w := begin(t, &settings.Billing{BillingHour: 6, MaxCatchUpOrders: 1, MissedOrders: tt.policy})
+			s := w.subscribe(simulated.OK, civil.Month, start)
+			w.runOn(today)
+			w.run()
+			w.want(s.ID, tt.orders...)
+			got := w.subscription(s.ID)
+			if diff := cmp.Diff(tt.next, got.NextBillingDate); diff != "" || got.Status != tt.status {
+				t.Errorf("it is %s, next order (-want +got):\n%s", got.Status, diff)
+			}
+			told := w.entries(w.Store.Shop, "billing.caught_up")
+			if len(told) != 1 || string(told[0].Detail("since")) != `"2027-01-15"` || string(told[0].Detail("subscriptions")) != "1" {
+				t.Errorf("the downtime was told as %v", told)
+			}
+		})
+	}
+	w := begin(t)
+	w.subscribe(simulated.OK, civil.Week, start)
+	for day := range 30 {
+		w.runOn(start.AddDays(day))
+	}
+	if told := w.entries(w.Store.Shop, "billing.caught_up"); len(told) != 0 {
+		t.Errorf("ordinary days were told as %d downtimes", len(told))
+	}
+}
+
+func TestAHeldOrderIsLookedAtAgain(t *testing.T) {
+	w := begin(t, &settings.Billing{BillingHour: 6, MaxCatchUpOrders: 1, OutOfStock: settings.StockHold})
+	w.Do(journal.Bind(catalog.UpdateVariant{ID: w.variant, Inventory: catalog.Set(int64(0))}))
+	s := w.subscribe(simulated.OK, civil.Month, start)
+	for minute := range 30 {
+		w.at(start, 12, minute)
+		w.run()
+	}
+	w.want(s.ID)
+	if n := len(w.entries(s.ID, "subscription.order_held")); n != 1 {
+		t.Errorf("it was told %d times, want once", n)
+	}
+	w.Do(journal.Bind(catalog.UpdateVariant{ID: w.variant, Inventory: catalog.Set(int64(1))}))
+	w.at(start, 12, 45)
+	w.run()
+	w.want(s.ID, "2027-01-15 placed")
 }
 
 // missed gives the dates that were skipped because they were missed.

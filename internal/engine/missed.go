@@ -8,19 +8,25 @@ import (
 	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/settings"
 	"perennial/internal/subscription"
 )
 
-// skipMissed skips orders that were not made in time, so that at most Keep are made late: the last ones, because they are
-// nearest to what the rhythm says. Every one is a subscription.order_skipped with the reason "missed". Nothing is skipped
-// while an order of the subscription waits for its money: that one is the oldest, and it is on its way.
+// catchUp deals with orders that were not made in time, so that at most Keep of a subscription are made late. What becomes
+// of the others the store chose:
 //
-// It looks only at what is due, so it comes to the same whenever and however often it is run. As much is skipped as can
-// be (civil.MaxSkipped).
-type skipMissed struct {
-	ID   id.ID
-	Due  civil.Date // orders of this day and before should have been made by now
-	Keep int        // 1 or more
+//   - skip: they are skipped, each a subscription.order_skipped with the reason "missed". The last ones are made, because
+//     they are nearest to what the rhythm says. As much is skipped as can be (civil.MaxSkipped).
+//   - restart: one is made today, and the rhythm goes on from there.
+//   - pause: none is made until somebody resumes the subscription.
+//
+// Nothing is done while an order of the subscription waits for its money: that one is the oldest, and it is on its way.
+// It looks only at what is due, so it comes to the same whenever and however often it is run.
+type catchUp struct {
+	ID     id.ID
+	Due    civil.Date // orders of this day and before should have been made by now
+	Keep   int        // 1 or more
+	Policy string     // of settings.Billing
 }
 
 // missedWorld is the subscription, and its order that waits for money, if there is one.
@@ -29,13 +35,13 @@ type missedWorld struct {
 	waiting *billing.Order
 }
 
-// missedDetails are those of billing's skips.
+// missedDetails are those of billing's skips. Only a skip has a date.
 type missedDetails struct {
-	Date   civil.Date `json:"date"`
+	Date   civil.Date `json:"date,omitzero"`
 	Reason string     `json:"reason"`
 }
 
-func (c skipMissed) Load(r journal.Reader) (w missedWorld, err error) {
+func (c catchUp) Load(r journal.Reader) (w missedWorld, err error) {
 	if w.World, err = (subscription.Skip{ID: c.ID}).Load(r); err != nil {
 		return w, err
 	}
@@ -46,20 +52,32 @@ func (c skipMissed) Load(r journal.Reader) (w missedWorld, err error) {
 	return w, err
 }
 
-func (c skipMissed) Decide(w missedWorld, now time.Time) (journal.Decision, error) {
+func (c catchUp) Decide(w missedWorld, now time.Time) (journal.Decision, error) {
 	d := journal.Decision{Result: w.Subscription.Ref()}
 	if w.waiting != nil && !billing.Stale(w.waiting, w.Subscription) {
 		return d, nil
 	}
 	skips, err := c.skips(w.World, now)
-	if err == nil && len(skips) > c.Keep {
+	if err != nil || len(skips) <= c.Keep {
+		return d, err
+	}
+	switch c.Policy {
+	case settings.MissedRestart:
+		d, err = subscription.Reschedule{ID: c.ID, Date: settings.Today(w.General, now), NewRhythm: true}.Decide(w.World, now)
+	case settings.MissedPause:
+		d, err = subscription.Pause{ID: c.ID}.Decide(w.World, now)
+	default:
 		d.Drafts = skips[:len(skips)-c.Keep]
+		return d, nil
+	}
+	for i := range d.Drafts {
+		d.Drafts[i].Details = missedDetails{Reason: "missed"}
 	}
 	return d, err
 }
 
 // skips gives the events that would skip all orders that are due, in order of date.
-func (c skipMissed) skips(w subscription.World, now time.Time) (all []journal.Draft, err error) {
+func (c catchUp) skips(w subscription.World, now time.Time) (all []journal.Draft, err error) {
 	for w.Subscription.NextBillingDate != nil && !w.Subscription.NextBillingDate.After(c.Due) {
 		date := *w.Subscription.NextBillingDate
 		one, err := subscription.Skip{ID: c.ID}.Decide(w, now)

@@ -8,6 +8,7 @@ const (
 	firstWait   = 10 * time.Second
 	attemptWait = time.Hour
 	gatewayWait = 5 * time.Minute
+	heldWait    = 10 * time.Minute
 )
 
 // wait is when to ask again about what had no answer.

@@ -177,6 +177,7 @@ var catalogue = []Type{
 	// Data and logs
 	activity("data", "log.viewed", "Viewed a log", Log).details("log", "customer_id", "subscription_id").mentions(Customer, Subscription).hidden(),
 	activity("privacy", "network_data.expired", "Erased a month's IP addresses", Shop).details("month").never("Erasure destroys the key; nobody can bring the values back."),
+	activity("data", "billing.caught_up", "Caught up on overdue orders", Shop).details("since", "subscriptions", "made", "skipped").never("The orders were made; refund or cancel them one by one."),
 	activity("data", "shop.moved", "Moved the shop to another database", Shop).details("to", "entries").never("The shop goes on in the other database."),
 	activity("data", "log.exported", "Downloaded a log", Log).details("log", "format", "filter").mentions(Customer, Subscription),
 
@@ -204,19 +205,20 @@ var catalogue = []Type{
 
 	// The subscription
 	forSubscription("lifecycle", "subscription.created", "Created", All).never("Cancel the subscription instead."),
-	forSubscription("lifecycle", "subscription.renewed", "Renewed", "cycle", "position", "next_billing_date", "last_billing_date", "moved_from", "moved_to", "skipped_dates", "status", "recovery", "items", "discounts", "gifts").
+	forSubscription("lifecycle", "subscription.renewed", "Renewed", "cycle", "position", "next_billing_date", "last_billing_date", "moved_from", "moved_to", "skipped_dates", "status", "recovery", "items", "discounts", "gifts", "held_on").
 		details("order_id", "order_number", "total", "date").never("The order was paid; refund it instead."),
-	forSubscription("lifecycle", "subscription.paused", "Paused", All).undo("subscription.resumed"),
+	forSubscription("lifecycle", "subscription.paused", "Paused", All).details("reason").undo("subscription.resumed"),
 	forSubscription("lifecycle", "subscription.resumed", "Resumed", All).undo("subscription.paused"),
 	forSubscription("lifecycle", "subscription.cancelled", "Cancelled", All).undo("subscription.reactivated"),
 	forSubscription("lifecycle", "subscription.reactivated", "Reactivated", All).undo("subscription.cancelled"),
-	forSubscription("lifecycle", "subscription.expired", "Expired", "status", "next_billing_date", "moved_from", "moved_to", "paused_until", "recovery").never("All its orders were made; create a new subscription."),
+	forSubscription("lifecycle", "subscription.expired", "Expired", "status", "next_billing_date", "moved_from", "moved_to", "paused_until", "recovery", "held_on").never("All its orders were made; create a new subscription."),
 	forSubscription("lifecycle", "subscription.merged", "Merged", All).details("from", "into").never("A merge cannot be undone: split the subscription instead."),
 	forSubscription("lifecycle", "subscription.split", "Split", "items").details("new_subscription_id").never("A split cannot be undone: merge the two subscriptions instead."),
-	forSubscription("schedule", "subscription.order_skipped", "Skipped an order", "skipped_dates", "next_billing_date", "position", "moved_from").details("date", "reason").undo("subscription.order_unskipped"),
-	forSubscription("schedule", "subscription.order_unskipped", "Unskipped an order", "skipped_dates", "next_billing_date", "position", "moved_from").details("date").undo("subscription.order_skipped"),
-	forSubscription("schedule", "subscription.next_billing_date_changed", "Changed the next billing date", "next_billing_date", "moved_from", "anchor_date", "billing_policy", "position", "skipped_dates", "gifts").undoSelf(),
-	forSubscription("schedule", "subscription.frequency_changed", "Changed the frequency", "billing_policy", "delivery_policy", "anchor_date", "position", "next_billing_date", "moved_from", "moved_to", "skipped_dates").undoSelf(),
+	forSubscription("schedule", "subscription.order_skipped", "Skipped an order", "skipped_dates", "next_billing_date", "position", "moved_from", "held_on").details("date", "reason").undo("subscription.order_unskipped"),
+	forSubscription("schedule", "subscription.order_held", "Held an order", "held_on").details("date", "reason").never("It is made when it can be; skip it, or change what is in it."),
+	forSubscription("schedule", "subscription.order_unskipped", "Unskipped an order", "skipped_dates", "next_billing_date", "position", "moved_from", "held_on").details("date").undo("subscription.order_skipped"),
+	forSubscription("schedule", "subscription.next_billing_date_changed", "Changed the next billing date", "next_billing_date", "moved_from", "anchor_date", "billing_policy", "position", "skipped_dates", "gifts", "held_on").details("reason").undoSelf(),
+	forSubscription("schedule", "subscription.frequency_changed", "Changed the frequency", "billing_policy", "delivery_policy", "anchor_date", "position", "next_billing_date", "moved_from", "moved_to", "skipped_dates", "held_on").undoSelf(),
 	forSubscription("schedule", "subscription.order_requested_now", "Requested an order now", "extra_orders").details("order_id").
 		never("The order is already on its way; cancel or refund the order instead."),
 	forSubscription("schedule", "subscription.order_gifted", "Gifted an order", "gifts").undoSelf(),

@@ -120,9 +120,9 @@ func (s *story) settings() {
 	save := func(d settings.Document) { s.t.Helper(); s.tried(journal.Bind(settings.Update{Document: d})) }
 	save(&settings.General{Name: "Harbor & Sons", TimeZone: "Europe/Berlin", Currency: "USD", Locale: "en"})
 	save(&settings.General{Name: "Harbor & Sons", TimeZone: "Europe/Berlin", Currency: "USD", Locale: "en", SupportEmail: "help@harbor.example"})
-	save(&settings.Billing{BillingHour: 6, MaxCatchUpOrders: 1, TaxBasisPoints: 770})
-	save(&settings.Billing{BillingHour: 7, MaxCatchUpOrders: 1, TaxBasisPoints: 770})
-	save(&settings.Billing{BillingHour: 7, MaxCatchUpOrders: 2, TaxBasisPoints: 770, CutoffDays: 2})
+	save(&settings.Billing{BillingHour: 6, MaxCatchUpOrders: 1, TaxBasisPoints: 770, MissedOrders: settings.MissedSkip, OutOfStock: settings.StockSkip})
+	save(&settings.Billing{BillingHour: 7, MaxCatchUpOrders: 1, TaxBasisPoints: 770, MissedOrders: settings.MissedSkip, OutOfStock: settings.StockSkip})
+	save(&settings.Billing{BillingHour: 7, MaxCatchUpOrders: 2, TaxBasisPoints: 770, CutoffDays: 2, MissedOrders: settings.MissedSkip, OutOfStock: settings.StockSkip})
 	save(&settings.Recovery{RetryDays: []int{1, 3}, EndAction: settings.EndPause})
 	save(&settings.Recovery{RetryDays: []int{1, 3}, EndAction: settings.EndSkip})
 	save(&settings.Shipping{DefaultDeliveryPrice: usd(490), Countries: []string{}})
@@ -426,6 +426,10 @@ func (s *story) failures() {
 	s.do(journal.Bind(catalog.UpdateVariant{ID: medium, Inventory: catalog.Set(int64(1))}))
 	s.on("2027-07-03")
 	s.due(sub, 7) // out of stock
+	s.do(journal.Bind(settings.Update{Document: &settings.Billing{BillingHour: 7, MaxCatchUpOrders: 2, TaxBasisPoints: 770, CutoffDays: 2, MissedOrders: settings.MissedSkip, OutOfStock: settings.StockHold}}))
+	s.on("2027-08-03")
+	s.due(sub, 8)
+	s.do(journal.Bind(billing.CaughtUp{Shop: s.Shop, Since: date("2027-08-01"), Subscriptions: 2, Made: 1, Skipped: 3}))
 }
 
 func (s *story) readers() {

@@ -163,6 +163,10 @@ var accountSentences = map[string]sentence{
 	"api_key.updated": edits("the API key", of, "name", ""),
 	"api_key.revoked": says("Revoked the API key"),
 
+	"billing.caught_up": {did: func(e *Event) string {
+		return "Caught up on orders that were due since " + day(detail(e, "since")) + ": " + counted(number(detail(e, "made")), "order") + " made, " +
+			counted(number(detail(e, "skipped")), "order") + " skipped, of " + counted(number(detail(e, "subscriptions")), "subscription")
+	}},
 	"network_data.expired": {did: func(e *Event) string {
 		month, err := time.Parse("2006-01", text(detail(e, "month")))
 		if err != nil {

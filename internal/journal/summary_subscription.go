@@ -21,7 +21,7 @@ var subscriptionSentences = map[string]sentence{
 	}},
 	"subscription.paused": {
 		did: func(e *Event) string {
-			return "Paused the subscription" + form(" until %s", day(afterOf(e, "paused_until")))
+			return "Paused the subscription" + form(" until %s", day(afterOf(e, "paused_until"))) + form(": %s", words(text(detail(e, "reason"))))
 		},
 		undid: func(e *Event) string {
 			return "Undid the resumption: paused" + cmp.Or(form(" until %s", day(afterOf(e, "paused_until"))), " again")
@@ -47,13 +47,16 @@ var subscriptionSentences = map[string]sentence{
 		},
 		undid: func(e *Event) string { return "Undid the return of " + orderOf(e) + ": it is skipped again" },
 	},
+	"subscription.order_held": {did: func(e *Event) string {
+		return "Held " + orderOf(e) + form(": %s", words(text(detail(e, "reason"))))
+	}},
 	"subscription.order_unskipped": {
 		did:   func(e *Event) string { return "Put back " + orderOf(e) + ", which was skipped" },
 		undid: func(e *Event) string { return "Undid the skip of " + orderOf(e) },
 	},
 	"subscription.next_billing_date_changed": {
 		did: func(e *Event) string {
-			return cmp.Or(moved(e, "Moved the next order"), "Changed the date of the next order")
+			return cmp.Or(moved(e, "Moved the next order"), "Changed the date of the next order") + form(": %s", words(text(detail(e, "reason"))))
 		},
 		undid: func(e *Event) string {
 			return cmp.Or(moved(e, "Undid the move of the next order: back"), "Undid the move of the next order")

@@ -31,6 +31,20 @@ const (
 	EndKeep   = "keep" // there is no last retry
 )
 
+// What becomes of missed orders beyond the limit: the values of Billing.MissedOrders.
+const (
+	MissedSkip    = "skip"
+	MissedRestart = "restart" // none is skipped: one is made now, and the rhythm goes on from there
+	MissedPause   = "pause"   // none is made until somebody resumes the subscription
+)
+
+// What becomes of an order whose variant is out of stock: the values of Billing.OutOfStock.
+const (
+	StockSkip = "skip"
+	StockSwap = "swap" // the variant's backup is sent, for the same price; without one, the order is skipped
+	StockHold = "hold" // the order waits until there are pieces again
+)
+
 // The actions that a subscriber can be allowed: the values of Portal.Actions.
 const (
 	ActionPause               = "pause"
@@ -106,7 +120,7 @@ func Default(page id.ID, general *General) Document {
 	case PageGeneral:
 		return journal.Clone(general)
 	case PageBilling:
-		return &Billing{BillingHour: 6, MaxCatchUpOrders: 1}
+		return &Billing{BillingHour: 6, MaxCatchUpOrders: 1, MissedOrders: MissedSkip, OutOfStock: StockSkip}
 	case PageRecovery:
 		return &Recovery{RetryDays: []int{1, 3, 5, 7}, EndAction: EndPause}
 	case PageShipping:
@@ -195,6 +209,12 @@ func (d *Billing) check(f *fault.Fields) {
 	within(f, "/cutoff_days", d.CutoffDays, 0, 30)
 	within(f, "/tax_basis_points", d.TaxBasisPoints, 0, maxTaxPoints)
 	within(f, "/max_catch_up_orders", d.MaxCatchUpOrders, 1, 12)
+	if !slices.Contains([]string{"", MissedSkip, MissedRestart, MissedPause}, d.MissedOrders) {
+		f.Add("/missed_orders", "Choose skip, restart or pause.")
+	}
+	if !slices.Contains([]string{"", StockSkip, StockSwap, StockHold}, d.OutOfStock) {
+		f.Add("/out_of_stock", "Choose skip, swap or hold.")
+	}
 }
 
 func (d *Recovery) check(f *fault.Fields) {

@@ -41,6 +41,9 @@ type Billing struct {
 	CutoffDays       int `json:"cutoff_days"`         // 0 to 30
 	TaxBasisPoints   int `json:"tax_basis_points"`    // 0 to 10,000: a flat rate on the discounted subtotal and delivery
 	MaxCatchUpOrders int `json:"max_catch_up_orders"` // 1 to 12: how many missed orders one subscription is billed after a downtime
+
+	MissedOrders string `json:"missed_orders"` // what becomes of those beyond: "skip", which "" means too, "restart" or "pause"
+	OutOfStock   string `json:"out_of_stock"`  // what becomes of an order whose variant is out of stock: "skip", which "" means too, "swap" or "hold"
 }
 
 // Recovery is the page "recovery": what happens when a charge fails. When the charge is tried again is said either as a

@@ -273,7 +273,8 @@ func TestAnySequence(t *testing.T) {
 					Currency: currency.Draw(t, "currency"), Locale: "en",
 				}
 			case settings.PageBilling:
-				doc = &settings.Billing{BillingHour: rapid.IntRange(-1, 24).Draw(t, "hour"), MaxCatchUpOrders: rapid.IntRange(0, 13).Draw(t, "catch up")}
+				doc = &settings.Billing{BillingHour: rapid.IntRange(-1, 24).Draw(t, "hour"), MaxCatchUpOrders: rapid.IntRange(0, 13).Draw(t, "catch up"),
+					MissedOrders: rapid.SampledFrom([]string{"", "skip", "restart", "pause", "x"}).Draw(t, "missed"), OutOfStock: rapid.SampledFrom([]string{"", "skip", "swap", "hold", "x"}).Draw(t, "stock")}
 			case settings.PageRecovery:
 				doc = &settings.Recovery{
 					RetryDays: rapid.SliceOfN(rapid.IntRange(0, 61), 0, 4).Draw(t, "days"),

@@ -72,6 +72,8 @@ func (s *Subscription) checkDates() error {
 		return fmt.Errorf("position %d", s.Position)
 	case s.NextBillingDate == nil && s.MovedFrom != nil, s.MovedTo != nil && (s.NextBillingDate != nil || s.Status == Expired):
 		return fmt.Errorf("moved_from %v, moved_to %v while %s", day(s.MovedFrom), day(s.MovedTo), s.Status)
+	case s.HeldOn != nil && (s.NextBillingDate == nil || *s.HeldOn != *s.NextBillingDate):
+		return fmt.Errorf("the order of %v is held, the next is on %v", *s.HeldOn, day(s.NextBillingDate))
 	case s.NextBillingDate == nil:
 		return nil
 	}

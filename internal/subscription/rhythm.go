@@ -28,6 +28,7 @@ func (s *Subscription) follow(c civil.Schedule) {
 		s.BillingPolicy.AnchorDay = new(c.Rhythm.AnchorDay)
 	}
 	s.NextBillingDate, s.LastBillingDate, s.MovedFrom, s.MovedTo = maybe(c.NextDate), maybe(c.Last), nil, nil
+	s.HeldOn = nil
 	if c.Moved() {
 		s.MovedFrom = maybe(c.Rhythm.At(c.NextK))
 	}
@@ -48,7 +49,7 @@ func (s *Subscription) stop() {
 	if s.MovedFrom != nil {
 		s.MovedTo = s.NextBillingDate
 	}
-	s.NextBillingDate, s.MovedFrom, s.PausedUntil, s.Recovery = nil, nil, nil, nil
+	s.NextBillingDate, s.MovedFrom, s.PausedUntil, s.Recovery, s.HeldOn = nil, nil, nil, nil, nil
 }
 
 func day(d *civil.Date) civil.Date {

@@ -44,6 +44,22 @@ func (c Skip) Decide(w World, _ time.Time) (journal.Decision, error) {
 	return decide("subscription.order_skipped", s, next, onDate{date})
 }
 
+type held struct {
+	Date   civil.Date `json:"date"`
+	Reason string     `json:"reason"`
+}
+
+// Hold gives the event of the next order waiting, for a reason that is a code. ok is false when it does already: the draft
+// is not to be used then.
+func Hold(s *Subscription, reason string) (d journal.Draft, ok bool) {
+	if s.NextBillingDate == nil || s.HeldOn != nil {
+		return journal.Draft{}, false
+	}
+	next := journal.Clone(s)
+	next.HeldOn = new(*s.NextBillingDate)
+	return change("subscription.order_held", s, next, held{*s.NextBillingDate, reason}), true
+}
+
 // Unskip puts a skipped order back, today or later; from active. If it comes before the next order it becomes the next
 // one. Refusals: not_skipped, date_passed, next_moved.
 type Unskip struct {

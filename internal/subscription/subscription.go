@@ -120,6 +120,7 @@ type Subscription struct {
 	CancelReason          journal.Personal[string]            `json:"cancel_reason"`
 	MergedInto            id.ID                               `json:"merged_into"`
 	CreatedAt             journal.Time                        `json:"created_at"`
+	HeldOn                *civil.Date                         `json:"held_on"` // the next order's date, while that order waits for stock
 }
 
 func (s *Subscription) Ref() journal.Ref { return journal.Ref{Kind: journal.Subscription, ID: s.ID} }
