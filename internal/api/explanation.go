@@ -35,32 +35,12 @@ type (
 
 // explainOrder reads the histories of an order and of what it came of, and explains the order from them.
 func (a *API) explainOrder(ctx context.Context, in *byID) (explanationView, error) {
-	ref, row, err := a.get(ctx, journal.Order, in.ID)
+	_, row, err := a.get(ctx, journal.Order, in.ID)
 	if err != nil {
 		return explanationView{}, err
 	}
 	o := row.State.(*billing.Order)
-	h := billing.History{Order: o}
-	general, err := journal.Find[settings.General](program.NewReader(ctx, a.Store, a.Store.Read), journal.Settings, settings.PageGeneral)
-	if err != nil {
-		return explanationView{}, err
-	}
-	h.Zone = settings.Zone(general)
-	if _, h.Of, err = a.history(ctx, ref); err != nil {
-		return explanationView{}, err
-	}
-	sub, all, err := a.history(ctx, journal.Ref{Kind: journal.Subscription, ID: o.SubscriptionID})
-	if err != nil {
-		return explanationView{}, err
-	}
-	h.Subscription = all
-	if _, h.Plan, err = a.history(ctx, journal.Ref{Kind: journal.SellingPlan, ID: sub.(*subscription.Subscription).SellingPlanID}); err != nil {
-		return explanationView{}, err
-	}
-	if _, h.Billing, err = a.history(ctx, journal.Ref{Kind: journal.Settings, ID: settings.PageBilling}); err != nil {
-		return explanationView{}, err
-	}
-	reasons, err := billing.Explain(h)
+	reasons, err := Explain(ctx, a.Store, o)
 	if err != nil {
 		return explanationView{}, err
 	}
@@ -85,15 +65,40 @@ func (a *API) explainOrder(ctx context.Context, in *byID) (explanationView, erro
 	return v, nil
 }
 
+// Explain says from the entries alone why an order costs what it costs, and what became of it.
+func Explain(ctx context.Context, s *store.Store, o *billing.Order) ([]billing.Reason, error) {
+	h := billing.History{Order: o}
+	general, err := journal.Find[settings.General](program.NewReader(ctx, s, s.Read), journal.Settings, settings.PageGeneral)
+	if err != nil {
+		return nil, err
+	}
+	h.Zone = settings.Zone(general)
+	if _, h.Of, err = history(ctx, s, o.Ref()); err != nil {
+		return nil, err
+	}
+	sub, all, err := history(ctx, s, journal.Ref{Kind: journal.Subscription, ID: o.SubscriptionID})
+	if err != nil {
+		return nil, err
+	}
+	h.Subscription = all
+	if _, h.Plan, err = history(ctx, s, journal.Ref{Kind: journal.SellingPlan, ID: sub.(*subscription.Subscription).SellingPlanID}); err != nil {
+		return nil, err
+	}
+	if _, h.Billing, err = history(ctx, s, journal.Ref{Kind: journal.Settings, ID: settings.PageBilling}); err != nil {
+		return nil, err
+	}
+	return billing.Explain(h)
+}
+
 // history gives a thing as it is and all entries about it as their primary target, oldest first; nothing for one that does
 // not exist.
-func (a *API) history(ctx context.Context, ref journal.Ref) (journal.State, []*journal.Event, error) {
-	row, err := a.Store.Load(ctx, a.Store.Read, ref)
+func history(ctx context.Context, s *store.Store, ref journal.Ref) (journal.State, []*journal.Event, error) {
+	row, err := s.Load(ctx, s.Read, ref)
 	if err != nil || row.State == nil {
 		return nil, nil, err
 	}
 	var out []*journal.Event
-	for st, err := range a.Store.Chain(ctx, a.Store.Read, store.Closed, row.LastSeq) {
+	for st, err := range s.Chain(ctx, s.Read, store.Closed, row.LastSeq) {
 		if err != nil {
 			return nil, nil, err
 		}

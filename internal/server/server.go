@@ -317,7 +317,7 @@ func refusesToSign(err error) bool {
 // team puts the Dashboard at the root, behind everything that has an address of its own.
 func (s *Server) team(mux *http.ServeMux, base string) (err error) {
 	i := s.Instance
-	s.Dashboard, err = dashboard.New(dashboard.Config{Program: i.Program, Store: i.Store, Finder: i.Finder, IDs: i.IDs, Log: i.Config.Log, BaseURL: base, Provider: i.Config.Provider, Noted: noted,
+	s.Dashboard, err = dashboard.New(dashboard.Config{Program: i.Program, Store: i.Store, Finder: i.Finder, Analytics: i.Analytics, IDs: i.IDs, Log: i.Config.Log, BaseURL: base, Provider: i.Config.Provider, Noted: noted,
 		DataCopy: s.api.DataCopy})
 	if err != nil {
 		return fault.Wrap(err, fault.Refused, "public_url", "The address %s cannot be used: it has to look like https://shop.example.", base)

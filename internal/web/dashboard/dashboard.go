@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"perennial/internal/analytics"
 	"perennial/internal/auth"
 	"perennial/internal/find"
 	"perennial/internal/id"
@@ -32,8 +33,10 @@ type Config struct {
 	Program *program.Program
 	Store   *store.Store
 	Finder  *find.Finder
-	IDs     *id.Maker
-	Log     *slog.Logger
+	// Analytics gives the reports.
+	Analytics *analytics.Analytics
+	IDs       *id.Maker
+	Log       *slog.Logger
 	// BaseURL is where people reach the server: "https://shop.example". Cookies are for https only when it is https.
 	BaseURL string
 	// ClientIP gives the address that a request comes from; nil: the connection's.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -19,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"perennial/internal/analytics"
 	"perennial/internal/auth"
 	"perennial/internal/db"
 	"perennial/internal/find"
@@ -83,7 +85,11 @@ func newWorld(t testing.TB, provider auth.ProviderConfig) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.d, err = New(Config{Program: w.Program, Store: w.Store, Finder: finder, IDs: w.IDs, Log: slog.New(slog.NewTextHandler(w.log, nil)), BaseURL: base, Provider: provider,
+	figures, err := analytics.Open(t.Context(), w.Store, filepath.Join(w.Dir, "analytics.db"), w.clock, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.d, err = New(Config{Program: w.Program, Store: w.Store, Finder: finder, Analytics: figures, IDs: w.IDs, Log: slog.New(slog.NewTextHandler(w.log, nil)), BaseURL: base, Provider: provider,
 		ClientIP: func(r *http.Request) string { return r.Header.Get("X-Test-IP") }})
 	if err != nil {
 		t.Fatal(err)
@@ -92,7 +98,7 @@ func newWorld(t testing.TB, provider auth.ProviderConfig) *world {
 	w.http.URL = base
 	t.Cleanup(func() {
 		w.http.Close()
-		if err := finder.Close(context.Background()); err != nil {
+		if err := errors.Join(figures.Close(), finder.Close(context.Background())); err != nil {
 			t.Error(err)
 		}
 		if s := w.log.String(); strings.Contains(s, "level=ERROR") {

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"perennial/internal/api"
 	"perennial/internal/billing"
 	"perennial/internal/civil"
 	"perennial/internal/customer"
@@ -174,6 +175,12 @@ type attemptLine struct {
 	Message              string
 }
 
+// whyLine is one line of the explanation of an order.
+type whyLine struct {
+	Text, Amount string
+	Entry        string // address of the entry that it rests on
+}
+
 type orderView struct {
 	O            *billing.Order
 	Lines        []itemLine
@@ -182,6 +189,7 @@ type orderView struct {
 	Facts        []ui.Pair
 	Address      []string
 	Tracking     string
+	Why          []whyLine
 	Log          []ui.Day
 	Customer     ui.Link
 	Subscription ui.Link
@@ -271,6 +279,20 @@ func (c *call) orderPage() (answer, error) {
 	}
 	if c.permitted(team.PersonalDataView) {
 		v.Tracking = o.TrackingURL.Value
+	}
+	reasons, err := api.Explain(c.ctx, c.Store, o)
+	if err != nil {
+		return answer{}, err
+	}
+	for _, r := range reasons {
+		line := whyLine{Text: r.Text}
+		if c.permitted(team.EventsView) {
+			line.Entry = "/events/" + string(r.Event.ID)
+		}
+		if r.Amount != nil {
+			line.Amount = c.cash(*r.Amount)
+		}
+		v.Why = append(v.Why, line)
 	}
 	found, err := take(c.Finder.Events(c.ctx, store.Opened, find.Filter{Targets: []id.ID{o.ID}, Oldest: true}, -1), 100)
 	if err != nil {

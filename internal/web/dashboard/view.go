@@ -109,6 +109,7 @@ func (d *Dashboard) register() {
 	d.registerOrders()
 	d.registerCatalogue()
 	d.registerSettings()
+	d.registerAnalytics()
 }
 
 // render writes what a handler came to.
