@@ -70,6 +70,7 @@ func (c demoCommand) Run(w *world) error {
 	cfg := c.config(w.log)
 	c.into(&cfg)
 	cfg.Clock, cfg.Random, cfg.Relaxed = clock.Now, random, !continued
+	cfg.MailDir = filepath.Join(c.Data, "mail")
 	i, err := server.Open(w.ctx, cfg)
 	if err != nil {
 		return err

@@ -45,6 +45,8 @@ type reach struct {
 	PublicURL        string   `help:"Where people reach the server, such as https://shop.example; by default the address that it listens on." env:"PERENNIAL_PUBLIC_URL" placeholder:"URL"`
 	RateLimit        int      `help:"Requests a second that an API key may make, twice as many at once; 0: no limit." default:"2000" env:"PERENNIAL_RATE_LIMIT" placeholder:"N"`
 	TrustedProxy     []string `help:"A network or address of proxies whose X-Forwarded-For is believed; repeatable. By default nobody's is." env:"PERENNIAL_TRUSTED_PROXY" placeholder:"CIDR"`
+	SMTPURL          string   `name:"smtp-url" help:"The server that sends messages, such as smtp://user:password@mail.example:587. Better in the environment than in the arguments." env:"PERENNIAL_SMTP_URL" placeholder:"URL"`
+	MailFrom         string   `help:"The address that messages come from." env:"PERENNIAL_MAIL_FROM" placeholder:"ADDRESS"`
 	OIDCIssuer       string   `help:"An identity provider (OpenID Connect) that the team may sign in with." env:"PERENNIAL_OIDC_ISSUER" placeholder:"URL"`
 	OIDCClientID     string   `help:"Our id at the identity provider." env:"PERENNIAL_OIDC_CLIENT_ID" placeholder:"ID"`
 	OIDCClientSecret string   `help:"Our secret at the identity provider. Better in the environment than in the arguments." env:"PERENNIAL_OIDC_CLIENT_SECRET" placeholder:"SECRET"`
@@ -58,7 +60,7 @@ func (r reach) provider() auth.ProviderConfig {
 // Run serves until it is told to stop.
 func (c serveCommand) Run(w *world) error {
 	cfg := c.config(w.log)
-	cfg.PublicURL, cfg.Provider = c.PublicURL, c.provider()
+	cfg.PublicURL, cfg.Provider, cfg.SMTP, cfg.MailFrom = c.PublicURL, c.provider(), c.SMTPURL, c.MailFrom
 	c.into(&cfg)
 	cfg.Clock = w.clock
 	proxies, err := server.ParseProxies(c.TrustedProxy)

@@ -188,6 +188,10 @@ var catalogue = []Type{
 
 	// The customer
 	forCustomer("sign_in", "customer.magic_link_created", "Portal link created", SignIn).details("expires_at"),
+	forCustomer("sign_in", "customer.login_code_sent", "Login code sent", SignIn).details("expires_at"),
+	forCustomer("sign_in", "customer.login_code_rejected", "Login code rejected", SignIn).details("why"),
+	forCustomer("sign_in", "customer.logged_in", "Logged in", Session).details("method"),
+	forCustomer("sign_in", "customer.logged_out", "Logged out", Session).details("why"),
 	forCustomer("profile", "customer.created", "Customer created", Customer, All).never("Erase the customer instead."),
 	forCustomer("profile", "customer.profile_updated", "Profile updated", Customer, "first_name", "last_name", "phone", "locale", "tags").undoSelf(),
 	forCustomer("profile", "customer.email_changed", "E-mail changed", Customer, "email").undoSelf(),

@@ -314,6 +314,16 @@ func (s *story) customer() {
 	s.do(journal.Bind(customer.SetBackupPaymentMethod{CustomerID: zelda, PaymentMethodID: master}))
 	s.do(journal.Bind(customer.SetBackupPaymentMethod{CustomerID: zelda}))
 	s.do(journal.Bind(customer.PortalLink{CustomerID: zelda, SignInID: s.ids.New(id.SignIn), ExpiresAt: s.now.Add(15 * time.Minute)}))
+	s.do(journal.Bind(customer.SendCode{CustomerID: zelda, SignInID: s.ids.New(id.SignIn), ExpiresAt: s.now.Add(10 * time.Minute)}))
+	for _, why := range []string{"wrong", "expired", "used", "too_many"} {
+		s.do(journal.Bind(customer.RejectCode{CustomerID: zelda, SignInID: s.ids.New(id.SignIn), Why: why}))
+	}
+	for _, how := range []customer.Method{customer.ByCode, customer.ByLink, customer.ByTheTeam} {
+		s.do(journal.Bind(customer.LogIn{CustomerID: zelda, Session: s.ids.New(id.Session), Method: how}))
+	}
+	for _, why := range []string{"signed_out", "revoked"} {
+		s.do(journal.Bind(customer.EndSessions{CustomerID: zelda, Sessions: []id.ID{s.ids.New(id.Session)}, Why: why}))
+	}
 	s.do(journal.Bind(customer.RequestData{CustomerID: zelda, RequestID: s.ids.New(id.Request)}))
 }
 

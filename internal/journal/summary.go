@@ -190,6 +190,21 @@ var customerSentences = map[string]sentence{
 	"customer.magic_link_created": {did: func(e *Event) string {
 		return "Created a link into the portal" + form(", valid until %s", minute(detail(e, "expires_at")))
 	}},
+	"customer.login_code_sent": {did: func(e *Event) string {
+		return "Sent a code to sign in" + form(", valid until %s", minute(detail(e, "expires_at")))
+	}},
+	"customer.login_code_rejected": {did: func(e *Event) string {
+		return "Refused a code to sign in: " + map[string]string{"wrong": "it was wrong", "expired": "it was too old", "used": "it was used before", "too_many": "too many were tried"}[text(detail(e, "why"))]
+	}},
+	"customer.logged_in": {did: func(e *Event) string {
+		return map[string]string{"code": "Signed in to the portal with a code", "link": "Signed in to the portal with a link", "view_as": "Opened the portal as the customer sees it"}[text(detail(e, "method"))]
+	}},
+	"customer.logged_out": {did: func(e *Event) string {
+		if text(detail(e, "why")) == "revoked" {
+			return "Ended a session in the portal"
+		}
+		return "Signed out of the portal"
+	}},
 	"customer.created":                 says("Created the customer"),
 	"customer.profile_updated":         edits("the customer", of, "", ""),
 	"customer.email_changed":           {did: always("Changed the e-mail address"), undid: always("Undid the change of the e-mail address")},

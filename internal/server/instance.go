@@ -20,6 +20,7 @@ import (
 	"perennial/internal/find"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/mail"
 	"perennial/internal/move"
 	"perennial/internal/program"
 	"perennial/internal/store"
@@ -42,6 +43,10 @@ type Config struct {
 	PublicURL string              // where people reach the server, "https://shop.example"; empty: the address that it listens on
 	Provider  auth.ProviderConfig // an identity provider for the team; none without an issuer
 
+	SMTP     string // server for messages, "smtp://user:password@mail.example:587"; empty: MailDir, or none
+	MailFrom string // the sender's address, with SMTP
+	MailDir  string // a folder that messages are written into instead of being sent; empty: none
+
 	Rate           int            // requests a second for each API key; 0: no limit
 	TrustedProxies []netip.Prefix // those whose X-Forwarded-For is believed; empty: nobody's
 
@@ -63,6 +68,19 @@ func (c Config) open(ctx context.Context, opt db.Options) (*db.DB, error) {
 		return db.Open(ctx, c.Database, opt)
 	}
 	return nil, fault.New(fault.Unavailable, "database_url", "--database takes the address of a PostgreSQL (postgres://…) or the path of a .db file.")
+}
+
+// sender sends messages: nil when there is no way to.
+func (c Config) sender() (mail.Sender, error) {
+	switch {
+	case c.SMTP != "" && c.MailFrom == "":
+		return nil, fault.New(fault.Unavailable, "mail_from", "--smtp-url needs --mail-from, the address that messages come from.")
+	case c.SMTP != "":
+		return mail.NewSMTP(c.SMTP, c.MailFrom, c.Clock)
+	case c.MailDir != "":
+		return &mail.Folder{Dir: c.MailDir, Clock: c.Clock}, nil
+	}
+	return nil, nil
 }
 
 func (c Config) keysPath() string {

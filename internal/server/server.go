@@ -20,6 +20,7 @@ import (
 	"perennial/internal/metrics"
 	"perennial/internal/payment"
 	"perennial/internal/web/dashboard"
+	"perennial/internal/web/portal"
 	"perennial/internal/web/ui"
 )
 
@@ -32,6 +33,7 @@ type Server struct {
 	Dashboard *dashboard.Dashboard
 
 	api     *api.API
+	portal  *portal.Portal
 	engine  *engine.Engine
 	metrics *metrics.Metrics
 	gate    *gate
@@ -103,6 +105,9 @@ func Start(ctx context.Context, i *Instance, gateway payment.Gateway, extra map[
 	mux := http.NewServeMux()
 	base := cmp.Or(strings.TrimSuffix(i.Config.PublicURL, "/"), "http://"+s.Addr)
 	s.api = api.New(api.Config{Program: i.Program, Store: i.Store, Finder: i.Finder, Analytics: i.Analytics, Log: i.Config.Log, Version: i.Config.Version, BaseURL: base, Rate: i.Config.Rate, Noted: noted}, mux)
+	if err := s.subscribers(mux, base); err != nil {
+		return failed(err)
+	}
 	if err := s.team(mux, base); err != nil {
 		return failed(err)
 	}
@@ -143,6 +148,7 @@ func (s *Server) Stop(ctx context.Context) error {
 		s.stop()
 		s.api.Drain()
 		s.Dashboard.Drain()
+		s.portal.Drain()
 		within, cancel := context.WithTimeout(ctx, stopWithin)
 		defer cancel()
 		s.gate.drain(within)
@@ -314,11 +320,27 @@ func refusesToSign(err error) bool {
 	return code == "database_behind" || code == "database_forked"
 }
 
+// subscribers puts the Portal in its place.
+func (s *Server) subscribers(mux *http.ServeMux, base string) error {
+	i := s.Instance
+	sender, err := i.Config.sender()
+	if err != nil {
+		return err
+	}
+	s.portal, err = portal.New(portal.Config{Program: i.Program, Store: i.Store, Finder: i.Finder, IDs: i.IDs, Log: i.Config.Log, BaseURL: base, Mail: sender, Noted: noted})
+	if err != nil {
+		return fault.Wrap(err, fault.Refused, "public_url", "The address %s cannot be used: it has to look like https://shop.example.", base)
+	}
+	mux.Handle("/portal", s.portal.Handler())
+	mux.Handle("/portal/", s.portal.Handler())
+	return nil
+}
+
 // team puts the Dashboard at the root, behind everything that has an address of its own.
 func (s *Server) team(mux *http.ServeMux, base string) (err error) {
 	i := s.Instance
 	s.Dashboard, err = dashboard.New(dashboard.Config{Program: i.Program, Store: i.Store, Finder: i.Finder, Analytics: i.Analytics, IDs: i.IDs, Log: i.Config.Log, BaseURL: base, Provider: i.Config.Provider, Noted: noted,
-		DataCopy: s.api.DataCopy})
+		DataCopy: s.api.DataCopy, ViewAs: s.portal.ViewAs})
 	if err != nil {
 		return fault.Wrap(err, fault.Refused, "public_url", "The address %s cannot be used: it has to look like https://shop.example.", base)
 	}

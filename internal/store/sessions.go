@@ -175,3 +175,24 @@ func (b *Batch) SweepSignIn(idle time.Duration) error {
 	}
 	return nil
 }
+
+// Link is a link into the Portal.
+type Link struct {
+	SignIn    id.ID // the attempt that it begins
+	Owner     id.ID // the customer
+	ExpiresAt time.Time
+}
+
+// Link finds a link into the Portal by the hash of its token; ok is false when there is none.
+func (s *Store) Link(ctx context.Context, q db.Querier, tokenHash []byte) (l Link, ok bool, err error) {
+	var expires string
+	err = q.QueryRowContext(ctx, `SELECT sign_in_id, owner_id, expires_at FROM link WHERE shop_id = $1 AND token_hash = $2`, s.Shop, tokenHash).Scan(&l.SignIn, &l.Owner, &expires)
+	if errors.Is(err, sql.ErrNoRows) {
+		return l, false, nil
+	}
+	if err != nil {
+		return l, false, db.Fault(err)
+	}
+	l.ExpiresAt, err = time.Parse(journal.TimeLayout, expires)
+	return l, err == nil, err
+}

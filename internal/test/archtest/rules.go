@@ -59,6 +59,7 @@ var homes = map[string]string{
 	"github.com/coreos/go-oidc/v3":        "internal/auth",
 	"github.com/danielgtaylor/huma/v2":    "internal/api",
 	"github.com/go-webauthn/webauthn":     "internal/auth",
+	"github.com/wneessen/go-mail":         "internal/mail",
 	"github.com/jackc/pgx/v5":             "internal/db",
 	"github.com/pquerna/otp":              "internal/auth",
 	"github.com/pressly/goose/v3":         "internal/store",

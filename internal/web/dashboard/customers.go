@@ -25,6 +25,16 @@ func (d *Dashboard) registerCustomers() {
 	view("GET /customers", (*call).customersPage)
 	view("GET /customers/{id}", (*call).customerPage)
 	d.on(route{pattern: "POST /customers/{id}/portal-link", permission: team.CustomersEdit, events: []string{"customer.magic_link_created"}}, (*call).portalLink)
+	d.on(route{pattern: "POST /customers/{id}/view-as", permission: team.CustomersEdit, events: []string{"customer.logged_in"}}, func(c *call) (answer, error) {
+		who, _, err := c.customer()
+		if err != nil {
+			return answer{}, err
+		}
+		if c.ViewAs == nil {
+			return answer{}, fault.New(fault.Unavailable, "no_portal", "This server has no portal.")
+		}
+		return goTo("/portal"), c.ViewAs(c.w, c.r, c.meta, who.ID)
+	})
 	edit := func(f form) { f.permission = team.CustomersEdit; d.form(f) }
 
 	edit(form{path: "/customers/new", title: "Add a customer", verb: "Add", events: []string{"customer.created"},

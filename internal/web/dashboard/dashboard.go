@@ -44,6 +44,8 @@ type Config struct {
 	Provider auth.ProviderConfig
 	// DataCopy puts together what the shop keeps of a customer, for a request that is in the log.
 	DataCopy func(ctx context.Context, m program.Meta, customer, request id.ID) ([]byte, error)
+	// ViewAs starts a look at the Portal as a customer sees it, under both names.
+	ViewAs func(w http.ResponseWriter, r *http.Request, m program.Meta, customer id.ID) error
 	// Noted, when it is set, is told of each request its route's pattern, its id, and what kind of actor it was.
 	Noted func(ctx context.Context, pattern, requestID string, actor journal.ActorKind)
 }

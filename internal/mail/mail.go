@@ -1,0 +1,133 @@
+// Package mail sends messages: by SMTP, or into a folder where the demo and the tests read them. It knows nothing of what a
+// message says, and keeps none of it.
+package mail
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	gomail "github.com/wneessen/go-mail"
+
+	"perennial/internal/fault"
+)
+
+// Message is one mail to one person.
+type Message struct {
+	To, Subject string
+	FromName    string // the shop's; the address is the sender's
+	Text        string
+	HTML        string // empty: only text
+}
+
+// Sender sends messages. Send returns when the message is handed over; an error means that it may not be.
+type Sender interface {
+	Send(ctx context.Context, m Message) error
+}
+
+const sendTimeout = 20 * time.Second
+
+// compose writes a message as it goes over the wire.
+func compose(m Message, from string, now time.Time) (*gomail.Msg, error) {
+	msg := gomail.NewMsg()
+	if err := msg.FromFormat(m.FromName, from); err != nil {
+		return nil, err
+	}
+	if err := msg.To(m.To); err != nil {
+		return nil, err
+	}
+	msg.Subject(m.Subject)
+	msg.SetDateWithValue(now)
+	msg.SetMessageID()
+	msg.SetBodyString(gomail.TypeTextPlain, m.Text)
+	if m.HTML != "" {
+		msg.AddAlternativeString(gomail.TypeTextHTML, m.HTML)
+	}
+	return msg, nil
+}
+
+// SMTP sends by a server.
+type SMTP struct {
+	client *gomail.Client
+	from   string
+	clock  func() time.Time
+}
+
+// NewSMTP takes the address of a server: "smtp://user:password@host:587" (STARTTLS, which has to work unless the host is this
+// machine), "smtps://…:465" (TLS from the start). from is the sender's address.
+func NewSMTP(address, from string, clock func() time.Time) (*SMTP, error) {
+	bad := func() error {
+		return fault.New(fault.Unavailable, "smtp_url", "--smtp-url has to look like smtp://user:password@mail.example:587 or smtps://….")
+	}
+	u, err := url.Parse(address)
+	if err != nil || u.Hostname() == "" || u.Scheme != "smtp" && u.Scheme != "smtps" {
+		return nil, bad()
+	}
+	opts := []gomail.Option{gomail.WithTimeout(sendTimeout), gomail.WithTLSConfig(&tls.Config{ServerName: u.Hostname(), MinVersion: tls.VersionTLS12})}
+	port := map[string]int{"smtp": 587, "smtps": 465}[u.Scheme]
+	if p := u.Port(); p != "" {
+		if port, err = strconv.Atoi(p); err != nil {
+			return nil, bad()
+		}
+	}
+	opts = append(opts, gomail.WithPort(port))
+	local := u.Hostname() == "localhost" || strings.HasPrefix(u.Hostname(), "127.")
+	switch {
+	case u.Scheme == "smtps":
+		opts = append(opts, gomail.WithSSL())
+	case local:
+		opts = append(opts, gomail.WithTLSPolicy(gomail.TLSOpportunistic))
+	default:
+		opts = append(opts, gomail.WithTLSPolicy(gomail.TLSMandatory))
+	}
+	if u.User != nil {
+		password, _ := u.User.Password()
+		opts = append(opts, gomail.WithSMTPAuth(gomail.SMTPAuthAutoDiscover), gomail.WithUsername(u.User.Username()), gomail.WithPassword(password))
+	}
+	client, err := gomail.NewClient(u.Hostname(), opts...)
+	if err != nil {
+		return nil, bad()
+	}
+	return &SMTP{client, from, clock}, nil
+}
+
+// Send implements Sender.
+func (s *SMTP) Send(ctx context.Context, m Message) error {
+	msg, err := compose(m, s.from, s.clock())
+	if err != nil {
+		return err
+	}
+	return s.client.DialAndSendWithContext(ctx, msg)
+}
+
+// Folder keeps each message as an .eml file.
+type Folder struct {
+	Dir   string
+	Clock func() time.Time
+	n     atomic.Int64
+}
+
+// Send implements Sender.
+func (f *Folder) Send(_ context.Context, m Message) error {
+	now := f.Clock()
+	msg, err := compose(m, "shop@perennial.example", now)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(f.Dir, 0o700); err != nil {
+		return err
+	}
+	name := fmt.Sprintf("%s-%03d.eml", now.UTC().Format("20060102-150405"), f.n.Add(1))
+	part := filepath.Join(f.Dir, "."+name)
+	if err := msg.WriteToFile(part); err != nil {
+		return err
+	}
+	return os.Rename(part, filepath.Join(f.Dir, name))
+}

@@ -1,0 +1,95 @@
+package subscription
+
+import (
+	"slices"
+	"time"
+
+	"perennial/internal/civil"
+	"perennial/internal/fault"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/settings"
+)
+
+// Asked is an action that the subscriber asks for: the command, once the store allows it. What the store allows is the page "portal"
+// of the settings, and the cut-off of the page "billing". It holds everywhere that a subscriber acts, so no way leads round it.
+type Asked struct {
+	ID       id.ID
+	Customer id.ID // who asks; the subscription of somebody else is unknown
+	Action   Action
+	Date     *civil.Date // the day that the action names, if it names one
+	Do       journal.Command
+}
+
+// Run implements journal.Command.
+func (c Asked) Run(r journal.Reader, now time.Time) (journal.Decision, error) {
+	s, err := journal.Get[Subscription](r, journal.Subscription, c.ID)
+	if err != nil {
+		return journal.Decision{}, err
+	}
+	if s.CustomerID != c.Customer {
+		return journal.Decision{}, fault.New(fault.NotFound, "unknown_subscription", "There is no such subscription.")
+	}
+	general, err := journal.Find[settings.General](r, journal.Settings, settings.PageGeneral)
+	if err != nil {
+		return journal.Decision{}, err
+	}
+	portal, err := journal.Find[settings.Portal](r, journal.Settings, settings.PagePortal)
+	if err != nil {
+		return journal.Decision{}, err
+	}
+	bill, err := journal.Find[settings.Billing](r, journal.Settings, settings.PageBilling)
+	if err != nil {
+		return journal.Decision{}, err
+	}
+	if err := Offered(s, c.Action, c.Date, portal, bill, settings.Today(general, now)); err != nil {
+		return journal.Decision{}, err
+	}
+	return c.Do.Run(r, now)
+}
+
+// beforeCutoff are the actions that change the next order.
+var beforeCutoff = []Action{ActionSkip, ActionUnskip, ActionReschedule, ActionFrequency, ActionAddItem, ActionChangeQuantity, ActionSwapItem, ActionRemoveItem, ActionShippingAddress, ActionGift, ActionDiscount}
+
+// Offered says why a subscriber may not do something now, or nil. portal and bill are nil until they are first saved, which allows
+// what the defaults do.
+func Offered(s *Subscription, a Action, date *civil.Date, portal *settings.Portal, bill *settings.Billing, today civil.Date) error {
+	if portal == nil {
+		portal = settings.Default(settings.PagePortal, &settings.General{}).(*settings.Portal)
+	}
+	if !slices.Contains(portal.Actions, string(a)) {
+		return fault.New(fault.Conflict, "not_offered", "The store does not offer this here. Write to the store if you need it.")
+	}
+	if bill != nil && bill.CutoffDays > 0 && slices.Contains(beforeCutoff, a) && s.NextBillingDate != nil && today.DaysUntil(*s.NextBillingDate) < bill.CutoffDays &&
+		(date == nil || *date == *s.NextBillingDate || a == ActionReschedule) {
+		return fault.New(fault.Conflict, "cutoff_passed", "The order of %s is being prepared already, so it can no longer be changed.", s.NextBillingDate.Long())
+	}
+	if date != nil && portal.MaxDaysAhead > 0 && date.After(today.AddDays(portal.MaxDaysAhead)) && slices.Contains([]Action{ActionReschedule, ActionPause, ActionResume, ActionReactivate}, a) {
+		return fault.New(fault.Conflict, "too_far_ahead", "Choose a day up to %s.", today.AddDays(portal.MaxDaysAhead).Long())
+	}
+	if a == ActionSkip && portal.MaxSkipsInRow > 0 && skippedInRow(s, date, today) > portal.MaxSkipsInRow {
+		return fault.New(fault.Conflict, "too_many_skips", "At most %d orders in a row can be skipped. Pause the subscription instead.", portal.MaxSkipsInRow)
+	}
+	return nil
+}
+
+// skippedInRow counts the skipped orders that would follow each other around a date, if it were skipped too.
+func skippedInRow(s *Subscription, date *civil.Date, today civil.Date) int {
+	run, holds := 0, false
+	for slot := range s.schedule().Upcoming(today, 60) {
+		wanted := date != nil && slot.Date == *date || date == nil && s.NextBillingDate != nil && slot.Date == *s.NextBillingDate
+		if !slot.Skipped && !wanted {
+			if holds {
+				break
+			}
+			run = 0
+			continue
+		}
+		run++
+		holds = holds || wanted
+	}
+	if !holds {
+		return 0
+	}
+	return run
+}

@@ -1,0 +1,382 @@
+package portal
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"perennial/internal/billing"
+	"perennial/internal/catalog"
+	"perennial/internal/civil"
+	"perennial/internal/customer"
+	"perennial/internal/fault"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/subscription"
+	"perennial/internal/web/ui"
+)
+
+// field is a field of an action's form: one with options is a choice.
+type field struct {
+	ui.Field
+	options []ui.Option
+}
+
+// action is something a subscriber can do. Its command runs inside subscription.Asked, which holds it against what the store offers.
+type action struct {
+	name, title, icon, verb, lead string
+	rule                          subscription.Action
+	danger, part                  bool
+	date                          string // the field that names a day, for what the store allows
+	fields                        func(c *call, s *subscription.Subscription, v url.Values) ([]field, error)
+	command                       func(c *call, s *subscription.Subscription, v url.Values) journal.Command
+}
+
+func dateOf(v url.Values, name string) *civil.Date {
+	d, err := civil.Parse(strings.TrimSpace(v.Get(name)))
+	if err != nil {
+		return nil
+	}
+	return &d
+}
+
+func must(d *civil.Date) civil.Date {
+	if d == nil {
+		return civil.Date{}
+	}
+	return *d
+}
+
+func count(v url.Values, name string) int {
+	n, _ := strconv.Atoi(strings.TrimSpace(v.Get(name))) // what is no number is 0, which the rules refuse
+	return n
+}
+
+func filled(v url.Values, name, first string) string {
+	if v.Has(name) {
+		return v.Get(name)
+	}
+	return first
+}
+
+var actions = []action{
+	{name: "skip", title: "Skip an order", icon: "skip-forward", verb: "Skip it", rule: subscription.ActionSkip, date: "date", lead: "The orders after it come on their days.",
+		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]field, error) {
+			return c.dateField(s, v, false)
+		},
+		command: func(_ *call, s *subscription.Subscription, v url.Values) journal.Command {
+			return journal.Bind(subscription.Skip{ID: s.ID, Date: dateOf(v, "date")})
+		}},
+	{name: "unskip", title: "Put a skipped order back", icon: "undo-2", verb: "Put it back", rule: subscription.ActionUnskip, date: "date",
+		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]field, error) {
+			return c.dateField(s, v, true)
+		},
+		command: func(_ *call, s *subscription.Subscription, v url.Values) journal.Command {
+			return journal.Bind(subscription.Unskip{ID: s.ID, Date: must(dateOf(v, "date"))})
+		}},
+	{name: "reschedule", title: "Move the next order", icon: "calendar-clock", verb: "Move it", rule: subscription.ActionReschedule, date: "next_billing_date",
+		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]field, error) {
+			now := ""
+			if s.NextBillingDate != nil {
+				now = s.NextBillingDate.String()
+			}
+			return []field{{Field: ui.Field{Name: "next_billing_date", Label: "To", Type: "date", Value: filled(v, "next_billing_date", now), Min: c.today().String(), Required: true}},
+				{Field: ui.Field{Name: "rhythm", Label: "The orders after it", Value: filled(v, "rhythm", "keep")}, options: []ui.Option{{Value: "keep", Label: "stay on their days"}, {Value: "new", Label: "are counted from the new date"}}}}, nil
+		},
+		command: func(_ *call, s *subscription.Subscription, v url.Values) journal.Command {
+			return journal.Bind(subscription.Reschedule{ID: s.ID, Date: must(dateOf(v, "next_billing_date")), NewRhythm: v.Get("rhythm") == "new"})
+		}},
+	{name: "frequency", title: "Change how often it comes", icon: "repeat", verb: "Change it", rule: subscription.ActionFrequency,
+		fields: func(_ *call, s *subscription.Subscription, v url.Values) ([]field, error) {
+			return []field{{Field: ui.Field{Name: "interval_count", Label: "Every", Type: "number", Min: "1", Max: "365", Value: filled(v, "interval_count", strconv.Itoa(s.BillingPolicy.IntervalCount)), Required: true}},
+				{Field: ui.Field{Name: "interval", Label: "Unit", Value: filled(v, "interval", string(s.BillingPolicy.Interval))}, options: []ui.Option{{Value: "day", Label: "days"}, {Value: "week", Label: "weeks"}, {Value: "month", Label: "months"}, {Value: "year", Label: "years"}}}}, nil
+		},
+		command: func(_ *call, s *subscription.Subscription, v url.Values) journal.Command {
+			return journal.Bind(subscription.ChangeFrequency{ID: s.ID, Interval: civil.Unit(v.Get("interval")), IntervalCount: count(v, "interval_count")})
+		}},
+	{name: "pause", title: "Pause", icon: "pause", verb: "Pause", rule: subscription.ActionPause, date: "until",
+		fields: func(c *call, _ *subscription.Subscription, v url.Values) ([]field, error) {
+			return []field{{Field: ui.Field{Name: "until", Label: "Until", Type: "date", Value: v.Get("until"), Min: c.today().AddDays(1).String(), Hint: "Leave it empty to pause with no end."}}}, nil
+		},
+		command: func(_ *call, s *subscription.Subscription, v url.Values) journal.Command {
+			return journal.Bind(subscription.Pause{ID: s.ID, Until: dateOf(v, "until")})
+		}},
+	{name: "resume", title: "Resume", icon: "play", verb: "Resume", rule: subscription.ActionResume, date: "next_billing_date", fields: nextDate,
+		command: func(_ *call, s *subscription.Subscription, v url.Values) journal.Command {
+			return journal.Bind(subscription.Resume{ID: s.ID, NextBillingDate: dateOf(v, "next_billing_date")})
+		}},
+	{name: "order-now", title: "Get an order now", icon: "zap", verb: "Order and pay now", rule: subscription.ActionOrderNow, lead: "You are charged at once. The orders after it come on their days.",
+		command: func(c *call, s *subscription.Subscription, _ url.Values) journal.Command {
+			return journal.Bind(billing.OrderNow{SubscriptionID: s.ID, OrderID: c.IDs.New(id.Order), AttemptID: c.IDs.New(id.BillingAttempt)})
+		}},
+	{name: "items", title: "Add something", icon: "plus", verb: "Add it", rule: subscription.ActionAddItem,
+		fields: func(c *call, _ *subscription.Subscription, v url.Values) ([]field, error) {
+			o, err := c.products()
+			return []field{{Field: ui.Field{Name: "variant_id", Label: "What", Value: v.Get("variant_id")}, options: o}, {Field: ui.Field{Name: "quantity", Label: "How many", Type: "number", Min: "1", Max: "999", Value: filled(v, "quantity", "1")}},
+				{Field: ui.Field{Name: "one_time", Label: "How often", Value: filled(v, "one_time", "yes")}, options: []ui.Option{{Value: "yes", Label: "only with the next order"}, {Value: "no", Label: "with every order"}}}}, err
+		},
+		command: func(c *call, s *subscription.Subscription, v url.Values) journal.Command {
+			return journal.Bind(subscription.AddItem{ID: s.ID, Item: subscription.NewItem{ID: c.IDs.New(id.Item), VariantID: id.ID(v.Get("variant_id")), Quantity: count(v, "quantity"), OneTime: v.Get("one_time") == "yes"}})
+		}},
+	{name: "discounts", title: "Use a discount code", icon: "badge-percent", verb: "Use it", rule: subscription.ActionDiscount,
+		fields: func(_ *call, _ *subscription.Subscription, v url.Values) ([]field, error) {
+			return []field{{Field: ui.Field{Name: "code", Label: "Code", Value: v.Get("code")}}}, nil
+		},
+		command: func(_ *call, s *subscription.Subscription, v url.Values) journal.Command {
+			return journal.Bind(subscription.ApplyDiscount{ID: s.ID, Code: strings.TrimSpace(v.Get("code"))})
+		}},
+	{name: "shipping-address", title: "Change the address", icon: "map-pin", verb: "Change it", rule: subscription.ActionShippingAddress,
+		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]field, error) {
+			rows, err := c.rows(journal.Address, "id", 50)
+			var o []ui.Option
+			for _, r := range rows {
+				if a := r.State.(*customer.Address); a.Status == customer.StatusActive {
+					o = append(o, ui.Option{Value: string(a.ID), Label: addressWords(a)})
+				}
+			}
+			return []field{{Field: ui.Field{Name: "address_id", Label: "Address", Value: filled(v, "address_id", string(s.ShippingAddressID)), Hint: "A new one is added in your account."}, options: o},
+				{Field: ui.Field{Name: "all", Label: "For", Value: filled(v, "all", "one")}, options: []ui.Option{{Value: "one", Label: "this subscription"}, {Value: "all", Label: "all my subscriptions"}}}}, err
+		},
+		command: func(_ *call, s *subscription.Subscription, v url.Values) journal.Command {
+			return journal.Bind(subscription.ChangeShippingAddress{ID: s.ID, AddressID: id.ID(v.Get("address_id")), AllSubscriptions: v.Get("all") == "all"})
+		}},
+	{name: "payment-method", title: "Change the payment method", icon: "credit-card", verb: "Change it", rule: subscription.ActionPaymentMethod,
+		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]field, error) {
+			rows, err := c.rows(journal.PaymentMethod, "id", 50)
+			var o []ui.Option
+			for _, r := range rows {
+				if m := r.State.(*customer.PaymentMethod); m.Status == customer.StatusActive {
+					o = append(o, ui.Option{Value: string(m.ID), Label: methodWords(m)})
+				}
+			}
+			return []field{{Field: ui.Field{Name: "payment_method_id", Label: "Pay with", Value: filled(v, "payment_method_id", string(s.PaymentMethodID))}, options: o}}, err
+		},
+		command: func(_ *call, s *subscription.Subscription, v url.Values) journal.Command {
+			return journal.Bind(subscription.ChangePaymentMethod{ID: s.ID, PaymentMethodID: id.ID(v.Get("payment_method_id"))})
+		}},
+	{name: "reactivate", title: "Start it again", icon: "play", verb: "Start it again", rule: subscription.ActionReactivate, date: "next_billing_date", fields: nextDate,
+		command: func(_ *call, s *subscription.Subscription, v url.Values) journal.Command {
+			return journal.Bind(subscription.Reactivate{ID: s.ID, NextBillingDate: dateOf(v, "next_billing_date")})
+		}},
+	{name: "cancel", title: "Cancel", icon: "ban", verb: "Cancel anyway", danger: true, rule: subscription.ActionCancel, lead: "No order comes any more, and you are not charged again. You can start it again later. You may also pause it instead, or skip an order.",
+		fields: func(_ *call, _ *subscription.Subscription, v url.Values) ([]field, error) {
+			return []field{{Field: ui.Field{Name: "reason", Label: "Why, if you like to say", Value: v.Get("reason"), Length: "300"}}}, nil
+		},
+		command: func(_ *call, s *subscription.Subscription, v url.Values) journal.Command {
+			return journal.Bind(subscription.Cancel{ID: s.ID, Reason: strings.TrimSpace(v.Get("reason"))})
+		}},
+	{name: "quantity", part: true, title: "Change how many", icon: "pencil", verb: "Change it", rule: subscription.ActionChangeQuantity,
+		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]field, error) {
+			return []field{{Field: ui.Field{Name: "quantity", Label: "How many", Type: "number", Min: "1", Max: "999", Value: filled(v, "quantity", strconv.Itoa(c.item(s).Quantity))}}}, nil
+		},
+		command: func(c *call, s *subscription.Subscription, v url.Values) journal.Command {
+			return journal.Bind(subscription.ChangeItem{ID: s.ID, ItemID: id.ID(c.r.PathValue("part")), Quantity: new(count(v, "quantity"))})
+		}},
+	{name: "swap", part: true, title: "Swap it", icon: "refresh-cw", verb: "Swap it", rule: subscription.ActionSwapItem,
+		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]field, error) {
+			o, err := c.products()
+			return []field{{Field: ui.Field{Name: "variant_id", Label: "For", Value: filled(v, "variant_id", string(c.item(s).VariantID))}, options: o}}, err
+		},
+		command: func(c *call, s *subscription.Subscription, v url.Values) journal.Command {
+			return journal.Bind(subscription.SwapItem{ID: s.ID, ItemID: id.ID(c.r.PathValue("part")), VariantID: id.ID(v.Get("variant_id"))})
+		}},
+	{name: "remove", part: true, title: "Take it out", icon: "trash-2", verb: "Take it out", danger: true, rule: subscription.ActionRemoveItem,
+		command: func(c *call, s *subscription.Subscription, _ url.Values) journal.Command {
+			return journal.Bind(subscription.RemoveItem{ID: s.ID, ItemID: id.ID(c.r.PathValue("part"))})
+		}},
+}
+
+func nextDate(c *call, _ *subscription.Subscription, v url.Values) ([]field, error) {
+	return []field{{Field: ui.Field{Name: "next_billing_date", Label: "Next order", Type: "date", Value: v.Get("next_billing_date"), Min: c.today().String(), Hint: "Leave it empty for the next day of its rhythm."}}}, nil
+}
+
+func (c *call) item(s *subscription.Subscription) subscription.Item {
+	for _, it := range s.Items {
+		if string(it.ID) == c.r.PathValue("part") {
+			return it
+		}
+	}
+	return subscription.Item{}
+}
+
+func (c *call) dateField(s *subscription.Subscription, v url.Values, skipped bool) ([]field, error) {
+	orders, err := c.upcoming(s, 12)
+	var o []ui.Option
+	for _, order := range orders {
+		if order.Skipped == skipped {
+			o = append(o, ui.Option{Value: order.Date.String(), Label: order.Date.Long()})
+		}
+	}
+	if len(o) == 0 {
+		o = []ui.Option{{Label: "There is none"}}
+	}
+	return []field{{Field: ui.Field{Name: "date", Label: "Which order", Value: v.Get("date")}, options: o}}, err
+}
+
+// products are what the store shows in the Portal.
+func (c *call) products() ([]ui.Option, error) {
+	rows, err := c.Store.List(c.ctx, c.Store.DB.Reader, journal.Product, "status = $2 ORDER BY id", string(catalog.Active))
+	if err != nil {
+		return nil, err
+	}
+	titles := map[id.ID]string{}
+	for _, r := range rows {
+		if p := r.State.(*catalog.Product); p.PortalVisible {
+			titles[p.ID] = p.Title
+		}
+	}
+	variants, err := c.Store.List(c.ctx, c.Store.DB.Reader, journal.Variant, "1 = 1 ORDER BY product_id, id")
+	out := []ui.Option{{Label: "Choose"}}
+	for _, r := range variants {
+		x := r.State.(*catalog.Variant)
+		title, shown := titles[x.ProductID]
+		if !shown || x.Status != catalog.Active || x.Inventory != nil && *x.Inventory < 1 {
+			continue
+		}
+		if x.Title != title {
+			title += ", " + x.Title
+		}
+		out = append(out, ui.Option{Value: string(x.ID), Label: title + " (" + c.cash(x.Price) + ")"})
+	}
+	return out, err
+}
+
+// shows says whether an action is possible in the subscription's status and offered by the store.
+func (c *call) shows(s *subscription.Subscription, a action) bool {
+	return s.May(a.rule) == nil && c.offered(s, a.rule, nil) == nil
+}
+
+func (p *Portal) registerActions() {
+	for _, a := range actions {
+		path := "/portal/subscriptions/{id}/" + a.name
+		if a.part {
+			path += "/{part}"
+		}
+		p.on("GET "+path, false, func(c *call) (answer, error) { return c.form(a, c.r.URL.Query(), nil) })
+		p.on("POST "+path, false, func(c *call) (answer, error) { return c.act(a) })
+	}
+}
+
+// asked is the command of an action, held against what the store offers.
+func (c *call) asked(a action, s *subscription.Subscription, v url.Values) journal.Command {
+	cmd := subscription.Asked{ID: s.ID, Customer: c.who.ID, Action: a.rule, Do: a.command(c, s, v)}
+	if a.date != "" {
+		cmd.Date = dateOf(v, a.date)
+	}
+	return cmd
+}
+
+type formView struct {
+	At, Back, Lead, Verb string
+	Danger               bool
+	Fields               []field
+	Plain                []ui.Field
+	Problems             ui.Problems
+	Refusal              string
+	Effect               []string // what will happen
+	Trouble              string   // why it cannot, as the form stands
+	Before, After        []line
+}
+
+func (c *call) form(a action, v url.Values, p ui.Problems) (answer, error) {
+	s, err := c.mine()
+	if err != nil {
+		return answer{}, err
+	}
+	back := "/portal/subscriptions/" + string(s.ID)
+	view := formView{At: c.r.URL.Path, Back: back, Lead: a.lead, Verb: a.verb, Danger: a.danger, Problems: p}
+	out := answer{title: a.title, crumbs: []ui.Link{{Href: "/portal", Text: "Your subscriptions"}, {Href: back, Text: contents(s)}}}
+	refusal := s.May(a.rule)
+	if refusal == nil {
+		refusal = c.offered(s, a.rule, nil)
+	}
+	if refusal != nil {
+		view.Refusal = fault.As(refusal).Public
+		out.body = formBody(view)
+		return out, nil
+	}
+	if a.fields != nil {
+		if view.Fields, err = a.fields(c, s, v); err != nil {
+			return out, err
+		}
+	}
+	values := url.Values{}
+	for name, list := range v {
+		values[name] = list
+	}
+	for i, f := range view.Fields {
+		view.Fields[i].Problem = p[f.Name]
+		first := f.Value
+		if len(f.options) > 0 && first == "" {
+			first = f.options[0].Value
+		}
+		if !values.Has(f.Name) {
+			values.Set(f.Name, first)
+		}
+	}
+	if err := c.foresee(&view, s, c.asked(a, s, values)); err != nil {
+		return out, err
+	}
+	out.body = formBody(view)
+	return out, nil
+}
+
+// foresee says what a command would come to now, without doing it.
+func (c *call) foresee(v *formView, s *subscription.Subscription, cmd journal.Command) (err error) {
+	if v.Before, err = c.lines(s, 3); err != nil {
+		return err
+	}
+	d, err := cmd.Run(c.reader(), c.Program.Now())
+	if err != nil {
+		f := fault.As(err)
+		if f.Kind == fault.Internal || f.Kind == fault.Unavailable {
+			return err
+		}
+		v.Trouble = f.Public
+		for _, field := range f.Fields {
+			v.Trouble = field.Detail
+		}
+		return nil
+	}
+	for _, draft := range d.Drafts {
+		e, err := draft.Event()
+		if err != nil {
+			return err
+		}
+		if len(v.Effect) < 3 && e.Type != "billing_attempt.started" {
+			v.Effect = append(v.Effect, journal.Summary(e))
+		}
+		if after, ok := draft.After.(*subscription.Subscription); ok && after.ID == s.ID {
+			if v.After, err = c.lines(after, 3); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (c *call) act(a action) (answer, error) {
+	s, err := c.mine()
+	if err != nil {
+		return answer{}, err
+	}
+	out, err := c.run(c.asked(a, s, c.r.PostForm))
+	if err != nil {
+		p, err := wrongWith(err)
+		if err != nil {
+			return answer{}, err
+		}
+		again, err := c.form(a, c.r.PostForm, p)
+		again.status = http.StatusUnprocessableEntity
+		return again, err
+	}
+	to := "/portal/subscriptions/" + string(s.ID)
+	for _, e := range out.Events {
+		if e.Target() == s.Ref() {
+			return answer{to: fmt.Sprintf("%s?done=%s", to, e.ID)}, nil
+		}
+	}
+	return done(to, out.Events), nil
+}

@@ -1,0 +1,606 @@
+package portal
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"perennial/internal/api"
+	"perennial/internal/billing"
+	"perennial/internal/catalog"
+	"perennial/internal/civil"
+	"perennial/internal/customer"
+	"perennial/internal/fault"
+	"perennial/internal/find"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/money"
+	"perennial/internal/program"
+	"perennial/internal/settings"
+	"perennial/internal/store"
+	"perennial/internal/subscription"
+	"perennial/internal/web/ui"
+)
+
+func (p *Portal) register() {
+	p.registerSignIn()
+	p.on("GET /portal", false, (*call).home)
+	p.on("GET /portal/subscriptions/{id}", false, (*call).subscriptionPage)
+	p.registerActions()
+	p.on("POST /portal/undo/{event}", false, (*call).undo)
+	p.on("GET /portal/orders", false, (*call).ordersPage)
+	p.on("GET /portal/history", false, (*call).historyPage)
+	p.on("GET /portal/account", false, func(c *call) (answer, error) { return c.accountPage(nil, nil) })
+	p.on("POST /portal/account", false, (*call).changeProfile)
+	p.on("GET /portal/addresses/{address}", false, func(c *call) (answer, error) { return c.addressPage(nil, nil) })
+	p.on("POST /portal/addresses/{address}", false, (*call).changeAddress)
+	p.on("POST /portal/sessions/{session}/end", false, (*call).endSession)
+	p.mux.HandleFunc("GET /portal/", func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "There is nothing here.", http.StatusNotFound)
+	})
+}
+
+func (c *call) cash(a money.Amount) string { return ui.Money(a, cmp.Or(c.who.Locale, c.shop().Locale)) }
+
+func (c *call) today() civil.Date { return settings.Today(c.shop(), c.Program.Now()) }
+
+// mine loads a subscription of the customer; somebody else's is as unknown as one that is not there.
+func (c *call) mine() (*subscription.Subscription, error) {
+	s, err := journal.Find[subscription.Subscription](c.reader(), journal.Subscription, id.ID(c.r.PathValue("id")))
+	if err == nil && (s == nil || s.CustomerID != c.who.ID) {
+		err = fault.New(fault.NotFound, "unknown_subscription", "There is no such subscription.")
+	}
+	return s, err
+}
+
+// rows reads the customer's own rows of a kind.
+func (c *call) rows(kind journal.Kind, order string, limit int) ([]store.Row, error) {
+	rows, err := c.Store.List(c.ctx, c.Store.DB.Reader, kind, fmt.Sprintf("customer_id = $2 ORDER BY %s LIMIT %d", order, limit), string(c.who.ID))
+	return rows, store.Fault(err)
+}
+
+func contents(s *subscription.Subscription) string {
+	var out []string
+	for _, it := range s.Items {
+		out = append(out, fmt.Sprintf("%d × %s", it.Quantity, it.Title))
+	}
+	return strings.Join(out, ", ")
+}
+
+func every(p catalog.Policy) string {
+	if p.IntervalCount == 1 {
+		return "Every " + string(p.Interval)
+	}
+	return fmt.Sprintf("Every %d %ss", p.IntervalCount, p.Interval)
+}
+
+func badge(s *subscription.Subscription) ui.Badge {
+	switch s.Status {
+	case subscription.Active:
+		return ui.Badge{Tone: ui.Good, Text: "Active"}
+	case subscription.Paused:
+		return ui.Badge{Tone: ui.Warn, Text: "Paused", Icon: "circle-pause"}
+	case subscription.Failed:
+		return ui.Badge{Tone: ui.Bad, Text: "Payment failed", Icon: "circle-alert"}
+	case subscription.Expired:
+		return ui.Badge{Text: "Ended"}
+	}
+	return ui.Badge{Text: "Cancelled", Icon: "circle-x"}
+}
+
+func nextWords(s *subscription.Subscription) string {
+	switch {
+	case s.Status == subscription.Failed:
+		return "The last payment failed"
+	case s.NextBillingDate != nil:
+		return "Next order on " + s.NextBillingDate.Long()
+	case s.PausedUntil != nil:
+		return "Paused until " + s.PausedUntil.Long()
+	case s.Status == subscription.Paused:
+		return "Paused"
+	}
+	return "No order is to come"
+}
+
+type card struct {
+	ID                         id.ID
+	Contents, Next, Every, Sum string
+	Badge                      ui.Badge
+}
+
+func (c *call) home() (answer, error) {
+	rows, err := c.rows(journal.Subscription, "id DESC", 100)
+	if err != nil {
+		return answer{}, err
+	}
+	var cards []card
+	for _, r := range rows {
+		s := r.State.(*subscription.Subscription)
+		one := card{ID: s.ID, Contents: contents(s), Next: nextWords(s), Every: every(s.BillingPolicy), Badge: badge(s)}
+		if orders, err := c.upcoming(s, 1); err == nil && len(orders) > 0 && !orders[0].Skipped {
+			one.Sum = c.cash(orders[0].Total)
+		}
+		cards = append(cards, one)
+	}
+	slices.SortStableFunc(cards, func(a, b card) int { return rank(a.Badge) - rank(b.Badge) })
+	name := c.who.FirstName.Value
+	title := "Your subscriptions"
+	if name != "" {
+		title = "Hello " + name
+	}
+	return answer{title: title, body: homeBody(cards, c.shop().SupportEmail)}, nil
+}
+
+// rank puts what runs before what is over.
+func rank(b ui.Badge) int {
+	if b.Tone == ui.Neutral {
+		return 1
+	}
+	return 0
+}
+
+// plan and tax are what prices depend on besides the subscription.
+func (c *call) upcoming(s *subscription.Subscription, count int) ([]subscription.UpcomingOrder, error) {
+	plan, err := journal.Find[catalog.Plan](c.reader(), journal.SellingPlan, s.SellingPlanID)
+	if err != nil {
+		return nil, err
+	}
+	bill, err := journal.Find[settings.Billing](c.reader(), journal.Settings, settings.PageBilling)
+	if err != nil {
+		return nil, err
+	}
+	tax := 0
+	if bill != nil {
+		tax = bill.TaxBasisPoints
+	}
+	return subscription.Upcoming(s, plan, tax, c.today(), count)
+}
+
+type line struct {
+	Date, Day, Total string
+	Skipped          bool
+	MaySkip, MayBack bool
+}
+
+func (c *call) lines(s *subscription.Subscription, count int) ([]line, error) {
+	orders, err := c.upcoming(s, count)
+	var out []line
+	for _, o := range orders {
+		l := line{Date: o.Date.String(), Day: o.Date.Weekday().String()[:3] + ", " + o.Date.Long(), Total: c.cash(o.Total), Skipped: o.Skipped}
+		l.MaySkip = !o.Skipped && s.May(subscription.ActionSkip) == nil && c.offered(s, subscription.ActionSkip, &o.Date) == nil
+		l.MayBack = o.Skipped && s.May(subscription.ActionUnskip) == nil && c.offered(s, subscription.ActionUnskip, &o.Date) == nil
+		out = append(out, l)
+	}
+	return out, err
+}
+
+// offered says why the store does not offer an action now.
+func (c *call) offered(s *subscription.Subscription, a subscription.Action, date *civil.Date) error {
+	portal, err := journal.Find[settings.Portal](c.reader(), journal.Settings, settings.PagePortal)
+	if err != nil {
+		return err
+	}
+	bill, err := journal.Find[settings.Billing](c.reader(), journal.Settings, settings.PageBilling)
+	if err != nil {
+		return err
+	}
+	return subscription.Offered(s, a, date, portal, bill, c.today())
+}
+
+type itemLine struct {
+	ID                     id.ID
+	Title, Quantity, Price string
+	Actions                []ui.MenuItem
+}
+
+type subscriptionView struct {
+	S        *subscription.Subscription
+	At       string
+	Next     string
+	Items    []itemLine
+	Upcoming []line
+	Actions  []ui.MenuItem
+	Method   string
+	Address  string
+	History  []entry
+}
+
+func (c *call) subscriptionPage() (answer, error) {
+	s, err := c.mine()
+	if err != nil {
+		return answer{}, err
+	}
+	v := subscriptionView{S: s, At: "/portal/subscriptions/" + string(s.ID), Next: nextWords(s)}
+	if v.Upcoming, err = c.lines(s, 6); err != nil {
+		return answer{}, err
+	}
+	for _, it := range s.Items {
+		item := itemLine{ID: it.ID, Title: it.Title, Quantity: fmt.Sprint(it.Quantity), Price: c.cash(it.UnitPrice)}
+		for _, a := range actions {
+			if a.part && c.shows(s, a) {
+				item.Actions = append(item.Actions, ui.MenuItem{Href: v.At + "/" + a.name + "/" + string(it.ID), Label: a.title, Icon: a.icon, Dialog: true})
+			}
+		}
+		v.Items = append(v.Items, item)
+	}
+	for _, a := range actions {
+		if !a.part && c.shows(s, a) && (a.name != "unskip" || len(s.SkippedDates) > 0) {
+			v.Actions = append(v.Actions, ui.MenuItem{Href: v.At + "/" + a.name, Label: a.title, Icon: a.icon, Danger: a.danger, Dialog: true})
+		}
+	}
+	m, err := journal.Find[customer.PaymentMethod](c.reader(), journal.PaymentMethod, s.PaymentMethodID)
+	if err != nil {
+		return answer{}, err
+	}
+	v.Method = methodWords(m)
+	address, err := journal.Find[customer.Address](c.reader(), journal.Address, s.ShippingAddressID)
+	if err != nil {
+		return answer{}, err
+	}
+	v.Address = addressWords(address)
+	if v.History, err = c.history(find.Filter{Scope: s.ID}, -1, 8); err != nil {
+		return answer{}, err
+	}
+	return answer{title: contents(s), badge: new(badge(s)), crumbs: []ui.Link{{Href: "/portal", Text: "Your subscriptions"}}, body: subscriptionBody(v)}, nil
+}
+
+func methodWords(m *customer.PaymentMethod) string {
+	if m == nil {
+		return "None"
+	}
+	name := cmp.Or(m.Brand, m.Gateway)
+	if name != "" {
+		name = strings.ToUpper(name[:1]) + name[1:]
+	}
+	if m.Last4.Value != "" {
+		name += " ending in " + m.Last4.Value
+	}
+	if m.ExpMonth > 0 {
+		name += fmt.Sprintf(", good until %02d/%d", m.ExpMonth, m.ExpYear)
+	}
+	return name
+}
+
+func addressWords(a *customer.Address) string {
+	if a == nil {
+		return "None"
+	}
+	var out []string
+	for _, l := range []string{a.FirstName.Value + " " + a.LastName.Value, a.Company.Value, a.Line1.Value, a.Line2.Value, a.PostalCode.Value + " " + a.City.Value, a.Region.Value, a.Country} {
+		if l = strings.TrimSpace(l); l != "" {
+			out = append(out, l)
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+// entry is a line of the customer's own history: who acted is said without names of the team.
+type entry struct {
+	When, Who, Text, Reason string
+	Icon                    string
+}
+
+// plainTypes are left out of a subscriber's history: steps of the machinery between what people care about.
+var plainTypes = []string{"customer.login_code_sent", "billing_attempt.started", "recovery.retry_scheduled", "subscription.note_changed", "subscription.attributes_changed", "log.viewed", "log.exported"}
+
+// history reads what happened, newest first, as the subscriber may see it: no names or addresses of the team, no internal notes.
+func (c *call) history(flt find.Filter, after int64, n int) ([]entry, error) {
+	var out []entry
+	for st, err := range c.Finder.Events(c.ctx, store.Opened, flt, after) {
+		if err != nil {
+			return nil, store.Fault(err)
+		}
+		t, _ := journal.Lookup(st.Type)
+		if slices.Contains(plainTypes, st.Type) || t.Log == journal.ActivityLog {
+			continue
+		}
+		e := entry{When: st.RecordedAt.In(c.zone()).Format("2 January 2006, 15:04"), Text: journal.Summary(st.Event)}
+		switch {
+		case st.Actor.Kind == journal.ActorCustomer:
+			e.Who, e.Icon = "You", "user"
+			e.Reason = st.Comment.Value
+		case st.Actor.Kind == journal.ActorTeamMember || st.Actor.Kind == journal.ActorAPIKey:
+			e.Who, e.Icon = "The store's team", "store"
+		default:
+			e.Who, e.Icon = "Automatic", "zap"
+		}
+		if out = append(out, e); len(out) == n {
+			break
+		}
+	}
+	return out, nil
+}
+
+func (c *call) historyPage() (answer, error) {
+	list, err := c.history(find.Filter{Scope: c.who.ID}, -1, 100)
+	return answer{title: "History", body: historyBody(list)}, err
+}
+
+type orderRow struct {
+	Number, Date, Total, What string
+	Badge                     ui.Badge
+	Tracking                  string
+	Why                       []string
+}
+
+func (c *call) ordersPage() (answer, error) {
+	rows, err := c.rows(journal.Order, "id DESC", 50)
+	if err != nil {
+		return answer{}, err
+	}
+	var out []orderRow
+	for i, r := range rows {
+		o := r.State.(*billing.Order)
+		var what []string
+		for _, l := range o.Items {
+			what = append(what, fmt.Sprintf("%d × %s", l.Quantity, l.Title))
+		}
+		row := orderRow{Number: o.Number, Date: o.BillingDate.Long(), Total: c.cash(o.Total), What: strings.Join(what, ", "), Tracking: o.TrackingURL.Value}
+		switch o.Status {
+		case billing.Placed:
+			row.Badge = ui.Badge{Tone: ui.Good, Text: "Paid"}
+			if o.FulfilledAt != nil {
+				row.Badge = ui.Badge{Tone: ui.Good, Text: "On its way", Icon: "truck"}
+			}
+		case billing.Pending:
+			row.Badge = ui.Badge{Tone: ui.Info, Text: "Being charged", Icon: "clock"}
+		case billing.Failed:
+			row.Badge = ui.Badge{Tone: ui.Bad, Text: "Not paid"}
+		case billing.Refunded, billing.PartiallyRefunded:
+			row.Badge = ui.Badge{Text: "Refunded", Icon: "undo-2"}
+		default:
+			row.Badge = ui.Badge{Text: "Cancelled", Icon: "circle-x"}
+		}
+		if i < 10 { // what the newest ones are made of, from the log
+			reasons, err := api.Explain(c.ctx, c.Store, o)
+			if err != nil {
+				return answer{}, err
+			}
+			for _, r := range reasons {
+				if r.Amount != nil || r.Kind == billing.ReasonPlan {
+					text := r.Text
+					if r.Amount != nil {
+						text += ": " + c.cash(*r.Amount)
+					}
+					row.Why = append(row.Why, text)
+				}
+			}
+		}
+		out = append(out, row)
+	}
+	return answer{title: "Orders", body: ordersBody(out)}, nil
+}
+
+type sessionRow struct {
+	ID          id.ID
+	Since, Seen string
+	Here        bool
+}
+
+type accountView struct {
+	Email     string
+	Fields    []ui.Field
+	Problems  ui.Problems
+	Addresses []ui.Link
+	Methods   []string
+	Sessions  []sessionRow
+}
+
+func (c *call) accountPage(typed url.Values, p ui.Problems) (answer, error) {
+	v := accountView{Email: c.who.Email.Value, Problems: p}
+	for _, f := range []struct{ name, label, now, complete string }{{"first_name", "First name", c.who.FirstName.Value, "given-name"}, {"last_name", "Last name", c.who.LastName.Value, "family-name"}, {"phone", "Telephone", c.who.Phone.Value, "tel"}} {
+		value := f.now
+		if typed.Has(f.name) {
+			value = typed.Get(f.name)
+		}
+		v.Fields = append(v.Fields, ui.Field{Name: f.name, Label: f.label, Value: value, Complete: f.complete, Problem: p[f.name]})
+	}
+	addresses, err := c.rows(journal.Address, "id", 50)
+	if err != nil {
+		return answer{}, err
+	}
+	for _, r := range addresses {
+		if a := r.State.(*customer.Address); a.Status == customer.StatusActive {
+			v.Addresses = append(v.Addresses, ui.Link{Href: "/portal/addresses/" + string(a.ID), Text: addressWords(a)})
+		}
+	}
+	methods, err := c.rows(journal.PaymentMethod, "id", 50)
+	if err != nil {
+		return answer{}, err
+	}
+	for _, r := range methods {
+		if m := r.State.(*customer.PaymentMethod); m.Status == customer.StatusActive || m.Status == customer.StatusExpired {
+			v.Methods = append(v.Methods, methodWords(m))
+		}
+	}
+	now := c.Program.Now()
+	sessions, err := c.Store.Sessions(c.ctx, c.Store.Read, c.who.Ref(), now, time.Time{})
+	if err != nil {
+		return answer{}, err
+	}
+	for _, s := range sessions {
+		if s.ExpiresAt.Sub(s.CreatedAt) > viewAsLifetime { // not the team's own looks
+			v.Sessions = append(v.Sessions, sessionRow{s.ID, s.CreatedAt.In(c.zone()).Format(ui.DateTime), s.SeenAt.In(c.zone()).Format(ui.DateTime), s.ID == c.session})
+		}
+	}
+	a := answer{title: "Your account", body: accountBody(v)}
+	if p != nil {
+		a.status = http.StatusUnprocessableEntity
+	}
+	return a, nil
+}
+
+// wrongWith turns a refusal into what is wrong with the fields of a form; other failures stay what they are.
+func wrongWith(err error) (ui.Problems, error) {
+	f := fault.As(err)
+	if f.Kind != fault.Refused && f.Kind != fault.Conflict {
+		return nil, err
+	}
+	p := ui.Problems{}
+	for _, field := range f.Fields {
+		name, _, _ := strings.Cut(strings.TrimPrefix(field.Pointer, "/"), "/")
+		p[name] = field.Detail
+	}
+	if len(f.Fields) == 0 {
+		p[""] = f.Public
+	}
+	return p, nil
+}
+
+func (c *call) changeProfile() (answer, error) {
+	given := func(name string) *string { return new(strings.TrimSpace(c.r.PostFormValue(name))) }
+	out, err := c.run(journal.Bind(customer.UpdateProfile{ID: c.who.ID, FirstName: given("first_name"), LastName: given("last_name"), Phone: given("phone")}))
+	if err != nil {
+		p, err := wrongWith(err)
+		if err != nil {
+			return answer{}, err
+		}
+		return c.accountPage(c.r.PostForm, p)
+	}
+	return done("/portal/account", out.Events), nil
+}
+
+var addressNames = []struct{ name, label, complete string }{{"first_name", "First name", "given-name"}, {"last_name", "Last name", "family-name"}, {"company", "Company", "organization"}, {"line1", "Street and number", "address-line1"}, {"line2", "More", "address-line2"},
+	{"postal_code", "Postal code", "postal-code"}, {"city", "City", "address-level2"}, {"region", "Region", "address-level1"}, {"country", "Country (two letters)", "country"}, {"phone", "Telephone", "tel"}}
+
+// address loads an address of the customer; "new" is one that is to be made.
+func (c *call) address() (*customer.Address, error) {
+	key := c.r.PathValue("address")
+	if key == "new" {
+		return &customer.Address{}, nil
+	}
+	a, err := journal.Find[customer.Address](c.reader(), journal.Address, id.ID(key))
+	if err == nil && (a == nil || a.CustomerID != c.who.ID || a.Status != customer.StatusActive) {
+		err = fault.New(fault.NotFound, "unknown_address", "There is no such address.")
+	}
+	return a, err
+}
+
+func (c *call) addressPage(typed url.Values, p ui.Problems) (answer, error) {
+	a, err := c.address()
+	if err != nil {
+		return answer{}, err
+	}
+	now := map[string]string{"first_name": a.FirstName.Value, "last_name": a.LastName.Value, "company": a.Company.Value, "line1": a.Line1.Value, "line2": a.Line2.Value, "postal_code": a.PostalCode.Value, "city": a.City.Value, "region": a.Region.Value, "country": a.Country, "phone": a.Phone.Value}
+	var fields []ui.Field
+	for _, f := range addressNames {
+		value := now[f.name]
+		if typed.Has(f.name) {
+			value = typed.Get(f.name)
+		}
+		fields = append(fields, ui.Field{Name: f.name, Label: f.label, Value: value, Complete: f.complete, Problem: p[f.name], Required: slices.Contains([]string{"line1", "city", "country"}, f.name)})
+	}
+	title := "Change an address"
+	if a.ID == "" {
+		title = "Add an address"
+	}
+	out := answer{title: title, crumbs: []ui.Link{{Href: "/portal/account", Text: "Your account"}}, body: formBody(formView{At: c.r.URL.Path, Back: "/portal/account", Verb: "Save", Plain: fields, Problems: p})}
+	if p != nil {
+		out.status = http.StatusUnprocessableEntity
+	}
+	return out, nil
+}
+
+func (c *call) changeAddress() (answer, error) {
+	a, err := c.address()
+	if err != nil {
+		return answer{}, err
+	}
+	given := func(name string) *string { return new(strings.TrimSpace(c.r.PostFormValue(name))) }
+	f := customer.AddressFields{FirstName: given("first_name"), LastName: given("last_name"), Company: given("company"), Line1: given("line1"), Line2: given("line2"), City: given("city"), Region: given("region"), PostalCode: given("postal_code"),
+		Country: new(strings.ToUpper(*given("country"))), Phone: given("phone")}
+	var cmd journal.Command
+	if a.ID == "" {
+		cmd = journal.Bind(customer.AddAddress{ID: c.IDs.New(id.Address), CustomerID: c.who.ID, Fields: f})
+	} else {
+		cmd = journal.Bind(customer.UpdateAddress{ID: a.ID, CustomerID: c.who.ID, Fields: f})
+	}
+	out, err := c.run(cmd)
+	if err != nil {
+		p, err := wrongWith(err)
+		if err != nil {
+			return answer{}, err
+		}
+		return c.addressPage(c.r.PostForm, p)
+	}
+	return done("/portal/account", out.Events), nil
+}
+
+func (c *call) endSession() (answer, error) {
+	key := id.ID(c.r.PathValue("session"))
+	list, err := c.Store.Sessions(c.ctx, c.Store.Read, c.who.Ref(), c.Program.Now(), time.Time{})
+	if err != nil {
+		return answer{}, err
+	}
+	if !slices.ContainsFunc(list, func(s store.Session) bool { return s.ID == key }) {
+		return answer{}, fault.New(fault.NotFound, "unknown_session", "This session is over already.")
+	}
+	if err := c.end("revoked", key); err != nil {
+		return answer{}, err
+	}
+	c.note("The session is over.")
+	return answer{to: "/portal/account"}, nil
+}
+
+// done goes on after a command; the toast tells of its first entry.
+func done(to string, events []program.Done) answer {
+	if len(events) == 0 {
+		return answer{to: to}
+	}
+	return answer{to: to + "?done=" + string(events[0].ID)}
+}
+
+// toast tells of the entry that the address names as done, with Undo where it can be undone.
+func (c *call) toast() *ui.Toast {
+	key := id.ID(c.r.URL.Query().Get("done"))
+	if key == "" || c.who == nil {
+		return nil
+	}
+	st, err := c.ownEvent(key)
+	if err != nil {
+		return nil
+	}
+	t := &ui.Toast{Text: journal.Summary(st.Event)}
+	if w, err := (program.Undo{Event: key, Actor: c.meta.Actor}).Load(c.reader()); err == nil {
+		if _, _, err := program.Restored(w, c.Program.Now()); err == nil {
+			t.Undo, t.Back = "/portal/undo/"+string(key), c.r.URL.Path
+		}
+	}
+	return t
+}
+
+// ownEvent loads an entry of what this visitor did about themselves.
+func (c *call) ownEvent(key id.ID) (store.Stored, error) {
+	st, err := c.Store.EventByID(c.ctx, c.Store.Read, store.Opened, key)
+	if err != nil {
+		return st, store.Fault(err)
+	}
+	mine := slices.ContainsFunc(st.Targets, func(t journal.Ref) bool { return t == c.who.Ref() })
+	if s, err := journal.Find[subscription.Subscription](c.reader(), journal.Subscription, st.Target().ID); err == nil && s != nil && st.Target().Kind == journal.Subscription {
+		mine = s.CustomerID == c.who.ID
+	}
+	if !mine || st.Actor != c.meta.Actor || st.Source.Channel != journal.ChannelPortal {
+		return st, fault.New(fault.NotFound, "unknown_event", "There is nothing to undo here.")
+	}
+	return st, nil
+}
+
+func (c *call) undo() (answer, error) {
+	st, err := c.ownEvent(id.ID(c.r.PathValue("event")))
+	if err != nil {
+		return answer{}, err
+	}
+	out, err := c.run(journal.Bind(program.Undo{Event: st.ID, Actor: c.meta.Actor}))
+	if err != nil {
+		return answer{}, err
+	}
+	to := "/portal"
+	if st.Target().Kind == journal.Subscription {
+		to = "/portal/subscriptions/" + string(st.Target().ID)
+	}
+	return done(to, out.Events), nil
+}

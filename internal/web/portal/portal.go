@@ -1,0 +1,386 @@
+// Package portal is the subscribers' side: pages where they see their subscriptions, change them, and read what happened to
+// them and who did it. Every page works without JavaScript.
+//
+// A subscriber gets in with a code that is mailed, or with a link. What the store does not offer is refused under the head
+// (subscription.Asked), and every query names the customer of the session: a test asks for the things of others by every route.
+// A team member who looks at the Portal as the customer sees it acts as both: each entry has the member as its actor and the customer as who it is for.
+package portal
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/big"
+	"net"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/a-h/templ"
+
+	"perennial/internal/auth"
+	"perennial/internal/customer"
+	"perennial/internal/fault"
+	"perennial/internal/find"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/mail"
+	"perennial/internal/plain"
+	"perennial/internal/program"
+	"perennial/internal/settings"
+	"perennial/internal/store"
+	"perennial/internal/team"
+	"perennial/internal/web/ui"
+)
+
+//go:generate go tool -modfile=../../../tools/go.mod templ generate
+
+// Config is what a portal needs.
+type Config struct {
+	Program  *program.Program
+	Store    *store.Store
+	Finder   *find.Finder
+	IDs      *id.Maker
+	Log      *slog.Logger
+	BaseURL  string // where people reach the server
+	ClientIP func(r *http.Request) string
+	Mail     mail.Sender // nil: no codes can be sent, and only links let people in
+	Noted    func(ctx context.Context, pattern, requestID string, actor journal.ActorKind)
+}
+
+// Portal serves the pages.
+type Portal struct {
+	Config
+	secure  bool
+	box     auth.Box
+	limits  *auth.Limits
+	mux     *http.ServeMux
+	forged  *http.CrossOriginProtection
+	sending sync.WaitGroup // messages that are on their way
+	routes  []string
+}
+
+// How long things last.
+const (
+	sessionLifetime = 30 * 24 * time.Hour
+	touchEvery      = time.Hour
+	codeLifetime    = 10 * time.Minute
+	viewAsLifetime  = time.Hour
+	pageTimeout     = 15 * time.Second
+	formLimit       = 64 << 10
+	codeTries       = 5
+)
+
+// Cookies, all of them HttpOnly.
+const (
+	sessionCookie = "perennial_portal"
+	codeCookie    = "perennial_code" // which code the browser waits for
+	noteCookie    = "perennial_portal_note"
+)
+
+// New makes a portal.
+func New(c Config) (*Portal, error) {
+	c.BaseURL = strings.TrimSuffix(c.BaseURL, "/")
+	base, err := url.Parse(c.BaseURL)
+	if err != nil {
+		return nil, err
+	}
+	p := &Portal{Config: c, secure: base.Scheme == "https", limits: auth.NewLimits(), mux: http.NewServeMux(), forged: http.NewCrossOriginProtection(),
+		box: auth.NewBox(c.Store.Keys.Folder().Derive("portal " + string(c.Store.Shop)))}
+	if err := p.forged.AddTrustedOrigin(base.Scheme + "://" + base.Host); err != nil {
+		return nil, err
+	}
+	p.register()
+	return p, nil
+}
+
+// Handler serves the portal below /portal.
+func (p *Portal) Handler() http.Handler {
+	return p.forged.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("Referrer-Policy", "no-referrer")
+		p.mux.ServeHTTP(w, r)
+	}))
+}
+
+// Drain waits for the messages that are on their way.
+func (p *Portal) Drain() { p.sending.Wait() }
+
+// call is one request.
+type call struct {
+	*Portal
+	w       http.ResponseWriter
+	r       *http.Request
+	ctx     context.Context
+	pattern string
+	meta    program.Meta
+
+	session id.ID
+	who     *customer.Customer // nil for nobody
+	viewer  id.ID              // the team member who looks on; empty for the customer themselves
+	general *settings.General
+}
+
+type answer struct {
+	status int
+	title  string
+	crumbs []ui.Link
+	badge  *ui.Badge
+	act    templ.Component
+	body   templ.Component
+	to     string
+	toast  *ui.Toast
+}
+
+type handler func(c *call) (answer, error)
+
+// on registers a page. open is of those that nobody has to sign in for.
+func (p *Portal) on(pattern string, open bool, h handler) {
+	p.routes = append(p.routes, pattern)
+	p.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), pageTimeout)
+		defer cancel()
+		r.Body = http.MaxBytesReader(w, r.Body, formLimit)
+		c := &call{Portal: p, w: w, r: r, ctx: ctx, pattern: pattern}
+		agent := r.UserAgent()
+		c.meta.Source = journal.Origin{Channel: journal.ChannelPortal, RequestID: string(p.IDs.New(id.Request)), IP: journal.Secluded(p.ip(r)), UserAgent: journal.Secluded(plain.Escape(agent[:min(len(agent), 400)]))}
+		if p.Noted != nil {
+			defer func() { p.Noted(r.Context(), pattern, c.meta.Source.RequestID, c.meta.Actor.Kind) }()
+		}
+		defer func() {
+			if v := recover(); v != nil {
+				if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+					panic(v)
+				}
+				p.Log.Error("page panicked", "route", pattern, "request_id", c.meta.Source.RequestID, "panic", v, "stack", string(debug.Stack()))
+				c.fail(fault.New(fault.Internal, "internal", "Something went wrong here."))
+			}
+		}()
+		if err := c.identify(); err != nil {
+			c.fail(err)
+			return
+		}
+		if c.who == nil && !open {
+			http.Redirect(w, r, "/portal/signin", http.StatusSeeOther)
+			return
+		}
+		if r.Method == http.MethodPost {
+			if err := r.ParseForm(); err != nil {
+				c.fail(fault.Wrap(err, fault.Malformed, "malformed", "The form could not be read, or is too large."))
+				return
+			}
+		}
+		a, err := h(c)
+		switch {
+		case err != nil:
+			c.fail(err)
+		case a.to != "":
+			http.Redirect(w, r, a.to, http.StatusSeeOther)
+		default:
+			c.render(a)
+		}
+	})
+}
+
+func (p *Portal) ip(r *http.Request) string {
+	if p.ClientIP != nil {
+		return p.ClientIP(r)
+	}
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
+func (p *Portal) cookieName(name string) string {
+	if p.secure {
+		return "__Host-" + name
+	}
+	return name
+}
+
+func (c *call) setCookie(name, value string, lifetime time.Duration) {
+	http.SetCookie(c.w, &http.Cookie{Name: c.cookieName(name), Value: value, Path: "/", MaxAge: int(lifetime.Seconds()), HttpOnly: true, Secure: c.secure, SameSite: http.SameSiteLaxMode})
+}
+
+func (c *call) cookie(name string) string {
+	k, err := c.r.Cookie(c.cookieName(name))
+	if err != nil {
+		return ""
+	}
+	return k.Value
+}
+
+func (c *call) keep(name string, value any, lifetime time.Duration) error {
+	t, err := c.box.Ticket(name, value, c.Program.Now().Add(lifetime))
+	if err == nil {
+		c.setCookie(name, t, lifetime)
+	}
+	return err
+}
+
+func (c *call) kept(name string, into any) bool {
+	return c.box.Redeem(name, c.cookie(name), c.Program.Now(), into)
+}
+
+// note keeps a sentence for the next page.
+func (c *call) note(words string) { _ = c.keep(noteCookie, words, time.Minute) } // text always seals
+
+func (c *call) reader() journal.Reader { return program.NewReader(c.ctx, c.Store, c.Store.Read) }
+
+// shop gives the general settings, read once for a request.
+func (c *call) shop() *settings.General {
+	if c.general == nil {
+		g, err := journal.Find[settings.General](c.reader(), journal.Settings, settings.PageGeneral)
+		if err != nil || g == nil {
+			g = &settings.General{Name: "Perennial", TimeZone: "UTC", Currency: "USD", Locale: "en"}
+		}
+		c.general = g
+	}
+	return c.general
+}
+
+func (c *call) zone() *time.Location { return settings.Zone(c.shop()) }
+
+// run runs a command for the customer.
+func (c *call) run(cmd journal.Command) (*program.Outcome, error) {
+	c.meta.Comment = strings.TrimSpace(c.r.PostFormValue("comment"))
+	return c.Program.Do(c.ctx, &program.Request{Meta: c.meta, Command: cmd})
+}
+
+func (c *call) render(a answer) {
+	var b bytes.Buffer
+	v := ui.Shell{Title: a.title, Shop: c.shop().Name, Home: "/portal", Theme: ui.ThemeOf(c.r), Narrow: true, Toast: a.toast}
+	if a.toast == nil {
+		var words string
+		if c.kept(noteCookie, &words) {
+			c.setCookie(noteCookie, "", -time.Second)
+			v.Toast = &ui.Toast{Text: words}
+		} else {
+			v.Toast = c.toast()
+		}
+	}
+	if err := frame(c, v, a).Render(c.ctx, &b); err != nil {
+		c.Log.Error("render", "title", a.title, "error", err)
+		http.Error(c.w, "Something went wrong here.", http.StatusInternalServerError)
+		return
+	}
+	c.w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	if a.status > 0 {
+		c.w.WriteHeader(a.status)
+	}
+	_, _ = c.w.Write(b.Bytes()) // a browser that went away
+}
+
+func (c *call) fail(err error) {
+	f := fault.As(err)
+	if f.Kind == fault.Internal {
+		c.Log.Error("page", "route", c.pattern, "request_id", c.meta.Source.RequestID, "error", err)
+	}
+	if f.RetryAfter > 0 {
+		c.w.Header().Set("Retry-After", fmt.Sprint(int(f.RetryAfter.Seconds())+1))
+	}
+	title := map[fault.Kind]string{fault.NotFound: "There is nothing here", fault.Forbidden: "You may not do this", fault.Conflict: "This cannot be done now", fault.Refused: "This cannot be accepted", fault.TooMany: "Too many attempts", fault.Gone: "This link is over"}[f.Kind]
+	if title == "" {
+		title = "Something went wrong"
+	}
+	words := f.Public
+	for _, field := range f.Fields {
+		words += " " + field.Detail
+	}
+	c.render(answer{status: f.Kind.HTTPStatus(), title: title, body: plainBody(words)})
+}
+
+// identify finds who makes a request. Nobody is no failure.
+func (c *call) identify() error {
+	session, secret, ok := strings.Cut(c.cookie(sessionCookie), ".")
+	if !ok {
+		return nil
+	}
+	var viewer struct {
+		Member  id.ID `json:"member"`
+		Session id.ID `json:"session"`
+	}
+	s, ok, err := c.Store.Session(c.ctx, c.Store.Read, id.ID(session), secret)
+	now := c.Program.Now()
+	if err != nil || !ok || s.Ended || !now.Before(s.ExpiresAt) || s.Owner.Kind != journal.Customer {
+		return store.Fault(err)
+	}
+	row, err := c.Store.Load(c.ctx, c.Store.Read, s.Owner)
+	if err != nil {
+		return store.Fault(err)
+	}
+	who, ok := row.State.(*customer.Customer)
+	if !ok || who.Status != customer.Active {
+		return nil
+	}
+	c.session, c.who = s.ID, who
+	c.meta.Actor = journal.Actor{Kind: journal.ActorCustomer, ID: string(who.ID)}
+	if c.kept(viewCookie, &viewer) {
+		if viewer.Session != s.ID {
+			return nil
+		}
+		may, err := team.Of(c.reader(), journal.Actor{Kind: journal.ActorTeamMember, ID: string(viewer.Member)})
+		if err != nil || !may.Allows(team.CustomersEdit) {
+			c.who, c.session = nil, "" // the member may not look any more
+			return err
+		}
+		c.viewer = viewer.Member
+		c.meta.OnBehalfOf = &journal.Actor{Kind: journal.ActorCustomer, ID: string(who.ID)}
+		c.meta.Actor = journal.Actor{Kind: journal.ActorTeamMember, ID: string(viewer.Member)}
+	} else if s.ExpiresAt.Sub(s.CreatedAt) <= viewAsLifetime {
+		c.who, c.session = nil, "" // a look by the team whose mark is gone is over
+		return nil
+	}
+	if now.Sub(s.SeenAt) >= touchEvery {
+		if err := c.upkeep(func(b *store.Batch) error { return b.TouchSession(s.ID) }); err != nil {
+			c.Log.Warn("note the use of a session", "request_id", c.meta.Source.RequestID, "error", err)
+		}
+	}
+	return nil
+}
+
+// upkeep writes machinery that belongs to no command.
+func (c *call) upkeep(f func(b *store.Batch) error) error {
+	return c.Program.Exclusive(c.ctx, func(w *store.Writer) error {
+		b, err := w.Begin(c.ctx, c.Program.Now())
+		if err != nil {
+			return err
+		}
+		defer b.Rollback()
+		if err := f(b); err != nil {
+			return store.Fault(err)
+		}
+		return store.Fault(b.Commit())
+	})
+}
+
+// spend says whether this is the first use of a thing that is worthless after until.
+func (c *call) spend(thing string, until time.Time) (first bool, err error) {
+	done := make(chan bool, 1) // the writer may come to it after this caller has gone
+	err = c.upkeep(func(b *store.Batch) error {
+		yes, err := b.Spend(thing, until)
+		done <- yes
+		return err
+	})
+	if err != nil {
+		return false, err
+	}
+	return <-done, nil
+}
+
+// newCode makes a code of six digits.
+func newCode() (string, error) {
+	n, err := rand.Int(rand.Reader, big.NewInt(1_000_000))
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%06d", n.Int64()), nil
+}

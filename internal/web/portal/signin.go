@@ -1,0 +1,271 @@
+package portal
+
+import (
+	"context"
+	"crypto/sha256"
+	"net/http"
+	"strings"
+	"time"
+
+	"perennial/internal/auth"
+	"perennial/internal/customer"
+	"perennial/internal/fault"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/mail"
+	"perennial/internal/plain"
+	"perennial/internal/program"
+	"perennial/internal/store"
+)
+
+// codePurpose is what a code is for, among the one-time links: a new one takes the place of the one before.
+const codePurpose = "portal_code"
+
+// viewCookie marks a session of a team member who looks at the Portal as a customer.
+const viewCookie = "perennial_view_as"
+
+// awaited is the code that a browser waits for. It is there for an address that nobody has too, so that nobody learns who is a customer.
+type awaited struct {
+	Attempt  id.ID  `json:"attempt"`
+	Customer id.ID  `json:"customer"` // empty for nobody
+	Email    string `json:"email"`
+}
+
+func (p *Portal) registerSignIn() {
+	p.on("GET /portal/signin", true, func(c *call) (answer, error) {
+		if c.who != nil {
+			return answer{to: "/portal"}, nil
+		}
+		return answer{title: "Sign in", body: signInBody("", "", c.Mail != nil)}, nil
+	})
+	p.on("POST /portal/signin", true, (*call).askForCode)
+	p.on("GET /portal/code", true, func(c *call) (answer, error) {
+		var w awaited
+		if !c.kept(codeCookie, &w) {
+			return answer{to: "/portal/signin"}, nil
+		}
+		return answer{title: "Enter the code", body: codeBody(w.Email, "")}, nil
+	})
+	p.on("POST /portal/code", true, (*call).enterCode)
+	p.on("GET /portal/link/{token}", true, func(c *call) (answer, error) {
+		return answer{title: "Sign in", body: linkBody(c.r.URL.Path)}, nil // opened by a button, so that a scanner of mail does not use it up
+	})
+	p.on("POST /portal/link/{token}", true, (*call).useLink)
+	p.on("POST /portal/signout", false, (*call).signOut)
+}
+
+// askForCode sends a code, if somebody has the address. The answer is the same either way.
+func (c *call) askForCode() (answer, error) {
+	email := strings.TrimSpace(c.r.PostFormValue("email"))
+	if _, why := plain.NormalEmail(email); why != "" {
+		return answer{status: http.StatusUnprocessableEntity, title: "Sign in", body: signInBody(email, "Give your e-mail address.", c.Mail != nil)}, nil
+	}
+	try := auth.Try{Account: "portal " + plain.EmailKey(email), Network: c.ip(c.r)}
+	if _, refused := c.limits.Admit(try, c.Program.Now()); refused > 0 {
+		return answer{}, &fault.Error{Kind: fault.TooMany, Code: "too_many_attempts", Public: "Too many codes were asked for. Wait a moment, then try again.", RetryAfter: refused}
+	}
+	owner, known, err := c.reader().Reserved(customer.ScopeEmail, plain.EmailKey(email))
+	if err != nil {
+		return answer{}, err
+	}
+	w := awaited{Attempt: c.IDs.New(id.SignIn), Email: email}
+	if known && c.Mail != nil {
+		row, err := c.Store.Load(c.ctx, c.Store.Read, journal.Ref{Kind: journal.Customer, ID: owner})
+		if err != nil {
+			return answer{}, store.Fault(err)
+		}
+		if who, ok := row.State.(*customer.Customer); ok && who.Status == customer.Active {
+			w.Customer = owner
+			if err := c.sendCode(w, who); err != nil {
+				return answer{}, err
+			}
+		}
+	}
+	if err := c.keep(codeCookie, w, codeLifetime); err != nil {
+		return answer{}, err
+	}
+	return answer{to: "/portal/code"}, nil
+}
+
+// sendCode makes the entry and the code in one transaction, and hands the message over beside the answer: how long that takes
+// tells nothing.
+func (c *call) sendCode(w awaited, who *customer.Customer) error {
+	code, err := newCode()
+	if err != nil {
+		return err
+	}
+	expires := c.Program.Now().Add(codeLifetime)
+	meta := c.meta
+	meta.Actor = journal.Actor{Kind: journal.ActorCustomer, ID: string(who.ID)}
+	_, err = c.Program.Do(c.ctx, &program.Request{Meta: meta, Command: journal.Bind(customer.SendCode{SignInID: w.Attempt, CustomerID: who.ID, ExpiresAt: expires}),
+		Machinery: func(b *store.Batch) error { return b.PutTeamLink(w.Attempt, code, codePurpose, who.ID, expires) }})
+	if err != nil {
+		return err
+	}
+	m := mail.Message{To: who.Email.Value, FromName: c.shop().Name, Subject: code + " is your code for " + c.shop().Name,
+		Text: "Your code to sign in is " + code + ".\n\nIt is good for 10 minutes and works once, in the browser where you asked for it.\nIf you did not ask for it, do nothing: nobody gets in without it.\n\n" + c.shop().Name + "\n"}
+	c.sending.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		if err := c.Mail.Send(ctx, m); err != nil {
+			c.Log.Error("send a code", "sign_in", w.Attempt, "error", err)
+		}
+	})
+	return nil
+}
+
+// enterCode takes the code. At most five are tried for one that was sent.
+func (c *call) enterCode() (answer, error) {
+	var w awaited
+	if !c.kept(codeCookie, &w) {
+		return answer{}, fault.New(fault.Gone, "code_expired", "The code is too old, or was asked for in another browser. Ask for a new one.")
+	}
+	wrong := func(words string) (answer, error) {
+		return answer{status: http.StatusUnprocessableEntity, title: "Enter the code", body: codeBody(w.Email, words)}, nil
+	}
+	code := strings.Map(func(r rune) rune {
+		if r < '0' || r > '9' {
+			return -1
+		}
+		return r
+	}, c.r.PostFormValue("code"))
+	until := c.Program.Now().Add(codeLifetime)
+	tried := false
+	for n := range codeTries { // the tries of a code are used up one by one, whichever process asks
+		first, err := c.spend("code "+string(w.Attempt)+" "+string(rune('0'+n)), until)
+		if err != nil {
+			return answer{}, err
+		}
+		if first {
+			tried = true
+			break
+		}
+	}
+	if !tried {
+		if err := c.reject(w, "too_many"); err != nil {
+			return answer{}, err
+		}
+		return answer{}, fault.New(fault.TooMany, "too_many_attempts", "Too many codes were tried. Ask for a new one.")
+	}
+	link, ok, err := c.Store.TeamLink(c.ctx, c.Store.Read, w.Attempt, code)
+	if err != nil {
+		return answer{}, err
+	}
+	switch {
+	case w.Customer == "" || !ok || link.Purpose != codePurpose:
+		if err := c.reject(w, "wrong"); err != nil {
+			return answer{}, err
+		}
+		return wrong("This code is not right. Look at the newest message.")
+	case link.Used:
+		if err := c.reject(w, "used"); err != nil {
+			return answer{}, err
+		}
+		return wrong("This code was used already. Ask for a new one.")
+	case !c.Program.Now().Before(link.ExpiresAt):
+		if err := c.reject(w, "expired"); err != nil {
+			return answer{}, err
+		}
+		return wrong("This code is too old. Ask for a new one.")
+	}
+	if first, err := c.spend("code "+string(w.Attempt)+" used", until); err != nil || !first {
+		return answer{to: "/portal/signin"}, err
+	}
+	if err := c.begin(w.Customer, customer.ByCode, sessionLifetime, func(b *store.Batch) error { return b.UseTeamLink(w.Attempt) }); err != nil {
+		return answer{}, err
+	}
+	c.setCookie(codeCookie, "", -time.Second)
+	return answer{to: "/portal"}, nil
+}
+
+// reject makes the entry of a code that was not accepted; of an address that nobody has there is none.
+func (c *call) reject(w awaited, why string) error {
+	if w.Customer == "" {
+		return nil
+	}
+	meta := c.meta
+	meta.Actor = journal.Actor{Kind: journal.ActorAnonymous, ID: string(w.Attempt)}
+	_, err := c.Program.Do(c.ctx, &program.Request{Meta: meta, Command: journal.Bind(customer.RejectCode{SignInID: w.Attempt, CustomerID: w.Customer, Why: why})})
+	return err
+}
+
+// begin starts a session of a customer.
+func (c *call) begin(who id.ID, how customer.Method, lifetime time.Duration, machinery func(b *store.Batch) error) error {
+	session, secret := c.IDs.New(id.Session), auth.NewSecret()
+	expires := c.Program.Now().Add(lifetime)
+	meta := c.meta
+	if meta.Actor.Kind == "" || how != customer.ByTheTeam {
+		meta.Actor, meta.OnBehalfOf = journal.Actor{Kind: journal.ActorCustomer, ID: string(who)}, nil
+	}
+	_, err := c.Program.Do(c.ctx, &program.Request{Meta: meta, Command: journal.Bind(customer.LogIn{Session: session, CustomerID: who, Method: how}), Machinery: func(b *store.Batch) error {
+		if machinery != nil {
+			if err := machinery(b); err != nil {
+				return err
+			}
+		}
+		return b.PutSession(session, secret, journal.Ref{Kind: journal.Customer, ID: who}, expires)
+	}})
+	if err != nil {
+		return err
+	}
+	c.setCookie(sessionCookie, string(session)+"."+secret, lifetime)
+	c.setCookie(viewCookie, "", -time.Second)
+	return nil
+}
+
+// useLink signs in with a link that the team made.
+func (c *call) useLink() (answer, error) {
+	hash := sha256.Sum256([]byte(c.r.PathValue("token")))
+	l, ok, err := c.Store.Link(c.ctx, c.Store.Read, hash[:])
+	if err != nil {
+		return answer{}, err
+	}
+	if !ok || !c.Program.Now().Before(l.ExpiresAt) {
+		return answer{}, fault.New(fault.Gone, "link_over", "This link is over, or was used already. Sign in with your e-mail address, or ask the store for a new link.")
+	}
+	if first, err := c.spend("link "+string(l.SignIn), l.ExpiresAt); err != nil || !first {
+		if err == nil {
+			err = fault.New(fault.Gone, "link_over", "This link was used already.")
+		}
+		return answer{}, err
+	}
+	return answer{to: "/portal"}, c.begin(l.Owner, customer.ByLink, sessionLifetime, nil)
+}
+
+func (c *call) signOut() (answer, error) {
+	if err := c.end("signed_out", c.session); err != nil {
+		return answer{}, err
+	}
+	c.setCookie(sessionCookie, "", -time.Second)
+	c.setCookie(viewCookie, "", -time.Second)
+	if c.viewer != "" {
+		return answer{to: "/customers/" + string(c.who.ID)}, nil
+	}
+	return answer{to: "/portal/signin"}, nil
+}
+
+// end ends sessions of the customer.
+func (c *call) end(why string, sessions ...id.ID) error {
+	_, err := c.Program.Do(c.ctx, &program.Request{Meta: c.meta, Command: journal.Bind(customer.EndSessions{CustomerID: c.who.ID, Sessions: sessions, Why: why}),
+		Machinery: func(b *store.Batch) error { return b.EndSessions(sessions...) }})
+	return err
+}
+
+// ViewAs starts a look of a team member at the Portal as a customer sees it. The permission was asked by the caller; meta says who
+// it is. Everything that is done there names both.
+func (p *Portal) ViewAs(w http.ResponseWriter, r *http.Request, meta program.Meta, who id.ID) error {
+	c := &call{Portal: p, w: w, r: r, ctx: r.Context(), meta: meta}
+	member := id.ID(meta.Actor.ID)
+	c.meta.OnBehalfOf = &journal.Actor{Kind: journal.ActorCustomer, ID: string(who)}
+	session, secret := p.IDs.New(id.Session), auth.NewSecret()
+	expires := p.Program.Now().Add(viewAsLifetime)
+	_, err := p.Program.Do(c.ctx, &program.Request{Meta: c.meta, Command: journal.Bind(customer.LogIn{Session: session, CustomerID: who, Method: customer.ByTheTeam}),
+		Machinery: func(b *store.Batch) error {
+			return b.PutSession(session, secret, journal.Ref{Kind: journal.Customer, ID: who}, expires)
+		}})
+	if err != nil {
+		return err
+	}
+	c.setCookie(sessionCookie, string(session)+"."+secret, viewAsLifetime)
+	return c.keep(viewCookie, map[string]id.ID{"member": member, "session": session}, viewAsLifetime)
+}
