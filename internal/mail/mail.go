@@ -36,7 +36,7 @@ const sendTimeout = 20 * time.Second
 
 // compose writes a message as it goes over the wire.
 func compose(m Message, from string, now time.Time) (*gomail.Msg, error) {
-	msg := gomail.NewMsg()
+	msg := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
 	if err := msg.FromFormat(m.FromName, from); err != nil {
 		return nil, err
 	}
