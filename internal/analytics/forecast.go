@@ -142,7 +142,7 @@ func (a *Analytics) prices(ctx context.Context) (p prices, err error) {
 // plan gives a subscription's orders to come before a day; nil when none will ever come as it is now.
 func (p prices) plan(s *subscription.Subscription, today, until civil.Date) ([]planned, error) {
 	for count := 8; ; count *= 4 {
-		orders, err := subscription.Upcoming(s, p.plans[s.SellingPlanID], p.tax, today, count)
+		orders, err := subscription.Upcoming(s, p.plans[s.SellingPlanID], subscription.FlatTax(p.tax), today, count)
 		if err != nil || len(orders) == 0 {
 			return nil, err
 		}

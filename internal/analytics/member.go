@@ -102,7 +102,7 @@ func (m *member) worth(plan []catalog.Pricing) (worth, error) {
 		return nil, nil
 	}
 	s := &subscription.Subscription{Currency: m.Currency, Items: m.Items, Discounts: m.Discounts, Cycle: m.Cycle, DeliveryPrice: money.Zero(m.Currency)}
-	p, err := subscription.PriceOrder(s.ExtraOrder(&catalog.Plan{Pricing: plan}, 0))
+	p, err := subscription.PriceOrder(s.ExtraOrder(&catalog.Plan{Pricing: plan}, nil))
 	if err != nil {
 		return nil, err
 	}

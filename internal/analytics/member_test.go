@@ -46,7 +46,7 @@ func exact(s *subscription.Subscription, plan *catalog.Plan) int64 {
 	if s.Status != subscription.Active && s.Status != subscription.Failed {
 		return 0
 	}
-	b := s.ExtraOrder(plan, 0)
+	b := s.ExtraOrder(plan, nil)
 	b.Delivery = money.Zero(s.Currency)
 	p, err := subscription.PriceOrder(b)
 	if err != nil {

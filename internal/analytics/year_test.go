@@ -131,7 +131,7 @@ func TestAYear(t *testing.T) {
 			running += one(s.Status == subscription.Active)
 			failed += one(s.Status == subscription.Failed)
 			paused += one(s.Status == subscription.Paused)
-			list, err := subscription.Upcoming(s, plans[s.SellingPlanID], y.tax(t), today, 200)
+			list, err := subscription.Upcoming(s, plans[s.SellingPlanID], subscription.FlatTax(y.tax(t)), today, 200)
 			must(t, err)
 			for _, o := range list {
 				if !o.Skipped && o.Date.Before(today.AddDays(Horizon)) {

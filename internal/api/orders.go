@@ -32,6 +32,8 @@ type OrderView struct {
 	Attempts       []billing.Attempt `json:"attempts" nullable:"false" doc:"The charges, in the order in which they were started."`
 	FulfilledAt    *journal.Time     `json:"fulfilled_at"`
 	CreatedAt      journal.Time      `json:"created_at"`
+
+	Deliveries []billing.Delivery `json:"deliveries" nullable:"false" doc:"Of a prepaid order; empty: it is delivered once."`
 }
 
 // orderLine is one line of an order: what the subscription's item was when the order was made.
@@ -61,7 +63,7 @@ func viewOrder(_ program.Query, _ journal.Ref, row store.Row) (OrderView, error)
 	return OrderView{
 		ID: s.ID, Version: row.Version, SubscriptionID: s.SubscriptionID, CustomerID: s.CustomerID, Number: s.Number, Cycle: s.Cycle, Status: s.Status,
 		Items: lines, Subtotal: s.Subtotal, Discount: s.Discount, Delivery: s.Delivery, Tax: s.Tax, Total: s.Total,
-		Attempts: slice(billing.Chronological(s)), FulfilledAt: s.FulfilledAt, CreatedAt: s.CreatedAt,
+		Attempts: slice(billing.Chronological(s)), FulfilledAt: s.FulfilledAt, CreatedAt: s.CreatedAt, Deliveries: slice(s.Deliveries),
 	}, nil
 }
 
@@ -103,7 +105,7 @@ func (a *API) orders() {
 			c := billing.Refund{OrderID: id.ID(in.ID), Amount: in.Body.Amount, Reason: in.Body.Reason}
 			return plan{command: journal.Bind(c), target: journal.Ref{Kind: journal.Order, ID: c.OrderID}}, nil
 		}, viewOrder)
-	change(a, route{method: http.MethodPost, path: "/orders/{id}/fulfil", tag: tag, summary: "Say that a paid order is on its way", permission: edit, events: []string{"order.fulfilled"}},
+	change(a, route{method: http.MethodPost, path: "/orders/{id}/fulfil", tag: tag, summary: "Say that a paid order is on its way", permission: edit, events: []string{"order.fulfilled", "order.delivery_fulfilled"}},
 		func(_ context.Context, in *onThingMaybe[fulfilBody]) (plan, error) {
 			c := billing.Fulfil{OrderID: id.ID(in.ID), TrackingURL: in.body().TrackingURL}
 			return plan{command: journal.Bind(c), target: journal.Ref{Kind: journal.Order, ID: c.OrderID}}, nil

@@ -528,9 +528,9 @@ func (a *API) upcoming(ctx context.Context, in *upcomingInput) ([]subscription.U
 	if err != nil {
 		return nil, err
 	}
-	tax := 0
+	tax := subscription.FlatTax(0)
 	if bill != nil {
-		tax = bill.TaxBasisPoints
+		tax = subscription.FlatTax(bill.TaxBasisPoints)
 	}
 	out, err := subscription.Upcoming(s, plan, tax, settings.Today(general, a.now()), in.Count)
 	return slice(out), err

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"runtime/pprof"
 	"slices"
 	"sync"
 	"syscall"
@@ -243,6 +244,9 @@ func (b *billingRun) measured() error {
 			began := time.Now()
 			err = b.profiled("billing", func() error { return e.Run(b.ctx) })
 			took := time.Since(began)
+			if err == nil && b.o.Profile != "" {
+				err = heap(filepath.Join(b.o.Profile, "billing-heap.pprof"))
+			}
 			close(stop)
 			beside.Wait()
 			if err = errors.Join(err, peopleErr); err != nil {
@@ -261,6 +265,14 @@ func (b *billingRun) measured() error {
 			return nil
 		})
 	})
+}
+
+func heap(path string) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return fmt.Errorf("bench: profile: %w", err)
+	}
+	return errors.Join(pprof.WriteHeapProfile(f), f.Close())
 }
 
 // commands makes a person's commands, a hundred a second, for a while or until told to stop, and gives how long each took.

@@ -131,6 +131,22 @@ type Order struct {
 	FulfilledAt    *journal.Time             `json:"fulfilled_at"`
 	CancelledAt    *journal.Time             `json:"cancelled_at"`
 	CreatedAt      journal.Time              `json:"created_at"`
+	Deliveries     []Delivery                `json:"deliveries" journal:"key=number"` // of a prepaid order; empty: it is delivered once
+}
+
+// Delivery is one of several that a prepaid order pays for.
+type Delivery struct {
+	Number      string        `json:"number"` // "001", "002", …
+	Date        civil.Date    `json:"date"`
+	FulfilledAt *journal.Time `json:"fulfilled_at"`
+}
+
+// times is how often a line is delivered.
+func (o *Order) times(l Line) int64 {
+	if l.OneTime {
+		return 1
+	}
+	return int64(max(1, len(o.Deliveries)))
 }
 
 func (o *Order) Ref() journal.Ref { return journal.Ref{Kind: journal.Order, ID: o.ID} }

@@ -351,6 +351,37 @@ func TestStock(t *testing.T) {
 	s.check()
 }
 
+func TestPrepaid(t *testing.T) {
+	s := newShop(t)
+	n := journal.Clone(s.subscription())
+	n.BillingPolicy.IntervalCount, n.DeliveryPolicy = 2, &monthly
+	s.set(n)
+	s.on(first)
+	s.create(1)
+	o := s.order(1)
+	var dates []civil.Date
+	for _, d := range o.Deliveries {
+		dates = append(dates, d.Date)
+	}
+	if diff := cmp.Diff([]civil.Date{first, date(2027, 4, 10)}, dates); diff != "" || o.Subtotal != usd(2*2300) || o.Delivery != usd(2*490) || s.stock() != 6 {
+		t.Errorf("%v for %v and %v, %d left (-want +got):\n%s", dates, o.Subtotal, o.Delivery, s.stock(), diff)
+	}
+	s.finish(1, 1, billing.Succeeded)
+	send := func(url string) string {
+		return s.do(journal.Bind(billing.Fulfil{OrderID: orderID(1), TrackingURL: url}))
+	}
+	check(t, "the first", send("https://example.com/1"), "order.delivery_fulfilled")
+	check(t, "the first, said twice", send("https://example.com/1"), "")
+	if s.order(1).FulfilledAt != nil {
+		t.Error("it is fulfilled with the first delivery")
+	}
+	check(t, "the second", send("https://example.com/2"), "order.fulfilled")
+	check(t, "a third", send("https://example.com/3"), "refused already_fulfilled")
+	if err := billing.Check(s.order(1)); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestOutOfStock(t *testing.T) {
 	begin := func(t *testing.T, policy string) *shop {
 		s := newShop(t)

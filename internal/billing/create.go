@@ -1,6 +1,7 @@
 package billing
 
 import (
+	"fmt"
 	"time"
 
 	"perennial/internal/civil"
@@ -58,11 +59,12 @@ func (c CreateOrder) Decide(w World, now time.Time) (journal.Decision, error) {
 			return journal.Decision{}, err
 		}
 	}
-	o, err := w.order(c.OrderID, date, s.NextOrder(w.Plan, w.Billing.TaxBasisPoints), now)
+	o, err := w.order(c.OrderID, date, s.NextOrder(w.Plan, w.tax()), now)
 	if err != nil {
 		return journal.Decision{}, err
 	}
 	o.Cycle = new(s.Cycle + 1)
+	o.prepay(s.DeliveryDates())
 	w.address(o)
 
 	if w.Billing.OutOfStock == settings.StockSwap {
@@ -113,7 +115,7 @@ func (c OrderNow) Decide(w World, now time.Time) (journal.Decision, error) {
 	if err != nil {
 		return journal.Decision{}, err
 	}
-	o, err := w.order(c.OrderID, w.today(now), s.ExtraOrder(w.Plan, w.Billing.TaxBasisPoints), now)
+	o, err := w.order(c.OrderID, w.today(now), s.ExtraOrder(w.Plan, w.tax()), now)
 	if err != nil {
 		return journal.Decision{}, err
 	}
@@ -160,6 +162,16 @@ func (w World) order(key id.ID, date civil.Date, basis subscription.Basis, now t
 		})
 	}
 	return o, nil
+}
+
+// prepay says when a prepaid order is delivered. Any other has no list.
+func (o *Order) prepay(dates []civil.Date) {
+	if len(dates) < 2 {
+		return
+	}
+	for i, d := range dates {
+		o.Deliveries = append(o.Deliveries, Delivery{Number: fmt.Sprintf("%03d", i+1), Date: d})
+	}
 }
 
 // address copies where the order goes: to the person who gets it as a gift, or to the subscription's address.

@@ -142,7 +142,7 @@ func (x *explanation) items() error {
 			return fmt.Errorf("billing: the subscription of %s did not have the item %s", x.Order.ID, l.ItemID)
 		}
 		listed := x.sub.Items[i].UnitPrice
-		whole, err := listed.Mul(int64(l.Quantity))
+		whole, err := listed.Mul(int64(l.Quantity) * x.Order.times(l))
 		if err != nil {
 			return err
 		}
@@ -150,6 +150,9 @@ func (x *explanation) items() error {
 		kind := "since " + x.when(at)
 		if l.OneTime {
 			kind = "once, added on " + x.when(at)
+		}
+		if n := x.Order.times(l); n > 1 {
+			kind += fmt.Sprintf(", for %d deliveries", n)
 		}
 		if l.InsteadOf != "" {
 			kind += ", in place of " + x.sub.Items[i].Title + ", which was out of stock"

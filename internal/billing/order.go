@@ -2,6 +2,7 @@ package billing
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"perennial/internal/fault"
@@ -76,8 +77,9 @@ func (c Refund) Decide(w World, _ time.Time) (journal.Decision, error) {
 	return journal.Decision{Drafts: []journal.Draft{d}, Result: next.Ref()}, nil
 }
 
-// Fulfil says that a paid order is on its way. It is done once: the same tracking address again changes nothing,
-// another one is refused (already_fulfilled).
+// Fulfil says that a paid order is on its way, or the next delivery of a prepaid one (order.delivery_fulfilled, and
+// order.fulfilled with the last). It is done once: the same tracking address again changes nothing, another one is refused
+// (already_fulfilled).
 type Fulfil struct {
 	OrderID     id.ID
 	TrackingURL string // may be empty
@@ -105,11 +107,31 @@ func (c Fulfil) Decide(w World, now time.Time) (journal.Decision, error) {
 		return journal.Decision{}, o.refused("it cannot be sent")
 	}
 	next := journal.Clone(o)
-	next.FulfilledAt = journal.AtPtr(now)
+	typ, details := "order.fulfilled", any(nil)
+	if i := slices.IndexFunc(o.Deliveries, func(d Delivery) bool { return d.FulfilledAt == nil }); i >= 0 {
+		if i > 0 && c.TrackingURL != "" && o.TrackingURL.Value == c.TrackingURL {
+			return journal.Decision{Result: o.Ref()}, nil
+		}
+		next.Deliveries[i].FulfilledAt = journal.AtPtr(now)
+		details = deliveryDetails{i + 1, len(o.Deliveries)}
+		if i < len(o.Deliveries)-1 {
+			typ = "order.delivery_fulfilled"
+		}
+	}
+	if typ == "order.fulfilled" {
+		next.FulfilledAt = journal.AtPtr(now)
+	}
 	if !next.TrackingURL.Erased {
 		next.TrackingURL = journal.Secluded(c.TrackingURL)
 	}
-	return journal.Decision{Drafts: []journal.Draft{orderDraft("order.fulfilled", o, next)}, Result: next.Ref()}, nil
+	d := orderDraft(typ, o, next)
+	d.Details = details
+	return journal.Decision{Drafts: []journal.Draft{d}, Result: next.Ref()}, nil
+}
+
+type deliveryDetails struct {
+	Delivery int `json:"delivery"` // from 1
+	Of       int `json:"of"`
 }
 
 // Redact gives the events that erase what a customer's orders know of them, with stock as it is before: pending orders are cancelled
@@ -166,7 +188,7 @@ func Check(o *Order) error {
 		if l.InsteadOf != "" && l.InsteadOf == l.VariantID {
 			return broken("the line of %s is in the place of itself", l.VariantID)
 		}
-		if l.Quantity < 1 || l.Total.Minor != l.UnitPrice.Minor*int64(l.Quantity) {
+		if l.Quantity < 1 || l.Total.Minor != l.UnitPrice.Minor*int64(l.Quantity)*o.times(l) {
 			return broken("the line of %s does not add up", l.VariantID)
 		}
 		lines += l.Total.Minor
@@ -214,6 +236,8 @@ func Check(o *Order) error {
 		return broken("it is refunded, and %v of %v were sent back", o.Refunded, o.Total)
 	case (o.Status == Cancelled) != (o.CancelledAt != nil):
 		return broken("it is %s, and cancelled at %v", o.Status, o.CancelledAt)
+	case len(o.Deliveries) == 1, len(o.Deliveries) > 1 && (o.FulfilledAt != nil) != (o.Deliveries[len(o.Deliveries)-1].FulfilledAt != nil):
+		return broken("it has %d deliveries, and is fulfilled at %v", len(o.Deliveries), o.FulfilledAt)
 	case o.FulfilledAt != nil && !placed:
 		return broken("it is sent, and %s", o.Status)
 	}

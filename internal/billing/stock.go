@@ -58,7 +58,7 @@ func (s Stock) instead(o *Order, products map[id.ID]*catalog.Product) {
 	}
 	for i := range o.Items {
 		l := &o.Items[i]
-		n := int64(l.Quantity)
+		n := int64(l.Quantity) * o.times(*l)
 		if v := s[l.VariantID]; v != nil && !enough(v, n) {
 			if b := s[v.BackupVariantID]; enough(b, n) {
 				l.InsteadOf, l.VariantID, l.ProductID, l.Title = v.ID, b.ID, b.ProductID, b.Title
@@ -78,7 +78,7 @@ func (s Stock) move(o *Order, sign int64, cause int) ([]journal.Draft, error) {
 	pieces := map[id.ID]int64{}
 	for _, l := range o.Items {
 		if l.FromStock {
-			pieces[l.VariantID] += sign * int64(l.Quantity)
+			pieces[l.VariantID] += sign * int64(l.Quantity) * o.times(l)
 		}
 	}
 	var out []journal.Draft

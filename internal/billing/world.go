@@ -170,6 +170,9 @@ func page[T any, P interface {
 	return settings.Default(p, g).(P), nil
 }
 
+// tax is the shop's rule: the one place that chooses it.
+func (w World) tax() subscription.TaxRule { return subscription.FlatTax(w.Billing.TaxBasisPoints) }
+
 func (w World) today(now time.Time) civil.Date { return settings.Today(w.General, now) }
 
 // orderDraft is an event of an order. before is nil for a new one.

@@ -770,6 +770,75 @@ func TestAHeldOrderIsLookedAtAgain(t *testing.T) {
 	w.want(s.ID, "2027-01-15 placed")
 }
 
+// Ten years of a subscription on the 31st, in zones whose days are odd: where the clocks change at midnight, by half an
+// hour, or by quarters of an hour off. Every order comes in the first minute of its day, and none in the last before it.
+func TestTenYearsOnThe31st(t *testing.T) {
+	for _, name := range []string{"America/Havana", "Asia/Beirut", "Africa/Cairo", "Australia/Lord_Howe", "Pacific/Chatham", "America/Asuncion"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := begin(t, &settings.General{Name: "Shop", TimeZone: name, Currency: "USD", Locale: "en"}, &settings.Billing{MaxCatchUpOrders: 1})
+			loc, err := civil.Zone(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.zone = loc
+			s := w.subscribe(simulated.OK, civil.Month, civil.Date{Year: 2027, Month: 1, Day: 31})
+			var want []string
+			for n := range 120 {
+				// The last day of a month, by another way than the program's.
+				last := time.Date(2027, time.Month(n+2), 0, 0, 0, 0, 0, time.UTC)
+				day := civil.Of(last, time.UTC)
+				w.clock.set(day.At(0, 0, loc).Add(-time.Minute))
+				w.run()
+				if got := len(w.orders(s.ID)); got != n {
+					t.Fatalf("before %s there are %d orders, want %d", day, got, n)
+				}
+				w.clock.set(day.At(0, 0, loc))
+				w.run()
+				want = append(want, day.String()+" placed")
+			}
+			w.want(s.ID, want...)
+		})
+	}
+}
+
+// Many at once come to the same as one after the other: nobody is missed, and nothing is charged twice.
+func TestManyAtOnce(t *testing.T) {
+	w := begin(t, &settings.Recovery{RetryDays: []int{1, 2}, EndAction: settings.EndSkip})
+	w.engine.InFlight = 16
+	cards := []string{simulated.OK, simulated.OK, "sim_fail_first_1", "sim_flaky_300_x", simulated.TimeoutAfterCharge, simulated.TimeoutBeforeCharge, simulated.DeclineHard}
+	var subs []*subscription.Subscription
+	for n := range 70 {
+		s := w.subscribe(cards[n%len(cards)], civil.Week, start)
+		if n%3 == 0 {
+			w.Do(journal.Bind(subscription.ChangeBackupPaymentMethod{ID: s.ID, PaymentMethodID: w.method(s.CustomerID, simulated.OK)}))
+		}
+		subs = append(subs, s)
+	}
+	for day := range 15 {
+		for hour := 6; hour < 20; hour += 4 {
+			w.at(start.AddDays(day), hour, 0)
+			if err := w.engine.Run(t.Context()); err != nil && !errors.Is(err, simulated.ErrTimeout) {
+				t.Fatal(err)
+			}
+		}
+	}
+	for i, s := range subs {
+		placed := 0
+		for _, o := range w.orders(s.ID) {
+			if n := w.charges(o.ID); n != len(o.Attempts) {
+				t.Errorf("order %s: %d attempts, %d charges", o.Number, len(o.Attempts), n)
+			}
+			if o.Status == billing.Placed {
+				placed++
+			}
+		}
+		if card := cards[i%len(cards)]; (card == simulated.OK || i%3 == 0 && card == simulated.DeclineHard) && placed != 3 {
+			t.Errorf("%s (%s) has %d paid orders, want 3: %v", s.ID, card, placed, w.story(s.ID))
+		}
+	}
+}
+
 // missed gives the dates that were skipped because they were missed.
 func (w *world) missed(key id.ID) []string {
 	w.t.Helper()

@@ -439,7 +439,23 @@ func (s *story) failures() {
 	s.do(journal.Bind(settings.Update{Document: &settings.Billing{BillingHour: 7, MaxCatchUpOrders: 2, TaxBasisPoints: 770, CutoffDays: 2, MissedOrders: settings.MissedSkip, OutOfStock: settings.StockHold}}))
 	s.on("2027-08-03")
 	s.due(sub, 8)
+	s.prepaid()
 	s.do(journal.Bind(billing.CaughtUp{Shop: s.Shop, Since: date("2027-08-01"), Subscriptions: 2, Made: 1, Skipped: 3}))
+}
+
+// prepaid is a subscription whose orders pay for two deliveries.
+func (s *story) prepaid() {
+	plan := s.ids.New(id.SellingPlan)
+	two := monthly
+	two.IntervalCount = 2
+	s.do(journal.Bind(catalog.CreatePlan{ID: plan, GroupID: group, Name: "Two at once", BillingPolicy: two, DeliveryPolicy: &monthly}))
+	key := s.ids.New(id.Subscription)
+	s.do(journal.Bind(subscription.Create{ID: key, CustomerID: zelda, SellingPlanID: plan, NextBillingDate: new(date("2027-08-03")), Items: []subscription.NewItem{{ID: "item_9", VariantID: big, Quantity: 1}}}))
+	s.due(key, 9)
+	s.answer(9, 1, billing.Succeeded, "", "")
+	for _, parcel := range []string{"https://parcels.example/9a", "https://parcels.example/9b"} {
+		s.do(journal.Bind(billing.Fulfil{OrderID: orderID(9), TrackingURL: parcel}))
+	}
 }
 
 func (s *story) readers() {

@@ -167,8 +167,16 @@ var orderSentences = map[string]sentence{
 	"order.failed":    says("Gave up the order: it could not be charged"),
 	"order.cancelled": says("Cancelled the order"),
 	"order.refunded":  {did: func(e *Event) string { return "Refunded " + cmp.Or(cash(detail(e, "amount")), "the order") }},
-	"order.fulfilled": says("Sent the order"),
-	"order.redacted":  says("Erased the personal data of the order"),
+	"order.fulfilled": {did: func(e *Event) string {
+		if n := number(detail(e, "delivery")); n > 0 {
+			return fmt.Sprintf("Sent the last of %d deliveries of the order", number(detail(e, "of")))
+		}
+		return "Sent the order"
+	}},
+	"order.delivery_fulfilled": {did: func(e *Event) string {
+		return fmt.Sprintf("Sent delivery %d of %d of the order", number(detail(e, "delivery")), number(detail(e, "of")))
+	}},
+	"order.redacted": says("Erased the personal data of the order"),
 
 	"billing_attempt.started":         {did: func(e *Event) string { return "Started " + payment(e, "a") }},
 	"billing_attempt.succeeded":       {did: func(e *Event) string { return upperFirst(payment(e, "the")) + " succeeded" }},

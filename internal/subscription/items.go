@@ -219,7 +219,7 @@ func (s *Subscription) affordable() bool {
 	for _, it := range s.Items {
 		sum += it.UnitPrice.Minor * int64(it.Quantity)
 	}
-	return sum <= MaxOrder
+	return sum <= MaxOrder/int64(max(1, catalog.DeliveriesPerOrder(s.BillingPolicy, s.DeliveryPolicy)))
 }
 
 func (s *Subscription) fits() error {

@@ -50,7 +50,7 @@ func (m *machine) item(t *rapid.T, s *Subscription) Item {
 
 func (m *machine) anyDate(t *rapid.T, s *Subscription) civil.Date {
 	near := []civil.Date{m.day, m.day.AddDays(rapid.IntRange(-3, 90).Draw(t, "days"))}
-	if list, err := Upcoming(s, nil, 0, m.day, 6); err == nil {
+	if list, err := Upcoming(s, nil, nil, m.day, 6); err == nil {
 		for _, o := range list {
 			near = append(near, o.Date, o.Date.AddDays(-1))
 		}
@@ -238,7 +238,7 @@ func (m *machine) check(t *rapid.T) {
 	}
 	plan := m.States[journal.Ref{Kind: journal.SellingPlan, ID: "plan_1"}].(*catalog.Plan)
 	for _, s := range m.subs() {
-		list, err := Upcoming(s, plan, 1900, m.day, 5)
+		list, err := Upcoming(s, plan, FlatTax(1900), m.day, 5)
 		if err != nil {
 			t.Fatal(err)
 		}

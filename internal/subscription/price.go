@@ -33,20 +33,39 @@ type Price struct {
 
 // Basis is everything that the price of an order depends on.
 type Basis struct {
-	Currency       string
-	Items          []Item
-	Pricing        []catalog.Pricing // the plan's, by rising AfterCycle; nil without a plan
-	OrdersBefore   int               // the cycle before this order
-	Discounts      []AppliedDiscount
-	Delivery       money.Amount
-	TaxBasisPoints int // of the discounted subtotal and delivery; 0 to 10,000
+	Currency     string
+	Items        []Item
+	Pricing      []catalog.Pricing // the plan's, by rising AfterCycle; nil without a plan
+	OrdersBefore int               // the cycle before this order
+	Discounts    []AppliedDiscount
+	Delivery     money.Amount // of one delivery
+	Deliveries   int          // that the order pays for; 0 is 1
+	Tax          TaxRule      // nil: none
 }
 
+// TaxRule says what tax is on an order. It is pure: the same order always has the same tax.
+type TaxRule interface {
+	Tax(t Taxed) (money.Amount, error)
+}
+
+// Taxed is what a tax is computed from.
+type Taxed struct {
+	Lines    []Line       // with their shares of the discount
+	Delivery money.Amount // of all deliveries
+	Net      money.Amount // the discounted subtotal and the delivery
+}
+
+// FlatTax is one rate for everything, in basis points, 0 to 10,000: the rule that shops begin with.
+type FlatTax int
+
+// Tax is that share of the net amount, rounded half up.
+func (f FlatTax) Tax(t Taxed) (money.Amount, error) { return t.Net.Percent(int64(f), money.HalfUp) }
+
 // NextOrder is the basis of the next order of the rhythm. plan is the selling plan, nil if there is none.
-func (s *Subscription) NextOrder(plan *catalog.Plan, taxBasisPoints int) Basis {
+func (s *Subscription) NextOrder(plan *catalog.Plan, tax TaxRule) Basis {
 	b := Basis{
 		Currency: s.Currency, Items: s.Items, OrdersBefore: s.Cycle, Discounts: s.Discounts, Delivery: s.DeliveryPrice,
-		TaxBasisPoints: taxBasisPoints,
+		Deliveries: catalog.DeliveriesPerOrder(s.BillingPolicy, s.DeliveryPolicy), Tax: tax,
 	}
 	if plan != nil {
 		b.Pricing = plan.Pricing
@@ -54,11 +73,11 @@ func (s *Subscription) NextOrder(plan *catalog.Plan, taxBasisPoints int) Basis {
 	return b
 }
 
-// ExtraOrder is the basis of an order outside the rhythm: without the one-time items, which wait for the next order, and
+// ExtraOrder is the basis of an order outside the rhythm: one delivery, without the one-time items, which wait for the next order, and
 // without the discounts that are counted in orders, because no extra order is counted.
-func (s *Subscription) ExtraOrder(plan *catalog.Plan, taxBasisPoints int) Basis {
-	b := s.NextOrder(plan, taxBasisPoints)
-	b.Items, b.Discounts = nil, nil
+func (s *Subscription) ExtraOrder(plan *catalog.Plan, tax TaxRule) Basis {
+	b := s.NextOrder(plan, tax)
+	b.Items, b.Discounts, b.Deliveries = nil, nil, 1
 	for _, it := range s.Items {
 		if !it.OneTime {
 			b.Items = append(b.Items, it)
@@ -80,7 +99,8 @@ func (s *Subscription) ExtraOrder(plan *catalog.Plan, taxBasisPoints int) Basis 
 //     not part of the plan.
 //   - A percentage is taken off the whole subtotal, whatever else is taken off; together discounts take off at most the
 //     subtotal. Their order means nothing.
-//   - Delivery is not discounted. The tax is on the discounted subtotal and delivery together.
+//   - Of a prepaid order every delivery brings the items, but the one-time ones, and costs the delivery price.
+//   - Delivery is not discounted. The tax is what the rule says.
 func PriceOrder(b Basis) (Price, error) {
 	p, err := b.price()
 	if err != nil {
@@ -91,14 +111,22 @@ func PriceOrder(b Basis) (Price, error) {
 
 func (b Basis) price() (p Price, err error) {
 	zero := money.Zero(b.Currency)
-	p = Price{Subtotal: zero, Discount: zero, Delivery: b.Delivery}
+	deliveries := int64(max(1, b.Deliveries))
+	p = Price{Subtotal: zero, Discount: zero, Tax: zero}
+	if p.Delivery, err = b.Delivery.Mul(deliveries); err != nil {
+		return p, err
+	}
 	weights := make([]int64, len(b.Items))
 	for i, it := range b.Items {
 		l := Line{ItemID: it.ID, VariantID: it.VariantID, ProductID: it.ProductID, Title: it.Title, Quantity: it.Quantity, Discount: zero, OneTime: it.OneTime}
 		if l.UnitPrice, err = b.unitPrice(it); err != nil {
 			return p, err
 		}
-		if l.Total, err = l.UnitPrice.Mul(int64(it.Quantity)); err != nil {
+		times := deliveries
+		if it.OneTime {
+			times = 1
+		}
+		if l.Total, err = l.UnitPrice.Mul(int64(it.Quantity) * times); err != nil {
 			return p, err
 		}
 		if p.Subtotal, err = p.Subtotal.Add(l.Total); err != nil {
@@ -134,8 +162,10 @@ func (b Basis) price() (p Price, err error) {
 	if p.Total, err = p.Total.Add(p.Delivery); err != nil {
 		return p, err
 	}
-	if p.Tax, err = p.Total.Percent(int64(b.TaxBasisPoints), money.HalfUp); err != nil {
-		return p, err
+	if b.Tax != nil {
+		if p.Tax, err = b.Tax.Tax(Taxed{p.Lines, p.Delivery, p.Total}); err != nil {
+			return p, err
+		}
 	}
 	p.Total, err = p.Total.Add(p.Tax)
 	return p, err

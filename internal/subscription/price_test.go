@@ -7,6 +7,7 @@ import (
 	"pgregory.net/rapid"
 
 	"perennial/internal/catalog"
+	"perennial/internal/civil"
 	"perennial/internal/money"
 )
 
@@ -30,8 +31,8 @@ func TestPriceOrder(t *testing.T) {
 		shares                                   []int64
 	}{
 		{"plain", Basis{Items: one}, 1000, 0, 0, 0, 1000, []int64{0}},
-		{"delivery and tax", Basis{Items: one, Delivery: usd(490), TaxBasisPoints: 1900}, 1000, 0, 490, 283, 1773, []int64{0}},
-		{"tax of half a cent", Basis{Items: one, TaxBasisPoints: 5}, 1000, 0, 0, 1, 1001, []int64{0}},
+		{"delivery and tax", Basis{Items: one, Delivery: usd(490), Tax: FlatTax(1900)}, 1000, 0, 490, 283, 1773, []int64{0}},
+		{"tax of half a cent", Basis{Items: one, Tax: FlatTax(5)}, 1000, 0, 0, 1, 1001, []int64{0}},
 		{"shares add up", Basis{Items: three, Discounts: []AppliedDiscount{amount(100)}}, 1000, 100, 0, 0, 900, []int64{33, 33, 34}},
 		{"percentages do not compound", Basis{Items: one, Discounts: []AppliedDiscount{percent(10), percent(10)}}, 1000, 200, 0, 0, 800, []int64{200}},
 		{"never below nothing", Basis{Items: one, Delivery: usd(490), Discounts: []AppliedDiscount{percent(60), amount(600)}}, 1000, 1000, 490, 0, 490, []int64{1000}},
@@ -65,6 +66,37 @@ func TestPriceOrderCurrency(t *testing.T) {
 	}
 }
 
+// A prepaid order pays for each of its deliveries: items and delivery price as often, a one-time item and a discount once.
+func TestPrepaidOrder(t *testing.T) {
+	p, err := PriceOrder(Basis{Currency: "USD", Deliveries: 3, Delivery: usd(490), Discounts: []AppliedDiscount{amount(200)}, Tax: FlatTax(1000),
+		Items: []Item{{Quantity: 2, UnitPrice: usd(1000)}, {Quantity: 1, UnitPrice: usd(300), OneTime: true}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "price", []money.Amount{p.Lines[0].Total, p.Lines[1].Total, p.Subtotal, p.Discount, p.Delivery, p.Tax, p.Total},
+		[]money.Amount{usd(6000), usd(300), usd(6300), usd(200), usd(1470), usd(757), usd(8327)})
+}
+
+func TestDeliveryDates(t *testing.T) {
+	s := started(t, "2027-01-31")
+	prepaid := s.sub("sub_1")
+	prepaid.BillingPolicy.IntervalCount = 3
+	prepaid.DeliveryPolicy = &catalog.Policy{Interval: civil.Month, IntervalCount: 1}
+	dates := func() (out []string) {
+		for _, d := range prepaid.DeliveryDates() {
+			out = append(out, d.String())
+		}
+		return out
+	}
+	equal(t, "the first order", dates(), []string{"2027-01-31", "2027-02-28", "2027-03-31"})
+	prepaid.follow(prepaid.schedule().Advance())
+	equal(t, "the second", dates(), []string{"2027-04-30", "2027-05-31", "2027-06-30"})
+	prepaid.NextBillingDate = dateP("2027-05-05")
+	equal(t, "moved", dates(), []string{"2027-05-05", "2027-05-31", "2027-06-30"})
+	prepaid.DeliveryPolicy = nil
+	equal(t, "not prepaid", dates(), []string{"2027-05-05"})
+}
+
 func TestExtraOrder(t *testing.T) {
 	s := started(t, "2027-01-31")
 	sub := s.sub("sub_1")
@@ -72,7 +104,7 @@ func TestExtraOrder(t *testing.T) {
 	counted := percent(1)
 	counted.CyclesLeft = new(1)
 	sub.Discounts = []AppliedDiscount{counted, amount(10)}
-	p, err := PriceOrder(sub.ExtraOrder(nil, 0))
+	p, err := PriceOrder(sub.ExtraOrder(nil, nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +129,7 @@ func TestPriceOrderProperties(t *testing.T) {
 		})
 		b := Basis{
 			Currency: "USD", Items: rapid.SliceOfN(item, 1, 20).Draw(t, "items"), Discounts: rapid.SliceOfN(discount, 0, MaxDiscounts).Draw(t, "discounts"),
-			Delivery: usd(rapid.Int64Range(0, 10_000).Draw(t, "delivery")), TaxBasisPoints: rapid.IntRange(0, 10_000).Draw(t, "tax"),
+			Delivery: usd(rapid.Int64Range(0, 10_000).Draw(t, "delivery")), Deliveries: rapid.IntRange(0, 4).Draw(t, "deliveries"), Tax: FlatTax(rapid.IntRange(0, 10_000).Draw(t, "tax")),
 			Pricing: []catalog.Pricing{{Kind: catalog.KindPercentage, Value: rapid.Int64Range(0, 100).Draw(t, "step")}},
 		}
 		p, err := PriceOrder(b)

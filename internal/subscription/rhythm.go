@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 
+	"perennial/internal/catalog"
 	"perennial/internal/civil"
 	"perennial/internal/fault"
 )
@@ -32,6 +33,22 @@ func (s *Subscription) follow(c civil.Schedule) {
 	if c.Moved() {
 		s.MovedFrom = maybe(c.Rhythm.At(c.NextK))
 	}
+}
+
+// DeliveryDates gives the days on which what the next order pays for is delivered: its own date first, and then those of
+// the delivery rhythm up to the order after it. There is one for an order that is not prepaid.
+func (s *Subscription) DeliveryDates() []civil.Date {
+	out := []civil.Date{*s.NextBillingDate}
+	n := catalog.DeliveriesPerOrder(s.BillingPolicy, s.DeliveryPolicy)
+	if n < 2 {
+		return out
+	}
+	r := s.schedule().Rhythm
+	r.Every = s.DeliveryPolicy.Every()
+	for k := 1; k < n; k++ {
+		out = append(out, r.At(s.Position*n+k))
+	}
+	return out
 }
 
 // comes says whether an order that is not skipped comes on a date: the next one, or one of the rhythm after it.

@@ -167,6 +167,9 @@ func (c ChangeFrequency) Decide(w World, _ time.Time) (journal.Decision, error) 
 	if catalog.DeliveriesPerOrder(next.BillingPolicy, next.DeliveryPolicy) == 0 {
 		next.DeliveryPolicy = nil
 	}
+	if err := next.fits(); err != nil {
+		return journal.Decision{}, err
+	}
 	return decide("subscription.frequency_changed", s, next, nil)
 }
 

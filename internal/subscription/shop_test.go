@@ -275,7 +275,7 @@ func equal[T any](t rapid.TB, what string, got, want T) {
 // dates gives the dates of the next orders; a skipped one in brackets.
 func (s *shop) dates(key id.ID, count int) []string {
 	s.t.Helper()
-	list, err := Upcoming(s.sub(key), nil, 0, s.day, count)
+	list, err := Upcoming(s.sub(key), nil, nil, s.day, count)
 	if err != nil {
 		s.t.Fatal(err)
 	}

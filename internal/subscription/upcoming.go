@@ -24,7 +24,7 @@ type UpcomingOrder struct {
 // more: one-time items in the first, counted discounts and the plan's steps as they run, the end after max_cycles. plan
 // is the selling plan, nil if there is none. A subscription that is paused until a day shows what comes after it; one
 // that is paused without an end, cancelled or expired has nothing to come.
-func Upcoming(s *Subscription, plan *catalog.Plan, taxBasisPoints int, today civil.Date, count int) ([]UpcomingOrder, error) {
+func Upcoming(s *Subscription, plan *catalog.Plan, tax TaxRule, today civil.Date, count int) ([]UpcomingOrder, error) {
 	dates := s.schedule()
 	switch {
 	case s.PausedUntil != nil:
@@ -43,7 +43,7 @@ func Upcoming(s *Subscription, plan *catalog.Plan, taxBasisPoints int, today civ
 			out = append(out, UpcomingOrder{Date: slot.Date, Skipped: true, Items: []Line{}, Subtotal: zero, Discount: zero, Delivery: zero, Tax: zero, Total: zero})
 			continue
 		}
-		p, err := PriceOrder(after.NextOrder(plan, taxBasisPoints))
+		p, err := PriceOrder(after.NextOrder(plan, tax))
 		if err != nil {
 			return nil, err
 		}

@@ -18,7 +18,7 @@ func TestUpcoming(t *testing.T) {
 	s.do(apply("FIVER"))
 	s.do(skip(dateP("2027-02-28")))
 	plan := s.States[journal.Ref{Kind: journal.SellingPlan, ID: "plan_1"}].(*catalog.Plan)
-	list, err := Upcoming(s.sub("sub_1"), plan, 1000, s.day, 5)
+	list, err := Upcoming(s.sub("sub_1"), plan, FlatTax(1000), s.day, 5)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -674,7 +674,7 @@ func (c *call) groupPage() (answer, error) {
 }
 
 // previewPlan gives the dates and prices of somebody who subscribes today to one piece of a variant.
-func (c *call) previewPlan(p *catalog.Plan, sample *catalog.Variant, tax int) ([]upcomingLine, error) {
+func (c *call) previewPlan(p *catalog.Plan, sample *catalog.Variant, tax subscription.TaxRule) ([]upcomingLine, error) {
 	today := c.today()
 	dates := civil.Begin(today, p.BillingPolicy.Every(), anchorOf(p))
 	s := &subscription.Subscription{Status: subscription.Active, Currency: sample.Price.Currency, SellingPlanID: p.ID, BillingPolicy: p.BillingPolicy, AnchorDate: dates.NextDate, NextBillingDate: &dates.NextDate,

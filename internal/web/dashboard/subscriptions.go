@@ -300,16 +300,16 @@ type orderLine struct {
 }
 
 // plan and tax are what an order's price depends on besides the subscription.
-func (c *call) basis(s *subscription.Subscription) (*catalog.Plan, int, error) {
+func (c *call) basis(s *subscription.Subscription) (*catalog.Plan, subscription.TaxRule, error) {
 	plan, err := journal.Find[catalog.Plan](c.reader(), journal.SellingPlan, s.SellingPlanID)
 	if err != nil {
-		return nil, 0, err
+		return nil, nil, err
 	}
 	bill, err := journal.Find[settings.Billing](c.reader(), journal.Settings, settings.PageBilling)
 	if err != nil || bill == nil {
-		return plan, 0, err
+		return plan, nil, err
 	}
-	return plan, bill.TaxBasisPoints, nil
+	return plan, subscription.FlatTax(bill.TaxBasisPoints), nil
 }
 
 // ahead is how many orders a subscription's page looks ahead.

@@ -153,9 +153,9 @@ func (c *call) upcoming(s *subscription.Subscription, count int) ([]subscription
 	if err != nil {
 		return nil, err
 	}
-	tax := 0
+	tax := subscription.FlatTax(0)
 	if bill != nil {
-		tax = bill.TaxBasisPoints
+		tax = subscription.FlatTax(bill.TaxBasisPoints)
 	}
 	return subscription.Upcoming(s, plan, tax, c.today(), count)
 }
