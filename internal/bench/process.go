@@ -84,18 +84,18 @@ func (r *run) watch(pid int, url string, began time.Time) (ready time.Duration, 
 		return ready, 0, ctx.Err()
 	case <-time.After(settles):
 	}
-	resident, err = residentOf(pid)
+	resident, err = memoryOf(pid, "VmRSS:")
 	return ready, resident, err
 }
 
-// residentOf reads the memory that a process has, in bytes: 0 where the system does not tell.
-func residentOf(pid int) (float64, error) {
+// memoryOf reads a line of what the system tells of a process's memory, in bytes: 0 where it does not tell.
+func memoryOf(pid int, name string) (float64, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if os.IsNotExist(err) {
 		return 0, nil
 	}
 	for line := range strings.Lines(string(status)) {
-		if size, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+		if size, ok := strings.CutPrefix(line, name); ok {
 			kib, perr := strconv.ParseFloat(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(size), "kB")), 64)
 			return kib * 1024, perr
 		}

@@ -41,6 +41,10 @@ const chunk = 1000
 // inHand is after how long others take over what a process had in hand.
 const inHand = 2 * time.Minute
 
+// waiting is how many commands wait for the writer at once at most: what a person's command may have to wait behind. More
+// would save a flush here and there.
+const waiting = 16
+
 // Busy is how many calls of the gateway a server has under way at once.
 const Busy = 64
 
@@ -59,6 +63,8 @@ type Engine struct {
 	// InFlight is how many calls of the gateway are under way at once at most, and half of how many subscriptions are worked
 	// on. It is set before the first call. With 1, as New makes it, one is done after the other, always in the same order.
 	InFlight int
+
+	waiting chan struct{} // commands that wait for the writer
 
 	held   map[id.ID]wait // orders that wait for stock: when to look again
 	looked int64          // the seq up to which entries were looked at for new cards; -1 before the first time
@@ -92,7 +98,7 @@ func (o Observer) attempt(outcome string) {
 
 // New makes an engine.
 func New(p *program.Program, s *store.Store, g payment.Gateway, log *slog.Logger) *Engine {
-	return &Engine{p: p, s: s, g: g, log: log, holder: string(p.IDs.New(id.Command)), InFlight: 1, held: map[id.ID]wait{}, looked: -1, attempts: map[id.ID]wait{}}
+	return &Engine{p: p, s: s, g: g, log: log, holder: string(p.IDs.New(id.Command)), InFlight: 1, waiting: make(chan struct{}, waiting), held: map[id.ID]wait{}, looked: -1, attempts: map[id.ID]wait{}}
 }
 
 // The engine acts as the system, by the name of its job.
@@ -313,7 +319,10 @@ func conflict(err error) error {
 	return err
 }
 
+// do runs a command when few enough others of the engine are waiting.
 func (e *Engine) do(ctx context.Context, c journal.Command) (*program.Outcome, error) {
+	e.waiting <- struct{}{}
+	defer func() { <-e.waiting }()
 	return e.p.Do(ctx, &program.Request{Meta: meta(), Command: c})
 }
 
