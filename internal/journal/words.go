@@ -228,6 +228,7 @@ var fieldNamed = map[string]string{
 	"delivery_policy":          "delivery interval",
 	"email":                    "e-mail address",
 	"end_action":               "action after the last retry",
+	"backup_variant_id":        "backup variant",
 	"missed_orders":            "rule for missed orders",
 	"out_of_stock":             "rule for orders out of stock",
 	"ends_at":                  "end",
