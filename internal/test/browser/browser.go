@@ -19,6 +19,7 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
 
@@ -72,8 +73,13 @@ func Open(t testing.TB, o Options) *Page {
 	}
 	p := &Page{t: t}
 	ctx, cancel := chromedp.NewContext(parent, chromedp.WithNewBrowserContext(), chromedp.WithListener(func(ev any) {
-		if e, ok := ev.(*log.EventEntryAdded); ok && e.Entry.Level == log.EntryLevelError {
-			p.trouble(e.Entry.Text + " " + e.Entry.URL)
+		switch e := ev.(type) {
+		case *log.EventEntryAdded:
+			if e.Entry.Level == log.EntryLevelError {
+				p.trouble(e.Entry.Text + " " + e.Entry.URL)
+			}
+		case *runtime.EventExceptionThrown:
+			p.trouble(e.ExceptionDetails.Text + " " + e.ExceptionDetails.URL)
 		}
 	}))
 	p.ctx = ctx
@@ -209,9 +215,14 @@ func (p *Page) Text(selector string) string {
 func (p *Page) Holds(words ...string) {
 	p.t.Helper()
 	var body string
-	for range 60 {
-		body = p.Text("body")
-		missing := false
+	for range 60 { // the page may be changing under our eyes
+		ctx, cancel := context.WithTimeout(p.ctx, patience)
+		now, err := chromedp.Run(ctx, chromedp.Text("body"))
+		cancel()
+		missing := err != nil
+		if err == nil {
+			body = now
+		}
 		for _, w := range words {
 			missing = missing || !strings.Contains(body, w)
 		}

@@ -156,15 +156,27 @@ func newest(t *testing.T, subscription string) event {
 	return list[0]
 }
 
+// variant gives one that is on sale, each n another.
+func variant(t *testing.T, n int) string {
+	t.Helper()
+	var products, all []struct{ ID string }
+	api(t, "GET", "/products?limit=20&status=active", "", &products)
+	for _, p := range products {
+		var list []struct{ ID string }
+		api(t, "GET", "/products/"+p.ID+"/variants?limit=20", "", &list)
+		all = append(all, list...)
+	}
+	if n >= len(all) {
+		t.Fatalf("the demo has only %d variants", len(all))
+	}
+	return all[len(all)-1-n].ID
+}
+
 // fresh makes a subscription of its own for a test.
 func fresh(t *testing.T) string {
 	t.Helper()
 	var made struct{ ID string }
-	var variants []struct{ ID string }
-	var products []struct{ ID string }
-	api(t, "GET", "/products?limit=1", "", &products)
-	api(t, "GET", "/products/"+products[0].ID+"/variants?limit=2", "", &variants)
-	api(t, "POST", "/subscriptions", fmt.Sprintf(`{"customer_id":%q,"items":[{"variant_id":%q,"quantity":2},{"variant_id":%q,"quantity":1}],"billing_policy":{"interval":"month","interval_count":1}}`, shop.Customer, variants[0].ID, variants[len(variants)-1].ID), &made)
+	api(t, "POST", "/subscriptions", fmt.Sprintf(`{"customer_id":%q,"items":[{"variant_id":%q,"quantity":2},{"variant_id":%q,"quantity":1}],"billing_policy":{"interval":"month","interval_count":1}}`, shop.Customer, variant(t, 0), variant(t, 1)), &made)
 	return made.ID
 }
 
@@ -269,10 +281,8 @@ func TestItemsAndTheRest(t *testing.T) {
 	act(t, p, sub, "quantity/"+item(t, sub), "subscription.item_quantity_changed", "quantity", "5")
 	act(t, p, sub, "price/"+item(t, sub), "subscription.item_price_overridden", "unit_price", "12.34")
 	act(t, p, sub, "remove/"+item(t, sub), "subscription.item_removed")
-	var variants []struct{ ID string }
-	api(t, "GET", "/products/"+one(t, "/products?limit=1")+"/variants?limit=2", "", &variants)
-	act(t, p, sub, "items", "subscription.item_added", "variant_id", variants[0].ID)
-	act(t, p, sub, "swap/"+item(t, sub), "subscription.item_swapped", "variant_id", variants[len(variants)-1].ID, "quantity", "7")
+	act(t, p, sub, "items", "subscription.item_added", "variant_id", variant(t, 2))
+	act(t, p, sub, "swap/"+item(t, sub), "subscription.item_swapped", "variant_id", variant(t, 3), "quantity", "7")
 	act(t, p, sub, "delivery-price", "subscription.delivery_price_changed", "delivery_price", "1.50")
 	act(t, p, sub, "note", "subscription.note_changed", "note", "Likes it <b>strong</b>")
 	p.Holds("Likes it <b>strong</b>")

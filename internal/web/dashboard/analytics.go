@@ -204,7 +204,15 @@ func (c *call) reports(v *analyticsView, q analytics.Query) error {
 	tile("Active subscriptions", ui.Grouped(subs.Total.Active), subs.Total.Active, had(func() int64 { return subs.Before.Total.Active }), q.Compare, ui.Good, "/subscriptions?status=active")
 	tile("Monthly recurring revenue", c.cash(mrr.Total.End), mrr.Total.End.Minor, had(func() int64 { return mrr.Before.Total.End.Minor }), q.Compare, ui.Good, "")
 	tile("New subscriptions", ui.Grouped(subs.Total.New), subs.Total.New, had(func() int64 { return subs.Before.Total.New }), q.Compare, ui.Good, c.behind(subs.Links["new"], period, q.Product))
-	tile("Churn rate", percent(churn.Total.Rate), churn.Total.Churned, had(func() int64 { return churn.Before.Total.Churned }), q.Compare, ui.Bad, c.behind(churn.Links["churned"], period, q.Product))
+	open, lost := int64(0), int64(0)
+	for _, r := range churn.Rows {
+		open, lost = open+r.Open, lost+r.Churned
+	}
+	var rate *int64
+	if open > 0 {
+		rate = new(lost * 10_000 / open)
+	}
+	tile("Churn a "+string(subs.By), percent(rate), churn.Total.Churned, had(func() int64 { return churn.Before.Total.Churned }), q.Compare, ui.Bad, c.behind(churn.Links["churned"], period, q.Product))
 	tile("Paid", c.cash(sales.Total.Total), sales.Total.Total.Minor, had(func() int64 { return sales.Before.Total.Total.Minor }), q.Compare, ui.Good, c.behind(sales.Links["total"], period, q.Product))
 	tile("Average order", c.cash(sales.Total.Average), sales.Total.Average.Minor, had(func() int64 { return sales.Before.Total.Average.Minor }), q.Compare, ui.Good, "")
 	tile("Recovered payments", percent(recovery.Total.Rate), recovery.Total.Recovered, had(func() int64 { return recovery.Before.Total.Recovered }), q.Compare, ui.Good, c.behind(recovery.Links["recovered"], period, q.Product))

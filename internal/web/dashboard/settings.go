@@ -1,6 +1,8 @@
 package dashboard
 
 import (
+	"cmp"
+	"fmt"
 	"net/url"
 	"slices"
 	"strconv"
@@ -30,7 +32,12 @@ type settingsPage struct {
 var zones = []string{"UTC", "Europe/London", "Europe/Dublin", "Europe/Lisbon", "Europe/Paris", "Europe/Berlin", "Europe/Zurich", "Europe/Vienna", "Europe/Madrid", "Europe/Rome", "Europe/Amsterdam", "Europe/Stockholm", "Europe/Warsaw", "Europe/Athens", "Europe/Helsinki",
 	"America/New_York", "America/Chicago", "America/Denver", "America/Los_Angeles", "America/Toronto", "America/Sao_Paulo", "Asia/Dubai", "Asia/Kolkata", "Asia/Singapore", "Asia/Tokyo", "Australia/Sydney", "Pacific/Auckland"}
 
-var endActions = []ui.Option{{Value: settings.EndCancel, Label: "Cancel the subscription"}, {Value: settings.EndPause, Label: "Pause the subscription"}, {Value: settings.EndSkip, Label: "Give the order up and go on"}}
+var endActions = []ui.Option{{Value: settings.EndCancel, Label: "Cancel the subscription"}, {Value: settings.EndPause, Label: "Pause the subscription"}, {Value: settings.EndSkip, Label: "Give the order up and go on"},
+	{Value: settings.EndKeep, Label: "Go on trying, at the last interval"}}
+
+var missedOptions = []ui.Option{{Value: settings.MissedSkip, Label: "Skip them"}, {Value: settings.MissedRestart, Label: "Count the rhythm anew"}, {Value: settings.MissedPause, Label: "Pause the subscription"}}
+
+var stockOptions = []ui.Option{{Value: settings.StockSkip, Label: "Skip the order"}, {Value: settings.StockSwap, Label: "Send another variant"}, {Value: settings.StockHold, Label: "Hold the order until there is some"}}
 
 func whole(v url.Values, name, label string, now int, hint string) formField {
 	f := textField("input", name, label, filled(v, name, strconv.Itoa(now)), hint)
@@ -62,11 +69,14 @@ var settingsPages = []settingsPage{
 		fields: func(_ *call, d settings.Document, v url.Values) []formField {
 			b := d.(*settings.Billing)
 			return []formField{whole(v, "billing_hour", "Hour of the day", b.BillingHour, "0 to 23, in the shop's time zone: orders that are due are made then."), whole(v, "cutoff_days", "Cut-off in days", b.CutoffDays, "So many days before an order, subscribers can no longer change it."),
-				textField("input", "tax", "Tax in per cent", filled(v, "tax", money.Of(int64(b.TaxBasisPoints), "EUR").Decimal()), "A flat rate on items and delivery, such as 19 or 7.7."), whole(v, "max_catch_up_orders", "After a downtime, at most so many missed orders", b.MaxCatchUpOrders, "1 to 12, for each subscription. The others are skipped.")}
+				textField("input", "tax", "Tax in per cent", filled(v, "tax", money.Of(int64(b.TaxBasisPoints), "EUR").Decimal()), "A flat rate on items and delivery, such as 19 or 7.7."), whole(v, "max_catch_up_orders", "After a downtime, at most so many missed orders", b.MaxCatchUpOrders, "1 to 12, for each subscription."),
+				{kind: "select", Field: ui.Field{Name: "missed_orders", Label: "The missed orders beyond those", Value: filled(v, "missed_orders", cmp.Or(b.MissedOrders, settings.MissedSkip))}, options: missedOptions},
+				{kind: "select", Field: ui.Field{Name: "out_of_stock", Label: "When something is out of stock", Value: filled(v, "out_of_stock", cmp.Or(b.OutOfStock, settings.StockSkip))}, options: stockOptions}}
 		},
 		document: func(_ *call, d settings.Document, in *input) settings.Document {
 			b := journal.Clone(d.(*settings.Billing))
 			b.BillingHour, b.CutoffDays, b.MaxCatchUpOrders = in.number("billing_hour", 0), in.number("cutoff_days", 0), in.number("max_catch_up_orders", 1)
+			b.MissedOrders, b.OutOfStock = in.text("missed_orders"), in.text("out_of_stock")
 			points, ok := minorOf(in.text("tax"), 2)
 			if !ok {
 				in.wrong.Add("/tax", "Give a number such as 19 or 7.7.")
@@ -81,7 +91,17 @@ var settingsPages = []settingsPage{
 			for _, n := range r.RetryDays {
 				days = append(days, strconv.Itoa(n))
 			}
-			return []formField{textField("input", "retry_days", "Try again after days", filled(v, "retry_days", strings.Join(days, ", ")), "Counted from the failed payment, rising: 1, 3, 5, 7."),
+			var phases []string
+			for _, p := range r.Phases {
+				phases = append(phases, fmt.Sprintf("%dx%d", p.Attempts, p.IntervalDays))
+			}
+			hour := ""
+			if r.RetryHour != nil {
+				hour = strconv.Itoa(*r.RetryHour)
+			}
+			return []formField{textField("input", "retry_days", "Try again after days", filled(v, "retry_days", strings.Join(days, ", ")), "Counted from the failed payment, rising: 1, 3, 5, 7. Empty when there are phases."),
+				textField("input", "phases", "Or in phases", filled(v, "phases", strings.Join(phases, ", ")), "Tries x days before each: 3x1, 2x7 is three tries a day apart, then two a week apart."),
+				textField("input", "retry_hour", "At this hour of the day", filled(v, "retry_hour", hour), "0 to 23, in the shop's time zone. Empty: the hour of billing."),
 				{kind: "radios", Field: ui.Field{Name: "end_action", Label: "When the last try failed", Value: filled(v, "end_action", r.EndAction)}, options: endActions}}
 		},
 		document: func(_ *call, d settings.Document, in *input) settings.Document {
@@ -94,6 +114,17 @@ var settingsPages = []settingsPage{
 				}
 				r.RetryDays = append(r.RetryDays, n)
 			}
+			r.Phases = nil
+			for _, s := range in.words("phases") {
+				tries, days, _ := strings.Cut(s, "x")
+				a, err := strconv.Atoi(strings.TrimSpace(tries))
+				d, err2 := strconv.Atoi(strings.TrimSpace(days))
+				if err != nil || err2 != nil {
+					in.wrong.Add("/phases", "Write phases as 3x1, 2x7.")
+				}
+				r.Phases = append(r.Phases, settings.RecoveryPhase{Attempts: a, IntervalDays: d})
+			}
+			r.RetryHour = in.optional("retry_hour")
 			r.EndAction = in.text("end_action")
 			return r
 		}},

@@ -147,7 +147,7 @@ addEventListener('keydown', e => {
 	} else if (e.key === 'o' && now >= 0) { const a = $('.more a.button[href^="/events/"]', all[now]); if (a) location.href = a.href }
 })
 // An address that names an entry opens it.
-const named = () => { const t = location.hash.length > 1 && document.getElementById(location.hash.slice(1)); if (t?.matches('.entry')) $('details', t).open = true }
+const named = () => { const t = location.hash.length > 1 && document.getElementById(location.hash.slice(1)); if (t && t.matches('.entry')) $('details', t).open = true }
 addEventListener('hashchange', named); named()
 
 // What is new waits in a slot until one asks for it, so that nothing moves while one reads.

@@ -41,13 +41,13 @@ func (c Chart) format(v float64) string {
 
 // The drawing is this wide and high, with room for the labels.
 const (
-	width, height       = 720.0, 220.0
+	width, height       = 540.0, 220.0
 	left, right         = 64.0, 8.0
 	top, bottom         = 10.0, 26.0
 	plotWidth           = width - left - right
 	plotHeight          = height - top - bottom
 	ticks               = 4
-	labelsAtMost        = 8
+	labelsAtMost        = 7
 	sparkWide, sparkTop = 96.0, 24.0
 )
 
@@ -213,7 +213,7 @@ func Funnel(c Chart) templ.Component {
 		for i := range c.Labels {
 			most = math.Max(most, c.Series[0].at(i))
 		}
-		const name, value = 150.0, 90.0
+		const name, value = 110.0, 70.0
 		step := (height - 10) / float64(max(len(c.Labels), 1))
 		for i, l := range c.Labels {
 			v := c.Series[0].at(i)
