@@ -289,14 +289,14 @@ func (p *Page) Accessible() {
 	}
 }
 
-// Picture keeps a picture of the page in the folder PERENNIAL_SCREENSHOTS; without one it does nothing.
+// Picture keeps a picture of what the window shows in the folder PERENNIAL_SCREENSHOTS; without one it does nothing.
 func (p *Page) Picture(name string) {
 	p.t.Helper()
 	dir := os.Getenv("PERENNIAL_SCREENSHOTS")
 	if dir == "" {
 		return
 	}
-	img, err := chromedp.Run(p.ctx, chromedp.FullScreenshot(100))
+	img, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot())
 	if err == nil {
 		err = os.MkdirAll(dir, 0o755)
 	}

@@ -431,6 +431,7 @@ func TestWithoutScript(t *testing.T) {
 	p := owner(t, browser.Options{NoScript: true})
 	p.Go(at("/subscriptions/" + sub + "/pause"))
 	p.Click("main form .buttons button")
+	p.Wait("[data-toast]")
 	p.Holds("Paused the subscription")
 	p.Click("[data-toast] form button")
 	p.Holds("Undid the pause")
@@ -544,6 +545,7 @@ func TestThePortal(t *testing.T) {
 	p.Fill("#next_billing_date", day(12))
 	p.Holds("What will happen", "Moved the next order")
 	p.Click("main form .buttons button")
+	p.Wait("[data-toast]")
 	p.Holds("Moved the next order", "Undo")
 	e := newest(t, sub)
 	if e.Type != "subscription.next_billing_date_changed" || e.Actor.Kind != "customer" || e.Source.Channel != "portal" {
@@ -564,6 +566,7 @@ func TestViewAsCustomer(t *testing.T) {
 	p.Holds("You see the portal as", shop.CustomerEmail)
 	p.Go(shop.Portal + "/subscriptions/" + sub + "/skip")
 	p.Click("main form .buttons button")
+	p.Wait("[data-toast]")
 	p.Holds("Skipped the order")
 	e := newest(t, sub)
 	if e.Actor.Display != "Olivia Hart" || e.OnBehalfOf == nil || e.OnBehalfOf.ID != shop.Customer || e.Source.Channel != "portal" {
