@@ -33,6 +33,7 @@ import (
 	"perennial/internal/payment/simulated"
 	"perennial/internal/program"
 	"perennial/internal/server"
+	"perennial/internal/settings"
 	"perennial/internal/subscription"
 )
 
@@ -184,7 +185,10 @@ func (b *billingRun) furnish() error {
 	l := &pipeline{ctx: b.ctx, p: i.Program}
 	system := program.Meta{Actor: journal.Actor{Kind: journal.ActorSystem, ID: "setup"}, Source: journal.Origin{Channel: journal.ChannelCLI}}
 	product, variant := i.IDs.New(id.Product), i.IDs.New(id.Variant)
-	day := civil.Of(onTheDay(), time.UTC).AddDays(-1)
+	day := civil.Of(onTheDay(), time.UTC)
+	if err := l.submit(&program.Request{Meta: system, Command: journal.Bind(settings.Update{Document: &settings.Billing{MaxCatchUpOrders: 1}})}); err != nil {
+		return err // billing begins with the day
+	}
 	all := []journal.Command{journal.Bind(catalog.CreateProduct{ID: product, Title: "Roast"}), journal.Bind(catalog.CreateVariant{ID: variant, ProductID: product, Title: "1 kg", Price: money.Of(1450, currency)})}
 	const idle = 50 // whose notes people change
 	for n := range b.o.Subscriptions + idle {

@@ -25,6 +25,7 @@ import (
 
 	"perennial/internal/billing"
 	"perennial/internal/civil"
+	"perennial/internal/db"
 	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
@@ -41,9 +42,12 @@ const chunk = 1000
 // inHand is after how long others take over what a process had in hand.
 const inHand = 2 * time.Minute
 
-// waiting is how many commands wait for the writer at once at most: what a person's command may have to wait behind. More
-// would save a flush here and there.
-const waiting = 16
+// How many commands wait for the writer at once at most: what a person's command may have to wait behind. More share a
+// commit, which matters on a server, where each costs a dozen messages.
+const (
+	waiting         = 16
+	waitingOnServer = 64
+)
 
 // Busy is how many calls of the gateway a server has under way at once.
 const Busy = 64
@@ -98,7 +102,11 @@ func (o Observer) attempt(outcome string) {
 
 // New makes an engine.
 func New(p *program.Program, s *store.Store, g payment.Gateway, log *slog.Logger) *Engine {
-	return &Engine{p: p, s: s, g: g, log: log, holder: string(p.IDs.New(id.Command)), InFlight: 1, waiting: make(chan struct{}, waiting), held: map[id.ID]wait{}, looked: -1, attempts: map[id.ID]wait{}}
+	most := waiting
+	if s.DB.Engine == db.Postgres {
+		most = waitingOnServer
+	}
+	return &Engine{p: p, s: s, g: g, log: log, holder: string(p.IDs.New(id.Command)), InFlight: 1, waiting: make(chan struct{}, most), held: map[id.ID]wait{}, looked: -1, attempts: map[id.ID]wait{}}
 }
 
 // The engine acts as the system, by the name of its job.
@@ -239,8 +247,8 @@ func (e *Engine) one(ctx context.Context, row store.Row, p *policy) error {
 		c = journal.Bind(subscription.ResumeDue{ID: s.ID})
 	case subscription.Active:
 		c = journal.Bind(billing.CreateOrder{SubscriptionID: s.ID, OrderID: e.p.IDs.New(id.Order), AttemptID: e.p.IDs.New(id.BillingAttempt), Due: p.today})
-		if s.NextBillingDate.Before(p.today) { // then others may be due too
-			out, err := e.do(ctx, journal.Bind(catchUp{ID: s.ID, Due: p.today, Keep: p.most, Policy: p.missed}))
+		if c := (catchUp{ID: s.ID, Due: p.today, Keep: p.most, Policy: p.missed}); c.needed(s, p.now) {
+			out, err := e.do(ctx, journal.Bind(c))
 			if err != nil {
 				return conflict(err)
 			}
@@ -255,7 +263,8 @@ func (e *Engine) one(ctx context.Context, row store.Row, p *policy) error {
 	case subscription.Cancelled, subscription.Expired: // never due
 		return nil
 	}
-	out, err := e.do(ctx, c)
+	out, err := e.do(ctx, c, s.Ref(), journal.Ref{Kind: journal.Customer, ID: s.CustomerID}, journal.Ref{Kind: journal.Address, ID: s.ShippingAddressID},
+		journal.Ref{Kind: journal.PaymentMethod, ID: s.PaymentMethodID})
 	if err != nil {
 		return conflict(err)
 	}
@@ -320,10 +329,10 @@ func conflict(err error) error {
 }
 
 // do runs a command when few enough others of the engine are waiting.
-func (e *Engine) do(ctx context.Context, c journal.Command) (*program.Outcome, error) {
+func (e *Engine) do(ctx context.Context, c journal.Command, needs ...journal.Ref) (*program.Outcome, error) {
 	e.waiting <- struct{}{}
 	defer func() { <-e.waiting }()
-	return e.p.Do(ctx, &program.Request{Meta: meta(), Command: c})
+	return e.p.Do(ctx, &program.Request{Meta: meta(), Command: c, Needs: needs})
 }
 
 // work is some subscriptions or orders that are worked on at once.

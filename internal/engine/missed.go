@@ -76,6 +76,12 @@ func (c catchUp) Decide(w missedWorld, now time.Time) (journal.Decision, error) 
 	return d, err
 }
 
+// needed says whether more of a subscription is due than is made late, as far as its state tells.
+func (c catchUp) needed(s *subscription.Subscription, now time.Time) bool {
+	skips, err := c.skips(subscription.World{Subscription: s}, now)
+	return err != nil || len(skips) > c.Keep
+}
+
 // skips gives the events that would skip all orders that are due, in order of date.
 func (c catchUp) skips(w subscription.World, now time.Time) (all []journal.Draft, err error) {
 	for w.Subscription.NextBillingDate != nil && !w.Subscription.NextBillingDate.After(c.Due) {

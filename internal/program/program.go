@@ -62,6 +62,9 @@ type Reply struct {
 type Request struct {
 	Meta    Meta
 	Command journal.Command
+	// Needs are rows that the command will ask for, as far as its caller knows: a batch reads all of its commands' at once
+	// where each look-up is a message to a server. Nothing depends on them.
+	Needs []journal.Ref
 	// Allow is asked under the head whether the actor may do this; nil allows.
 	Allow func(r journal.Reader) error
 	// Target with IfMatch: the version that the caller saw; nil does not ask.

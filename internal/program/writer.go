@@ -348,7 +348,22 @@ func (t *transaction) fetch(jobs []*job) error {
 			keys = append(keys, j.req.Idempotency.CallerKey)
 		}
 	}
-	return t.b.FetchAnswers(keys)
+	if err := t.b.FetchAnswers(keys); err != nil || t.w.s.DB.Engine != db.Postgres {
+		return err
+	}
+	missing := map[journal.Ref]bool{}
+	for _, j := range jobs {
+		for _, ref := range j.req.Needs {
+			if _, known := t.w.cache.get(ref); !known {
+				missing[ref] = true
+			}
+		}
+	}
+	rows, err := t.w.s.Fetch(context.Background(), t.b, slices.Collect(maps.Keys(missing)))
+	for ref, row := range rows {
+		t.w.cache.put(ref, row)
+	}
+	return err
 }
 
 // broken gives an error of the database that a job met and that ended the transaction for all of them.

@@ -113,6 +113,29 @@ func (s *Store) decode(ctx context.Context, q db.Querier, ref journal.Ref, doc [
 	return journal.Join(m.Fresh(ref.ID), doc, r.personal, r.box != nil)
 }
 
+// Fetch reads rows of a PostgreSQL with one statement for each kind, and one for the keys of the people among them. Those that
+// do not exist are missing.
+func (s *Store) Fetch(ctx context.Context, q db.Querier, refs []journal.Ref) (map[journal.Ref]Row, error) {
+	ids := map[journal.Kind][]string{}
+	for _, ref := range refs {
+		ids[ref.Kind] = append(ids[ref.Kind], string(ref.ID))
+	}
+	if err := s.Keys.openAll(ctx, q, ids[journal.Customer]); err != nil {
+		return nil, err
+	}
+	out := make(map[journal.Ref]Row, len(refs))
+	for kind, keys := range ids {
+		rows, err := s.List(ctx, q, kind, `id = ANY($2)`, keys)
+		if err != nil {
+			return nil, err
+		}
+		for _, row := range rows {
+			out[row.State.Ref()] = row
+		}
+	}
+	return out, nil
+}
+
 // List reads rows of a kind. where is SQL over the table's columns after "shop_id = $1 AND", with arguments from $2 on.
 func (s *Store) List(ctx context.Context, q db.Querier, kind journal.Kind, where string, args ...any) ([]Row, error) {
 	var out []Row
