@@ -167,12 +167,11 @@ func (e *Engine) ask(ctx context.Context, o *billing.Order, a billing.Attempt, f
 		return payment.ChargeResult{}, ctx.Err()
 	}
 	// Whether money moved is unknown: ask at once, and if that says nothing either, another time.
-	charge := err
-	found := false
-	if result, found, err = e.lookUp(ctx, a); err == nil && !found {
-		err = fmt.Errorf("%w: %w", errSilent, charge)
+	result, found, lerr := e.lookUp(ctx, a)
+	if lerr == nil && !found {
+		lerr = fmt.Errorf("%w: %w", errSilent, err)
 	}
-	return result, err
+	return result, lerr
 }
 
 func (e *Engine) lookUp(ctx context.Context, a billing.Attempt) (payment.ChargeResult, bool, error) {

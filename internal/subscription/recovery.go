@@ -52,7 +52,8 @@ func AfterFailure(s *Subscription, f Failure) (d journal.Draft, ok bool) {
 	next := journal.Clone(s)
 	r := next.Recovery
 	r.Attempts, r.Code, r.NextRetry, r.NeedsCard, r.EndsOn = f.Attempts, f.Code, nil, f.Spent, nil
-	typ, goesOn := "recovery.retry_scheduled", false
+	typ := "recovery.retry_scheduled"
+	var goesOn bool
 	if f.Spent {
 		typ = "recovery.card_requested"
 		if n := len(r.RetryDays); r.RepeatDays == 0 && n > 0 {
