@@ -98,7 +98,7 @@ func (a *Analytics) insertRows(ctx context.Context, tx *sql.Tx, into, tail strin
 				break
 			}
 		}
-		if err = errors.Join(err, stmt.Close()); err != nil {
+		if err = errors.Join(err, stmt.Close()); err != nil { //nolint:sqlclosecheck // in a loop
 			return err
 		}
 	}

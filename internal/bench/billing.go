@@ -363,7 +363,7 @@ func (b *billingRun) killed() error {
 			if err := cmd.Process.Signal(syscall.SIGKILL); err != nil {
 				return err
 			}
-			_ = <-done // it was killed
+			<-done //nolint:errcheck // it was killed
 		}
 	}
 }

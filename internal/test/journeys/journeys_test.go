@@ -44,7 +44,7 @@ func run(m *testing.M) int {
 	if err != nil {
 		return failed(err)
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }() // a folder of /tmp
 	program, data := filepath.Join(dir, "perennial"), filepath.Join(dir, "data")
 	if out, err := exec.Command("go", "build", "-o", program, "perennial/cmd/perennial").CombinedOutput(); err != nil {
 		return failed(fmt.Errorf("%w: %s", err, out))
@@ -58,13 +58,11 @@ func run(m *testing.M) int {
 	if err := serve.Start(); err != nil {
 		return failed(err)
 	}
-	code := 1
-	if err := ready(filepath.Join(data, "demo.json")); err == nil {
-		code = m.Run()
-	} else {
+	if err := ready(filepath.Join(data, "demo.json")); err != nil {
 		_ = serve.Process.Kill() // it is ours, and of no use
 		return failed(err)
 	}
+	code := m.Run()
 	if err := serve.Process.Signal(syscall.SIGTERM); err != nil {
 		return failed(err)
 	}

@@ -738,7 +738,7 @@ func (c *call) createSubscription() (answer, error) {
 }
 
 // subscriptionActions are the buttons on a subscription's page: what is possible in its status.
-func subscriptionActions(c *call, v subscriptionView) templ.Component {
+func subscriptionActions(v subscriptionView) templ.Component {
 	at := "/subscriptions/" + string(v.S.ID) + "/"
 	var first []subAction
 	var more []ui.MenuItem

@@ -122,10 +122,8 @@ func (d *Dashboard) shell(r *http.Request, m *team.TeamMember, can func(team.Per
 func (d *Dashboard) registerShell() {
 	d.on(route{pattern: "GET /theme", access: signedIn}, func(c *call) (answer, error) {
 		theme := ui.Theme(c.r.FormValue("set"))
-		age := 0
-		if theme == ui.ThemeLight || theme == ui.ThemeDark {
-			age = 365 * 24 * 3600
-		} else {
+		age := 365 * 24 * 3600
+		if theme != ui.ThemeLight && theme != ui.ThemeDark {
 			theme, age = "", -1
 		}
 		http.SetCookie(c.w, &http.Cookie{Name: ui.ThemeCookie, Value: string(theme), Path: "/", MaxAge: age, Secure: c.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode})

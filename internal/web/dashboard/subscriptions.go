@@ -384,7 +384,7 @@ func (c *call) subscriptionPage() (answer, error) {
 			return answer{}, err
 		}
 		c.viewed(l)
-		a.act = subscriptionActions(c, v)
+		a.act = subscriptionActions(v)
 	}
 	a.body = subscriptionBody(v)
 	return a, nil

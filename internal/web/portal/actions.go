@@ -2,6 +2,7 @@ package portal
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -303,9 +304,7 @@ func (c *call) form(a action, v url.Values, p ui.Problems) (answer, error) {
 		}
 	}
 	values := url.Values{}
-	for name, list := range v {
-		values[name] = list
-	}
+	maps.Copy(values, v)
 	for i, f := range view.Fields {
 		view.Fields[i].Problem = p[f.Name]
 		first := f.Value

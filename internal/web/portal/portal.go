@@ -132,7 +132,6 @@ type answer struct {
 	title  string
 	crumbs []ui.Link
 	badge  *ui.Badge
-	act    templ.Component
 	body   templ.Component
 	to     string
 	toast  *ui.Toast
@@ -291,11 +290,12 @@ func (c *call) fail(err error) {
 	if title == "" {
 		title = "Something went wrong"
 	}
-	words := f.Public
+	var words strings.Builder
+	words.WriteString(f.Public)
 	for _, field := range f.Fields {
-		words += " " + field.Detail
+		words.WriteString(" " + field.Detail)
 	}
-	c.render(answer{status: f.Kind.HTTPStatus(), title: title, body: plainBody(words)})
+	c.render(answer{status: f.Kind.HTTPStatus(), title: title, body: plainBody(words.String())})
 }
 
 // identify finds who makes a request. Nobody is no failure.
