@@ -12,7 +12,7 @@ import (
 // other members of the bytes are proved with it and not looked at.
 type Event struct {
 	ID            string // "evt_", the 8 characters of the shop's tag, and 13 of the seq in base32
-	ShopID        string // "shop_" and the tag
+	ShopID        string // "shop_" and the tag, which its id has
 	Seq           int64  // position in the shop's journal, from 0
 	Type          string
 	Targets       []Target // the first is the thing that the event changed; the others are mentioned
@@ -31,8 +31,7 @@ type Target struct {
 
 // Box describes a sealed value, whose ciphertext lies beside the event.
 type Box struct {
-	Key        string   // the id of the key that opens it
-	Class      string   // what kind of key that is
+	Key        string   // the id of the key that opens it, which tells whose it is
 	Commitment [32]byte // HMAC-SHA256 of the value under a salt that is sealed with it
 	Hash       [32]byte // SHA-256 of the ciphertext
 }
@@ -44,7 +43,7 @@ const formatVersion = 1
 const recordedAtLayout = "2006-01-02T15:04:05.000000Z"
 
 // ParseEvent reads the bytes of an event and checks what can be checked on them alone: that they are canonical, that
-// the members are well formed, and that id, shop_id and seq agree. Every error is a *Problem.
+// the members are well formed, and that id and seq agree. Every error is a *Problem.
 func ParseEvent(body []byte) (Event, error) {
 	e, p := parseEvent(body)
 	if p != nil {
@@ -74,8 +73,6 @@ func parseEvent(body []byte) (Event, *Problem) {
 			ok = str(raw, &recordedAt)
 		case "seq":
 			ok = whole(raw, &e.Seq)
-		case "shop_id":
-			ok = str(raw, &e.ShopID)
 		case "target_prev_seq":
 			ok = whole(raw, &e.TargetPrevSeq)
 		case "target_version":
@@ -92,15 +89,14 @@ func parseEvent(body []byte) (Event, *Problem) {
 		}
 	}
 	// A member that is missing has kept a value that is not allowed.
+	e.ShopID = shopOf(e.ID)
 	switch {
 	case version != formatVersion:
 		return e, problem("v", "format version %d, this program reads %d", version, formatVersion)
-	case !isShop(e.ShopID):
-		return e, problem("shop_id", "%q is not a shop's id", e.ShopID)
 	case e.Seq < 0:
 		return e, problem("seq", "missing")
-	case e.ID != eventID(e.ShopID, e.Seq):
-		return e, problem("id", "%q, and the event at %d of %s is %s", e.ID, e.Seq, e.ShopID, eventID(e.ShopID, e.Seq))
+	case !isShop(e.ShopID) || e.ID != eventID(e.ShopID, e.Seq):
+		return e, problem("id", "%q is not the id of a shop's event at %d", e.ID, e.Seq)
 	}
 	if p := e.check(recordedAt); p != nil {
 		p.Seq, p.ID = e.Seq, e.ID
@@ -132,6 +128,12 @@ func (e *Event) check(recordedAt string) *Problem {
 	return nil
 }
 
+// kinds are what a target is whose id has the prefix, when it does not say otherwise.
+var kinds = map[string]string{
+	"sub": "subscription", "cus": "customer", "addr": "address", "pm": "payment_method", "ord": "order", "prod": "product", "var": "variant",
+	"grp": "selling_plan_group", "plan": "selling_plan", "disc": "discount", "mem": "team_member", "key": "api_key", "ses": "session",
+}
+
 func (e *Event) readTargets(raw []byte) bool {
 	if raw[0] != '[' {
 		return false
@@ -149,6 +151,10 @@ func (e *Event) readTargets(raw []byte) bool {
 			}
 			return true
 		})
+		if t.Kind == "" {
+			prefix, _, _ := strings.Cut(t.ID, "_")
+			t.Kind = kinds[prefix]
+		}
 		if !ok || t.Kind == "" || t.ID == "" {
 			return false
 		}
@@ -162,24 +168,15 @@ func (e *Event) readBoxes(raw []byte) bool {
 		return false
 	}
 	for raw := range elements(raw) {
-		var b Box
+		parts, ok := texts(raw)
+		if !ok || len(parts) != 3 || parts[0] == "" {
+			return false
+		}
+		b := Box{Key: parts[0]}
 		var committed, hashed bool
-		ok := fields(raw, func(name, value string) bool {
-			switch name {
-			case "class":
-				b.Class = value
-			case "commitment":
-				b.Commitment, committed = hash(value)
-			case "hash":
-				b.Hash, hashed = hash(value)
-			case "key":
-				b.Key = value
-			default:
-				return false
-			}
-			return true
-		})
-		if !ok || b.Class == "" || !committed || !hashed || b.Key == "" {
+		b.Commitment, committed = hash(parts[1])
+		b.Hash, hashed = hash(parts[2])
+		if !committed || !hashed {
 			return false
 		}
 		e.Boxes = append(e.Boxes, b)
@@ -199,6 +196,21 @@ func fields(raw []byte, set func(name, value string) bool) bool {
 		}
 	}
 	return true
+}
+
+// texts reads an array of strings.
+func texts(raw []byte) (all []string, ok bool) {
+	if raw[0] != '[' {
+		return nil, false
+	}
+	for raw := range elements(raw) {
+		var text string
+		if !str(raw, &text) {
+			return nil, false
+		}
+		all = append(all, text)
+	}
+	return all, true
 }
 
 func str(raw []byte, into *string) bool {
@@ -225,6 +237,12 @@ const base32 = "0123456789abcdefghjkmnpqrstvwxyz"
 func isShop(id string) bool {
 	tag, ok := strings.CutPrefix(id, "shop_")
 	return ok && len(tag) == 8 && strings.Trim(tag, base32) == ""
+}
+
+// shopOf is the shop that an event's id names, if it is one.
+func shopOf(event string) string {
+	tag := strings.TrimPrefix(event, "evt_")
+	return "shop_" + tag[:min(8, len(tag))]
 }
 
 // eventID is the id of a shop's event at seq: 13 digits of 5 bits hold every seq, and sort like it.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -21,6 +22,54 @@ const (
 	ClassNetwork = "network" // the month's key for IP addresses and user agents
 	ClassShop    = "shop"    // free text about the account that belongs to no person
 )
+
+// ClassOf is the class of a key, which its id tells.
+func ClassOf(key string) string {
+	switch {
+	case strings.HasPrefix(key, "net_"):
+		return ClassNetwork
+	case strings.HasPrefix(key, id.Shop+"_"):
+		return ClassShop
+	}
+	return ClassPerson
+}
+
+// kinds are those that the prefix of an id names. A body leaves such a kind out, so the list is a part of the format: a kind
+// that comes later is written.
+var kinds = map[string]Kind{
+	id.Subscription: Subscription, id.Customer: Customer, id.Address: Address, id.PaymentMethod: PaymentMethod, id.Order: Order,
+	id.Product: Product, id.Variant: Variant, id.SellingPlanGroup: SellingPlanGroup, id.SellingPlan: SellingPlan, id.Discount: Discount,
+	id.TeamMember: TeamMember, id.APIKey: APIKey, id.Session: Session,
+}
+
+// kindOf is the kind that an id names by its prefix, empty when it names none.
+func kindOf(thing string) Kind { return kinds[id.ID(thing).Prefix()] }
+
+// MarshalJSON implements json.Marshaler: a box is [key, commitment, hash].
+func (b Box) MarshalJSON() ([]byte, error) {
+	w := writer{}
+	w.box(b)
+	return w.buf, nil
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (b *Box) UnmarshalJSON(j []byte) error {
+	var parts []string
+	if err := json.Unmarshal(j, &parts); err != nil {
+		return err
+	}
+	if len(parts) != 3 {
+		return fmt.Errorf("journal: a box of %d values", len(parts))
+	}
+	*b = Box{Key: parts[0], Class: ClassOf(parts[0])}
+	for i, hash := range []*[]byte{&b.Commitment, &b.Hash} {
+		var err error
+		if *hash, err = base64.StdEncoding.DecodeString(parts[i+1]); err != nil || base64.StdEncoding.EncodeToString(*hash) != parts[i+1] {
+			return fmt.Errorf("journal: a box with %q, which is not base64", parts[i+1])
+		}
+	}
+	return nil
+}
 
 // Sealed is a box with its ciphertext.
 type Sealed struct {
@@ -68,23 +117,18 @@ func (e *Event) Encode(s Sealer, network *Sealed) (body []byte, ciphertexts [][]
 		}
 		boxes = append(boxes, sealed)
 	}
-	networkAt := -1
 	if network != nil {
-		networkAt = len(boxes)
 		boxes = append(boxes, *network)
 	}
 	e.Boxes = e.Boxes[:0]
 	for _, b := range boxes {
+		if b.Box.Class != ClassOf(b.Box.Key) {
+			return nil, nil, fmt.Errorf("journal: a box of class %q under key %q", b.Box.Class, b.Box.Key)
+		}
 		e.Boxes = append(e.Boxes, b.Box)
 		ciphertexts = append(ciphertexts, b.Ciphertext)
 	}
-	return w.event(e, comment != nil, networkAt), ciphertexts, nil
-}
-
-// network is the content of the box of class ClassNetwork.
-type network struct {
-	IP        string `json:"ip"`
-	UserAgent string `json:"user_agent"`
+	return w.event(e, comment != nil), ciphertexts, nil
 }
 
 // SealNetwork seals the origin's personal part, nil when it has none. It needs no order, so it is done before the
@@ -93,7 +137,7 @@ func (o Origin) SealNetwork(s Sealer) (*Sealed, error) {
 	if o.IP.Value == "" && o.UserAgent.Value == "" {
 		return nil, nil
 	}
-	v, err := Canonical(network{o.IP.Value, o.UserAgent.Value})
+	v, err := Canonical([2]string{o.IP.Value, o.UserAgent.Value})
 	if err != nil {
 		return nil, err
 	}
@@ -168,22 +212,29 @@ func (w *writer) item() {
 	}
 }
 
-// place writes the place of the next sealed value: [box, position].
-func (w *writer) place() {
-	w.raw("[0,")
-	w.num(int64(w.next))
+func (w *writer) box(b Box) {
+	w.raw("[")
+	w.str(b.Key)
+	w.raw(",")
+	w.base64(b.Commitment)
+	w.raw(",")
+	w.base64(b.Hash)
 	w.raw("]")
-	w.next++
 }
 
-func (w *writer) actor(a Actor) {
+// named writes a party or a target.
+func (w *writer) named(thing, kind string) {
 	w.raw("{")
 	w.member("id")
-	w.str(a.ID)
-	w.member("kind")
-	w.str(string(a.Kind))
+	w.str(thing)
+	if kind != string(kindOf(thing)) {
+		w.member("kind")
+		w.str(kind)
+	}
 	w.raw("}")
 }
+
+func (w *writer) actor(a Actor) { w.named(a.ID, string(a.Kind)) }
 
 func (w *writer) time(t time.Time) {
 	w.buf = append(w.buf, '"')
@@ -191,7 +242,7 @@ func (w *writer) time(t time.Time) {
 	w.buf = append(w.buf, '"')
 }
 
-func (w *writer) event(e *Event, comment bool, networkAt int) []byte {
+func (w *writer) event(e *Event, comment bool) []byte {
 	w.raw("{")
 	w.member("actor")
 	w.actor(e.Actor)
@@ -200,16 +251,7 @@ func (w *writer) event(e *Event, comment bool, networkAt int) []byte {
 		w.raw("[")
 		for _, b := range e.Boxes {
 			w.item()
-			w.raw("{")
-			w.member("class")
-			w.str(b.Class)
-			w.member("commitment")
-			w.base64(b.Commitment)
-			w.member("hash")
-			w.base64(b.Hash)
-			w.member("key")
-			w.str(b.Key)
-			w.raw("}")
+			w.box(b)
 		}
 		w.raw("]")
 	}
@@ -250,9 +292,7 @@ func (w *writer) event(e *Event, comment bool, networkAt int) []byte {
 	w.time(e.RecordedAt)
 	if comment {
 		w.member("sealed_comment")
-		w.raw("[0,")
 		w.num(int64(len(w.values) - 1))
-		w.raw("]")
 	}
 	w.sealedDetails(e.Details)
 	if len(e.Secrets) > 0 {
@@ -271,16 +311,10 @@ func (w *writer) event(e *Event, comment bool, networkAt int) []byte {
 	}
 	w.member("seq")
 	w.num(e.Seq)
-	w.member("shop_id")
-	w.str(string(e.Shop))
 	w.member("source")
 	w.raw("{")
 	w.member("channel")
 	w.str(string(e.Source.Channel))
-	if networkAt >= 0 {
-		w.member("network")
-		w.num(int64(networkAt))
-	}
 	if e.Source.RequestID != "" {
 		w.member("request_id")
 		w.str(e.Source.RequestID)
@@ -296,18 +330,15 @@ func (w *writer) event(e *Event, comment bool, networkAt int) []byte {
 	w.raw("[")
 	for _, t := range e.Targets {
 		w.item()
-		w.raw("{")
-		w.member("id")
-		w.str(string(t.ID))
-		w.member("kind")
-		w.str(string(t.Kind))
-		w.raw("}")
+		w.named(string(t.ID), string(t.Kind))
 	}
 	w.raw("]")
 	w.member("type")
 	w.str(e.Type)
-	w.member("type_version")
-	w.num(int64(e.TypeVersion))
+	if e.TypeVersion != 1 {
+		w.member("type_version")
+		w.num(int64(e.TypeVersion))
+	}
 	w.member("v")
 	w.num(FormatVersion)
 	w.raw("}")
@@ -340,15 +371,11 @@ func (w *writer) change(c Change) {
 	w.str(c.Field)
 	if afterAt >= 0 {
 		w.member("sealed_after")
-		w.raw("[0,")
 		w.num(int64(afterAt))
-		w.raw("]")
 	}
 	if beforeAt >= 0 {
 		w.member("sealed_before")
-		w.raw("[0,")
 		w.num(int64(beforeAt))
-		w.raw("]")
 	}
 	w.raw("}")
 }
@@ -384,7 +411,8 @@ func (w *writer) sealedDetails(ds []Detail) {
 			open = true
 		}
 		w.member(d.Name)
-		w.place()
+		w.num(int64(w.next))
+		w.next++
 	}
 	if open {
 		w.raw("}")
@@ -403,15 +431,12 @@ func MakeDetails(v any) ([]Detail, error) {
 	return detailsOf(v)
 }
 
-// place is where a sealed value is: the box, and the position in its list.
-type place [2]int
-
 type rawChange struct {
 	After        jsontext.Value `json:"after"`
 	Before       jsontext.Value `json:"before"`
 	Field        string         `json:"field"`
-	SealedAfter  *place         `json:"sealed_after"`
-	SealedBefore *place         `json:"sealed_before"`
+	SealedAfter  *int           `json:"sealed_after"`
+	SealedBefore *int           `json:"sealed_before"`
 }
 
 type rawSecret struct {
@@ -432,14 +457,12 @@ type rawEvent struct {
 	OccurredAt    string                  `json:"occurred_at"`
 	OnBehalfOf    *Actor                  `json:"on_behalf_of"`
 	RecordedAt    string                  `json:"recorded_at"`
-	SealedComment *place                  `json:"sealed_comment"`
-	SealedDetails members[place]          `json:"sealed_details"`
+	SealedComment *int                    `json:"sealed_comment"`
+	SealedDetails members[int]            `json:"sealed_details"`
 	Secrets       []rawSecret             `json:"secrets"`
 	Seq           int64                   `json:"seq"`
-	ShopID        id.ID                   `json:"shop_id"`
 	Source        struct {
 		Channel   Channel `json:"channel"`
-		Network   *int    `json:"network"`
 		RequestID string  `json:"request_id"`
 	} `json:"source"`
 	TargetPrevSeq *int64 `json:"target_prev_seq"`
@@ -460,6 +483,8 @@ type Opener func(b Box, ciphertext []byte) ([]byte, error)
 // Body is an event's body that was read and is not opened yet: how many ciphertexts lie beside it is known by then.
 type Body struct {
 	raw   rawEvent
+	shop  id.ID
+	own   int // 1 with a box of its own, which comes before that of network data
 	plain bool
 }
 
@@ -485,6 +510,29 @@ func Parse(body []byte) (*Body, error) {
 	if len(b.raw.Targets) == 0 {
 		return nil, errors.New("journal: body: no target")
 	}
+	var err error
+	if b.shop, _, err = id.ParseEvent(string(b.raw.ID)); err != nil {
+		return nil, fmt.Errorf("journal: body: %w", err)
+	}
+	for i := range b.raw.Targets {
+		t := &b.raw.Targets[i]
+		if t.Kind = cmp.Or(t.Kind, kindOf(string(t.ID))); t.Kind == "" {
+			return nil, fmt.Errorf("journal: body: a target %q without a kind", t.ID)
+		}
+	}
+	for _, a := range []*Actor{&b.raw.Actor, b.raw.OnBehalfOf} {
+		if a != nil {
+			a.Kind = cmp.Or(a.Kind, ActorKind(kindOf(a.ID)))
+		}
+	}
+	b.raw.TypeVersion = cmp.Or(b.raw.TypeVersion, 1)
+	b.own = len(b.raw.Boxes)
+	if b.own > 0 && b.raw.Boxes[b.own-1].Class == ClassNetwork {
+		b.own--
+	}
+	if b.own > 1 || b.own == 1 && b.raw.Boxes[0].Class == ClassNetwork {
+		return nil, errors.New("journal: body: more boxes than one of its own and one of network data")
+	}
 	return b, nil
 }
 
@@ -501,7 +549,7 @@ func Decode(body []byte, ciphertexts [][]byte, open Opener) (*Event, error) {
 // value erased, which is what indexing and following without personal data want.
 func (b *Body) Open(ciphertexts [][]byte, open Opener) (*Event, error) {
 	r := &b.raw
-	o := opened{boxes: r.Boxes, values: make([][]jsontext.Value, len(r.Boxes)), plain: make([][]byte, len(r.Boxes))}
+	plain := make([][]byte, len(r.Boxes))
 	if open != nil {
 		if len(ciphertexts) != len(r.Boxes) {
 			return nil, fmt.Errorf("journal: %d boxes but %d ciphertexts", len(r.Boxes), len(ciphertexts))
@@ -513,12 +561,16 @@ func (b *Body) Open(ciphertexts [][]byte, open Opener) (*Event, error) {
 			case err != nil:
 				return nil, fmt.Errorf("journal: box %d: %w", i, err)
 			default:
-				o.plain[i] = v
+				plain[i] = v
 			}
 		}
 	}
+	var o opened
+	if b.own == 1 {
+		o = opened{box: true, plain: plain[0]}
+	}
 	e := &Event{
-		Shop: r.ShopID, ID: r.ID, Seq: r.Seq, Type: r.Type, TypeVersion: r.TypeVersion, Targets: r.Targets,
+		Shop: b.shop, ID: r.ID, Seq: r.Seq, Type: r.Type, TypeVersion: r.TypeVersion, Targets: r.Targets,
 		TargetVersion: r.TargetVersion, TargetPrevSeq: NoPrev, Actor: r.Actor, OnBehalfOf: r.OnBehalfOf,
 		CorrelationID: r.CorrelationID, CausationID: r.CausationID, CommandID: r.CommandID, Corrects: r.Corrects, Boxes: r.Boxes,
 		Source: Origin{Channel: r.Source.Channel, RequestID: r.Source.RequestID},
@@ -586,49 +638,57 @@ func (b *Body) Open(ciphertexts [][]byte, open Opener) (*Event, error) {
 	for _, s := range r.Secrets {
 		e.Secrets = append(e.Secrets, SecretCommitment{s.Name, s.Commitment})
 	}
-	if n := r.Source.Network; n != nil {
-		if *n < 0 || *n >= len(r.Boxes) {
-			return nil, fmt.Errorf("journal: source names box %d of %d", *n, len(r.Boxes))
-		}
-		if o.plain[*n] == nil {
-			e.Source.IP, e.Source.UserAgent = Erased[string](), Erased[string]()
-		} else {
-			var nw network
-			if !nw.quick(o.plain[*n]) {
-				if err := json.Unmarshal(o.plain[*n], &nw); err != nil {
-					return nil, fmt.Errorf("journal: network box: %w", err)
-				}
-			}
-			e.Source.IP, e.Source.UserAgent = Secluded(nw.IP), Secluded(nw.UserAgent)
+	if b.own < len(plain) {
+		if err := e.Source.open(plain[b.own]); err != nil {
+			return nil, fmt.Errorf("journal: network box: %w", err)
 		}
 	}
 	return e, nil
 }
 
-// opened gives the values of boxes as they are asked for.
-type opened struct {
-	boxes  []Box
-	plain  [][]byte
-	values [][]jsontext.Value
-}
-
-func (o *opened) at(p place) (jsontext.Value, error) {
-	if p[0] < 0 || p[0] >= len(o.boxes) {
-		return nil, fmt.Errorf("journal: a value in box %d of %d", p[0], len(o.boxes))
+// open reads the content of a box of class ClassNetwork; nil when it cannot be had.
+func (o *Origin) open(content []byte) error {
+	if content == nil {
+		o.IP, o.UserAgent = Erased[string](), Erased[string]()
+		return nil
 	}
-	if o.plain[p[0]] == nil {
-		return jsontext.Value(ErasedJSON), nil
-	}
-	if o.values[p[0]] == nil {
-		o.values[p[0]] = quickList(o.plain[p[0]])
-	}
-	if o.values[p[0]] == nil {
-		if err := json.Unmarshal(o.plain[p[0]], &o.values[p[0]]); err != nil {
-			return nil, fmt.Errorf("journal: box %d: %w", p[0], err)
+	values := quickTexts(content)
+	if values == nil {
+		if err := json.Unmarshal(content, &values); err != nil {
+			return err
 		}
 	}
-	if p[1] < 0 || p[1] >= len(o.values[p[0]]) {
-		return nil, fmt.Errorf("journal: value %d of %d in box %d", p[1], len(o.values[p[0]]), p[0])
+	if len(values) != 2 {
+		return fmt.Errorf("%d values", len(values))
 	}
-	return o.values[p[0]][p[1]], nil
+	o.IP, o.UserAgent = Secluded(values[0]), Secluded(values[1])
+	return nil
+}
+
+// opened gives the values of an event's own box as they are asked for.
+type opened struct {
+	box    bool   // it has one
+	plain  []byte // nil when it cannot be had
+	values []jsontext.Value
+}
+
+func (o *opened) at(position int) (jsontext.Value, error) {
+	if !o.box {
+		return nil, errors.New("journal: a sealed value, and no box that it could be in")
+	}
+	if o.plain == nil {
+		return jsontext.Value(ErasedJSON), nil
+	}
+	if o.values == nil {
+		o.values = quickList(o.plain)
+	}
+	if o.values == nil {
+		if err := json.Unmarshal(o.plain, &o.values); err != nil {
+			return nil, fmt.Errorf("journal: box of values: %w", err)
+		}
+	}
+	if position < 0 || position >= len(o.values) {
+		return nil, fmt.Errorf("journal: value %d of %d", position, len(o.values))
+	}
+	return o.values[position], nil
 }

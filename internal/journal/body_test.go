@@ -26,7 +26,7 @@ import (
 func TestRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		e := genEvent(t)
-		body, ciphertexts := encodeWith(t, e, namedSealer{})
+		body, ciphertexts := encode(t, e)
 		canonical(t, body)
 		if bytes.Contains(body, []byte(secretMark)) {
 			t.Errorf("the body holds a personal value: %s", body)
@@ -52,7 +52,7 @@ func TestRoundTrip(t *testing.T) {
 			t.Fatalf("the verifier: %v\n%s", err, body)
 		}
 		if v.ID != string(e.ID) || v.Seq != e.Seq || v.Type != e.Type || v.TargetVersion != e.TargetVersion || v.TargetPrevSeq != e.TargetPrevSeq ||
-			!v.RecordedAt.Equal(e.RecordedAt) || len(v.Targets) != len(e.Targets) || len(v.Boxes) != len(e.Boxes) || v.LeafHash != seal.LeafHash(body) {
+			!v.RecordedAt.Equal(e.RecordedAt) || !slices.EqualFunc(v.Targets, e.Targets, func(a verify.Target, b journal.Ref) bool { return a.Kind == string(b.Kind) && a.ID == string(b.ID) }) || len(v.Boxes) != len(e.Boxes) || v.LeafHash != seal.LeafHash(body) {
 			t.Errorf("the verifier reads it otherwise: %+v\n%s", v, body)
 		}
 	})
@@ -191,11 +191,14 @@ func genValue(t *rapid.T, personal, nullable bool) jsontext.Value {
 }
 
 func genRef(t *rapid.T) journal.Ref {
-	return journal.Ref{Kind: rapid.SampledFrom([]journal.Kind{journal.Customer, journal.Source, journal.Order}).Draw(t, "kind"), ID: id.ID("x" + genText(t))}
+	kind := rapid.SampledFrom([]journal.Kind{journal.Customer, journal.Source, journal.Order, journal.Log}).Draw(t, "kind")
+	prefix := rapid.SampledFrom([]string{"", "x", "x_", "evt_", id.Subscription + "_", id.Customer + "_", id.Address + "_", id.PaymentMethod + "_", id.Order + "_", id.Product + "_", id.Variant + "_",
+		id.SellingPlan + "_", id.SellingPlanGroup + "_", id.Discount + "_", id.TeamMember + "_", id.APIKey + "_", id.Session + "_"}).Draw(t, "prefix")
+	return journal.Ref{Kind: kind, ID: id.ID(prefix + "1" + genText(t))}
 }
 
 func genActor(t *rapid.T, label string) journal.Actor {
-	return journal.Actor{Kind: rapid.SampledFrom([]journal.ActorKind{journal.ActorSystem, journal.ActorCustomer}).Draw(t, label), ID: genText(t)}
+	return journal.Actor{Kind: rapid.SampledFrom([]journal.ActorKind{journal.ActorSystem, journal.ActorCustomer}).Draw(t, label), ID: rapid.SampledFrom([]string{"", "cus_", "sub_"}).Draw(t, "prefix") + genText(t)}
 }
 
 func genTime(t *rapid.T, label string) time.Time {
@@ -206,9 +209,9 @@ func genTime(t *rapid.T, label string) time.Time {
 // TestDecodeRefuses are bodies that are no events, and boxes that do not hold what the body says.
 func TestDecodeRefuses(t *testing.T) {
 	whole := func(change ...string) string {
-		return strings.NewReplacer(change...).Replace(`{"actor":{"id":"a","kind":"system"},"boxes":[{"class":"person","commitment":"","hash":"","key":"k"}],` +
-			`"changes":[{"field":"note","sealed_after":[0,0]}],"command_id":"cmd_1","id":"evt_1","recorded_at":"2027-03-03T09:30:00.000000Z","sealed_comment":[0,1],` +
-			`"seq":0,"shop_id":"shop_1","source":{"channel":"api"},"target_version":1,"targets":[{"id":"t","kind":"customer"}],"type":"x.y","type_version":1,"v":1}`)
+		return strings.NewReplacer(change...).Replace(`{"actor":{"id":"a","kind":"system"},"boxes":[["k","",""]],` +
+			`"changes":[{"field":"note","sealed_after":0}],"command_id":"cmd_1","id":"evt_k3m8z2qa0000000000000","recorded_at":"2027-03-03T09:30:00.000000Z","sealed_comment":1,` +
+			`"seq":0,"source":{"channel":"api"},"target_version":1,"targets":[{"id":"t","kind":"customer"}],"type":"x.y","v":1}`)
 	}
 	const content = `["a","b"]`
 	for name, tc := range map[string]struct {
@@ -220,14 +223,22 @@ func TestDecodeRefuses(t *testing.T) {
 		"a member twice":                {whole(`"v":1`, `"v":1,"v":1`), content, "duplicate"},
 		"another version":               {whole(`"v":1`, `"v":2`), content, "format version 2"},
 		"no target":                     {whole(`{"id":"t","kind":"customer"}`, ``), content, "no target"},
+		"a target of no kind":           {whole(`{"id":"t","kind":"customer"}`, `{"id":"t"}`), content, "without a kind"},
 		"a time of another form":        {whole(`.000000Z`, `.000Z`), content, "recorded_at"},
 		"a time with an offset":         {whole(`.000000Z`, `.000000+01:00`), content, "recorded_at"},
-		"a place in no box":             {whole(`[0,0]`, `[1,0]`), content, "a value in box 1 of 1"},
-		"a place before all boxes":      {whole(`[0,0]`, `[-1,0]`), content, "a value in box -1 of 1"},
-		"a place with nothing":          {whole(`[0,0]`, `[0,2]`), content, "value 2 of 2"},
-		"a network box that is missing": {whole(`{"channel":"api"}`, `{"channel":"api","network":1}`), content, "box 1 of 1"},
-		"a network box of another form": {whole(`{"channel":"api"}`, `{"channel":"api","network":0}`), content, "network box"},
-		"a box with no list":            {whole(), `{}`, "box 0"},
+		"another id":                    {whole(`"evt_k3m8z2qa0000000000000"`, `"evt_1"`), content, "evt_1"},
+		"a place in the network box":    {whole(`"k"`, `"net_k3m8z2qa_2027-03"`), content, "no box"},
+		"a place before all":            {whole(`"sealed_after":0`, `"sealed_after":-1`), content, "value -1 of 2"},
+		"a place with nothing":          {whole(`"sealed_after":0`, `"sealed_after":2`), content, "value 2 of 2"},
+		"two boxes of its own":          {whole(`["k","",""]`, `["k","",""],["k","",""]`), content, "more boxes"},
+		"two network boxes":             {whole(`["k","",""]`, `["net_1","",""],["net_1","",""]`), content, "more boxes"},
+		"the network box first":         {whole(`["k","",""]`, `["net_1","",""],["k","",""]`), content, "more boxes"},
+		"a network box of another form": {whole(`["k","",""]`, `["net_1","",""]`, `"sealed_after":0`, `"after":1`, `"sealed_comment":1,`, ``), `{}`, "network box"},
+		"a network box with less":       {whole(`["k","",""]`, `["net_1","",""]`, `"sealed_after":0`, `"after":1`, `"sealed_comment":1,`, ``), `["a"]`, "network box"},
+		"a box with less":               {whole(`["k","",""]`, `["k",""]`), content, "a box of 2"},
+		"a box with spare bits":         {whole(`["k","",""]`, `["k","","AB=="]`), content, "not base64"},
+		"a box with a line break":       {whole(`["k","",""]`, `["k","","AAAA\nAAAA"]`), content, "not base64"},
+		"a box with no list":            {whole(), `{}`, "box of values"},
 		"a box with a short list":       {whole(), `["a"]`, "value 1 of 1"},
 		"a comment that is no text":     {whole(), `["a",1]`, "comment"},
 	} {

@@ -137,10 +137,10 @@ type SecretCommitment struct {
 // Box describes one sealed box of an event: which key opens it, and what binds its content to the event's bytes. The
 // ciphertext lies beside the body.
 type Box struct {
-	Key        string `json:"key"`
-	Class      string `json:"class"`
-	Commitment []byte `json:"commitment"`
-	Hash       []byte `json:"hash"`
+	Key        string
+	Class      string // ClassOf(Key)
+	Commitment []byte
+	Hash       []byte
 }
 
 // NoPrev is the TargetPrevSeq of a target's first event.

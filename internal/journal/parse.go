@@ -78,22 +78,20 @@ func (r *rawEvent) quick(body []byte) bool {
 		case "recorded_at":
 			r.RecordedAt = p.text()
 		case "sealed_comment":
-			r.SealedComment = new(p.place())
+			r.SealedComment = new(int(p.number()))
 		case "sealed_details":
-			p.object(func(name []byte) { r.SealedDetails = append(r.SealedDetails, member[place]{p.ascii(name), p.place()}) })
+			p.object(func(name []byte) {
+				r.SealedDetails = append(r.SealedDetails, member[int]{p.ascii(name), int(p.number())})
+			})
 		case "secrets":
 			p.list(func() { r.Secrets = append(r.Secrets, p.secret()) })
 		case "seq":
 			r.Seq = p.number()
-		case "shop_id":
-			r.ShopID = idOf(p)
 		case "source":
 			p.object(func(name []byte) {
 				switch string(name) {
 				case "channel":
 					r.Source.Channel = Channel(p.word())
-				case "network":
-					r.Source.Network = new(int(p.number()))
 				case "request_id":
 					r.Source.RequestID = p.text()
 				default:
@@ -119,27 +117,6 @@ func (r *rawEvent) quick(body []byte) bool {
 	return p.done()
 }
 
-// quick parses the content of a network box.
-func (n *network) quick(content []byte) bool {
-	p := &parser{b: content}
-	var v network
-	p.object(func(name []byte) {
-		switch string(name) {
-		case "ip":
-			v.IP = p.text()
-		case "user_agent":
-			v.UserAgent = p.text()
-		default:
-			p.fail = true
-		}
-	})
-	if !p.done() || !utf8.Valid(content) {
-		return false
-	}
-	*n = v
-	return true
-}
-
 // quickList parses the content of a box of values; nil when there are none or it is not plain.
 func quickList(content []byte) (values []jsontext.Value) {
 	p := &parser{b: content}
@@ -148,6 +125,16 @@ func quickList(content []byte) (values []jsontext.Value) {
 		return nil
 	}
 	return values
+}
+
+// quickTexts is quickList for texts.
+func quickTexts(content []byte) (texts []string) {
+	p := &parser{b: content}
+	p.list(func() { texts = append(texts, p.text()) })
+	if !p.done() || !utf8.Valid(content) {
+		return nil
+	}
+	return texts
 }
 
 // done says that all was taken.
@@ -231,9 +218,6 @@ func (p *parser) text() string { return string(p.plain()) }
 // vocabulary are strings of bodies that are there all the time, which need no memory of their own.
 var vocabulary = func() map[string]string {
 	m := map[string]string{}
-	for _, w := range []string{ClassPerson, ClassNetwork, ClassShop} {
-		m[w] = w
-	}
 	for _, w := range []Kind{Subscription, Customer, Address, PaymentMethod, Order, Product, Variant, SellingPlanGroup, SellingPlan, Discount,
 		Settings, Team, TeamMember, APIKey, Session, SignIn, Request, Log, Source, Shop, Operation} {
 		m[string(w)] = string(w)
@@ -327,20 +311,14 @@ func (p *parser) ref() (r Ref) {
 }
 
 func (p *parser) box() (b Box) {
-	p.object(func(name []byte) {
-		switch string(name) {
-		case "class":
-			b.Class = p.word()
-		case "commitment":
-			b.Commitment = p.base64()
-		case "hash":
-			b.Hash = p.base64()
-		case "key":
-			b.Key = p.text()
-		default:
-			p.fail = true
-		}
-	})
+	p.take('[')
+	b.Key = p.text()
+	p.take(',')
+	b.Commitment = p.base64()
+	p.take(',')
+	b.Hash = p.base64()
+	p.take(']')
+	b.Class = ClassOf(b.Key)
 	return b
 }
 
@@ -358,15 +336,6 @@ func (p *parser) secret() (s rawSecret) {
 	return s
 }
 
-func (p *parser) place() (at place) {
-	p.take('[')
-	at[0] = int(p.number())
-	p.take(',')
-	at[1] = int(p.number())
-	p.take(']')
-	return at
-}
-
 func (p *parser) change() (c rawChange) {
 	p.object(func(name []byte) {
 		switch string(name) {
@@ -377,9 +346,9 @@ func (p *parser) change() (c rawChange) {
 		case "field":
 			c.Field = p.text()
 		case "sealed_after":
-			c.SealedAfter = new(p.place())
+			c.SealedAfter = new(int(p.number()))
 		case "sealed_before":
-			c.SealedBefore = new(p.place())
+			c.SealedBefore = new(int(p.number()))
 		default:
 			p.fail = true
 		}

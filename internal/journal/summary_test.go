@@ -121,7 +121,7 @@ func awkward(e *journal.Event, s string) (wrong []string) {
 func TestSummaryOfAnything(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		ty := rapid.SampledFrom(journal.Types()).Draw(t, "type")
-		e := &journal.Event{Type: strings.ReplaceAll(ty.Name, "*", "x"), Targets: []journal.Ref{{Kind: ty.Target, ID: "x"}}, TargetVersion: rapid.Int64Range(1, 2).Draw(t, "version"),
+		e := &journal.Event{ID: id.Event("shop_k3m8z2qa", 0), Type: strings.ReplaceAll(ty.Name, "*", "x"), Targets: []journal.Ref{{Kind: ty.Target, ID: "x"}}, TargetVersion: rapid.Int64Range(1, 2).Draw(t, "version"),
 			Corrects: rapid.SampledFrom([]id.ID{"", "evt_x"}).Draw(t, "corrects")}
 		fields := ty.Fields
 		if slices.Contains(fields, journal.All) {

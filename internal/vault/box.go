@@ -13,10 +13,10 @@ import (
 // Box is what an event says in the open about a sealed value. Its ciphertext lies beside the event and may be swept; the
 // box stays, and with it every proof.
 type Box struct {
-	Key        string `json:"key"`        // the data key's id
-	Class      string `json:"class"`      // what kind of key that is
-	Commitment []byte `json:"commitment"` // HMAC-SHA256 of the value under the salt
-	Hash       []byte `json:"hash"`       // SHA-256 of the ciphertext
+	Key        string // the data key's id
+	Class      string // what kind of key that is
+	Commitment []byte // HMAC-SHA256 of the value under the salt; its beginning is the nonce
+	Hash       []byte // SHA-256 of the ciphertext
 }
 
 // How a value that cannot be had differs from the value that was sealed.
@@ -28,26 +28,29 @@ var (
 
 const (
 	saltSize = 16
-	overhead = nonceSize + saltSize + tagSize
+	overhead = saltSize + tagSize
 )
 
-// Seal seals a value. The ciphertext is the nonce (12 bytes) and AES-256-GCM over the salt (16 bytes) and the value,
-// with the key's id and the class as associated data. It reads 28 bytes of random, which must never repeat.
+// Seal seals a value. The ciphertext is AES-256-GCM over the salt (16 bytes) and the value, with the key's id and the class
+// as associated data. It reads the salt from random.
+//
+// The nonce is the beginning of the commitment. Under a salt of its own, HMAC-SHA256 gives 96 bits as good as random ones
+// (NIST SP 800-38D, 8.2.2: up to 2^32 boxes a key), and as it is made from all that is sealed, as in SIV (RFC 5297), a salt
+// that came twice could repeat the nonce only of the same value, whose ciphertext is then the same.
 func (k Key) Seal(class string, value []byte, random io.Reader) (Box, []byte, error) {
 	if k.aead == nil {
 		return Box{}, nil, errors.New("vault: seal: no key")
 	}
-	var fresh [nonceSize + saltSize]byte
-	if _, err := io.ReadFull(random, fresh[:]); err != nil {
+	// Salt and value are put where the ciphertext will be, and sealed in place.
+	b := make([]byte, saltSize, overhead+len(value))
+	if _, err := io.ReadFull(random, b); err != nil {
 		return Box{}, nil, fmt.Errorf("vault: seal: random bytes: %w", err)
 	}
-	nonce, salt := fresh[:nonceSize], fresh[nonceSize:]
-	// Nonce, salt and value are put where the ciphertext will be, and sealed in place.
-	b := make([]byte, 0, overhead+len(value))
-	b = append(append(b, fresh[:]...), value...)
-	ciphertext := k.aead.Seal(b[:nonceSize], nonce, b[nonceSize:], associated(k.id, class))
+	commitment := mac(b, value)
+	b = append(b, value...)
+	ciphertext := k.aead.Seal(b[:0], commitment[:nonceSize], b, associated(k.id, class))
 	hash := sha256.Sum256(ciphertext)
-	return Box{Key: k.id, Class: class, Commitment: mac(salt, value), Hash: hash[:]}, ciphertext, nil
+	return Box{Key: k.id, Class: class, Commitment: commitment, Hash: hash[:]}, ciphertext, nil
 }
 
 // Open gives the value of a box. ErrErased: it is gone. ErrWrongHash: this is another ciphertext. ErrBroken: the box
@@ -65,7 +68,7 @@ func (k Key) Open(b Box, ciphertext []byte) ([]byte, error) {
 	if len(ciphertext) < overhead {
 		return nil, fmt.Errorf("%w: a ciphertext of %d bytes", ErrBroken, len(ciphertext))
 	}
-	plain, err := k.aead.Open(nil, ciphertext[:nonceSize], ciphertext[nonceSize:], associated(b.Key, b.Class))
+	plain, err := k.aead.Open(nil, b.Commitment[:nonceSize], ciphertext, associated(b.Key, b.Class))
 	if err != nil {
 		return nil, fmt.Errorf("%w: the ciphertext does not open under key %q, class %q", ErrBroken, b.Key, b.Class)
 	}

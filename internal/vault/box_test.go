@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -73,15 +72,11 @@ func TestSealGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := json.Marshal(b)
-	if err != nil {
-		t.Fatal(err)
-	}
-	const wantBox = `{"key":"cus_1","class":"person","commitment":"Trbdqh3WTSzcUx8CD9Ty+yWdYvbXU4o7ZlBuEr609N4=","hash":"1qcBfVQl8ApjFZTFzVDHyw87LgzcZhsY4ORSzaMKbMI="}`
-	if string(got) != wantBox {
+	const wantBox = "cus_1 person 547928c825fbdad75e343b7efd176d61dc3d3b7805266f82cf6f8eb0afb522c2 8dbad1f2df2674c4d5563f975a395b86a2d8cc38a109702c476eedad2c02d772"
+	if got := fmt.Sprintf("%s %s %x %x", b.Key, b.Class, b.Commitment, b.Hash); got != wantBox {
 		t.Errorf("box:\n got %s\nwant %s", got, wantBox)
 	}
-	const wantCiphertext = "1490066b778935b0bb4925e342e70a4a7d6337355b08dd74c8ad9af6982ce3851c6ffc58e2c5a596a5158eb636b129d3329020"
+	const wantCiphertext = "dcc6154d6cb0d833ae29f0424a9218c88f5483a2efa2bc9e327db537d7bcd1e5c65a61584de326"
 	if got := fmt.Sprintf("%x", ciphertext); got != wantCiphertext {
 		t.Errorf("ciphertext:\n got %s\nwant %s", got, wantCiphertext)
 	}
@@ -120,7 +115,7 @@ func TestOpenRefusesFlips(t *testing.T) {
 		b.Hash = flip(good.Hash, i)
 		check(fmt.Sprintf("hash, bit %d", i), b, ciphertext, ErrWrongHash)
 	}
-	for i := range len(good.Commitment) * 8 {
+	for i := range len(good.Commitment) * 8 { // the first bits are the nonce's too
 		b := good
 		b.Commitment = flip(good.Commitment, i)
 		check(fmt.Sprintf("commitment, bit %d", i), b, ciphertext, ErrBroken)
@@ -166,7 +161,8 @@ func TestOpenRefuses(t *testing.T) {
 		{"no commitment", k, changed(func(b *Box) { b.Commitment = nil }), ciphertext, ErrBroken, "not a box"},
 		{"a short hash", k, changed(func(b *Box) { b.Hash = b.Hash[:31] }), ciphertext, ErrBroken, "not a box"},
 		{"no class", k, changed(func(b *Box) { b.Class = "" }), ciphertext, ErrBroken, "not a box"},
-		{"another commitment", k, changed(func(b *Box) { b.Commitment = make([]byte, 32) }), ciphertext, ErrBroken, "not the one committed to"},
+		{"another commitment", k, changed(func(b *Box) { b.Commitment = make([]byte, 32) }), ciphertext, ErrBroken, "does not open under"},
+		{"another commitment with this nonce", k, changed(func(b *Box) { b.Commitment = append(b.Commitment[:nonceSize:nonceSize], make([]byte, 20)...) }), ciphertext, ErrBroken, "not the one committed to"},
 	} {
 		_, err := tc.key.Open(tc.box, tc.ciphertext)
 		if !errors.Is(err, tc.want) || !strings.Contains(err.Error(), tc.detail) {
