@@ -83,6 +83,9 @@ func textsOf(or []string) []string {
 			}
 		case byActorKind:
 			text = `"kind":` + text
+			if prefix := journal.PrefixOf(journal.Kind(value)); prefix != "" {
+				out = append(out, `"actor":{"id":"`+prefix)
+			}
 		case byChannel:
 			text = `"channel":` + text
 		default:

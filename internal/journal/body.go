@@ -45,6 +45,16 @@ var kinds = map[string]Kind{
 // kindOf is the kind that an id names by its prefix, empty when it names none.
 func kindOf(thing string) Kind { return kinds[id.ID(thing).Prefix()] }
 
+// PrefixOf is the prefix of the ids that name this kind of themselves, empty when there is none: a body leaves the kind out beside them.
+func PrefixOf(kind Kind) string {
+	for prefix, k := range kinds {
+		if k == kind {
+			return prefix
+		}
+	}
+	return ""
+}
+
 // MarshalJSON implements json.Marshaler: a box is [key, commitment, hash].
 func (b Box) MarshalJSON() ([]byte, error) {
 	w := writer{}
