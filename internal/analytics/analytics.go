@@ -26,6 +26,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -237,6 +238,12 @@ func (a *Analytics) CatchUp(ctx context.Context) error {
 }
 
 func (a *Analytics) catchUp(ctx context.Context, progress func(int64)) error {
+	began := a.done.Load()
+	defer func() {
+		if a.done.Load()-began > 10*a.most {
+			debug.FreeOSMemory() // a long way leaves a large heap, which a quiet process would keep
+		}
+	}()
 	for {
 		more, err := a.step(ctx)
 		if err != nil {

@@ -16,8 +16,9 @@ import (
 )
 
 const (
-	settles  = 3 * time.Second  // before an idle process's memory is read
+	settles  = 3 * time.Second  // in which an idle process computes next to nothing
 	notReady = 30 * time.Second // when a process is given up
+	notIdle  = 5 * time.Minute  // the same: a new shop's figures are counted first
 )
 
 // process measures a process of its own that serves a shop: the time until it is ready, and its memory when nobody asks
@@ -27,29 +28,14 @@ func (r *run) process(key, name string, s *shop, goals bool) error { //nolint:re
 		return nil
 	}
 	r.Say("a process that serves " + name)
-	listen, err := freeAddress()
+	if goals { // the first start counts the reports' figures of all the entries that were made without it
+		if _, _, err := r.serving(s); err != nil {
+			return err
+		}
+	}
+	ready, resident, err := r.serving(s)
 	if err != nil {
 		return err
-	}
-	args := r.Serve(s.data, listen)
-	cmd := exec.CommandContext(r.ctx, args[0], args[1:]...)
-	var said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &said, &said
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = 10 * time.Second
-	began := time.Now()
-	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("bench: %s: %w", args[0], err)
-	}
-	ready, resident, err := r.watch(cmd.Process.Pid, "http://"+listen+"/readyz", began)
-	if serr := cmd.Process.Signal(syscall.SIGTERM); serr != nil && err == nil {
-		err = serr
-	}
-	if werr := cmd.Wait(); err == nil {
-		err = werr
-	}
-	if err != nil {
-		return fmt.Errorf("bench: serve: %w: %s", err, said.Bytes())
 	}
 	start := Figure{Key: "ready." + key, Name: "from start to ready, " + name, Value: ready.Seconds() * 1000, Unit: "ms"}
 	memory := Figure{Key: "process." + key, Name: "idle memory, " + name, Value: resident / (1 << 20), Unit: "MiB"}
@@ -62,6 +48,35 @@ func (r *run) process(key, name string, s *shop, goals bool) error { //nolint:re
 		r.add(memory)
 	}
 	return nil
+}
+
+// serving starts a process that serves a shop, watches it, and ends it.
+func (r *run) serving(s *shop) (ready time.Duration, resident float64, err error) {
+	listen, err := freeAddress()
+	if err != nil {
+		return 0, 0, err
+	}
+	args := r.Serve(s.data, listen)
+	cmd := exec.CommandContext(r.ctx, args[0], args[1:]...)
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 10 * time.Second
+	began := time.Now()
+	if err := cmd.Start(); err != nil {
+		return 0, 0, fmt.Errorf("bench: %s: %w", args[0], err)
+	}
+	ready, resident, err = r.watch(cmd.Process.Pid, "http://"+listen+"/readyz", began)
+	if serr := cmd.Process.Signal(syscall.SIGTERM); serr != nil && err == nil {
+		err = serr
+	}
+	if werr := cmd.Wait(); err == nil {
+		err = werr
+	}
+	if err != nil {
+		return 0, 0, fmt.Errorf("bench: serve: %w: %s", err, said.Bytes())
+	}
+	return ready, resident, nil
 }
 
 // watch waits until a process is ready, lets it settle, and reads its resident memory in bytes: 0 where the system does
@@ -79,13 +94,56 @@ func (r *run) watch(pid int, url string, began time.Time) (ready time.Duration, 
 		}
 	}
 	ready = time.Since(began)
-	select {
-	case <-ctx.Done():
-		return ready, 0, ctx.Err()
-	case <-time.After(settles):
+	if err := r.idle(pid); err != nil {
+		return ready, 0, err
 	}
 	resident, err = memoryOf(pid, "VmRSS:")
 	return ready, resident, err
+}
+
+// idle waits until a process has used less than a hundredth of a processor for a while.
+func (r *run) idle(pid int) error {
+	ctx, cancel := context.WithTimeout(r.ctx, notIdle)
+	defer cancel()
+	for before := -1; ; {
+		used, err := ticksOf(pid)
+		if err != nil {
+			return err
+		}
+		if before >= 0 && used-before <= int(settles/time.Second) { // a tick is a hundredth of a second
+			return nil
+		}
+		before = used
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(settles):
+		}
+	}
+}
+
+// ticksOf is the processor time of a process in hundredths of a second: always 0 where the system does not tell.
+func ticksOf(pid int) (ticks int, err error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if os.IsNotExist(err) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := strings.Cut(string(stat), ") ") // after the program's name
+	fields := strings.Fields(rest)
+	if len(fields) < 13 {
+		return 0, fmt.Errorf("bench: what the system tells of process %d has %d fields", pid, len(fields))
+	}
+	for _, text := range fields[11:13] { // utime, stime
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			return 0, err
+		}
+		ticks += n
+	}
+	return ticks, nil
 }
 
 // memoryOf reads a line of what the system tells of a process's memory, in bytes: 0 where it does not tell.
