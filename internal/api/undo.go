@@ -97,6 +97,8 @@ func editing(ref journal.Ref) team.Permission {
 		return team.PlansEdit
 	case journal.Discount:
 		return team.DiscountsEdit
+	case journal.CancelFlow, journal.CancelReason:
+		return team.CancelFlowsEdit
 	case journal.Team, journal.TeamMember:
 		return team.TeamEdit
 	case journal.APIKey:
@@ -107,6 +109,8 @@ func editing(ref journal.Ref) team.Permission {
 			return team.AccountSettingsEdit
 		case settings.PagePortal:
 			return team.PortalSettingsEdit
+		case settings.PageCancelFlow:
+			return team.CancelFlowsEdit
 		case settings.PageLog:
 			return team.LogSettingsEdit
 		}

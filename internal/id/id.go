@@ -44,6 +44,9 @@ const (
 	Link             = "lnk"
 	BillingAttempt   = "att"
 	Passkey          = "pk"
+	CancelFlow       = "flow"
+	CancelReason     = "rsn"
+	CancelSession    = "cxs"
 	Shop             = "shop"
 	EventPrefix      = "evt"
 )
@@ -172,7 +175,7 @@ func Valid(s string) bool {
 func form(prefix string) (length, at int, most byte) {
 	switch prefix {
 	case Subscription, Customer, Order, PaymentMethod, Address, Product, Variant, SellingPlan, SellingPlanGroup, Discount, Item, TeamMember,
-		APIKey, Session, SignIn, Request, Command, Operation, Message, Job, Source, DataKey, Link, BillingAttempt, Passkey:
+		APIKey, Session, SignIn, Request, Command, Operation, Message, Job, Source, DataKey, Link, BillingAttempt, Passkey, CancelFlow, CancelReason, CancelSession:
 		return uuidLength, 0, '7'
 	case Shop:
 		return tagLength, 0, 'z'

@@ -105,6 +105,10 @@ func forOrder(category, name, label string, fields ...string) Type {
 	return t
 }
 
+func forCancelSession(name, label string) Type {
+	return forCustomer("cancel_session", name, label, CancelSession, All).mentions(Subscription, Customer, CancelFlow, CancelReason).never("It tells what was said; undo what came of it.")
+}
+
 func (t Type) undo(by string) Type          { t.Undo = by; return t }
 func (t Type) undoSelf() Type               { t.Undo = t.Name; return t }
 func (t Type) never(why string) Type        { t.NoUndo = why; return t }
@@ -169,6 +173,15 @@ var catalogue = []Type{
 	activity("settings", "shipping_settings.updated", "Updated shipping settings", Settings, All).undoSelf(),
 	activity("settings", "log_settings.updated", "Updated log settings", Settings, All).undoSelf(),
 
+	// The cancel flow
+	activity("cancel_flow", "cancel_flow.created", "Created a cancel flow", CancelFlow, All).never("Delete the flow instead."),
+	activity("cancel_flow", "cancel_flow.updated", "Updated a cancel flow", CancelFlow, All).undoSelf(),
+	activity("cancel_flow", "cancel_flow.deleted", "Deleted a cancel flow", CancelFlow, "status").undo("cancel_flow.updated"),
+	activity("cancel_flow", "cancel_reason.created", "Added a reason to cancel", CancelReason, All).mentions(CancelFlow).never("Delete the reason instead."),
+	activity("cancel_flow", "cancel_reason.updated", "Updated a reason to cancel", CancelReason, All).mentions(CancelFlow).undoSelf(),
+	activity("cancel_flow", "cancel_reason.deleted", "Deleted a reason to cancel", CancelReason, "status").mentions(CancelFlow).undo("cancel_reason.updated"),
+	activity("cancel_flow", "cancel_flow_settings.updated", "Updated the cancel flow settings", Settings, All).undoSelf(),
+
 	// Access from outside
 	activity("access", "api_key.created", "Created an API key", APIKey, All).never("Revoke the key instead."),
 	activity("access", "api_key.updated", "Updated an API key", APIKey, "name", "permissions").undoSelf(),
@@ -206,6 +219,12 @@ var catalogue = []Type{
 	forCustomer("payment", "payment_method.default_changed", "Default payment method changed", Customer, "default_payment_method_id").mentions(PaymentMethod).undoSelf(),
 	forCustomer("payment", "payment_method.backup_set", "Backup payment method set", Customer, "backup_payment_method_id").mentions(PaymentMethod).undoSelf(),
 	forCustomer("privacy", "payment_method.redacted", "Payment method erased", PaymentMethod, All).never("Erasure destroys the key; nobody can bring the values back."),
+
+	forCancelSession("cancel_session.started", "Asked to cancel").details("flow"),
+	forCancelSession("cancel_session.offer_shown", "Was shown offers").details("reason"),
+	forCancelSession("cancel_session.offer_accepted", "Accepted an offer").details("reason"),
+	forCancelSession("cancel_session.abandoned", "Kept the subscription").details("reason"),
+	forCancelSession("cancel_session.completed", "Cancelled after all").details("reason"),
 
 	// The subscription
 	forSubscription("lifecycle", "subscription.created", "Created", All).never("Cancel the subscription instead."),

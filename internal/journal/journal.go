@@ -43,6 +43,9 @@ const (
 	Team             Kind = "team"
 	TeamMember       Kind = "team_member"
 	APIKey           Kind = "api_key"
+	CancelFlow       Kind = "cancel_flow"
+	CancelReason     Kind = "cancel_reason"
+	CancelSession    Kind = "cancel_session"
 )
 
 // The kinds that are only observed: they have a version and a chain in target_head, and no state.

@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"perennial/internal/billing"
+	"perennial/internal/cancelflow"
 	"perennial/internal/catalog"
 	"perennial/internal/civil"
 	"perennial/internal/customer"
@@ -63,6 +64,7 @@ func tell(t testing.TB) *story {
 	s.on("2027-02-15")
 	s.customer()
 	s.subscription()
+	s.cancelFlow()
 	s.orders()
 	s.failures()
 	s.readers()
@@ -379,6 +381,52 @@ func (s *story) subscription() {
 	s.do(journal.Bind(subscription.Split{ID: other, NewID: split, ItemIDs: []id.ID{"item_6"}}))
 	s.do(journal.Bind(subscription.Merge{ID: split, Into: other, ItemIDs: []id.ID{"item_7"}}))
 	s.do(journal.Bind(subscription.Cancel{ID: other}))
+}
+
+// cancelFlow is a flow with its reasons, and what subscribers do in it.
+func (s *story) cancelFlow() {
+	save := func(enabled bool, days int) {
+		s.tried(journal.Bind(settings.Update{Document: &settings.CancelFlow{Enabled: enabled, DiscountCooldownDays: days}}))
+	}
+	save(false, 180)
+	save(true, 90)
+	flow, dear, much, taste := s.ids.New(id.CancelFlow), s.ids.New(id.CancelReason), s.ids.New(id.CancelReason), s.ids.New(id.CancelReason)
+	s.do(journal.Bind(cancelflow.CreateFlow{ID: flow, Fields: cancelflow.FlowFields{Name: new("Coffee lovers")}}))
+	s.tried(journal.Bind(cancelflow.UpdateFlow{ID: flow, Fields: cancelflow.FlowFields{Status: new(cancelflow.Active)}}))
+	s.tried(journal.Bind(cancelflow.UpdateFlow{ID: flow, Fields: cancelflow.FlowFields{Weight: new(3), Audience: &cancelflow.Audience{MinDays: 0, MaxDays: 400}}}))
+	s.do(journal.Bind(cancelflow.UpdateFlow{ID: flow, Fields: cancelflow.FlowFields{Status: new(cancelflow.Active)}}))
+	add := func(key, parent id.ID, label string, offers ...cancelflow.Offer) {
+		s.do(journal.Bind(cancelflow.CreateReason{ID: key, FlowID: flow, ParentID: parent, Fields: cancelflow.ReasonFields{Label: &label, Offers: &offers}}))
+	}
+	add(dear, "", "Too expensive", cancelflow.Offer{Kind: cancelflow.OfferDiscount, Code: "WELCOME10"}, cancelflow.Offer{Kind: cancelflow.OfferFrequency, Interval: civil.Month, IntervalCount: 2})
+	add(much, "", "Too much coffee", cancelflow.Offer{Kind: cancelflow.OfferSkip}, cancelflow.Offer{Kind: cancelflow.OfferPause, Days: 30}, cancelflow.Offer{Kind: cancelflow.OfferTalk})
+	add(taste, much, "It went stale", cancelflow.Offer{Kind: cancelflow.OfferGift, VariantID: small}, cancelflow.Offer{Kind: cancelflow.OfferSwap, VariantID: decaf})
+	s.tried(journal.Bind(cancelflow.UpdateReason{ID: dear, Fields: cancelflow.ReasonFields{Label: new("It costs too much")}}))
+	key := s.ids.New(id.Subscription)
+	s.create(key, subscription.NewItem{ID: "item_8", VariantID: big, Quantity: 1})
+	begin := func() id.ID {
+		session := s.ids.New(id.CancelSession)
+		s.do(journal.Bind(cancelflow.Start{ID: session, SubscriptionID: key}))
+		return session
+	}
+	choose := func(session, reason id.ID) {
+		s.do(journal.Bind(cancelflow.Choose{Session: session, ReasonID: reason}))
+	}
+	s.do(journal.Bind(cancelflow.Keep{Session: begin()}))
+	session := begin()
+	choose(session, dear)
+	choose(session, taste)
+	s.do(cancelflow.Accept{Session: session, Offer: 1})
+	session = begin()
+	choose(session, much)
+	s.do(cancelflow.Accept{Session: session, Offer: 1})
+	session = begin()
+	choose(session, much)
+	s.do(cancelflow.Complete{Session: session})
+	s.do(journal.Bind(subscription.Reactivate{ID: key}))
+	s.do(cancelflow.Complete{Session: begin()})
+	s.tried(journal.Bind(cancelflow.DeleteReason{ID: dear}))
+	s.tried(journal.Bind(cancelflow.DeleteFlow{ID: flow}))
 }
 
 // due makes the next order of a subscription, whose number in the story is n.

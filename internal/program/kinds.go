@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"perennial/internal/billing"
+	"perennial/internal/cancelflow"
 	"perennial/internal/catalog"
 	"perennial/internal/civil"
 	"perennial/internal/customer"
@@ -70,6 +71,18 @@ func Mappings() []store.Mapping {
 			Reserves: func(s journal.State) []journal.Reservation { return team.Reserves(s.(*team.TeamMember)) }},
 		{Kind: journal.APIKey, Fresh: fresh[team.Key], Columns: []string{"status"},
 			Values: func(s journal.State) []any { return []any{string(s.(*team.Key).Status)} }},
+		{Kind: journal.CancelFlow, Fresh: fresh[cancelflow.Flow], Columns: []string{"status"},
+			Values: func(s journal.State) []any { return []any{string(s.(*cancelflow.Flow).Status)} }},
+		{Kind: journal.CancelReason, Fresh: fresh[cancelflow.Reason], Columns: []string{"status", "flow_id"},
+			Values: func(s journal.State) []any {
+				v := s.(*cancelflow.Reason)
+				return []any{string(v.Status), string(v.FlowID)}
+			}},
+		{Kind: journal.CancelSession, Fresh: fresh[cancelflow.Session], Columns: []string{"status", "customer_id"},
+			Values: func(s journal.State) []any {
+				v := s.(*cancelflow.Session)
+				return []any{string(v.Status), string(v.CustomerID)}
+			}},
 	}
 }
 
@@ -92,6 +105,8 @@ func freshSettings(page id.ID) journal.State {
 		return new(settings.Portal)
 	case settings.PageLog:
 		return new(settings.Log)
+	case settings.PageCancelFlow:
+		return new(settings.CancelFlow)
 	}
 	return new(settings.General)
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"perennial/internal/cancelflow"
 	"perennial/internal/catalog"
 	"perennial/internal/customer"
 	"perennial/internal/fault"
@@ -103,6 +104,8 @@ func Restored(w UndoWorld, now time.Time) (journal.State, journal.Type, error) {
 		err = customer.Undo(w.Event, now, w.Current, s, w.General)
 	case *catalog.Product, *catalog.Variant, *catalog.Group, *catalog.Plan, *catalog.Discount:
 		err = catalog.Undo(w.Event, now, w.Current, s, w.General)
+	case *cancelflow.Flow, *cancelflow.Reason:
+		err = cancelflow.Undo(w.Event, now, w.Current, s, w.General)
 	case *team.TeamMember, *team.Defaults, *team.Key:
 		err = team.Undo(w.Event, now, w.Current, s, w.General)
 	case settings.Document:

@@ -91,7 +91,7 @@ func PortalActions() []string {
 
 // Pages gives the pages in the order in which they are shown.
 func Pages() []id.ID {
-	return []id.ID{PageGeneral, PageBilling, PageRecovery, PageShipping, PagePortal, PageLog}
+	return []id.ID{PageGeneral, PageBilling, PageRecovery, PageShipping, PagePortal, PageCancelFlow, PageLog}
 }
 
 // EventType is the type of the event that a save of a page makes.
@@ -127,6 +127,8 @@ func Default(page id.ID, general *General) Document {
 		return &Shipping{DefaultDeliveryPrice: money.Amount{Currency: general.Currency}, Countries: []string{}}
 	case PagePortal:
 		return &Portal{Actions: PortalActions(), MaxSkipsInRow: 3, MaxDaysAhead: 90}
+	case PageCancelFlow:
+		return &CancelFlow{Enabled: true, DiscountCooldownDays: 180}
 	case PageLog:
 		return &Log{NetworkRetentionMonths: 12}
 	}
@@ -146,6 +148,8 @@ func Fresh(page id.ID) func() journal.State {
 		return func() journal.State { return new(Shipping) }
 	case PagePortal:
 		return func() journal.State { return new(Portal) }
+	case PageCancelFlow:
+		return func() journal.State { return new(CancelFlow) }
 	case PageLog:
 		return func() journal.State { return new(Log) }
 	}
@@ -291,17 +295,22 @@ func (d *Log) check(f *fault.Fields) {
 	within(f, "/network_retention_months", d.NetworkRetentionMonths, 1, 120)
 }
 
+func (d *CancelFlow) check(f *fault.Fields) {
+	within(f, "/discount_cooldown_days", d.DiscountCooldownDays, 0, 3650)
+}
+
 func within(f *fault.Fields, at string, n, low, high int) {
 	if n < low || n > high {
 		f.Add(at, "Give a whole number from %d to %d.", low, high)
 	}
 }
 
-func (d *General) tidied() Document  { return journal.Clone(d) }
-func (d *Billing) tidied() Document  { return journal.Clone(d) }
-func (d *Recovery) tidied() Document { return journal.Clone(d) }
-func (d *Portal) tidied() Document   { return journal.Clone(d) }
-func (d *Log) tidied() Document      { return journal.Clone(d) }
+func (d *General) tidied() Document    { return journal.Clone(d) }
+func (d *Billing) tidied() Document    { return journal.Clone(d) }
+func (d *Recovery) tidied() Document   { return journal.Clone(d) }
+func (d *Portal) tidied() Document     { return journal.Clone(d) }
+func (d *CancelFlow) tidied() Document { return journal.Clone(d) }
+func (d *Log) tidied() Document        { return journal.Clone(d) }
 
 // tidied sorts the countries: their order means nothing.
 func (d *Shipping) tidied() Document {

@@ -24,6 +24,8 @@ const (
 	PageShipping id.ID = "shipping"
 	PagePortal   id.ID = "portal"
 	PageLog      id.ID = "log"
+
+	PageCancelFlow id.ID = "cancel_flow"
 )
 
 // General is the page "general". Every shop has one from its first event on.
@@ -98,6 +100,18 @@ type Portal struct {
 type Log struct {
 	NetworkRetentionMonths int `json:"network_retention_months"` // 1 to 120: then the month's key for IP addresses is destroyed
 }
+
+// CancelFlow is the page "cancel_flow": what holds for all flows.
+type CancelFlow struct {
+	Enabled              bool `json:"enabled"`                // false: the Portal cancels without asking
+	DiscountCooldownDays int  `json:"discount_cooldown_days"` // 0 to 3,650: how long a customer who accepted a discount is offered none
+}
+
+// Ref names the row of the page.
+func (*CancelFlow) Ref() journal.Ref { return page(PageCancelFlow) }
+
+// Person is nobody: settings are not personal.
+func (*CancelFlow) Person() id.ID { return "" }
 
 func page(p id.ID) journal.Ref { return journal.Ref{Kind: journal.Settings, ID: p} }
 

@@ -84,7 +84,7 @@ func TestDefaultsAreTheFirstSave(t *testing.T) {
 	}
 	want := []string{
 		"account_settings.updated", "billing_settings.updated", "recovery_settings.updated", "shipping_settings.updated",
-		"portal_settings.updated", "log_settings.updated",
+		"portal_settings.updated", "cancel_flow_settings.updated", "log_settings.updated",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
@@ -295,6 +295,8 @@ func TestAnySequence(t *testing.T) {
 					Actions:      rapid.SliceOfN(rapid.SampledFrom([]string{"pause", "skip", "gift", "fly"}), 0, 4).Draw(t, "actions"),
 					MaxDaysAhead: rapid.IntRange(0, 731).Draw(t, "ahead"),
 				}
+			case settings.PageCancelFlow:
+				doc = &settings.CancelFlow{Enabled: rapid.Bool().Draw(t, "enabled"), DiscountCooldownDays: rapid.IntRange(-1, 3651).Draw(t, "cooldown")}
 			case settings.PageLog:
 				doc = &settings.Log{NetworkRetentionMonths: rapid.IntRange(0, 121).Draw(t, "months")}
 			}

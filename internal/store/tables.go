@@ -37,6 +37,7 @@ type Table struct {
 var StateKinds = []journal.Kind{
 	journal.Subscription, journal.Customer, journal.Address, journal.PaymentMethod, journal.Order, journal.Product, journal.Variant,
 	journal.SellingPlanGroup, journal.SellingPlan, journal.Discount, journal.Settings, journal.Team, journal.TeamMember, journal.APIKey,
+	journal.CancelFlow, journal.CancelReason, journal.CancelSession,
 }
 
 // HasState says whether rows of the kind are in a table of their own; the others have a row in target_head.

@@ -14,7 +14,7 @@ var layers = []layer{
 		may: "vocabulary", outside: "github.com/go-json-experiment/json", never: impure},
 	{name: "proof", packages: "internal/seal internal/vault",
 		may: "vocabulary", outside: "golang.org/x/mod"},
-	{name: "domain", packages: "internal/settings internal/team internal/catalog internal/customer internal/subscription internal/billing internal/privacy", ordered: true,
+	{name: "domain", packages: "internal/settings internal/team internal/catalog internal/customer internal/subscription internal/cancelflow internal/billing internal/privacy", ordered: true,
 		may: "vocabulary journal", outside: "", never: impure},
 	{name: "observations", packages: "internal/external internal/reading",
 		may: "vocabulary journal domain", outside: "github.com/go-json-experiment/json", never: impure},
