@@ -94,6 +94,7 @@ func New(c Config, mux *http.ServeMux) *API {
 	a.orders()
 	a.customers()
 	a.catalogue()
+	a.cancelFlows()
 	a.settings()
 	a.team()
 	a.logs()

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 
+	"perennial/internal/cancelflow"
 	"perennial/internal/catalog"
 	"perennial/internal/customer"
 	"perennial/internal/fault"
@@ -64,6 +65,8 @@ func ownerOf(s journal.State) id.ID {
 		return s.ProductID
 	case *catalog.Plan:
 		return s.GroupID
+	case *cancelflow.Reason:
+		return s.FlowID
 	}
 	return ""
 }
@@ -75,6 +78,8 @@ func ownerColumn(kind journal.Kind) string {
 		return "product_id"
 	case journal.SellingPlan:
 		return "group_id"
+	case journal.CancelReason:
+		return "flow_id"
 	}
 	return "customer_id"
 }

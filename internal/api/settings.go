@@ -136,6 +136,9 @@ func (a *API) settings() {
 	shows[settings.PagePortal] = page(a, settings.PagePortal, team.PortalSettingsView, team.PortalSettingsEdit,
 		func(b portalBody) settings.Document { return new(settings.Portal(b.PortalPage)) },
 		func(v Versioned, d *settings.Portal) portalView { return portalView{v, PortalPage(*d)} })
+	shows[settings.PageCancelFlow] = page(a, settings.PageCancelFlow, team.CancelFlowsView, team.CancelFlowsEdit,
+		func(b cancelPageBody) settings.Document { return new(settings.CancelFlow(b.CancelFlowPage)) },
+		func(v Versioned, d *settings.CancelFlow) cancelPageView { return cancelPageView{v, CancelFlowPage(*d)} })
 	shows[settings.PageLog] = page(a, settings.PageLog, team.LogSettingsView, team.LogSettingsEdit,
 		func(b logBody) settings.Document { return new(settings.Log(b.LogPage)) },
 		func(v Versioned, d *settings.Log) logView { return logView{v, LogPage(*d)} })

@@ -111,12 +111,13 @@ func (a *API) follow(ctx context.Context, w http.ResponseWriter, flt find.Filter
 		return nil // the client is gone
 	}
 	for {
-		if ok, err := a.stillAllowed(ctx); err != nil || !ok {
-			return err
-		}
 		for {
 			next, events, err := a.since(ctx, flt, position)
 			if err != nil {
+				return err
+			}
+			// After the reading: a key that was revoked sees nothing that came after that.
+			if ok, err := a.stillAllowed(ctx); err != nil || !ok {
 				return err
 			}
 			for _, e := range events {

@@ -92,6 +92,11 @@ func (m *Maker) New(prefix string) ID {
 	return ID(prefix + "_" + encode(hi, lo, uuidLength))
 }
 
+// First is below every id with the prefix that a Maker makes at t or later, and above those that it made in an earlier millisecond.
+func First(prefix string, t time.Time) ID {
+	return ID(prefix + "_" + encode(uint64(min(max(t.UnixMilli(), 0), 1<<48-1))<<16, 0, uuidLength))
+}
+
 // uuid makes a UUIDv7 that is greater than the one before, also within one millisecond and when the clock goes back: the
 // 74 random bits are a counter then, which moves on by a random step, so that a neighbour is hard to guess (RFC 9562,
 // section 6.2, method 2).

@@ -65,7 +65,9 @@ func (c ApplyDiscount) Decide(w World, now time.Time) (journal.Decision, error) 
 }
 
 // Redeemable says why a discount cannot be put on a subscription now, or nil.
-func Redeemable(s *Subscription, d *catalog.Discount, now time.Time) error { return s.redeemable(d, now) }
+func Redeemable(s *Subscription, d *catalog.Discount, now time.Time) error {
+	return s.redeemable(d, now)
+}
 
 func (s *Subscription) redeemable(d *catalog.Discount, now time.Time) error {
 	refused := func(code, form string, args ...any) error {
