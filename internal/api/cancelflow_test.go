@@ -36,7 +36,7 @@ func TestCancelFlows(t *testing.T) {
 	s.do("GET", "/cancel-flows/results", nil).want(200).shows(map[string]any{"data.running": 1.0, "data.all.sessions": 0.0})
 	s.run(cancelflow.Accept{Session: session, Offer: 1})
 	s.do("GET", "/cancel-flows/results", nil).want(200).shows(map[string]any{"data.running": 0.0, "data.all.sessions": 1.0, "data.all.save_rate_basis_points": 10000.0,
-		"data.reasons.0.reason_id": string(reason), "data.reasons.0.offers.0.shown": 1.0, "data.reasons.0.offers.1.accepted": 1.0})
+		"data.reasons.0.reason_id": string(reason), "data.reasons.0.offers.0.kind": "pause", "data.reasons.0.offers.0.accepted": 1.0})
 	s.do("GET", "/cancel-flows/results?from=x", nil).refused(422, "fields_refused")
 	s.do("DELETE", dear, nil).want(200).made("cancel_reason.deleted")
 	s.do("GET", flow, nil).want(200).shows(map[string]any{"data.reasons": []any{}})
