@@ -90,7 +90,7 @@ type (
 		AskWords *bool              `json:"ask_words,omitempty"`
 		Offers   *[]cancelOfferBody `json:"offers,omitempty" nullable:"false"`
 	}
-	cancelTally struct {
+	CancelTally struct {
 		Sessions  int `json:"sessions" doc:"That are over; one that was left open for a day is."`
 		Accepted  int `json:"accepted" doc:"An offer was accepted."`
 		Kept      int `json:"kept" doc:"The subscription was kept without an offer."`
@@ -99,18 +99,18 @@ type (
 	}
 	cancelFlowTally struct {
 		FlowID id.ID `json:"flow_id"`
-		cancelTally
+		CancelTally
 	}
 	cancelReasonTally struct {
 		ReasonID *id.ID                  `json:"reason_id" doc:"null: no answer was given."`
 		Offers   []cancelflow.OfferTally `json:"offers" nullable:"false"`
-		cancelTally
+		CancelTally
 	}
 	cancelResults struct {
 		From    string              `json:"from"`
 		To      string              `json:"to"`
 		Running int                 `json:"running" doc:"Sessions that go on."`
-		All     cancelTally         `json:"all"`
+		All     CancelTally         `json:"all"`
 		Flows   []cancelFlowTally   `json:"flows" nullable:"false"`
 		Reasons []cancelReasonTally `json:"reasons" nullable:"false"`
 	}
@@ -277,8 +277,8 @@ func (a *API) cancelResults(ctx context.Context, in *cancelRange) (cancelResults
 	if err != nil {
 		return cancelResults{}, err
 	}
-	tally := func(t cancelflow.Tally) cancelTally {
-		return cancelTally{t.Sessions, t.Accepted, t.Kept, t.Cancelled, t.SaveRate()}
+	tally := func(t cancelflow.Tally) CancelTally {
+		return CancelTally{t.Sessions, t.Accepted, t.Kept, t.Cancelled, t.SaveRate()}
 	}
 	out := cancelResults{From: from.String(), To: to.String(), Running: r.Running, All: tally(r.All), Flows: []cancelFlowTally{}, Reasons: []cancelReasonTally{}}
 	for key, t := range r.Flows {
@@ -286,7 +286,7 @@ func (a *API) cancelResults(ctx context.Context, in *cancelRange) (cancelResults
 	}
 	slices.SortFunc(out.Flows, func(a, b cancelFlowTally) int { return cmp.Compare(a.FlowID, b.FlowID) })
 	for key, t := range r.Reasons {
-		line := cancelReasonTally{cancelTally: tally(t), Offers: []cancelflow.OfferTally{}}
+		line := cancelReasonTally{CancelTally: tally(t), Offers: []cancelflow.OfferTally{}}
 		if key != "" {
 			line.ReasonID = &key
 		}
