@@ -65,6 +65,7 @@ var homes = map[string]string{
 	"github.com/pressly/goose/v3":         "internal/store",
 	"github.com/prometheus/client_golang": "internal/metrics",
 	"golang.org/x/oauth2":                 "internal/auth",
+	"golang.org/x/text":                   "internal/web/ui/lang",
 	"modernc.org/libc":                    "",
 	"modernc.org/sqlite":                  "internal/db internal/find/postings",
 	"github.com/google/go-cmp":            "",

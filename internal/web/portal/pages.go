@@ -28,6 +28,7 @@ import (
 
 func (p *Portal) register() {
 	p.registerSignIn()
+	p.registerLanguage()
 	p.on("GET /portal", false, (*call).home)
 	p.on("GET /portal/subscriptions/{id}", false, (*call).subscriptionPage)
 	p.registerActions()

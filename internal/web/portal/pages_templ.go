@@ -13,10 +13,10 @@ import "perennial/internal/web/ui"
 func menuOf(c *call) []ui.Tab {
 	at := c.r.URL.Path
 	return []ui.Tab{
-		{Href: "/portal", Label: "Subscriptions", Current: at == "/portal"},
-		{Href: "/portal/orders", Label: "Orders", Current: at == "/portal/orders"},
-		{Href: "/portal/history", Label: "History", Current: at == "/portal/history"},
-		{Href: "/portal/account", Label: "Account", Current: at == "/portal/account"},
+		{Href: "/portal", Label: c.say("nav.subscriptions"), Current: at == "/portal"},
+		{Href: "/portal/orders", Label: c.say("nav.orders"), Current: at == "/portal/orders"},
+		{Href: "/portal/history", Label: c.say("nav.history"), Current: at == "/portal/history"},
+		{Href: "/portal/account", Label: c.say("nav.account"), Current: at == "/portal/account"},
 	}
 }
 

@@ -37,6 +37,7 @@ import (
 	"perennial/internal/store"
 	"perennial/internal/team"
 	"perennial/internal/web/ui"
+	"perennial/internal/web/ui/lang"
 )
 
 //go:generate go tool -modfile=../../../tools/go.mod templ generate
@@ -146,7 +147,7 @@ func (p *Portal) on(pattern string, open bool, h handler) {
 		ctx, cancel := context.WithTimeout(r.Context(), pageTimeout)
 		defer cancel()
 		r.Body = http.MaxBytesReader(w, r.Body, formLimit)
-		c := &call{Portal: p, w: w, r: r, ctx: ctx, pattern: pattern}
+		c := &call{Portal: p, w: w, r: r, ctx: lang.With(ctx, catalogue().Printer(lang.English, lang.English)), pattern: pattern}
 		agent := r.UserAgent()
 		c.meta.Source = journal.Origin{Channel: journal.ChannelPortal, RequestID: string(p.IDs.New(id.Request)), IP: journal.Secluded(p.ip(r)), UserAgent: journal.Secluded(plain.Escape(agent[:min(len(agent), 400)]))}
 		if p.Noted != nil {
@@ -165,6 +166,7 @@ func (p *Portal) on(pattern string, open bool, h handler) {
 			c.fail(err)
 			return
 		}
+		c.listen()
 		if c.who == nil && !open {
 			http.Redirect(w, r, "/portal/signin", http.StatusSeeOther)
 			return
@@ -256,7 +258,7 @@ func (c *call) run(cmd journal.Command) (*program.Outcome, error) {
 
 func (c *call) render(a answer) {
 	var b bytes.Buffer
-	v := ui.Shell{Title: a.title, Shop: c.shop().Name, Home: "/portal", Theme: ui.ThemeOf(c.r), Narrow: true, Toast: a.toast}
+	v := ui.Shell{Title: a.title, Shop: c.shop().Name, Home: "/portal", Lang: c.words().Language, Theme: ui.ThemeOf(c.r), Narrow: true, Toast: a.toast}
 	if a.toast == nil {
 		var words string
 		if c.kept(noteCookie, &words) {

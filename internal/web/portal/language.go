@@ -1,0 +1,91 @@
+package portal
+
+import (
+	"cmp"
+	"context"
+	"embed"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"perennial/internal/customer"
+	"perennial/internal/fault"
+	"perennial/internal/journal"
+	"perennial/internal/web/ui/lang"
+)
+
+// Every text of the Portal stands in words/, one file a language, by a key. A templ component says say(ctx, "key", "variable", value),
+// a handler c.say("key", "variable", value). Tests read these calls: the key is a literal there, or the result of a function that a
+// test knows (keysOfTables), so that no key can be missing, left over, or filled with other variables than its text has.
+
+//go:embed words
+var wordFiles embed.FS
+
+// catalogue reads the texts once.
+var catalogue = sync.OnceValue(func() *lang.Catalogue {
+	c, err := lang.Read(wordFiles, "words")
+	if err != nil {
+		panic(err) // the files are embedded
+	}
+	return c
+})
+
+// say gives a text in the reader's language. args are the names of its variables and their values in turn: words, whole numbers, days.
+func say(ctx context.Context, key string, args ...any) string { return lang.Of(ctx).Say(key, args...) }
+
+// say is the same for a handler.
+func (c *call) say(key string, args ...any) string { return lang.Of(c.ctx).Say(key, args...) }
+
+// words is what the reader's language is, for dates.
+func (c *call) words() *lang.Printer { return lang.Of(c.ctx) }
+
+const (
+	languageCookie   = "perennial_portal_language"
+	languageLifetime = 365 * 24 * time.Hour
+)
+
+// listen finds the reader's language: what they chose on this device, what is known of the customer, what the browser asks for, what
+// the store speaks.
+func (c *call) listen() {
+	var known string
+	if c.who != nil {
+		known = c.who.Locale
+	}
+	name, locale := catalogue().Match(c.cookie(languageCookie), known, c.r.Header.Get("Accept-Language"), c.shop().Locale)
+	if own, region := catalogue().Match(cmp.Or(known, c.shop().Locale)); own == name {
+		locale = region // the region stands with the customer, not with the choice of a language
+	}
+	c.ctx = lang.With(c.ctx, catalogue().Printer(name, locale))
+}
+
+// languages are the languages by their own names.
+var languages = []struct{ name, own string }{{"en", "English"}, {"de", "Deutsch"}, {"fr", "Français"}, {"es", "Español"}}
+
+// chooseLanguage keeps a choice on the device and, for a customer who is signed in, with them.
+func (c *call) chooseLanguage() (answer, error) {
+	name := c.r.PostFormValue("language")
+	if !catalogue().Has(name) {
+		return answer{}, fault.New(fault.Malformed, "unknown_language", "The Portal does not speak this language.")
+	}
+	c.setCookie(languageCookie, name, languageLifetime)
+	own := ""
+	if c.who != nil {
+		own, _ = catalogue().Match(c.who.Locale)
+	}
+	if c.who != nil && c.viewer == "" && own != name {
+		if _, err := c.run(journal.Bind(customer.UpdateProfile{ID: c.who.ID, Locale: &name})); err != nil {
+			return answer{}, err
+		}
+	}
+	back := "/portal"
+	if u, err := url.Parse(c.r.PostFormValue("back")); err == nil && u.Host == "" && u.Scheme == "" && strings.HasPrefix(u.Path, "/portal") {
+		back = u.Path
+	}
+	return answer{to: back}, nil
+}
+
+func (p *Portal) registerLanguage() {
+	p.on(http.MethodPost+" /portal/language", true, (*call).chooseLanguage)
+}
