@@ -27,12 +27,13 @@ type field struct {
 
 // action is something a subscriber can do. Its command runs inside subscription.Asked, which holds it against what the store offers.
 type action struct {
-	name, title, icon, verb, lead string
-	rule                          subscription.Action
-	danger, part                  bool
-	date                          string // the field that names a day, for what the store allows
-	fields                        func(c *call, s *subscription.Subscription, v url.Values) ([]field, error)
-	command                       func(c *call, s *subscription.Subscription, v url.Values) journal.Command
+	name, icon        string
+	title, verb, lead string // keys
+	rule              subscription.Action
+	danger, part      bool
+	date              string // the field that names a day, for what the store allows
+	fields            func(c *call, s *subscription.Subscription, v url.Values) ([]field, error)
+	command           func(c *call, s *subscription.Subscription, v url.Values) journal.Command
 }
 
 func dateOf(v url.Values, name string) *civil.Date {
@@ -63,72 +64,72 @@ func filled(v url.Values, name, first string) string {
 }
 
 var actions = []action{
-	{name: "skip", title: "Skip an order", icon: "skip-forward", verb: "Skip it", rule: subscription.ActionSkip, date: "date", lead: "The orders after it come on their days.",
+	{name: "skip", title: "action.skip.title", icon: "skip-forward", verb: "action.skip.verb", rule: subscription.ActionSkip, date: "date", lead: "action.skip.lead",
 		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]field, error) {
 			return c.dateField(s, v, false)
 		},
 		command: func(_ *call, s *subscription.Subscription, v url.Values) journal.Command {
 			return journal.Bind(subscription.Skip{ID: s.ID, Date: dateOf(v, "date")})
 		}},
-	{name: "unskip", title: "Put a skipped order back", icon: "undo-2", verb: "Put it back", rule: subscription.ActionUnskip, date: "date",
+	{name: "unskip", title: "action.unskip.title", icon: "undo-2", verb: "action.unskip.verb", rule: subscription.ActionUnskip, date: "date",
 		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]field, error) {
 			return c.dateField(s, v, true)
 		},
 		command: func(_ *call, s *subscription.Subscription, v url.Values) journal.Command {
 			return journal.Bind(subscription.Unskip{ID: s.ID, Date: must(dateOf(v, "date"))})
 		}},
-	{name: "reschedule", title: "Move the next order", icon: "calendar-clock", verb: "Move it", rule: subscription.ActionReschedule, date: "next_billing_date",
+	{name: "reschedule", title: "action.reschedule.title", icon: "calendar-clock", verb: "action.reschedule.verb", rule: subscription.ActionReschedule, date: "next_billing_date",
 		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]field, error) {
 			now := ""
 			if s.NextBillingDate != nil {
 				now = s.NextBillingDate.String()
 			}
-			return []field{{Field: ui.Field{Name: "next_billing_date", Label: "To", Type: "date", Value: filled(v, "next_billing_date", now), Min: c.today().String(), Required: true}},
-				{Field: ui.Field{Name: "rhythm", Label: "The orders after it", Value: filled(v, "rhythm", "keep")}, options: []ui.Option{{Value: "keep", Label: "stay on their days"}, {Value: "new", Label: "are counted from the new date"}}}}, nil
+			return []field{{Field: ui.Field{Name: "next_billing_date", Label: c.say("field.to"), Type: "date", Value: filled(v, "next_billing_date", now), Min: c.today().String(), Required: true}},
+				{Field: ui.Field{Name: "rhythm", Label: c.say("field.rhythm"), Value: filled(v, "rhythm", "keep")}, options: []ui.Option{{Value: "keep", Label: c.say("field.rhythm_keep")}, {Value: "new", Label: c.say("field.rhythm_new")}}}}, nil
 		},
 		command: func(_ *call, s *subscription.Subscription, v url.Values) journal.Command {
 			return journal.Bind(subscription.Reschedule{ID: s.ID, Date: must(dateOf(v, "next_billing_date")), NewRhythm: v.Get("rhythm") == "new"})
 		}},
-	{name: "frequency", title: "Change how often it comes", icon: "repeat", verb: "Change it", rule: subscription.ActionFrequency,
-		fields: func(_ *call, s *subscription.Subscription, v url.Values) ([]field, error) {
-			return []field{{Field: ui.Field{Name: "interval_count", Label: "Every", Type: "number", Min: "1", Max: "365", Value: filled(v, "interval_count", strconv.Itoa(s.BillingPolicy.IntervalCount)), Required: true}},
-				{Field: ui.Field{Name: "interval", Label: "Unit", Value: filled(v, "interval", string(s.BillingPolicy.Interval))}, options: []ui.Option{{Value: "day", Label: "days"}, {Value: "week", Label: "weeks"}, {Value: "month", Label: "months"}, {Value: "year", Label: "years"}}}}, nil
+	{name: "frequency", title: "action.frequency.title", icon: "repeat", verb: "action.frequency.verb", rule: subscription.ActionFrequency,
+		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]field, error) {
+			return []field{{Field: ui.Field{Name: "interval_count", Label: c.say("field.every"), Type: "number", Min: "1", Max: "365", Value: filled(v, "interval_count", strconv.Itoa(s.BillingPolicy.IntervalCount)), Required: true}},
+				{Field: ui.Field{Name: "interval", Label: c.say("field.unit"), Value: filled(v, "interval", string(s.BillingPolicy.Interval))}, options: []ui.Option{{Value: "day", Label: c.say("field.days")}, {Value: "week", Label: c.say("field.weeks")}, {Value: "month", Label: c.say("field.months")}, {Value: "year", Label: c.say("field.years")}}}}, nil
 		},
 		command: func(_ *call, s *subscription.Subscription, v url.Values) journal.Command {
 			return journal.Bind(subscription.ChangeFrequency{ID: s.ID, Interval: civil.Unit(v.Get("interval")), IntervalCount: count(v, "interval_count")})
 		}},
-	{name: "pause", title: "Pause", icon: "pause", verb: "Pause", rule: subscription.ActionPause, date: "until",
+	{name: "pause", title: "action.pause.title", icon: "pause", verb: "action.pause.verb", rule: subscription.ActionPause, date: "until",
 		fields: func(c *call, _ *subscription.Subscription, v url.Values) ([]field, error) {
-			return []field{{Field: ui.Field{Name: "until", Label: "Until", Type: "date", Value: v.Get("until"), Min: c.today().AddDays(1).String(), Hint: "Leave it empty to pause with no end."}}}, nil
+			return []field{{Field: ui.Field{Name: "until", Label: c.say("field.until"), Type: "date", Value: v.Get("until"), Min: c.today().AddDays(1).String(), Hint: c.say("field.until_hint")}}}, nil
 		},
 		command: func(_ *call, s *subscription.Subscription, v url.Values) journal.Command {
 			return journal.Bind(subscription.Pause{ID: s.ID, Until: dateOf(v, "until")})
 		}},
-	{name: "resume", title: "Resume", icon: "play", verb: "Resume", rule: subscription.ActionResume, date: "next_billing_date", fields: nextDate,
+	{name: "resume", title: "action.resume.title", icon: "play", verb: "action.resume.verb", rule: subscription.ActionResume, date: "next_billing_date", fields: nextDate,
 		command: func(_ *call, s *subscription.Subscription, v url.Values) journal.Command {
 			return journal.Bind(subscription.Resume{ID: s.ID, NextBillingDate: dateOf(v, "next_billing_date")})
 		}},
-	{name: "order-now", title: "Get an order now", icon: "zap", verb: "Order and pay now", rule: subscription.ActionOrderNow, lead: "You are charged at once. The orders after it come on their days.",
+	{name: "order-now", title: "action.order_now.title", icon: "zap", verb: "action.order_now.verb", rule: subscription.ActionOrderNow, lead: "action.order_now.lead",
 		command: func(c *call, s *subscription.Subscription, _ url.Values) journal.Command {
 			return journal.Bind(billing.OrderNow{SubscriptionID: s.ID, OrderID: c.IDs.New(id.Order), AttemptID: c.IDs.New(id.BillingAttempt)})
 		}},
-	{name: "items", title: "Add something", icon: "plus", verb: "Add it", rule: subscription.ActionAddItem,
+	{name: "items", title: "action.items.title", icon: "plus", verb: "action.items.verb", rule: subscription.ActionAddItem,
 		fields: func(c *call, _ *subscription.Subscription, v url.Values) ([]field, error) {
 			o, err := c.products()
-			return []field{{Field: ui.Field{Name: "variant_id", Label: "What", Value: v.Get("variant_id")}, options: o}, {Field: ui.Field{Name: "quantity", Label: "How many", Type: "number", Min: "1", Max: "999", Value: filled(v, "quantity", "1")}},
-				{Field: ui.Field{Name: "one_time", Label: "How often", Value: filled(v, "one_time", "yes")}, options: []ui.Option{{Value: "yes", Label: "only with the next order"}, {Value: "no", Label: "with every order"}}}}, err
+			return []field{{Field: ui.Field{Name: "variant_id", Label: c.say("field.what"), Value: v.Get("variant_id")}, options: o}, {Field: ui.Field{Name: "quantity", Label: c.say("field.quantity"), Type: "number", Min: "1", Max: "999", Value: filled(v, "quantity", "1")}},
+				{Field: ui.Field{Name: "one_time", Label: c.say("field.how_often"), Value: filled(v, "one_time", "yes")}, options: []ui.Option{{Value: "yes", Label: c.say("field.once")}, {Value: "no", Label: c.say("field.always")}}}}, err
 		},
 		command: func(c *call, s *subscription.Subscription, v url.Values) journal.Command {
 			return journal.Bind(subscription.AddItem{ID: s.ID, Item: subscription.NewItem{ID: c.IDs.New(id.Item), VariantID: id.ID(v.Get("variant_id")), Quantity: count(v, "quantity"), OneTime: v.Get("one_time") == "yes"}})
 		}},
-	{name: "discounts", title: "Use a discount code", icon: "badge-percent", verb: "Use it", rule: subscription.ActionDiscount,
-		fields: func(_ *call, _ *subscription.Subscription, v url.Values) ([]field, error) {
-			return []field{{Field: ui.Field{Name: "code", Label: "Code", Value: v.Get("code")}}}, nil
+	{name: "discounts", title: "action.discounts.title", icon: "badge-percent", verb: "action.discounts.verb", rule: subscription.ActionDiscount,
+		fields: func(c *call, _ *subscription.Subscription, v url.Values) ([]field, error) {
+			return []field{{Field: ui.Field{Name: "code", Label: c.say("field.code"), Value: v.Get("code")}}}, nil
 		},
 		command: func(_ *call, s *subscription.Subscription, v url.Values) journal.Command {
 			return journal.Bind(subscription.ApplyDiscount{ID: s.ID, Code: strings.TrimSpace(v.Get("code"))})
 		}},
-	{name: "shipping-address", title: "Change the address", icon: "map-pin", verb: "Change it", rule: subscription.ActionShippingAddress,
+	{name: "shipping-address", title: "action.address.title", icon: "map-pin", verb: "action.address.verb", rule: subscription.ActionShippingAddress,
 		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]field, error) {
 			rows, err := c.rows(journal.Address, "id", 50)
 			var o []ui.Option
@@ -137,60 +138,67 @@ var actions = []action{
 					o = append(o, ui.Option{Value: string(a.ID), Label: addressWords(a)})
 				}
 			}
-			return []field{{Field: ui.Field{Name: "address_id", Label: "Address", Value: filled(v, "address_id", string(s.ShippingAddressID)), Hint: "A new one is added in your account."}, options: o},
-				{Field: ui.Field{Name: "all", Label: "For", Value: filled(v, "all", "one")}, options: []ui.Option{{Value: "one", Label: "this subscription"}, {Value: "all", Label: "all my subscriptions"}}}}, err
+			return []field{{Field: ui.Field{Name: "address_id", Label: c.say("field.address"), Value: filled(v, "address_id", string(s.ShippingAddressID)), Hint: c.say("field.address_hint")}, options: o},
+				{Field: ui.Field{Name: "all", Label: c.say("field.for"), Value: filled(v, "all", "one")}, options: []ui.Option{{Value: "one", Label: c.say("field.for_one")}, {Value: "all", Label: c.say("field.for_all")}}}}, err
 		},
 		command: func(_ *call, s *subscription.Subscription, v url.Values) journal.Command {
 			return journal.Bind(subscription.ChangeShippingAddress{ID: s.ID, AddressID: id.ID(v.Get("address_id")), AllSubscriptions: v.Get("all") == "all"})
 		}},
-	{name: "payment-method", title: "Change the payment method", icon: "credit-card", verb: "Change it", rule: subscription.ActionPaymentMethod,
+	{name: "payment-method", title: "action.method.title", icon: "credit-card", verb: "action.method.verb", rule: subscription.ActionPaymentMethod,
 		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]field, error) {
 			rows, err := c.rows(journal.PaymentMethod, "id", 50)
 			var o []ui.Option
 			for _, r := range rows {
 				if m := r.State.(*customer.PaymentMethod); m.Status == customer.StatusActive {
-					o = append(o, ui.Option{Value: string(m.ID), Label: methodWords(m)})
+					o = append(o, ui.Option{Value: string(m.ID), Label: c.methodWords(m)})
 				}
 			}
-			return []field{{Field: ui.Field{Name: "payment_method_id", Label: "Pay with", Value: filled(v, "payment_method_id", string(s.PaymentMethodID))}, options: o}}, err
+			return []field{{Field: ui.Field{Name: "payment_method_id", Label: c.say("field.pay_with"), Value: filled(v, "payment_method_id", string(s.PaymentMethodID))}, options: o}}, err
 		},
 		command: func(_ *call, s *subscription.Subscription, v url.Values) journal.Command {
 			return journal.Bind(subscription.ChangePaymentMethod{ID: s.ID, PaymentMethodID: id.ID(v.Get("payment_method_id"))})
 		}},
-	{name: "reactivate", title: "Start it again", icon: "play", verb: "Start it again", rule: subscription.ActionReactivate, date: "next_billing_date", fields: nextDate,
+	{name: "reactivate", title: "action.reactivate.title", icon: "play", verb: "action.reactivate.verb", rule: subscription.ActionReactivate, date: "next_billing_date", fields: nextDate,
 		command: func(_ *call, s *subscription.Subscription, v url.Values) journal.Command {
 			return journal.Bind(subscription.Reactivate{ID: s.ID, NextBillingDate: dateOf(v, "next_billing_date")})
 		}},
-	{name: "cancel", title: "Cancel", icon: "ban", verb: "Cancel anyway", danger: true, rule: subscription.ActionCancel, lead: "No order comes any more, and you are not charged again. You can start it again later. You may also pause it instead, or skip an order.",
-		fields: func(_ *call, _ *subscription.Subscription, v url.Values) ([]field, error) {
-			return []field{{Field: ui.Field{Name: "reason", Label: "Why, if you like to say", Value: v.Get("reason"), Length: "300"}}}, nil
+	{name: "cancel", title: "action.cancel.title", icon: "ban", verb: "action.cancel.verb", danger: true, rule: subscription.ActionCancel, lead: "action.cancel.lead",
+		fields: func(c *call, _ *subscription.Subscription, v url.Values) ([]field, error) {
+			return []field{{Field: ui.Field{Name: "reason", Label: c.say("field.reason"), Value: v.Get("reason"), Length: "300"}}}, nil
 		},
 		command: func(_ *call, s *subscription.Subscription, v url.Values) journal.Command {
 			return journal.Bind(subscription.Cancel{ID: s.ID, Reason: strings.TrimSpace(v.Get("reason"))})
 		}},
-	{name: "quantity", part: true, title: "Change how many", icon: "pencil", verb: "Change it", rule: subscription.ActionChangeQuantity,
+	{name: "quantity", part: true, title: "action.quantity.title", icon: "pencil", verb: "action.quantity.verb", rule: subscription.ActionChangeQuantity,
 		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]field, error) {
-			return []field{{Field: ui.Field{Name: "quantity", Label: "How many", Type: "number", Min: "1", Max: "999", Value: filled(v, "quantity", strconv.Itoa(c.item(s).Quantity))}}}, nil
+			return []field{{Field: ui.Field{Name: "quantity", Label: c.say("field.quantity"), Type: "number", Min: "1", Max: "999", Value: filled(v, "quantity", strconv.Itoa(c.item(s).Quantity))}}}, nil
 		},
 		command: func(c *call, s *subscription.Subscription, v url.Values) journal.Command {
 			return journal.Bind(subscription.ChangeItem{ID: s.ID, ItemID: id.ID(c.r.PathValue("part")), Quantity: new(count(v, "quantity"))})
 		}},
-	{name: "swap", part: true, title: "Swap it", icon: "refresh-cw", verb: "Swap it", rule: subscription.ActionSwapItem,
+	{name: "swap", part: true, title: "action.swap.title", icon: "refresh-cw", verb: "action.swap.verb", rule: subscription.ActionSwapItem,
 		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]field, error) {
 			o, err := c.products()
-			return []field{{Field: ui.Field{Name: "variant_id", Label: "For", Value: filled(v, "variant_id", string(c.item(s).VariantID))}, options: o}}, err
+			return []field{{Field: ui.Field{Name: "variant_id", Label: c.say("field.swap_for"), Value: filled(v, "variant_id", string(c.item(s).VariantID))}, options: o}}, err
 		},
 		command: func(c *call, s *subscription.Subscription, v url.Values) journal.Command {
 			return journal.Bind(subscription.SwapItem{ID: s.ID, ItemID: id.ID(c.r.PathValue("part")), VariantID: id.ID(v.Get("variant_id"))})
 		}},
-	{name: "remove", part: true, title: "Take it out", icon: "trash-2", verb: "Take it out", danger: true, rule: subscription.ActionRemoveItem,
+	{name: "remove", part: true, title: "action.remove.title", icon: "trash-2", verb: "action.remove.verb", danger: true, rule: subscription.ActionRemoveItem,
 		command: func(c *call, s *subscription.Subscription, _ url.Values) journal.Command {
 			return journal.Bind(subscription.RemoveItem{ID: s.ID, ItemID: id.ID(c.r.PathValue("part"))})
 		}},
 }
 
+func (c *call) lead(a action) string {
+	if a.lead == "" {
+		return ""
+	}
+	return c.say(a.lead)
+}
+
 func nextDate(c *call, _ *subscription.Subscription, v url.Values) ([]field, error) {
-	return []field{{Field: ui.Field{Name: "next_billing_date", Label: "Next order", Type: "date", Value: v.Get("next_billing_date"), Min: c.today().String(), Hint: "Leave it empty for the next day of its rhythm."}}}, nil
+	return []field{{Field: ui.Field{Name: "next_billing_date", Label: c.say("field.next"), Type: "date", Value: v.Get("next_billing_date"), Min: c.today().String(), Hint: c.say("field.next_hint")}}}, nil
 }
 
 func (c *call) item(s *subscription.Subscription) subscription.Item {
@@ -207,13 +215,13 @@ func (c *call) dateField(s *subscription.Subscription, v url.Values, skipped boo
 	var o []ui.Option
 	for _, order := range orders {
 		if order.Skipped == skipped {
-			o = append(o, ui.Option{Value: order.Date.String(), Label: order.Date.Long()})
+			o = append(o, ui.Option{Value: order.Date.String(), Label: c.words().Date(order.Date)})
 		}
 	}
 	if len(o) == 0 {
-		o = []ui.Option{{Label: "There is none"}}
+		o = []ui.Option{{Label: c.say("field.no_date")}}
 	}
-	return []field{{Field: ui.Field{Name: "date", Label: "Which order", Value: v.Get("date")}, options: o}}, err
+	return []field{{Field: ui.Field{Name: "date", Label: c.say("field.date"), Value: v.Get("date")}, options: o}}, err
 }
 
 // products are what the store shows in the Portal.
@@ -229,7 +237,7 @@ func (c *call) products() ([]ui.Option, error) {
 		}
 	}
 	variants, err := c.Store.List(c.ctx, c.Store.DB.Reader, journal.Variant, "1 = 1 ORDER BY product_id, id")
-	out := []ui.Option{{Label: "Choose"}}
+	out := []ui.Option{{Label: c.say("field.choose")}}
 	for _, r := range variants {
 		x := r.State.(*catalog.Variant)
 		title, shown := titles[x.ProductID]
@@ -287,14 +295,14 @@ func (c *call) form(a action, v url.Values, p ui.Problems) (answer, error) {
 		return answer{}, err
 	}
 	back := "/portal/subscriptions/" + string(s.ID)
-	view := formView{At: c.r.URL.Path, Back: back, Lead: a.lead, Verb: a.verb, Danger: a.danger, Problems: p}
-	out := answer{title: a.title, crumbs: []ui.Link{{Href: "/portal", Text: "Your subscriptions"}, {Href: back, Text: contents(s)}}}
+	view := formView{At: c.r.URL.Path, Back: back, Lead: c.lead(a), Verb: c.say(a.verb), Danger: a.danger, Problems: p}
+	out := answer{title: c.say(a.title), crumbs: []ui.Link{{Href: "/portal", Text: c.say("home.title")}, {Href: back, Text: contents(s)}}}
 	refusal := s.May(a.rule)
 	if refusal == nil {
 		refusal = c.offered(s, a.rule, nil)
 	}
 	if refusal != nil {
-		view.Refusal = fault.As(refusal).Public
+		view.Refusal = c.refusal(fault.As(refusal), s)
 		out.body = formBody(view)
 		return out, nil
 	}
@@ -333,9 +341,9 @@ func (c *call) foresee(v *formView, s *subscription.Subscription, cmd journal.Co
 		if f.Kind == fault.Internal || f.Kind == fault.Unavailable {
 			return err
 		}
-		v.Trouble = f.Public
+		v.Trouble = c.refusal(f, s)
 		for _, field := range f.Fields {
-			v.Trouble = field.Detail
+			v.Trouble = c.wrong(field.Detail)
 		}
 		return nil
 	}
@@ -344,8 +352,8 @@ func (c *call) foresee(v *formView, s *subscription.Subscription, cmd journal.Co
 		if err != nil {
 			return err
 		}
-		if len(v.Effect) < 3 && e.Type != "billing_attempt.started" {
-			v.Effect = append(v.Effect, journal.Summary(e))
+		if told := c.sentence(e); told != "" && len(v.Effect) < 3 {
+			v.Effect = append(v.Effect, told)
 		}
 		if after, ok := draft.After.(*subscription.Subscription); ok && after.ID == s.ID {
 			if v.After, err = c.lines(after, 3); err != nil {
@@ -363,7 +371,7 @@ func (c *call) act(a action) (answer, error) {
 	}
 	out, err := c.run(c.asked(a, s, c.r.PostForm))
 	if err != nil {
-		p, err := wrongWith(err)
+		p, err := c.wrongWith(err, s)
 		if err != nil {
 			return answer{}, err
 		}

@@ -13,6 +13,7 @@ import (
 	"perennial/internal/customer"
 	"perennial/internal/fault"
 	"perennial/internal/journal"
+	"perennial/internal/web/ui"
 	"perennial/internal/web/ui/lang"
 )
 
@@ -89,3 +90,12 @@ func (c *call) chooseLanguage() (answer, error) {
 func (p *Portal) registerLanguage() {
 	p.on(http.MethodPost+" /portal/language", true, (*call).chooseLanguage)
 }
+
+// partWords are what the parts of a page say by themselves.
+func (c *call) partWords() ui.Words {
+	return ui.Words{Skip: c.say("frame.skip"), SignOut: c.say("frame.sign_out"), Stop: c.say("frame.stop"), Pages: c.say("frame.pages"), Undo: c.say("frame.undo"), Crumbs: c.say("frame.crumbs"),
+		LookAgain: c.say("frame.look_again"), Close: c.say("frame.close")}
+}
+
+// contact is whom subscribers ask: what the store says in the settings of the Portal, else its address for support.
+func (c *call) contact() string { return c.shop().SupportEmail }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"perennial/internal/api"
 	"perennial/internal/billing"
@@ -40,8 +42,8 @@ func (p *Portal) register() {
 	p.on("GET /portal/addresses/{address}", false, func(c *call) (answer, error) { return c.addressPage(nil, nil) })
 	p.on("POST /portal/addresses/{address}", false, (*call).changeAddress)
 	p.on("POST /portal/sessions/{session}/end", false, (*call).endSession)
-	p.mux.HandleFunc("GET /portal/", func(w http.ResponseWriter, _ *http.Request) {
-		http.Error(w, "There is nothing here.", http.StatusNotFound)
+	p.on("GET /portal/", true, func(*call) (answer, error) {
+		return answer{}, fault.New(fault.NotFound, "unknown_page", "There is no such page.")
 	})
 }
 
@@ -72,39 +74,44 @@ func contents(s *subscription.Subscription) string {
 	return strings.Join(out, ", ")
 }
 
-func every(p catalog.Policy) string {
-	if p.IntervalCount == 1 {
-		return "Every " + string(p.Interval)
-	}
-	return fmt.Sprintf("Every %d %ss", p.IntervalCount, p.Interval)
+// every is a rhythm inside a sentence.
+func (c *call) every(p catalog.Policy) string {
+	key := map[civil.Unit]string{civil.Day: "rhythm.day", civil.Week: "rhythm.week", civil.Month: "rhythm.month", civil.Year: "rhythm.year"}[p.Interval]
+	return c.say(key, "count", p.IntervalCount)
 }
 
-func badge(s *subscription.Subscription) ui.Badge {
+// capital begins a sentence.
+func capital(s string) string {
+	r, n := utf8.DecodeRuneInString(s)
+	return string(unicode.ToUpper(r)) + s[n:]
+}
+
+func (c *call) badge(s *subscription.Subscription) ui.Badge {
 	switch s.Status {
 	case subscription.Active:
-		return ui.Badge{Tone: ui.Good, Text: "Active"}
+		return ui.Badge{Tone: ui.Good, Text: c.say("status.active")}
 	case subscription.Paused:
-		return ui.Badge{Tone: ui.Warn, Text: "Paused", Icon: "circle-pause"}
+		return ui.Badge{Tone: ui.Warn, Text: c.say("status.paused"), Icon: "circle-pause"}
 	case subscription.Failed:
-		return ui.Badge{Tone: ui.Bad, Text: "Payment failed", Icon: "circle-alert"}
+		return ui.Badge{Tone: ui.Bad, Text: c.say("status.failed"), Icon: "circle-alert"}
 	case subscription.Expired:
-		return ui.Badge{Text: "Ended"}
+		return ui.Badge{Text: c.say("status.expired")}
 	}
-	return ui.Badge{Text: "Cancelled", Icon: "circle-x"}
+	return ui.Badge{Text: c.say("status.cancelled"), Icon: "circle-x"}
 }
 
-func nextWords(s *subscription.Subscription) string {
+func (c *call) nextWords(s *subscription.Subscription) string {
 	switch {
 	case s.Status == subscription.Failed:
-		return "The last payment failed"
+		return c.say("next.failed")
 	case s.NextBillingDate != nil:
-		return "Next order on " + s.NextBillingDate.Long()
+		return c.say("next.date", "date", *s.NextBillingDate)
 	case s.PausedUntil != nil:
-		return "Paused until " + s.PausedUntil.Long()
+		return c.say("next.paused_until", "date", *s.PausedUntil)
 	case s.Status == subscription.Paused:
-		return "Paused"
+		return c.say("next.paused")
 	}
-	return "No order is to come"
+	return c.say("next.none")
 }
 
 type card struct {
@@ -121,7 +128,7 @@ func (c *call) home() (answer, error) {
 	var cards []card
 	for _, r := range rows {
 		s := r.State.(*subscription.Subscription)
-		one := card{ID: s.ID, Contents: contents(s), Next: nextWords(s), Every: every(s.BillingPolicy), Badge: badge(s)}
+		one := card{ID: s.ID, Contents: contents(s), Next: c.nextWords(s), Every: capital(c.every(s.BillingPolicy)), Badge: c.badge(s)}
 		if orders, err := c.upcoming(s, 1); err == nil && len(orders) > 0 && !orders[0].Skipped {
 			one.Sum = c.cash(orders[0].Total)
 		}
@@ -129,11 +136,11 @@ func (c *call) home() (answer, error) {
 	}
 	slices.SortStableFunc(cards, func(a, b card) int { return rank(a.Badge) - rank(b.Badge) })
 	name := c.who.FirstName.Value
-	title := "Your subscriptions"
+	title := c.say("home.title")
 	if name != "" {
-		title = "Hello " + name
+		title = c.say("home.hello", "name", name)
 	}
-	return answer{title: title, body: homeBody(cards, c.shop().SupportEmail)}, nil
+	return answer{title: title, body: homeBody(cards)}, nil
 }
 
 // rank puts what runs before what is over.
@@ -171,7 +178,7 @@ func (c *call) lines(s *subscription.Subscription, count int) ([]line, error) {
 	orders, err := c.upcoming(s, count)
 	var out []line
 	for _, o := range orders {
-		l := line{Date: o.Date.String(), Day: o.Date.Weekday().String()[:3] + ", " + o.Date.Long(), Total: c.cash(o.Total), Skipped: o.Skipped}
+		l := line{Date: o.Date.String(), Day: c.words().Day(o.Date), Total: c.cash(o.Total), Skipped: o.Skipped}
 		l.MaySkip = !o.Skipped && s.May(subscription.ActionSkip) == nil && c.offered(s, subscription.ActionSkip, &o.Date) == nil
 		l.MayBack = o.Skipped && s.May(subscription.ActionUnskip) == nil && c.offered(s, subscription.ActionUnskip, &o.Date) == nil
 		out = append(out, l)
@@ -202,6 +209,7 @@ type subscriptionView struct {
 	S        *subscription.Subscription
 	At       string
 	Next     string
+	Every    string
 	Items    []itemLine
 	Upcoming []line
 	Actions  []ui.MenuItem
@@ -215,7 +223,7 @@ func (c *call) subscriptionPage() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	v := subscriptionView{S: s, At: "/portal/subscriptions/" + string(s.ID), Next: nextWords(s)}
+	v := subscriptionView{S: s, At: "/portal/subscriptions/" + string(s.ID), Next: c.nextWords(s), Every: capital(c.every(s.BillingPolicy))}
 	if v.Upcoming, err = c.lines(s, 6); err != nil {
 		return answer{}, err
 	}
@@ -223,52 +231,49 @@ func (c *call) subscriptionPage() (answer, error) {
 		item := itemLine{ID: it.ID, Title: it.Title, Quantity: fmt.Sprint(it.Quantity), Price: c.cash(it.UnitPrice)}
 		for _, a := range actions {
 			if a.part && c.shows(s, a) {
-				item.Actions = append(item.Actions, ui.MenuItem{Href: v.At + "/" + a.name + "/" + string(it.ID), Label: a.title, Icon: a.icon, Dialog: true})
+				item.Actions = append(item.Actions, ui.MenuItem{Href: v.At + "/" + a.name + "/" + string(it.ID), Label: c.say(a.title), Icon: a.icon, Dialog: true})
 			}
 		}
 		v.Items = append(v.Items, item)
 	}
 	for _, a := range actions {
 		if !a.part && c.shows(s, a) && (a.name != "unskip" || len(s.SkippedDates) > 0) {
-			v.Actions = append(v.Actions, ui.MenuItem{Href: v.At + "/" + a.name, Label: a.title, Icon: a.icon, Danger: a.danger, Dialog: true})
+			v.Actions = append(v.Actions, ui.MenuItem{Href: v.At + "/" + a.name, Label: c.say(a.title), Icon: a.icon, Danger: a.danger, Dialog: true})
 		}
 	}
 	m, err := journal.Find[customer.PaymentMethod](c.reader(), journal.PaymentMethod, s.PaymentMethodID)
 	if err != nil {
 		return answer{}, err
 	}
-	v.Method = methodWords(m)
+	v.Method = c.methodWords(m)
 	address, err := journal.Find[customer.Address](c.reader(), journal.Address, s.ShippingAddressID)
 	if err != nil {
 		return answer{}, err
 	}
-	v.Address = addressWords(address)
+	v.Address = cmp.Or(addressWords(address), c.say("none"))
 	if v.History, err = c.history(find.Filter{Scope: s.ID}, -1, 8); err != nil {
 		return answer{}, err
 	}
-	return answer{title: contents(s), badge: new(badge(s)), crumbs: []ui.Link{{Href: "/portal", Text: "Your subscriptions"}}, body: subscriptionBody(v)}, nil
+	return answer{title: contents(s), badge: new(c.badge(s)), crumbs: []ui.Link{{Href: "/portal", Text: c.say("home.title")}}, body: subscriptionBody(v)}, nil
 }
 
-func methodWords(m *customer.PaymentMethod) string {
+func (c *call) methodWords(m *customer.PaymentMethod) string {
 	if m == nil {
-		return "None"
+		return c.say("none")
 	}
-	name := cmp.Or(m.Brand, m.Gateway)
-	if name != "" {
-		name = strings.ToUpper(name[:1]) + name[1:]
-	}
+	name := capital(cmp.Or(m.Brand, m.Gateway))
 	if m.Last4.Value != "" {
-		name += " ending in " + m.Last4.Value
+		name = c.say("method.ending", "brand", name, "digits", m.Last4.Value)
 	}
 	if m.ExpMonth > 0 {
-		name += fmt.Sprintf(", good until %02d/%d", m.ExpMonth, m.ExpYear)
+		name = c.say("method.until", "method", name, "month", fmt.Sprintf("%02d/%d", m.ExpMonth, m.ExpYear))
 	}
 	return name
 }
 
 func addressWords(a *customer.Address) string {
 	if a == nil {
-		return "None"
+		return ""
 	}
 	var out []string
 	for _, l := range []string{a.FirstName.Value + " " + a.LastName.Value, a.Company.Value, a.Line1.Value, a.Line2.Value, a.PostalCode.Value + " " + a.City.Value, a.Region.Value, a.Country} {
@@ -277,48 +282,6 @@ func addressWords(a *customer.Address) string {
 		}
 	}
 	return strings.Join(out, ", ")
-}
-
-// entry is a line of the customer's own history: who acted is said without names of the team.
-type entry struct {
-	When, Who, Text, Reason string
-	Icon                    string
-}
-
-// plainTypes are left out of a subscriber's history: steps of the machinery between what people care about.
-var plainTypes = []string{"customer.login_code_sent", "billing_attempt.started", "recovery.retry_scheduled", "subscription.note_changed", "subscription.attributes_changed", "log.viewed", "log.exported"}
-
-// history reads what happened, newest first, as the subscriber may see it: no names or addresses of the team, no internal notes.
-func (c *call) history(flt find.Filter, after int64, n int) ([]entry, error) {
-	var out []entry
-	for st, err := range c.Finder.Events(c.ctx, store.Opened, flt, after) {
-		if err != nil {
-			return nil, store.Fault(err)
-		}
-		t, _ := journal.Lookup(st.Type)
-		if slices.Contains(plainTypes, st.Type) || t.Log == journal.ActivityLog {
-			continue
-		}
-		e := entry{When: st.RecordedAt.In(c.zone()).Format("2 January 2006, 15:04"), Text: journal.Summary(st.Event)}
-		switch {
-		case st.Actor.Kind == journal.ActorCustomer:
-			e.Who, e.Icon = "You", "user"
-			e.Reason = st.Comment.Value
-		case st.Actor.Kind == journal.ActorTeamMember || st.Actor.Kind == journal.ActorAPIKey:
-			e.Who, e.Icon = "The store's team", "store"
-		default:
-			e.Who, e.Icon = "Automatic", "zap"
-		}
-		if out = append(out, e); len(out) == n {
-			break
-		}
-	}
-	return out, nil
-}
-
-func (c *call) historyPage() (answer, error) {
-	list, err := c.history(find.Filter{Scope: c.who.ID}, -1, 100)
-	return answer{title: "History", body: historyBody(list)}, err
 }
 
 type orderRow struct {
@@ -340,40 +303,34 @@ func (c *call) ordersPage() (answer, error) {
 		for _, l := range o.Items {
 			what = append(what, fmt.Sprintf("%d × %s", l.Quantity, l.Title))
 		}
-		row := orderRow{Number: o.Number, Date: o.BillingDate.Long(), Total: c.cash(o.Total), What: strings.Join(what, ", "), Tracking: o.TrackingURL.Value}
+		row := orderRow{Number: o.Number, Date: c.words().Date(o.BillingDate), Total: c.cash(o.Total), What: strings.Join(what, ", "), Tracking: o.TrackingURL.Value}
 		switch o.Status {
 		case billing.Placed:
-			row.Badge = ui.Badge{Tone: ui.Good, Text: "Paid"}
+			row.Badge = ui.Badge{Tone: ui.Good, Text: c.say("order.paid")}
 			if o.FulfilledAt != nil {
-				row.Badge = ui.Badge{Tone: ui.Good, Text: "On its way", Icon: "truck"}
+				row.Badge = ui.Badge{Tone: ui.Good, Text: c.say("order.sent"), Icon: "truck"}
 			}
 		case billing.Pending:
-			row.Badge = ui.Badge{Tone: ui.Info, Text: "Being charged", Icon: "clock"}
+			row.Badge = ui.Badge{Tone: ui.Info, Text: c.say("order.pending"), Icon: "clock"}
 		case billing.Failed:
-			row.Badge = ui.Badge{Tone: ui.Bad, Text: "Not paid"}
+			row.Badge = ui.Badge{Tone: ui.Bad, Text: c.say("order.failed")}
 		case billing.Refunded, billing.PartiallyRefunded:
-			row.Badge = ui.Badge{Text: "Refunded", Icon: "undo-2"}
+			row.Badge = ui.Badge{Text: c.say("order.refunded"), Icon: "undo-2"}
 		default:
-			row.Badge = ui.Badge{Text: "Cancelled", Icon: "circle-x"}
+			row.Badge = ui.Badge{Text: c.say("order.cancelled"), Icon: "circle-x"}
 		}
 		if i < 10 { // what the newest ones are made of, from the log
 			reasons, err := api.Explain(c.ctx, c.Store, o)
 			if err != nil {
 				return answer{}, err
 			}
-			for _, r := range reasons {
-				if r.Amount != nil || r.Kind == billing.ReasonPlan {
-					text := r.Text
-					if r.Amount != nil {
-						text += ": " + c.cash(*r.Amount)
-					}
-					row.Why = append(row.Why, text)
-				}
+			if row.Why, err = c.why(o, reasons); err != nil {
+				return answer{}, err
 			}
 		}
 		out = append(out, row)
 	}
-	return answer{title: "Orders", body: ordersBody(out)}, nil
+	return answer{title: c.say("orders.title"), body: ordersBody(out)}, nil
 }
 
 type sessionRow struct {
@@ -393,7 +350,7 @@ type accountView struct {
 
 func (c *call) accountPage(typed url.Values, p ui.Problems) (answer, error) {
 	v := accountView{Email: c.who.Email.Value, Problems: p}
-	for _, f := range []struct{ name, label, now, complete string }{{"first_name", "First name", c.who.FirstName.Value, "given-name"}, {"last_name", "Last name", c.who.LastName.Value, "family-name"}, {"phone", "Telephone", c.who.Phone.Value, "tel"}} {
+	for _, f := range []struct{ name, label, now, complete string }{{"first_name", c.say("account.first_name"), c.who.FirstName.Value, "given-name"}, {"last_name", c.say("account.last_name"), c.who.LastName.Value, "family-name"}, {"phone", c.say("account.phone"), c.who.Phone.Value, "tel"}} {
 		value := f.now
 		if typed.Has(f.name) {
 			value = typed.Get(f.name)
@@ -415,7 +372,7 @@ func (c *call) accountPage(typed url.Values, p ui.Problems) (answer, error) {
 	}
 	for _, r := range methods {
 		if m := r.State.(*customer.PaymentMethod); m.Status == customer.StatusActive || m.Status == customer.StatusExpired {
-			v.Methods = append(v.Methods, methodWords(m))
+			v.Methods = append(v.Methods, c.methodWords(m))
 		}
 	}
 	now := c.Program.Now()
@@ -425,10 +382,10 @@ func (c *call) accountPage(typed url.Values, p ui.Problems) (answer, error) {
 	}
 	for _, s := range sessions {
 		if s.ExpiresAt.Sub(s.CreatedAt) > viewAsLifetime { // not the team's own looks
-			v.Sessions = append(v.Sessions, sessionRow{s.ID, s.CreatedAt.In(c.zone()).Format(ui.DateTime), s.SeenAt.In(c.zone()).Format(ui.DateTime), s.ID == c.session})
+			v.Sessions = append(v.Sessions, sessionRow{s.ID, c.words().Time(s.CreatedAt.In(c.zone())), c.words().Time(s.SeenAt.In(c.zone())), s.ID == c.session})
 		}
 	}
-	a := answer{title: "Your account", body: accountBody(v)}
+	a := answer{title: c.say("account.title"), body: accountBody(v)}
 	if p != nil {
 		a.status = http.StatusUnprocessableEntity
 	}
@@ -436,7 +393,7 @@ func (c *call) accountPage(typed url.Values, p ui.Problems) (answer, error) {
 }
 
 // wrongWith turns a refusal into what is wrong with the fields of a form; other failures stay what they are.
-func wrongWith(err error) (ui.Problems, error) {
+func (c *call) wrongWith(err error, s *subscription.Subscription) (ui.Problems, error) {
 	f := fault.As(err)
 	if f.Kind != fault.Refused && f.Kind != fault.Conflict {
 		return nil, err
@@ -444,10 +401,10 @@ func wrongWith(err error) (ui.Problems, error) {
 	p := ui.Problems{}
 	for _, field := range f.Fields {
 		name, _, _ := strings.Cut(strings.TrimPrefix(field.Pointer, "/"), "/")
-		p[name] = field.Detail
+		p[name] = c.wrong(field.Detail)
 	}
 	if len(f.Fields) == 0 {
-		p[""] = f.Public
+		p[""] = c.refusal(f, s)
 	}
 	return p, nil
 }
@@ -456,7 +413,7 @@ func (c *call) changeProfile() (answer, error) {
 	given := func(name string) *string { return new(strings.TrimSpace(c.r.PostFormValue(name))) }
 	out, err := c.run(journal.Bind(customer.UpdateProfile{ID: c.who.ID, FirstName: given("first_name"), LastName: given("last_name"), Phone: given("phone")}))
 	if err != nil {
-		p, err := wrongWith(err)
+		p, err := c.wrongWith(err, nil)
 		if err != nil {
 			return answer{}, err
 		}
@@ -465,8 +422,9 @@ func (c *call) changeProfile() (answer, error) {
 	return done("/portal/account", out.Events), nil
 }
 
-var addressNames = []struct{ name, label, complete string }{{"first_name", "First name", "given-name"}, {"last_name", "Last name", "family-name"}, {"company", "Company", "organization"}, {"line1", "Street and number", "address-line1"}, {"line2", "More", "address-line2"},
-	{"postal_code", "Postal code", "postal-code"}, {"city", "City", "address-level2"}, {"region", "Region", "address-level1"}, {"country", "Country (two letters)", "country"}, {"phone", "Telephone", "tel"}}
+// addressNames are the fields of an address, with the keys of their labels.
+var addressNames = []struct{ name, label, complete string }{{"first_name", "account.first_name", "given-name"}, {"last_name", "account.last_name", "family-name"}, {"company", "address.company", "organization"}, {"line1", "address.line1", "address-line1"}, {"line2", "address.line2", "address-line2"},
+	{"postal_code", "address.postal_code", "postal-code"}, {"city", "address.city", "address-level2"}, {"region", "address.region", "address-level1"}, {"country", "address.country", "country"}, {"phone", "account.phone", "tel"}}
 
 // address loads an address of the customer; "new" is one that is to be made.
 func (c *call) address() (*customer.Address, error) {
@@ -493,13 +451,13 @@ func (c *call) addressPage(typed url.Values, p ui.Problems) (answer, error) {
 		if typed.Has(f.name) {
 			value = typed.Get(f.name)
 		}
-		fields = append(fields, ui.Field{Name: f.name, Label: f.label, Value: value, Complete: f.complete, Problem: p[f.name], Required: slices.Contains([]string{"line1", "city", "country"}, f.name)})
+		fields = append(fields, ui.Field{Name: f.name, Label: c.say(f.label), Value: value, Complete: f.complete, Problem: p[f.name], Required: slices.Contains([]string{"line1", "address.line1", "country"}, f.name)})
 	}
-	title := "Change an address"
+	title := c.say("address.change")
 	if a.ID == "" {
-		title = "Add an address"
+		title = c.say("address.add")
 	}
-	out := answer{title: title, crumbs: []ui.Link{{Href: "/portal/account", Text: "Your account"}}, body: formBody(formView{At: c.r.URL.Path, Back: "/portal/account", Verb: "Save", Plain: fields, Problems: p})}
+	out := answer{title: title, crumbs: []ui.Link{{Href: "/portal/account", Text: c.say("account.title")}}, body: formBody(formView{At: c.r.URL.Path, Back: "/portal/account", Verb: c.say("button.save"), Plain: fields, Problems: p})}
 	if p != nil {
 		out.status = http.StatusUnprocessableEntity
 	}
@@ -522,7 +480,7 @@ func (c *call) changeAddress() (answer, error) {
 	}
 	out, err := c.run(cmd)
 	if err != nil {
-		p, err := wrongWith(err)
+		p, err := c.wrongWith(err, nil)
 		if err != nil {
 			return answer{}, err
 		}
@@ -543,7 +501,7 @@ func (c *call) endSession() (answer, error) {
 	if err := c.end("revoked", key); err != nil {
 		return answer{}, err
 	}
-	c.note("The session is over.")
+	c.note(c.say("account.session_over"))
 	return answer{to: "/portal/account"}, nil
 }
 
@@ -565,7 +523,7 @@ func (c *call) toast() *ui.Toast {
 	if err != nil {
 		return nil
 	}
-	t := &ui.Toast{Text: journal.Summary(st.Event)}
+	t := &ui.Toast{Text: c.sentence(st.Event)}
 	if w, err := (program.Undo{Event: key, Actor: c.meta.Actor}).Load(c.reader()); err == nil {
 		if _, _, err := program.Restored(w, c.Program.Now()); err == nil {
 			t.Undo, t.Back = "/portal/undo/"+string(key), c.r.URL.Path

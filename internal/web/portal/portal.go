@@ -258,7 +258,7 @@ func (c *call) run(cmd journal.Command) (*program.Outcome, error) {
 
 func (c *call) render(a answer) {
 	var b bytes.Buffer
-	v := ui.Shell{Title: a.title, Shop: c.shop().Name, Home: "/portal", Lang: c.words().Language, Theme: ui.ThemeOf(c.r), Narrow: true, Toast: a.toast}
+	v := ui.Shell{Title: a.title, Shop: c.shop().Name, Home: "/portal", Lang: c.words().Language, Theme: ui.ThemeOf(c.r), Narrow: true, Toast: a.toast, Footer: foot(c)}
 	if a.toast == nil {
 		var words string
 		if c.kept(noteCookie, &words) {
@@ -268,7 +268,7 @@ func (c *call) render(a answer) {
 			v.Toast = c.toast()
 		}
 	}
-	if err := frame(c, v, a).Render(c.ctx, &b); err != nil {
+	if err := frame(c, v, a).Render(ui.WithWords(c.ctx, c.partWords()), &b); err != nil {
 		c.Log.Error("render", "title", a.title, "error", err)
 		http.Error(c.w, "Something went wrong here.", http.StatusInternalServerError)
 		return
@@ -288,16 +288,16 @@ func (c *call) fail(err error) {
 	if f.RetryAfter > 0 {
 		c.w.Header().Set("Retry-After", fmt.Sprint(int(f.RetryAfter.Seconds())+1))
 	}
-	title := map[fault.Kind]string{fault.NotFound: "There is nothing here", fault.Forbidden: "You may not do this", fault.Conflict: "This cannot be done now", fault.Refused: "This cannot be accepted", fault.TooMany: "Too many attempts", fault.Gone: "This link is over"}[f.Kind]
+	title := map[fault.Kind]string{fault.NotFound: "failed.not_found", fault.Forbidden: "failed.forbidden", fault.Conflict: "failed.conflict", fault.Refused: "failed.refused", fault.TooMany: "failed.too_many", fault.Gone: "failed.gone"}[f.Kind]
 	if title == "" {
-		title = "Something went wrong"
+		title = "failed.title"
 	}
 	var words strings.Builder
-	words.WriteString(f.Public)
+	words.WriteString(c.refusal(f, nil))
 	for _, field := range f.Fields {
-		words.WriteString(" " + field.Detail)
+		words.WriteString(" " + c.wrong(field.Detail))
 	}
-	c.render(answer{status: f.Kind.HTTPStatus(), title: title, body: plainBody(words.String())})
+	c.render(answer{status: f.Kind.HTTPStatus(), title: c.say(title), body: plainBody(words.String())})
 }
 
 // identify finds who makes a request. Nobody is no failure.

@@ -120,8 +120,9 @@ func newWorld(t *testing.T) *world {
 
 // visitor is somebody's browser.
 type visitor struct {
-	w      *world
-	client *http.Client
+	w        *world
+	client   *http.Client
+	language string // what the browser asks for
 }
 
 type seen struct {
@@ -134,7 +135,7 @@ func (w *world) visitor() *visitor {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return &visitor{w, &http.Client{Jar: jar}}
+	return &visitor{w: w, client: &http.Client{Jar: jar}}
 }
 
 func (v *visitor) send(method, path string, form url.Values) seen {
@@ -144,6 +145,7 @@ func (v *visitor) send(method, path string, form url.Values) seen {
 		v.w.t.Fatal(err)
 	}
 	req.Header.Set("X-Test-IP", "192.0.2.1")
+	req.Header.Set("Accept-Language", v.language)
 	if method == http.MethodPost {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		req.Header.Set("Sec-Fetch-Site", "same-origin")
@@ -364,7 +366,7 @@ func TestWhatTheStoreDoesNotOffer(t *testing.T) {
 		t.Error("cancelling is offered")
 	}
 	w.want(v.post(at+"/skip", "date", "2027-04-03"), 200, at)
-	w.want(v.post(at+"/skip", "date", "2027-05-03"), 422, at+"/skip", "At most 1 orders in a row")
+	w.want(v.post(at+"/skip", "date", "2027-05-03"), 422, at+"/skip", "No more than 1 order in a row")
 	w.want(v.post(at+"/reschedule", "next_billing_date", "2027-07-01"), 422, at+"/reschedule", "Choose a day up to 2 May 2027")
 	w.Do(journal.Bind(settings.Update{Document: &settings.Billing{BillingHour: 6, CutoffDays: 30, MaxCatchUpOrders: 1}}))
 	w.pass(40 * 24 * time.Hour)
@@ -441,7 +443,7 @@ func TestLookingAsACustomer(t *testing.T) {
 		t.Errorf("the entry: %+v", e)
 	}
 	ada := w.signIn("ada@example.com")
-	if s := ada.get("/portal/history"); !strings.Contains(s.body, "The store&#39;s team") || strings.Contains(s.body, "Olga") {
+	if s := ada.get("/portal/history"); !strings.Contains(s.body, "The store’s team") || strings.Contains(s.body, "Olga") {
 		t.Errorf("the customer's history:\n%s", s.body)
 	}
 	// A session of a look is worth nothing without its mark, nor after an hour.

@@ -36,7 +36,7 @@ func (p *Portal) registerSignIn() {
 		if c.who != nil {
 			return answer{to: "/portal"}, nil
 		}
-		return answer{title: "Sign in", body: signInBody("", "", c.Mail != nil)}, nil
+		return answer{title: c.say("signin.title"), body: signInBody("", "", c.Mail != nil)}, nil
 	})
 	p.on("POST /portal/signin", true, (*call).askForCode)
 	p.on("GET /portal/code", true, func(c *call) (answer, error) {
@@ -44,11 +44,11 @@ func (p *Portal) registerSignIn() {
 		if !c.kept(codeCookie, &w) {
 			return answer{to: "/portal/signin"}, nil
 		}
-		return answer{title: "Enter the code", body: codeBody(w.Email, "")}, nil
+		return answer{title: c.say("code.title"), body: codeBody(w.Email, "")}, nil
 	})
 	p.on("POST /portal/code", true, (*call).enterCode)
 	p.on("GET /portal/link/{token}", true, func(c *call) (answer, error) {
-		return answer{title: "Sign in", body: linkBody(c.r.URL.Path)}, nil // opened by a button, so that a scanner of mail does not use it up
+		return answer{title: c.say("signin.title"), body: linkBody(c.r.URL.Path)}, nil // opened by a button, so that a scanner of mail does not use it up
 	})
 	p.on("POST /portal/link/{token}", true, (*call).useLink)
 	p.on("POST /portal/signout", false, (*call).signOut)
@@ -58,7 +58,7 @@ func (p *Portal) registerSignIn() {
 func (c *call) askForCode() (answer, error) {
 	email := strings.TrimSpace(c.r.PostFormValue("email"))
 	if _, why := plain.NormalEmail(email); why != "" {
-		return answer{status: http.StatusUnprocessableEntity, title: "Sign in", body: signInBody(email, "Give your e-mail address.", c.Mail != nil)}, nil
+		return answer{status: http.StatusUnprocessableEntity, title: c.say("signin.title"), body: signInBody(email, c.say("signin.email_wrong"), c.Mail != nil)}, nil
 	}
 	try := auth.Try{Account: "portal " + plain.EmailKey(email), Network: c.ip(c.r)}
 	if _, refused := c.limits.Admit(try, c.Program.Now()); refused > 0 {
@@ -102,8 +102,9 @@ func (c *call) sendCode(w awaited, who *customer.Customer) error {
 	if err != nil {
 		return err
 	}
-	m := mail.Message{To: who.Email.Value, FromName: c.shop().Name, Subject: code + " is your code for " + c.shop().Name,
-		Text: "Your code to sign in is " + code + ".\n\nIt is good for 10 minutes and works once, in the browser where you asked for it.\nIf you did not ask for it, do nothing: nobody gets in without it.\n\n" + c.shop().Name + "\n"}
+	words := catalogue().Printer(catalogue().Match(c.cookie(languageCookie), who.Locale, c.shop().Locale))
+	m := mail.Message{To: who.Email.Value, FromName: c.shop().Name, Subject: words.Say("mail.code_subject", "code", code, "shop", c.shop().Name),
+		Text: words.Say("mail.code_text", "code", code) + "\n\n" + words.Say("mail.code_good") + "\n" + words.Say("mail.code_not_you") + "\n\n" + c.shop().Name + "\n"}
 	c.sending.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
@@ -121,7 +122,7 @@ func (c *call) enterCode() (answer, error) {
 		return answer{}, fault.New(fault.Gone, "code_expired", "The code is too old, or was asked for in another browser. Ask for a new one.")
 	}
 	wrong := func(words string) (answer, error) {
-		return answer{status: http.StatusUnprocessableEntity, title: "Enter the code", body: codeBody(w.Email, words)}, nil
+		return answer{status: http.StatusUnprocessableEntity, title: c.say("code.title"), body: codeBody(w.Email, words)}, nil
 	}
 	code := strings.Map(func(r rune) rune {
 		if r < '0' || r > '9' {
@@ -156,17 +157,17 @@ func (c *call) enterCode() (answer, error) {
 		if err := c.reject(w, "wrong"); err != nil {
 			return answer{}, err
 		}
-		return wrong("This code is not right. Look at the newest message.")
+		return wrong(c.say("code.wrong"))
 	case link.Used:
 		if err := c.reject(w, "used"); err != nil {
 			return answer{}, err
 		}
-		return wrong("This code was used already. Ask for a new one.")
+		return wrong(c.say("code.used"))
 	case !c.Program.Now().Before(link.ExpiresAt):
 		if err := c.reject(w, "expired"); err != nil {
 			return answer{}, err
 		}
-		return wrong("This code is too old. Ask for a new one.")
+		return wrong(c.say("code.old"))
 	}
 	if first, err := c.spend("code "+string(w.Attempt)+" used", until); err != nil || !first {
 		return answer{to: "/portal/signin"}, err

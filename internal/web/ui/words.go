@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"context"
 	"strings"
 	"sync"
 
@@ -61,4 +62,23 @@ func Grouped(n int64) string {
 		return "-" + string(s)
 	}
 	return string(s)
+}
+
+// Words are what the parts say by themselves. The zero Words are English.
+type Words struct{ Skip, SignOut, Stop, Pages, Undo, Crumbs, LookAgain, Close string }
+
+var english = Words{Skip: "Skip to the content", SignOut: "Sign out", Stop: "Stop", Pages: "Pages", Undo: "Undo", Crumbs: "Where you are", LookAgain: "Please look again at what is marked.", Close: "Close"}
+
+type wordsInContext struct{}
+
+// WithWords gives a context in which the parts speak another language than English.
+func WithWords(ctx context.Context, w Words) context.Context {
+	return context.WithValue(ctx, wordsInContext{}, w)
+}
+
+func wordsOf(ctx context.Context) Words {
+	if w, ok := ctx.Value(wordsInContext{}).(Words); ok {
+		return w
+	}
+	return english
 }

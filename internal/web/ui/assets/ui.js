@@ -43,7 +43,7 @@ addEventListener('keydown', e => { if (e.key === 'Escape') $$('details[data-menu
 
 // A toast goes by itself, unless one is at it. It can be closed.
 for (const t of $$('[data-toast]')) {
-	const b = make('button', { type: 'button', className: 'button quiet icon-only small', ariaLabel: 'Close' }, icon('x'))
+	const b = make('button', { type: 'button', className: 'button quiet icon-only small', ariaLabel: document.documentElement.dataset.close || 'Close' }, icon('x'))
 	b.onclick = () => t.remove(); t.append(b)
 	let left = setTimeout(() => t.remove(), 12000)
 	for (const ev of ['pointerenter', 'focusin']) t.addEventListener(ev, () => clearTimeout(left))
@@ -66,7 +66,7 @@ addEventListener('click', async e => {
 		d.setAttribute('aria-label', $('h1', box)?.textContent || '')
 		for (const f of $$('form', box)) if (!f.getAttribute('action')) f.action = a.href
 		for (const c of $$('[data-cancel]', box)) c.onclick = ev => { ev.preventDefault(); d.close() }
-		const shut = make('button', { type: 'button', className: 'button quiet icon-only', ariaLabel: 'Close' }, icon('x'))
+		const shut = make('button', { type: 'button', className: 'button quiet icon-only', ariaLabel: document.documentElement.dataset.close || 'Close' }, icon('x'))
 		shut.onclick = () => d.close(); $('.page-head', box)?.append(shut)
 		d.onclose = () => { d.remove(); a.focus() }
 		d.onclick = ev => { if (ev.target === d && !dirty(box)) d.close() }

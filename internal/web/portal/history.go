@@ -1,0 +1,303 @@
+package portal
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"perennial/internal/billing"
+	"perennial/internal/catalog"
+	"perennial/internal/civil"
+	"perennial/internal/find"
+	"perennial/internal/journal"
+	"perennial/internal/money"
+	"perennial/internal/store"
+)
+
+// entry is a line of the customer's own history: who acted is said without names of the team.
+type entry struct {
+	When, Who, Text, Reason string
+	Icon                    string
+}
+
+// kept are entries that a subscriber is not shown: steps of the machinery between what people care about, and what is the team's own.
+// What is neither among them nor among the sentences is not shown either; a test demands a decision for every type.
+var kept = []string{"customer.login_code_sent", "billing_attempt.started", "recovery.retry_scheduled", "subscription.note_changed", "subscription.attributes_changed", "discount.redeemed", "external.*"}
+
+// history reads what happened, newest first, as the subscriber may see it: no names or addresses of the team, no internal notes.
+func (c *call) history(flt find.Filter, after int64, n int) ([]entry, error) {
+	var out []entry
+	for st, err := range c.Finder.Events(c.ctx, store.Opened, flt, after) {
+		if err != nil {
+			return nil, store.Fault(err)
+		}
+		t, _ := journal.Lookup(st.Type)
+		text := c.sentence(st.Event)
+		if text == "" || t.Log == journal.ActivityLog {
+			continue
+		}
+		e := entry{When: c.words().Time(st.RecordedAt.In(c.zone())), Text: text}
+		switch {
+		case st.Actor.Kind == journal.ActorCustomer:
+			e.Who, e.Icon = c.say("history.you"), "user"
+			e.Reason = st.Comment.Value
+		case st.Actor.Kind == journal.ActorTeamMember || st.Actor.Kind == journal.ActorAPIKey:
+			e.Who, e.Icon = c.say("history.team"), "store"
+		default:
+			e.Who, e.Icon = c.say("history.automatic"), "zap"
+		}
+		if out = append(out, e); len(out) == n {
+			break
+		}
+	}
+	return out, nil
+}
+
+func (c *call) historyPage() (answer, error) {
+	list, err := c.history(find.Filter{Scope: c.who.ID}, -1, 100)
+	return answer{title: c.say("history.title"), body: historyBody(list)}, err
+}
+
+// sentence says to the subscriber what an entry did, from the entry alone; nothing for what they are not shown.
+func (c *call) sentence(e *journal.Event) string {
+	if slices.Contains(kept, e.Type) {
+		return ""
+	}
+	key, args := "log."+e.Type, []any(nil)
+	if fill, ok := told[e.Type]; ok {
+		var more string
+		if more, args = fill(c, e); more != "" {
+			key += "." + more
+		}
+	}
+	if !c.words().Knows(key) {
+		return ""
+	}
+	text := c.say(key, args...)
+	if e.Corrects != "" {
+		return c.say("log.undone", "what", text)
+	}
+	return text
+}
+
+// told are what the sentences of a type are filled with, and which of several it is: the rest of its key.
+var told = map[string]func(c *call, e *journal.Event) (more string, args []any){
+	"customer.logged_in": func(_ *call, e *journal.Event) (string, []any) {
+		return text(e.Detail("method")), nil
+	},
+	"customer.logged_out": func(_ *call, e *journal.Event) (string, []any) {
+		if text(e.Detail("why")) == "revoked" {
+			return "revoked", nil
+		}
+		return "", nil
+	},
+	"subscription.created": func(c *call, e *journal.Event) (string, []any) {
+		return "", []any{"rhythm", c.every(read[catalog.Policy](after(e, "billing_policy"))), "date", date(after(e, "next_billing_date"))}
+	},
+	"subscription.renewed": func(c *call, e *journal.Event) (string, []any) {
+		args := []any{"number", text(e.Detail("order_number")), "total", c.amount(e.Detail("total"))}
+		if next := date(after(e, "next_billing_date")); !next.IsZero() {
+			return "next", append(args, "date", next)
+		}
+		return "", args
+	},
+	"subscription.paused":      dated("paused_until", "until"),
+	"subscription.resumed":     dated("next_billing_date", "next"),
+	"subscription.reactivated": dated("next_billing_date", "next"),
+	"subscription.order_skipped": func(_ *call, e *journal.Event) (string, []any) {
+		more := ""
+		if text(e.Detail("reason")) == "out_of_stock" {
+			more = "stock"
+		}
+		return more, []any{"date", date(e.Detail("date"))}
+	},
+	"subscription.order_held":      detailed,
+	"subscription.order_unskipped": detailed,
+	"subscription.next_billing_date_changed": func(_ *call, e *journal.Event) (string, []any) {
+		return "", []any{"from", date(before(e, "next_billing_date")), "to", date(after(e, "next_billing_date"))}
+	},
+	"subscription.frequency_changed": func(c *call, e *journal.Event) (string, []any) {
+		return "", []any{"rhythm", c.every(read[catalog.Policy](after(e, "billing_policy")))}
+	},
+	"subscription.item_added":            items(added),
+	"subscription.item_removed":          items(removed),
+	"subscription.one_time_item_added":   items(added),
+	"subscription.one_time_item_removed": items(removed),
+	"subscription.item_quantity_changed": func(c *call, e *journal.Event) (string, []any) {
+		q := part(e, "quantity")
+		return "", []any{"item", c.title(e), "from", read[int](q.Before), "to", read[int](q.After)}
+	},
+	"subscription.item_price_overridden": func(c *call, e *journal.Event) (string, []any) {
+		p := part(e, "unit_price")
+		return "", []any{"item", c.title(e), "from", c.amount(p.Before), "to", c.amount(p.After)}
+	},
+	"subscription.item_swapped": func(c *call, e *journal.Event) (string, []any) {
+		t := part(e, "title")
+		return "", []any{"from", cmp.Or(text(t.Before), c.title(e)), "to", cmp.Or(text(t.After), c.say("log.an_item"))}
+	},
+	"subscription.delivery_price_changed": func(c *call, e *journal.Event) (string, []any) {
+		return "", []any{"to", c.amount(after(e, "delivery_price"))}
+	},
+	"subscription.discount_applied": code,
+	"subscription.discount_removed": code,
+	"order.created": func(c *call, e *journal.Event) (string, []any) {
+		return "", []any{"number", text(after(e, "number")), "total", c.amount(after(e, "total"))}
+	},
+	"order.refunded": paid,
+	"order.delivery_fulfilled": func(_ *call, e *journal.Event) (string, []any) {
+		return "", []any{"number", read[int](e.Detail("delivery")), "count", read[int](e.Detail("of"))}
+	},
+	"billing_attempt.succeeded":       paid,
+	"billing_attempt.failed":          paid,
+	"billing_attempt.action_required": paid,
+}
+
+// dated chooses the sentence with a day, if the field has one now.
+func dated(field, more string) func(*call, *journal.Event) (string, []any) {
+	return func(_ *call, e *journal.Event) (string, []any) {
+		if d := date(after(e, field)); !d.IsZero() {
+			return more, []any{"date", d}
+		}
+		return "", nil
+	}
+}
+
+func detailed(_ *call, e *journal.Event) (string, []any) {
+	return "", []any{"date", date(e.Detail("date"))}
+}
+
+func paid(c *call, e *journal.Event) (string, []any) {
+	return "", []any{"amount", c.amount(e.Detail("amount"))}
+}
+
+func code(_ *call, e *journal.Event) (string, []any) {
+	for _, ch := range e.Changes {
+		if name, ok := strings.CutPrefix(ch.Field, "discounts."); ok {
+			name, _, _ = strings.Cut(name, ".")
+			return "", []any{"code", name}
+		}
+	}
+	return "", []any{"code", ""}
+}
+
+func added(ch journal.Change) jsontext.Value   { return ch.After }
+func removed(ch journal.Change) jsontext.Value { return ch.Before }
+
+// items names what came to a subscription, or went.
+func items(side func(journal.Change) jsontext.Value) func(*call, *journal.Event) (string, []any) {
+	return func(c *call, e *journal.Event) (string, []any) {
+		var out []string
+		for _, ch := range e.Changes {
+			if ch.Root() != "items" || strings.Count(ch.Field, ".") != 1 || side(ch) == nil {
+				continue
+			}
+			l := read[struct {
+				Title    string `json:"title"`
+				Quantity int    `json:"quantity"`
+			}](side(ch))
+			out = append(out, fmt.Sprintf("%d × %s", l.Quantity, l.Title))
+		}
+		return "", []any{"items", cmp.Or(strings.Join(out, ", "), c.say("log.an_item"))}
+	}
+}
+
+func (c *call) title(e *journal.Event) string {
+	return cmp.Or(text(e.Detail("title")), c.say("log.an_item"))
+}
+
+// What follows reads an entry; a personal value is never among it.
+
+func before(e *journal.Event, field string) jsontext.Value { return plainly(e.Change(field)).Before }
+func after(e *journal.Event, field string) jsontext.Value  { return plainly(e.Change(field)).After }
+
+func plainly(ch journal.Change, _ bool) journal.Change {
+	if ch.Personal {
+		return journal.Change{}
+	}
+	return ch
+}
+
+// part is the change of one field of an item.
+func part(e *journal.Event, name string) journal.Change {
+	for _, ch := range e.Changes {
+		if ch.Root() == "items" && strings.Count(ch.Field, ".") == 2 && strings.HasSuffix(ch.Field, "."+name) {
+			return plainly(ch, true)
+		}
+	}
+	return journal.Change{}
+}
+
+// read decodes a value; what is not of its form is the zero value.
+func read[T any](v jsontext.Value) (out T) {
+	if v == nil || json.Unmarshal(v, &out) != nil {
+		var none T
+		return none
+	}
+	return out
+}
+
+func text(v jsontext.Value) string { return read[string](v) }
+
+func date(v jsontext.Value) civil.Date {
+	if d := read[*civil.Date](v); d != nil {
+		return *d
+	}
+	return civil.Date{}
+}
+
+func (c *call) amount(v jsontext.Value) string { return c.cash(read[money.Amount](v)) }
+
+// why says what an order's total is made of.
+func (c *call) why(o *billing.Order, reasons []billing.Reason) ([]string, error) {
+	var out []string
+	lines := slices.Clone(o.Items)
+	var title string
+	for _, r := range reasons {
+		day := civil.Of(r.Event.RecordedAt, c.zone())
+		var what string
+		switch r.Kind {
+		case billing.ReasonPlan:
+			if o.Cycle == nil {
+				out = append(out, c.say("why.extra", "date", day))
+			} else {
+				out = append(out, c.say("why.order", "number", *o.Cycle, "date", o.BillingDate))
+			}
+			continue
+		case billing.ReasonItem: // in the order's order
+			if len(lines) > 0 {
+				title = lines[0].Title
+				what, lines = c.say("why.item", "quantity", lines[0].Quantity, "title", title), lines[1:]
+			}
+		case billing.ReasonPricing:
+			what = c.say("why.pricing", "title", title)
+		case billing.ReasonDiscount:
+			d, err := journal.Find[catalog.Discount](c.reader(), journal.Discount, r.About.ID)
+			if err != nil {
+				return nil, err
+			}
+			code := ""
+			if d != nil {
+				code = d.Code
+			}
+			what = c.say("why.discount", "code", code)
+		case billing.ReasonDelivery:
+			what = c.say("why.delivery")
+		case billing.ReasonTax:
+			what = c.say("why.tax")
+		default:
+			continue
+		}
+		if r.Kind != billing.ReasonPricing && r.Event.Type != "order.created" {
+			what = c.say("why.since", "what", what, "date", day)
+		}
+		if r.Amount != nil {
+			what = c.say("why.amount", "what", what, "amount", c.cash(*r.Amount))
+		}
+		out = append(out, what)
+	}
+	return out, nil
+}

@@ -1,0 +1,65 @@
+package portal
+
+import (
+	"cmp"
+	"strings"
+
+	"perennial/internal/civil"
+	"perennial/internal/fault"
+	"perennial/internal/journal"
+	"perennial/internal/settings"
+	"perennial/internal/subscription"
+)
+
+// refusal says a failure in the reader's language: by its code where there is a text for it, else as it stands, in English. s is the
+// subscription that it is about, nil for none.
+func (c *call) refusal(f *fault.Error, s *subscription.Subscription) string {
+	if f.Code == "fields_refused" {
+		return c.say("frame.look_again")
+	}
+	key := "refusal." + f.Code
+	if !c.words().Knows(key) {
+		return f.Public
+	}
+	limits := settings.Default(settings.PagePortal, c.shop()).(*settings.Portal)
+	if p, err := journal.Find[settings.Portal](c.reader(), journal.Settings, settings.PagePortal); err == nil && p != nil {
+		limits = p
+	}
+	var date civil.Date
+	if s != nil && s.NextBillingDate != nil {
+		date = *s.NextBillingDate
+	}
+	return c.say(key, "date", date, "last", c.today().AddDays(limits.MaxDaysAhead), "count", limits.MaxSkipsInRow, "most", subscription.MaxQuantity)
+}
+
+// wrongs are what the rules say of a field, with the keys of what the Portal says of it. A sentence is known by its beginning: its end
+// holds names and numbers.
+var wrongs = []struct{ begins, key string }{
+	{"Give a date in the form", "refusal.date"},
+	{"The date must be ", "refusal.date_early"},
+	{"The date must not be more", "refusal.date_late"},
+	{"This must not be empty", "refusal.empty"},
+	{"A quantity is 1 to", "refusal.quantity"},
+	{"There is no discount with this code", "refusal.no_discount"},
+	{"The shop does not send to", "refusal.no_country"},
+	{"This is not a country", "refusal.country"},
+	{"This is longer than", "refusal.too_long"},
+	{"There is no variant", "refusal.variant"},
+	{"This address was removed", "refusal.status_removed"},
+	{"The customer has no address", "refusal.unknown_address"},
+	{"This payment method cannot be used", "refusal.no_payment_method"},
+	{"The customer has no payment method", "refusal.no_payment_method"},
+}
+
+// wrong says what is wrong with a field; what is not known stands as it is, in English.
+func (c *call) wrong(detail string) string {
+	for _, w := range wrongs {
+		if strings.HasPrefix(detail, w.begins) {
+			return c.say(w.key, "most", subscription.MaxQuantity)
+		}
+	}
+	if strings.HasSuffix(detail, " is not sold at the moment.") {
+		return c.say("refusal.not_sold")
+	}
+	return cmp.Or(detail, c.say("frame.look_again"))
+}
