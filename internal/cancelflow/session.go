@@ -358,3 +358,14 @@ func rows[T any, P interface {
 	}
 	return out, nil
 }
+
+// Current gives the session of a subscription that is gone on with, nil when there is none.
+func Current(r journal.Reader, s *subscription.Subscription, now time.Time) (*Session, error) {
+	list, err := rows[Session](r, journal.CancelSession, "customer_id", string(s.CustomerID))
+	for _, c := range list {
+		if c.SubscriptionID == s.ID && c.Status == Open && now.Sub(c.StartedAt.Time) < reuse {
+			return c, err
+		}
+	}
+	return nil, err
+}

@@ -259,6 +259,10 @@ func (c *call) shows(s *subscription.Subscription, a action) bool {
 
 func (p *Portal) registerActions() {
 	for _, a := range actions {
+		if a.name == "cancel" {
+			p.registerCancel(a)
+			continue
+		}
 		path := "/portal/subscriptions/{id}/" + a.name
 		if a.part {
 			path += "/{part}"
