@@ -154,6 +154,8 @@ var catalogue = []Type{
 	activity("products", "variant.inventory_changed", "Changed a variant's stock", Variant, "inventory").mentions(Product, Order, Subscription).
 		never("Stock follows what is sold; correct it with a new count."),
 	activity("products", "product_settings.updated", "Updated product settings", Product, "portal_visible").undoSelf(),
+	activity("products", "product_settings.bulk_updated", "Bulk-updated product settings", Operation).details("setting", "changed").mentions(Product).
+		never("Undo the change of each product."),
 	activity("products", "product_upsell.variant_settings_updated", "Updated upsell settings", Product, "upsell").undoSelf(),
 	activity("products", "selling_plan_group.created", "Created a selling plan group", SellingPlanGroup, All).mentions(Product).never("Delete the group instead."),
 	activity("products", "selling_plan_group.updated", "Updated a selling plan group", SellingPlanGroup, All).mentions(Product).undoSelf(),
@@ -192,10 +194,12 @@ var catalogue = []Type{
 	activity("privacy", "network_data.expired", "Erased a month's IP addresses", Shop).details("month").never("Erasure destroys the key; nobody can bring the values back."),
 	activity("data", "billing.caught_up", "Caught up on overdue orders", Shop).details("since", "subscriptions", "made", "skipped").never("The orders were made; refund or cancel them one by one."),
 	activity("data", "shop.moved", "Moved the shop to another database", Shop).details("to", "entries").never("The shop goes on in the other database."),
+	activity("data", "log.verified", "Verified the log", Log).details("result", "entries", "changes", "differences", "root", "problem"),
 	activity("data", "log.exported", "Downloaded a log", Log).details("log", "format", "filter").mentions(Customer, Subscription),
 
 	// Privacy
 	activity("privacy", "customer.data_requested", "Asked for a customer's data", Request).mentions(Customer),
+	activity("privacy", "personal_data.revealed", "Revealed a personal value", Request).details("value", "of").mentions(Customer, Address),
 	activity("privacy", "customer.redacted", "Erased a customer's personal data", Customer, All).
 		never("Erasure destroys the key; nobody can bring the values back."),
 

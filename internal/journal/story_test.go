@@ -68,6 +68,7 @@ func tell(t testing.TB) *story {
 	s.orders()
 	s.failures()
 	s.readers()
+	s.together()
 	s.privacy()
 	return s
 }
@@ -511,10 +512,27 @@ func (s *story) readers() {
 		s.do(journal.Bind(reading.View{Log: l}))
 		s.do(journal.Bind(reading.Export{Log: l, Format: "csv", Filter: jsontext.Value(`{"type":["order.*"]}`)}))
 	}
+	for _, v := range []reading.Verify{{Result: reading.Holds, Entries: 1234, Changes: 1200, Root: "00ff"}, {Result: reading.Differs, Entries: 1234, Differences: 2, Problem: reading.Problem{Seq: 7, ID: "sub_x", Field: "status"}}, {Result: reading.Unfinished}} {
+		s.do(journal.Bind(v))
+	}
+	for _, v := range []string{customer.RevealName, customer.RevealEmail, customer.RevealPhone} {
+		s.do(journal.Bind(customer.Reveal{CustomerID: zelda, RequestID: s.ids.New(id.Job), Value: v}))
+	}
+	s.do(journal.Bind(customer.Reveal{CustomerID: zelda, RequestID: s.ids.New(id.Job), Value: customer.RevealAddress, AddressID: home}))
 	s.do(journal.Bind(privacy.ExpireNetwork{Shop: "shop_k3m8z2qa", Month: "2025-03"}))
 	s.do(journal.Bind(reading.Move{Shop: "shop_k3m8z2qa", To: "postgres://db.example/shop", Entries: 12_481}))
 	s.do(journal.Bind(external.Record{Source: "help-desk", Type: "external.ticket_opened", Summary: "A ticket about a torn bag was opened", Details: jsontext.Value(`{"text":"Zelda"}`)}))
 	s.do(journal.Bind(external.Record{Source: "help-desk", Type: "external.ticket_closed"}))
+}
+
+// together changes several products at once.
+func (s *story) together() {
+	for _, setting := range []catalog.ProductSetting{catalog.SettingHidden, catalog.SettingShown, catalog.SettingOffered, catalog.SettingNotOffered} {
+		s.do(journal.Bind(catalog.ChangeManyProducts{Operation: s.ids.New(id.Operation), Products: []id.ID{harbor, fog}, Setting: setting}))
+	}
+	spare := s.ids.New(id.Product)
+	s.do(journal.Bind(catalog.CreateProduct{ID: spare, Title: "Leftovers"}))
+	s.do(journal.Bind(catalog.ChangeManyProducts{Operation: s.ids.New(id.Operation), Products: []id.ID{spare}, Setting: catalog.SettingArchived}))
 }
 
 func (s *story) privacy() {

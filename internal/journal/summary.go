@@ -152,6 +152,12 @@ var accountSentences = map[string]sentence{
 		return "Redeemed the discount"
 	}},
 
+	"product_settings.bulk_updated": {did: func(e *Event) string {
+		n := counted(number(detail(e, "changed")), "product")
+		return map[string]string{"shown": "Showed " + n + " in the portal", "hidden": "Hid " + n + " in the portal", "offered": "Offered " + n + " as an addition",
+			"not_offered": "Offered " + n + " as an addition no longer", "archived": "Archived " + n}[text(detail(e, "setting"))]
+	}},
+
 	"account_settings.updated":  edits("the account settings", in, "", ""),
 	"portal_settings.updated":   edits("the portal settings", in, "", ""),
 	"billing_settings.updated":  edits("the billing settings", in, "", ""),
@@ -177,10 +183,20 @@ var accountSentences = map[string]sentence{
 	"shop.moved": {did: func(e *Event) string {
 		return fmt.Sprintf("Moved the shop to another database, where it goes on after entry %d", e.Seq)
 	}},
+	"log.verified": {did: func(e *Event) string {
+		switch text(detail(e, "result")) {
+		case "holds":
+			return fmt.Sprintf("Verified all %d entries of the journal: everything holds", number(detail(e, "entries")))
+		case "differs":
+			return "Verified the whole journal, and found " + counted(number(detail(e, "differences")), "difference")
+		}
+		return "Began to verify the whole journal, and could not finish"
+	}},
 	"log.viewed": {did: func(e *Event) string { return "Viewed the " + logWords(text(detail(e, "log"))) }},
 	"log.exported": {did: func(e *Event) string {
 		return "Downloaded the " + logWords(text(detail(e, "log"))) + form(" as %s", strings.ToUpper(text(detail(e, "format"))))
 	}},
+	"personal_data.revealed":  {did: func(e *Event) string { return "Revealed " + revealed[text(detail(e, "value"))] }},
 	"customer.data_requested": says("Asked for a copy of the customer's data"),
 	"customer.redacted":       says("Erased the customer's personal data"),
 }
@@ -352,6 +368,9 @@ func inventory(e *Event) string {
 	}
 	return fmt.Sprintf("Changed the stock from %d to %d", number(was), number(is))
 }
+
+// revealed names the values that can be revealed one by one.
+var revealed = map[string]string{"name": "a customer's name", "email": "a customer's e-mail address", "phone": "a customer's telephone number", "address": "an address"}
 
 func logWords(log string) string {
 	switch log {

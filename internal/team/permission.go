@@ -19,6 +19,7 @@ const (
 	CustomersEdit       Permission = "customers.edit"
 	PersonalDataView    Permission = "personal_data.view"
 	PersonalDataEdit    Permission = "personal_data.edit"
+	RevealedDataView    Permission = "revealed_data.view"
 	ProductsView        Permission = "products.view"
 	ProductsEdit        Permission = "products.edit"
 	PlansView           Permission = "plans.view"
@@ -65,7 +66,7 @@ const (
 
 // Area is one row of the matrix of permissions.
 type Area struct {
-	View, Edit Permission
+	View, Edit Permission // Edit is empty where there is nothing to change
 	Label      string
 	ToView     string // what View allows, as people read it
 	ToEdit     string // what Edit allows
@@ -80,6 +81,7 @@ var matrix = []Area{
 	{SubscriptionsView, SubscriptionsEdit, "Subscriptions", "See subscriptions and their orders", "Change subscriptions; refund, fulfil and cancel orders", Work},
 	{CustomersView, CustomersEdit, "Customers", "See customers, their addresses and payment methods", "Change customers, enter their portal", Work},
 	{PersonalDataView, PersonalDataEdit, "Personal data", "See names, e-mail and addresses unmasked", "Erase a customer, hand out a customer's data", Look},
+	{RevealedDataView, "", "Personal data, one by one", "Without the line above: reveal one masked value of a customer, which is an entry", "", Nothing},
 	{ProductsView, ProductsEdit, "Products", "See products and variants", "Change products, variants, stock and upsells", Look},
 	{PlansView, PlansEdit, "Plans", "See selling plans", "Change selling plans and their groups", Look},
 	{DiscountsView, DiscountsEdit, "Discounts", "See discounts", "Make, change and deactivate discounts", Look},
@@ -112,7 +114,10 @@ func NewSet(list []Permission) Set {
 var everything = func() Set {
 	var all []Permission
 	for _, a := range matrix {
-		all = append(all, a.View, a.Edit)
+		all = append(all, a.View)
+		if a.Edit != "" {
+			all = append(all, a.Edit)
+		}
 	}
 	return NewSet(all)
 }()

@@ -239,7 +239,12 @@ var subActions = []subAction{
 				Line1: in.text("line1"), PostalCode: in.text("postal_code"), City: in.text("city"), Region: in.text("region"), Country: strings.ToUpper(in.text("country"))}})
 		}},
 	{name: "note", title: "Change the note", icon: "message-square", verb: "Save", rule: subscription.ActionNote, events: []string{"subscription.note_changed"},
-		fields: func(_ *call, s *subscription.Subscription, v url.Values) ([]formField, error) {
+		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]formField, error) {
+			if s.Note.Value != "" {
+				if err := c.needs(team.PersonalDataView); err != nil {
+					return nil, err
+				}
+			}
 			return []formField{textField("area", "note", "Note", filled(v, "note", s.Note.Value), "The team sees it; the customer does not.")}, nil
 		},
 		command: func(_ *call, s *subscription.Subscription, in *input) journal.Command {

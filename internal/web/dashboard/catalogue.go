@@ -23,7 +23,7 @@ import (
 func (d *Dashboard) registerCatalogue() {
 	d.on(route{pattern: "GET /products", permission: team.ProductsView}, (*call).productsPage)
 	d.on(route{pattern: "GET /products/{id}", permission: team.ProductsView}, (*call).productPage)
-	d.on(route{pattern: "POST /products/bulk", permission: team.ProductsEdit, events: []string{"product_settings.updated", "product_upsell.variant_settings_updated", "product.archived", "product.updated"}}, (*call).bulkProducts)
+	d.on(route{pattern: "POST /products/bulk", permission: team.ProductsEdit, events: []string{"product_settings.bulk_updated", "product_settings.updated", "product_upsell.variant_settings_updated", "product.archived"}}, (*call).bulkProducts)
 	d.registerProductForms()
 	d.on(route{pattern: "GET /plans", permission: team.PlansView}, (*call).plansPage)
 	d.on(route{pattern: "GET /plans/{id}", permission: team.PlansView}, (*call).groupPage)
@@ -253,54 +253,24 @@ func (c *call) productsPage() (answer, error) {
 	return a, nil
 }
 
-// bulkProducts changes a setting of several products, each with an entry of its own, in one operation.
+// bulkProducts changes a setting of several products in one operation, which has an entry of its own.
 func (c *call) bulkProducts() (answer, error) {
-	var cmds manyCommands
+	cmd := catalog.ChangeManyProducts{Operation: c.IDs.New(id.Operation), Setting: catalog.ProductSetting(c.r.PostFormValue("change"))}
 	for _, key := range c.r.PostForm["product"] {
-		u := catalog.UpdateProduct{ID: id.ID(key)}
-		switch c.r.PostFormValue("change") {
-		case "show":
-			u.PortalVisible = new(true)
-		case "hide":
-			u.PortalVisible = new(false)
-		case "offer":
-			u.Upsell = new(true)
-		case "keep":
-			u.Upsell = new(false)
-		case "archive":
-			u.Status = new(catalog.Archived)
-		default:
-			return answer{}, fault.New(fault.Malformed, "malformed", "Choose what to change.")
-		}
-		cmds = append(cmds, journal.Bind(u))
+		cmd.Products = append(cmd.Products, id.ID(key))
 	}
-	if len(cmds) == 0 {
+	if len(cmd.Products) == 0 {
 		c.note("Tick the products first.")
 		return goTo("/products"), nil
 	}
-	out, err := c.run(&program.Request{Command: cmds})
+	out, err := c.run(&program.Request{Command: journal.Bind(cmd)})
 	if err != nil {
 		return answer{}, err
 	}
-	c.note(ui.Count(int64(len(out.Events)), "product") + " changed.")
-	return goTo("/products"), nil
-}
-
-// manyCommands are commands about different things that happen together or not at all.
-type manyCommands []journal.Command
-
-// Run implements journal.Command.
-func (m manyCommands) Run(r journal.Reader, now time.Time) (journal.Decision, error) {
-	var out journal.Decision
-	for _, cmd := range m {
-		d, err := cmd.Run(r, now)
-		if err != nil {
-			return out, err
-		}
-		out.Drafts = append(out.Drafts, d.Drafts...)
-		out.Result = d.Result
+	if len(out.Events) == 0 {
+		c.note("They are so already: nothing changed.")
 	}
-	return out, nil
+	return after("/products", out.Events), nil
 }
 
 type productView struct {

@@ -224,7 +224,7 @@ func productsBody(v productsView) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			if v.MayEdit {
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 18, "<footer><div class=\"row\"><label class=\"choice\"><input type=\"checkbox\" data-all=\"product\"> <span>All</span></label> <select name=\"change\" aria-label=\"What to change\" class=\"input\"><option value=\"show\">Show in the Portal</option> <option value=\"hide\">Hide in the Portal</option> <option value=\"offer\">Offer as an addition</option> <option value=\"keep\">Do not offer as an addition</option> <option value=\"archive\">Archive</option></select>")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 18, "<footer><div class=\"row\"><label class=\"choice\"><input type=\"checkbox\" data-all=\"product\"> <span>All</span></label> <select name=\"change\" aria-label=\"What to change\" class=\"input\"><option value=\"shown\">Show in the Portal</option> <option value=\"hidden\">Hide in the Portal</option> <option value=\"offered\">Offer as an addition</option> <option value=\"not_offered\">Do not offer as an addition</option> <option value=\"archived\">Archive</option></select>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"perennial/internal/api"
 	"perennial/internal/customer"
@@ -12,6 +13,7 @@ import (
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/money"
+	"perennial/internal/plain"
 	"perennial/internal/privacy"
 	"perennial/internal/program"
 	"perennial/internal/reading"
@@ -25,8 +27,10 @@ func (d *Dashboard) registerCustomers() {
 	view("GET /customers", (*call).customersPage)
 	view("GET /customers/{id}", (*call).customerPage)
 	d.on(route{pattern: "POST /customers/{id}/portal-link", permission: team.CustomersEdit, events: []string{"customer.magic_link_created"}}, (*call).portalLink)
+	d.on(route{pattern: "POST /customers/{id}/sessions-end", permission: team.CustomersEdit, events: []string{"customer.logged_out"}}, (*call).endPortalSessions)
+	d.on(route{pattern: "POST /customers/{id}/reveal", permission: team.RevealedDataView, events: []string{"personal_data.revealed"}}, (*call).reveal)
 	d.on(route{pattern: "POST /customers/{id}/view-as", permission: team.CustomersEdit, events: []string{"customer.logged_in"}}, func(c *call) (answer, error) {
-		who, _, err := c.customer()
+		who, _, err := c.openCustomer()
 		if err != nil {
 			return answer{}, err
 		}
@@ -47,7 +51,7 @@ func (d *Dashboard) registerCustomers() {
 		command: func(c *call, _ subject, in *input) journal.Command {
 			return journal.Bind(customer.Create{ID: c.IDs.New(id.Customer), Email: in.text("email"), FirstName: in.text("first_name"), LastName: in.text("last_name"), Phone: in.text("phone"), Locale: in.text("locale"), Tags: in.words("tags")})
 		}, to: resultOf("/customers/")})
-	edit(form{path: "/customers/{id}/edit", title: "Change the profile", verb: "Save", events: []string{"customer.profile_updated", "customer.email_changed"}, on: (*call).aboutCustomer,
+	edit(form{path: "/customers/{id}/edit", title: "Change the profile", verb: "Save", events: []string{"customer.profile_updated", "customer.email_changed"}, on: (*call).aboutOpenCustomer,
 		fields: func(_ *call, s subject, v url.Values) ([]formField, error) {
 			return profileFields(s.state.(*customer.Customer), v), nil
 		},
@@ -61,7 +65,7 @@ func (d *Dashboard) registerCustomers() {
 		command: func(c *call, s subject, in *input) journal.Command {
 			return journal.Bind(customer.AddAddress{ID: c.IDs.New(id.Address), CustomerID: s.state.Ref().ID, Fields: in.address()})
 		}})
-	edit(form{path: "/customers/{id}/addresses/{part}/edit", title: "Change an address", verb: "Save", lead: "Every subscription that ships there gets the new address with its next order.", events: []string{"address.updated"}, on: (*call).aboutAddress,
+	edit(form{path: "/customers/{id}/addresses/{part}/edit", title: "Change an address", verb: "Save", lead: "Every subscription that ships there gets the new address with its next order.", events: []string{"address.updated"}, on: (*call).aboutOpenAddress,
 		fields: func(_ *call, s subject, v url.Values) ([]formField, error) {
 			return addressFields(s.state.(*customer.Address), v), nil
 		},
@@ -115,6 +119,27 @@ func (d *Dashboard) registerCustomers() {
 // customer loads the one that the address names.
 func (c *call) customer() (*customer.Customer, int64, error) {
 	return stateOf[customer.Customer](c, journal.Customer, c.r.PathValue("id"))
+}
+
+// openCustomer loads the one that the address names, for what shows their personal data.
+func (c *call) openCustomer() (*customer.Customer, int64, error) {
+	who, version, err := c.customer()
+	if err == nil {
+		err = c.needs(team.PersonalDataView)
+	}
+	return who, version, err
+}
+
+// aboutOpenCustomer and aboutOpenAddress are the subjects of forms that begin with the personal values that there are.
+func (c *call) aboutOpenCustomer() (subject, error) { return c.open((*call).aboutCustomer) }
+func (c *call) aboutOpenAddress() (subject, error)  { return c.open((*call).aboutAddress) }
+
+func (c *call) open(about func(*call) (subject, error)) (subject, error) {
+	s, err := about(c)
+	if err == nil {
+		err = c.needs(team.PersonalDataView)
+	}
+	return s, err
 }
 
 func (c *call) aboutCustomer() (subject, error) {
@@ -219,6 +244,7 @@ type addressLine struct {
 	ID      id.ID
 	Lines   []string
 	Default bool
+	Masked  bool // and may be revealed
 }
 
 type methodLine struct {
@@ -236,10 +262,32 @@ type customerView struct {
 	Tiles         []ui.Tile
 	Subscriptions []subscriptionRow
 	Orders        []orderLine
+	Sessions      []sessionView
+	Zone          *time.Location
 	Addresses     []addressLine
 	Methods       []methodLine
 	Log           []ui.Day
 	MayEdit       bool
+}
+
+// reveal shows the customer's page with one value that is masked otherwise. The entry is made first.
+func (c *call) reveal() (answer, error) {
+	who, _, err := c.customer()
+	if err != nil {
+		return answer{}, err
+	}
+	shown := revealed{c.r.PostFormValue("value"), id.ID(c.r.PostFormValue("address_id"))}
+	cmd := customer.Reveal{CustomerID: who.ID, RequestID: c.IDs.New(id.Job), Value: shown.value, AddressID: shown.address}
+	if _, err := c.run(&program.Request{Command: journal.Bind(cmd)}); err != nil {
+		return answer{}, err
+	}
+	return c.customerShown(who, shown)
+}
+
+// revealed is the one value that a page shows in the open; none: all are as the permissions say.
+type revealed struct {
+	value   string
+	address id.ID
 }
 
 func (c *call) customerPage() (answer, error) {
@@ -247,18 +295,40 @@ func (c *call) customerPage() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	v := customerView{Who: who, At: "/customers/" + string(who.ID), Name: c.called(who), MayEdit: c.permitted(team.CustomersEdit) && who.Status == customer.Active}
+	return c.customerShown(who, revealed{})
+}
+
+// profile lists what is known of a customer. What is masked has a button where it may be revealed.
+func (c *call) profile(at string, who *customer.Customer, shown revealed) (out []ui.Pair) {
 	text := func(term, s string) {
 		if s != "" {
-			v.Profile = append(v.Profile, ui.Pair{Term: term, Value: ui.Text(s)})
+			out = append(out, ui.Pair{Term: term, Value: ui.Text(s)})
 		}
 	}
-	text("E-mail", c.personal(who.Email))
-	text("Telephone", c.personal(who.Phone))
+	personal := func(term, name string, p journal.Personal[string]) {
+		switch s := c.personal(p); {
+		case s == plain.Mask && shown.value == name:
+			text(term, p.Value)
+		case s == plain.Mask && c.permitted(team.RevealedDataView):
+			out = append(out, ui.Pair{Term: term, Value: revealButton(at, name, "", term)})
+		default:
+			text(term, s)
+		}
+	}
+	if name := strings.TrimSpace(who.FirstName.Value + " " + who.LastName.Value); name != "" && !c.permitted(team.PersonalDataView) {
+		personal("Name", customer.RevealName, journal.Secluded(name))
+	}
+	personal("E-mail", customer.RevealEmail, who.Email)
+	personal("Telephone", customer.RevealPhone, who.Phone)
 	text("Language", who.Locale)
 	text("Tags", strings.Join(who.Tags, ", "))
 	text("Since", who.CreatedAt.In(c.here().zone).Format("2 January 2006"))
-	v.Profile = append(v.Profile, ui.Pair{Term: "Id", Value: ui.Code(string(who.ID))})
+	return append(out, ui.Pair{Term: "Id", Value: ui.Code(string(who.ID))})
+}
+
+func (c *call) customerShown(who *customer.Customer, shown revealed) (answer, error) {
+	v := customerView{Who: who, At: "/customers/" + string(who.ID), Name: c.called(who), MayEdit: c.permitted(team.CustomersEdit) && who.Status == customer.Active}
+	v.Profile = c.profile(v.At, who, shown)
 	t, err := c.Store.Totals(c.ctx, c.Store.Read, who.ID)
 	if err != nil {
 		return answer{}, store.Fault(err)
@@ -284,7 +354,11 @@ func (c *call) customerPage() (answer, error) {
 	}
 	for _, r := range addresses {
 		if a := r.State.(*customer.Address); a.Status == customer.StatusActive {
-			v.Addresses = append(v.Addresses, addressLine{a.ID, c.addressLines(a), a.ID == who.DefaultAddressID})
+			line := addressLine{a.ID, c.addressLines(a), a.ID == who.DefaultAddressID, !c.permitted(team.PersonalDataView) && c.permitted(team.RevealedDataView)}
+			if line.Masked && shown.address == a.ID {
+				line.Lines, line.Masked = parcelLines(a), false
+			}
+			v.Addresses = append(v.Addresses, line)
 		}
 	}
 	methods, err := c.allRows(journal.PaymentMethod, mine, "id")
@@ -295,6 +369,10 @@ func (c *call) customerPage() (answer, error) {
 		if m := r.State.(*customer.PaymentMethod); m.Status == customer.StatusActive || m.Status == customer.StatusExpired {
 			v.Methods = append(v.Methods, methodLine{m.ID, c.method(m), m.ID == who.DefaultPaymentMethodID, m.ID == who.BackupPaymentMethodID, m.Status == customer.StatusExpired})
 		}
+	}
+	v.Zone = c.here().zone
+	if v.Sessions, err = c.portalSessions(who.Ref()); err != nil {
+		return answer{}, err
 	}
 	l := reading.Log{Name: "customer", Customer: who.ID}
 	found, err := take(c.Finder.Events(c.ctx, store.Opened, find.Filter{Scope: who.ID}, -1), 10)
@@ -316,9 +394,51 @@ func (c *call) customerPage() (answer, error) {
 	return a, nil
 }
 
+// portalSessions are a customer's running sessions in the Portal, with the looks that the team takes there.
+func (c *call) portalSessions(who journal.Ref) (out []sessionView, err error) {
+	list, err := c.Store.Sessions(c.ctx, c.Store.Read, who, c.Program.Now(), time.Time{})
+	if err != nil {
+		return nil, store.Fault(err)
+	}
+	for _, s := range list {
+		from, err := c.origin(c.ctx, s.ID)
+		if err != nil {
+			return nil, err
+		}
+		v := sessionView{ID: s.ID, Device: deviceWords(from.UserAgent), IP: journal.Personal[string]{Value: c.personal(from.IP)}, Since: s.CreatedAt, Seen: s.SeenAt}
+		if !c.permitted(team.PersonalDataView) {
+			v.Device = plain.Mask
+		}
+		out = append(out, v)
+	}
+	return out, nil
+}
+
+// endPortalSessions signs a customer out of the Portal everywhere.
+func (c *call) endPortalSessions() (answer, error) {
+	who, _, err := c.customer()
+	if err != nil {
+		return answer{}, err
+	}
+	list, err := c.Store.Sessions(c.ctx, c.Store.Read, who.Ref(), c.Program.Now(), time.Time{})
+	if err != nil {
+		return answer{}, store.Fault(err)
+	}
+	end := customer.EndSessions{CustomerID: who.ID, Why: "revoked"}
+	for _, s := range list {
+		end.Sessions = append(end.Sessions, s.ID)
+	}
+	if len(end.Sessions) > 0 {
+		if err := c.do(&program.Request{Command: journal.Bind(end), Machinery: func(b *store.Batch) error { return b.EndSessions(end.Sessions...) }}); err != nil {
+			return answer{}, err
+		}
+	}
+	return c.done("/customers/"+string(who.ID), "The customer is signed out of the portal everywhere.", nil)
+}
+
 // portalLink makes a link that lets the customer into the Portal, and shows it once.
 func (c *call) portalLink() (answer, error) {
-	who, _, err := c.customer()
+	who, _, err := c.openCustomer()
 	if err != nil {
 		return answer{}, err
 	}

@@ -1,12 +1,9 @@
 package dashboard
 
 import (
-	"context"
 	"fmt"
 	"slices"
-	"time"
 
-	"perennial/internal/audit"
 	"perennial/internal/billing"
 	"perennial/internal/customer"
 	"perennial/internal/find"
@@ -22,8 +19,6 @@ import (
 
 func (d *Dashboard) registerHome() {
 	d.on(route{pattern: "GET /{$}", access: signedIn}, (*call).homePage)
-	d.on(route{pattern: "GET /integrity", permission: team.EventsView}, (*call).integrityPage)
-	d.on(route{pattern: "POST /integrity/verify", permission: team.EventsView}, (*call).verifyNow)
 }
 
 // What the start page counts, at most: "1,000+" says enough.
@@ -195,78 +190,4 @@ func (c *call) todaysNumbers(v *homeView) error {
 	}
 	v.Empty = active == 0 && len(orders) == 0
 	return nil
-}
-
-// verification is a check of the whole journal that somebody asked for. It lives as long as the server.
-type verification struct {
-	running     bool
-	done, total int64
-	report      *audit.Report
-	failure     string
-	at          time.Time
-	by          string
-}
-
-type integrityView struct {
-	Entries    string
-	Changes    string
-	Equal      bool
-	Checkpoint *store.Checkpoint
-	Behind     int64 // entries since the checkpoint
-	V          verification
-	When       string
-	Root       string
-}
-
-func (c *call) integrityPage() (answer, error) {
-	v := integrityView{}
-	c.verifyMu.Lock()
-	v.V = c.verified
-	c.verifyMu.Unlock()
-	v.Entries = ui.Grouped(c.Program.Head() + 1)
-	list, err := c.Store.Checkpoints(c.ctx, c.Store.Read, -1, 1)
-	if err != nil {
-		return answer{}, store.Fault(err)
-	}
-	if len(list) > 0 {
-		v.Checkpoint, v.Behind = &list[0], c.Program.Head()+1-list[0].Size
-	}
-	if !v.V.at.IsZero() {
-		v.When = v.V.at.In(c.here().zone).Format(ui.DateTime)
-	}
-	if v.V.report != nil {
-		v.Changes = ui.Grouped(v.V.report.Changes)
-		v.Root = fmt.Sprintf("%x", v.V.report.Root[:])
-	}
-	return answer{title: "Integrity", head: ui.Head{Lead: "Whether every change has its entry, and every entry is as it was written."}, body: integrityBody(v)}, nil
-}
-
-// verifyNow begins a check of the whole journal, unless one runs.
-func (c *call) verifyNow() (answer, error) {
-	c.verifyMu.Lock()
-	defer c.verifyMu.Unlock()
-	if c.verified.running {
-		return goTo("/integrity"), nil
-	}
-	d := c.Dashboard
-	d.verified = verification{running: true, by: c.show(c.member).Name}
-	d.work.Go(func() {
-		ctx, cancel := context.WithCancel(context.Background())
-		defer cancel()
-		stop := context.AfterFunc(d.ending, cancel)
-		defer stop()
-		report, err := audit.Verify(ctx, d.Store, func(done, total int64) {
-			d.verifyMu.Lock()
-			defer d.verifyMu.Unlock()
-			d.verified.done, d.verified.total = done, total
-		})
-		d.verifyMu.Lock()
-		defer d.verifyMu.Unlock()
-		d.verified.running, d.verified.at, d.verified.report = false, d.Program.Now(), report
-		if err != nil {
-			d.Log.Error("verify", "error", err)
-			d.verified.failure = "The check could not be finished: see the server's log."
-		}
-	})
-	return goTo("/integrity"), nil
 }

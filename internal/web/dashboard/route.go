@@ -163,6 +163,15 @@ func (c *call) forbidden() error {
 	return fault.New(fault.Forbidden, "permission_missing", "This needs the permission %s. An owner or an admin can give it to you.", c.route.permission)
 }
 
+// needs refuses what takes another permission besides the route's.
+func (c *call) needs(p team.Permission) error {
+	if c.permitted(p) {
+		return nil
+	}
+	c.route.permission = p
+	return c.forbidden()
+}
+
 // do runs a command in the name of who is signed in. The permission of the route is asked again under the head.
 func (c *call) do(req *program.Request) error {
 	_, err := c.run(req)

@@ -493,7 +493,10 @@ func (c *call) addressLines(a *customer.Address) []string {
 	if !c.permitted(team.PersonalDataView) {
 		return []string{"•••", a.Country}
 	}
-	var out []string
+	return parcelLines(a)
+}
+
+func parcelLines(a *customer.Address) (out []string) {
 	for _, line := range []string{a.FirstName.Value + " " + a.LastName.Value, a.Company.Value, a.Line1.Value, a.Line2.Value, a.PostalCode.Value + " " + a.City.Value, a.Region.Value, a.Country} {
 		if line = strings.TrimSpace(line); line != "" {
 			out = append(out, line)

@@ -98,6 +98,7 @@ func (v personView) address() templ.SafeURL { return templ.SafeURL("/team/" + st
 // register registers every route.
 func (d *Dashboard) register() {
 	d.registerHome()
+	d.registerIntegrity()
 	d.registerShell()
 	d.registerSignIn()
 	d.registerLinks()

@@ -1,0 +1,46 @@
+package reading
+
+import (
+	"time"
+
+	"perennial/internal/id"
+	"perennial/internal/journal"
+)
+
+// Outcome is what a check of the whole journal came to.
+type Outcome string
+
+// The outcomes, a closed list.
+const (
+	Holds      Outcome = "holds"
+	Differs    Outcome = "differs"
+	Unfinished Outcome = "unfinished" // it could not be told
+)
+
+// Verify is the entry of a check of the whole journal, when it is over.
+type Verify struct {
+	Result      Outcome `json:"result"`
+	Entries     int64   `json:"entries"`
+	Changes     int64   `json:"changes"` // of state, each with its entry
+	Differences int64   `json:"differences"`
+	Root        string  `json:"root,omitzero"`    // of the tree of the entries, in hexadecimal
+	Problem     Problem `json:"problem,omitzero"` // the first one
+}
+
+// Problem says where the first difference is. What stands there may be personal, and is in the server's log alone.
+type Problem struct {
+	Seq   int64  `json:"seq"` // -1 when it is not about an entry
+	ID    id.ID  `json:"id"`
+	Field string `json:"field"`
+}
+
+// Whole is the journal as a target: all logs at once.
+var Whole = journal.Ref{Kind: journal.Log, ID: "journal"}
+
+// Load needs nothing.
+func (Verify) Load(journal.Reader) (World, error) { return World{}, nil }
+
+// Decide refuses nothing.
+func (c Verify) Decide(World, time.Time) (journal.Decision, error) {
+	return journal.Decision{Drafts: []journal.Draft{{Type: "log.verified", Target: Whole, Details: c}}, Result: Whole}, nil
+}
