@@ -64,6 +64,7 @@ var homes = map[string]string{
 	"github.com/pquerna/otp":              "internal/auth",
 	"github.com/pressly/goose/v3":         "internal/store",
 	"github.com/prometheus/client_golang": "internal/metrics",
+	"golang.org/x/net":                    "",
 	"golang.org/x/oauth2":                 "internal/auth",
 	"golang.org/x/text":                   "internal/web/ui/lang",
 	"modernc.org/libc":                    "",

@@ -246,7 +246,7 @@ func permissionGrid(rows []gridRow, locked bool) templ.Component {
 			templ_7745c5c3_Var9 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 12, "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Permissions\"><table><caption>Permissions</caption> <thead><tr><th scope=\"col\">Area</th><th scope=\"col\">View</th><th scope=\"col\">Edit</th></tr></thead> <tbody>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 12, "<div class=\"scroll\" id=\"permissions\" tabindex=\"0\" role=\"region\" aria-label=\"Permissions\"><table><caption>Permissions</caption> <thead><tr><th scope=\"col\">Area</th><th scope=\"col\">View</th><th scope=\"col\">Edit</th></tr></thead> <tbody>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
