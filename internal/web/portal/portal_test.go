@@ -31,6 +31,7 @@ import (
 	"perennial/internal/store"
 	"perennial/internal/subscription"
 	"perennial/internal/team"
+	"perennial/internal/test/htmlcheck"
 	"perennial/internal/test/shop"
 )
 
@@ -158,6 +159,11 @@ func (v *visitor) send(method, path string, form url.Values) seen {
 	b, err := io.ReadAll(res.Body)
 	if err != nil {
 		v.w.t.Fatal(err)
+	}
+	if strings.HasPrefix(res.Header.Get("Content-Type"), "text/html") {
+		for _, wrong := range htmlcheck.Check(string(b)).Problems {
+			v.w.t.Errorf("%s %s: %s", method, path, wrong)
+		}
 	}
 	return seen{res.StatusCode, res.Request.URL.Path, string(b)}
 }

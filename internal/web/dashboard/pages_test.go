@@ -1,0 +1,230 @@
+package dashboard
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"perennial/internal/auth"
+	"perennial/internal/billing"
+	"perennial/internal/catalog"
+	"perennial/internal/civil"
+	"perennial/internal/customer"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/money"
+	"perennial/internal/program"
+	"perennial/internal/store"
+	"perennial/internal/subscription"
+	"perennial/internal/team"
+	"perennial/internal/test/htmlcheck"
+)
+
+// furnished is a shop with one of everything.
+type furnished struct {
+	*world
+	ada, home, card, product, variant, group, plan, discount, sub, order id.ID
+}
+
+func furnish(w *world) *furnished {
+	w.t.Helper()
+	f := &furnished{w, w.IDs.New(id.Customer), w.IDs.New(id.Address), w.IDs.New(id.PaymentMethod), w.IDs.New(id.Product), w.IDs.New(id.Variant), w.IDs.New(id.SellingPlanGroup), w.IDs.New(id.SellingPlan),
+		w.IDs.New(id.Discount), w.IDs.New(id.Subscription), w.IDs.New(id.Order)}
+	attempt := w.IDs.New(id.BillingAttempt)
+	for _, c := range []journal.Command{
+		journal.Bind(catalog.CreateProduct{ID: f.product, Title: "Coffee", Description: "From far away", ImageURL: "https://pictures.example/coffee.jpg"}),
+		journal.Bind(catalog.CreateVariant{ID: f.variant, ProductID: f.product, Title: "250 g", Price: money.Of(1000, "EUR"), Inventory: new(int64(50))}),
+		journal.Bind(catalog.CreateGroup{ID: f.group, Name: "Subscribe and save", ProductIDs: []id.ID{f.product}}),
+		journal.Bind(catalog.CreatePlan{ID: f.plan, GroupID: f.group, Name: "Monthly", BillingPolicy: catalog.Policy{Interval: civil.Month, IntervalCount: 1}, Pricing: []catalog.Pricing{{Kind: "percentage", Value: 10}}}),
+		journal.Bind(catalog.CreateDiscount{ID: f.discount, Code: "WELCOME", Kind: "percentage", Value: 10}),
+		journal.Bind(customer.Create{ID: f.ada, Email: "ada@example.com", FirstName: "Ada", LastName: "Lovelace", Phone: "+44 20 7946 0000", Tags: []string{"early"}}),
+		journal.Bind(customer.AddAddress{ID: f.home, CustomerID: f.ada, Fields: customer.AddressFields{FirstName: new("Ada"), LastName: new("Lovelace"), Line1: new("12 St James's Square"), City: new("London"), Country: new("GB")}}),
+		journal.Bind(customer.AddAddress{ID: w.IDs.New(id.Address), CustomerID: f.ada, Fields: customer.AddressFields{Line1: new("Ockham Park"), City: new("Ockham"), Country: new("GB")}}),
+		journal.Bind(customer.AddPaymentMethod{ID: f.card, CustomerID: f.ada, Gateway: "simulated", Fields: customer.PaymentMethodFields{GatewayReference: new("sim_ok"), Brand: new("visa"), Last4: new("4242"), ExpMonth: new(1), ExpYear: new(2030)}}),
+		journal.Bind(customer.AddPaymentMethod{ID: w.IDs.New(id.PaymentMethod), CustomerID: f.ada, Gateway: "simulated", Fields: customer.PaymentMethodFields{GatewayReference: new("sim_2"), Brand: new("visa"), Last4: new("1881"), ExpMonth: new(1), ExpYear: new(2031)}}),
+		journal.Bind(subscription.Create{ID: f.sub, CustomerID: f.ada, SellingPlanID: f.plan, Note: "Likes it strong", Items: []subscription.NewItem{{ID: w.IDs.New(id.Item), VariantID: f.variant, Quantity: 2}}}),
+		journal.Bind(subscription.ApplyDiscount{ID: f.sub, Code: "WELCOME"}),
+		journal.Bind(subscription.Skip{ID: f.sub}),
+		journal.Bind(billing.OrderNow{SubscriptionID: f.sub, OrderID: f.order, AttemptID: attempt}),
+		journal.Bind(billing.FinishAttempt{OrderID: f.order, AttemptID: attempt, Result: billing.Succeeded}),
+	} {
+		w.Do(c)
+	}
+	return f
+}
+
+// pattern is the route that an address belongs to; empty: none.
+func (w *world) pattern(method, address string) string {
+	w.t.Helper()
+	r, err := http.NewRequest(method, address, http.NoBody)
+	if err != nil {
+		w.t.Fatalf("%s %s: %v", method, address, err)
+	}
+	_, p := w.d.mux.Handler(r)
+	return p
+}
+
+// TestEveryPage walks from the start page along every link and form. Each page keeps the rules of htmlcheck (browser.send looks), each
+// link leads to a page, each form to a route; and each page of the Dashboard can be reached so.
+func TestEveryPage(t *testing.T) {
+	w, b, _ := owned(t, auth.ProviderConfig{})
+	f := furnish(w)
+	w.hire(b, "ben@example.com", "192.0.2.3", "role", "member", "defaults", "yes")
+	w.want(b.post("/api-keys", "name", "Warehouse", "permission", "events.view"), 200, "/api-keys", "This is the key")
+	// What is possible in another status.
+	for _, end := range []func(id.ID) journal.Command{
+		func(s id.ID) journal.Command { return journal.Bind(subscription.Pause{ID: s}) }, func(s id.ID) journal.Command { return journal.Bind(subscription.Cancel{ID: s}) },
+		func(s id.ID) journal.Command {
+			return journal.Bind(billing.OrderNow{SubscriptionID: s, OrderID: w.IDs.New(id.Order), AttemptID: w.IDs.New(id.BillingAttempt)})
+		},
+	} {
+		sub := w.IDs.New(id.Subscription)
+		w.Do(journal.Bind(subscription.Create{ID: sub, CustomerID: f.ada, SellingPlanID: f.plan, Items: []subscription.NewItem{{ID: w.IDs.New(id.Item), VariantID: f.variant, Quantity: 1}}}))
+		w.Do(end(sub))
+	}
+	walked := htmlcheck.Walk{From: []string{"/", "/customers/" + string(f.ada), "/search?q=" + string(f.sub)}, Elsewhere: []string{"/portal", "/api/", "/assets/", "/demo/", "http"}, Route: w.pattern,
+		Get: func(address string) (int, string, string) {
+			s := b.get(address)
+			return s.status, s.header.Get("Content-Type"), s.body
+		}}.Run(t)
+	// What no link leads to: pages between a form and its answer, answers to scripts, and what comes by mail.
+	for _, p := range []string{"/setup/{token}", "/join/{token}", "/password/{token}", "/signin", "/signin/code", "/signin/provider", "/signin/provider/callback", "/find", "/customers/{id}/data/{part}",
+		"/customers/{id}/data/{part}/copy.json", "/account/authenticator/code.png", "/account/authenticator"} {
+		walked["GET "+p]++
+	}
+	for _, r := range w.d.routes {
+		if strings.HasPrefix(r.pattern, "GET ") && !r.stream && walked[r.pattern] == 0 {
+			t.Errorf("no link leads to %s", r.pattern)
+		}
+	}
+}
+
+// TestForgedFormsAnywhere sends every form from another site.
+func TestForgedFormsAnywhere(t *testing.T) {
+	w, b, _ := owned(t, auth.ProviderConfig{})
+	from := w.next()
+	for _, r := range w.d.routes {
+		method, path, _ := strings.Cut(r.pattern, " ")
+		if method != http.MethodPost {
+			continue
+		}
+		path = strings.NewReplacer("{id}", "x", "{part}", "x", "{token}", "x", "{passkey}", "x", "{session}", "x").Replace(path)
+		if s := b.send(method, path, url.Values{}, "Sec-Fetch-Site", "cross-site"); s.status != http.StatusForbidden || !strings.Contains(s.body, "came from another site") {
+			t.Errorf("%s from another site: %d", r.pattern, s.status)
+		}
+		if s := b.send(method, path, url.Values{}, "Sec-Fetch-Site", "", "Origin", "https://evil.example"); s.status != http.StatusForbidden {
+			t.Errorf("%s from another origin: %d", r.pattern, s.status)
+		}
+	}
+	w.made(from)
+}
+
+// TestWhatIsMasked looks at every page that shows a person with the eyes of who may not see personal data.
+func TestWhatIsMasked(t *testing.T) {
+	w, owner, _ := owned(t, auth.ProviderConfig{})
+	f := furnish(w)
+	ben := w.hire(owner, "ben@example.com", "192.0.2.3", "role", "member", "defaults", "yes")
+	benID := w.memberID("ben@example.com")
+	allow := func(list ...team.Permission) {
+		t.Helper()
+		w.Do(journal.Bind(team.ChangePermissions{ID: benID, Permissions: &list, Actor: journal.Actor{Kind: journal.ActorSystem, ID: "test"}}))
+	}
+	most := slices.DeleteFunc(team.Everything().List(), func(p team.Permission) bool {
+		return p == team.PersonalDataView || p == team.PersonalDataEdit || p == team.RevealedDataView
+	})
+	allow(most...)
+	at := "/customers/" + string(f.ada)
+	values := []string{"Lovelace", "ada@example.com", "7946", "St James", "Ockham", "4242", "Likes it strong"}
+	for _, path := range []string{"/", "/customers", at, at + "/log", "/subscriptions", "/subscriptions?view=cards", "/subscriptions/" + string(f.sub), "/subscriptions/" + string(f.sub) + "/log", "/subscriptions/" + string(f.sub) + "?at_seq=99999",
+		"/subscriptions/" + string(f.sub) + "/shipping-address", "/subscriptions/" + string(f.sub) + "/payment-method", "/subscriptions/new?customer_id=" + string(f.ada), "/orders", "/orders/" + string(f.order), "/upcoming", "/events", "/events?q=Lovelace",
+		"/past/customer/" + string(f.ada) + "?at_seq=99999", "/past/address/" + string(f.home) + "?at_seq=99999", "/search?q=Lovelace", "/customers?q=Lovelace", at + "/addresses/" + string(f.home) + "/remove"} {
+		s := ben.get(path)
+		for _, v := range values {
+			if strings.Contains(strings.ReplaceAll(s.body, "?q=Lovelace", ""), v) && (v != "Lovelace" || !strings.Contains(path, "q=Lovelace")) {
+				t.Errorf("%s shows %s (%d)", path, v, s.status)
+			}
+		}
+		if strings.Contains(s.body, `/reveal"`) {
+			t.Errorf("%s offers to reveal", path)
+		}
+	}
+	// What begins with personal values, or leads to them, needs the permission.
+	for _, path := range []string{at + "/edit", at + "/addresses/" + string(f.home) + "/edit", "/subscriptions/" + string(f.sub) + "/note"} {
+		w.want(ben.get(path), 403, path, "personal_data.view")
+	}
+	w.want(ben.post(at+"/view-as"), 403, at+"/view-as", "personal_data.view")
+	w.want(ben.post(at+"/portal-link"), 403, at+"/portal-link", "personal_data.view")
+	w.want(ben.post(at+"/reveal", "value", "email"), 403, at+"/reveal", "revealed_data.view")
+
+	allow(append(most, team.RevealedDataView)...)
+	s := w.want(ben.get(at), 200, at, "Reveal")
+	for _, v := range values {
+		if strings.Contains(s.body, v) {
+			t.Errorf("%s stands on the page before it is revealed", v)
+		}
+	}
+	for _, r := range []struct{ value, address, shows string }{{"email", "", "ada@example.com"}, {"name", "", "Ada Lovelace"}, {"phone", "", "7946"}, {"address", string(f.home), "St James"}} {
+		from := w.next()
+		s := w.want(ben.post(at+"/reveal", "value", r.value, "address_id", r.address), 200, at+"/reveal", r.shows)
+		for _, v := range values {
+			if !strings.Contains(r.shows, v) && strings.Contains(s.body, v) && !(r.value == "address" && v == "Lovelace") {
+				t.Errorf("revealing %s shows %s too", r.value, v)
+			}
+		}
+		w.made(from, "personal_data.revealed")
+		if e := w.entries(from)[0]; e.Actor.ID != string(benID) || string(e.Detail("value")) != fmt.Sprintf("%q", r.value) || !slices.Contains(e.Targets, journal.Ref{Kind: journal.Customer, ID: f.ada}) || strings.Contains(w.body(from), r.shows) {
+			t.Errorf("the entry: %+v", e)
+		}
+	}
+	w.want(ben.get(at), 200, at, "Reveal")
+	w.want(owner.get("/activity"), 200, "/activity", "Revealed a customer&#39;s name")
+	w.want(ben.post(at+"/reveal", "value", "password"), 422, at+"/reveal", "no value that can be revealed")
+}
+
+func TestManyProductsAtOnce(t *testing.T) {
+	w, b, _ := owned(t, auth.ProviderConfig{})
+	f := furnish(w)
+	tea := w.IDs.New(id.Product)
+	w.Do(journal.Bind(catalog.CreateProduct{ID: tea, Title: "Tea", PortalVisible: new(false)}))
+	form := []string{"product", string(f.product), "product", string(tea)}
+	from := w.next()
+	w.want(b.post("/products/bulk", append(form, "change", "offered")...), 200, "/products", "Offered 2 products as an addition")
+	w.made(from, "product_settings.bulk_updated", "product_upsell.variant_settings_updated", "product_upsell.variant_settings_updated")
+	e := w.entries(from)
+	if e[1].CausationID != e[0].ID || e[2].CorrelationID != e[0].CorrelationID || len(e[0].Targets) != 3 {
+		t.Errorf("the entries do not belong together: %+v", e)
+	}
+	from = w.next()
+	w.want(b.post("/products/bulk", append(form, "change", "offered")...), 200, "/products", "nothing changed")
+	w.want(b.post("/products/bulk", "change", "offered"), 200, "/products", "Tick the products first")
+	w.want(b.post("/products/bulk", append(form, "change", "painted")...), 422, "/products/bulk", "Choose what to change")
+	w.made(from)
+	w.want(b.post("/products/bulk", append(form, "change", "hidden")...), 200, "/products", "Hid 1 product in the portal")
+}
+
+func TestPortalSessionsOfACustomer(t *testing.T) {
+	w, b, _ := owned(t, auth.ProviderConfig{})
+	f := furnish(w)
+	at := "/customers/" + string(f.ada)
+	session := w.IDs.New(id.Session)
+	if _, err := w.Program.Do(t.Context(), &program.Request{Meta: program.Meta{Actor: journal.Actor{Kind: journal.ActorCustomer, ID: string(f.ada)}, Source: journal.Origin{Channel: journal.ChannelPortal, IP: journal.Secluded("203.0.113.9")}},
+		Command: journal.Bind(customer.LogIn{CustomerID: f.ada, Session: session, Method: "code"}),
+		Machinery: func(b *store.Batch) error {
+			return b.PutSession(session, "secret", journal.Ref{Kind: journal.Customer, ID: f.ada}, b.Now.Add(time.Hour))
+		}}); err != nil {
+		t.Fatal(err)
+	}
+	w.want(b.get(at), 200, at, "203.0.113.9")
+	from := w.next()
+	w.want(b.post(at+"/sessions-end"), 200, at, "signed out of the portal everywhere")
+	if e := w.entries(from)[0]; e.Type != "customer.logged_out" || e.Target().ID != session || e.Actor.Kind != journal.ActorTeamMember {
+		t.Errorf("the entry: %+v", e)
+	}
+	if s := b.get(at); strings.Contains(s.body, "Sign out everywhere") {
+		t.Error("the session is still there")
+	}
+}

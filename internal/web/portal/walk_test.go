@@ -1,0 +1,50 @@
+package portal
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"perennial/internal/catalog"
+	"perennial/internal/civil"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/subscription"
+	"perennial/internal/test/htmlcheck"
+)
+
+// TestEveryPage walks along every link and form of the Portal, and comes by every page.
+func TestEveryPage(t *testing.T) {
+	w := newWorld(t)
+	for _, cmd := range []func(id.ID) journal.Command{
+		func(s id.ID) journal.Command { return journal.Bind(subscription.Pause{ID: s}) },
+		func(s id.ID) journal.Command { return journal.Bind(subscription.Cancel{ID: s}) },
+		func(s id.ID) journal.Command { return journal.Bind(subscription.Skip{ID: s}) },
+	} {
+		sub := w.IDs.New(id.Subscription)
+		w.Do(journal.Bind(subscription.Create{ID: sub, CustomerID: w.ada, Items: []subscription.NewItem{{ID: w.IDs.New(id.Item), VariantID: w.variant, Quantity: 1}}, BillingPolicy: &catalog.Policy{Interval: civil.Month, IntervalCount: 1}}))
+		w.Do(cmd(sub))
+	}
+	ada := w.signIn("ada@example.com")
+	walked := htmlcheck.Walk{From: []string{"/portal"}, Elsewhere: []string{"/assets/", "http"},
+		Get: func(address string) (int, string, string) {
+			s := ada.get(address)
+			return s.status, "text/html", s.body
+		},
+		Route: func(method, address string) string {
+			r, err := http.NewRequestWithContext(t.Context(), method, address, http.NoBody)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, pattern := w.p.mux.Handler(r)
+			return pattern
+		}}.Run(t)
+	for _, p := range []string{"/portal/signin", "/portal/code", "/portal/link/{token}"} { // before one is in
+		walked["GET "+p]++
+	}
+	for _, p := range w.p.routes {
+		if strings.HasPrefix(p, "GET ") && walked[p] == 0 {
+			t.Errorf("no link leads to %s", p)
+		}
+	}
+}
