@@ -11,6 +11,7 @@ import (
 	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/program"
 	"perennial/internal/seal"
 	"perennial/internal/store"
 	"perennial/internal/team"
@@ -106,24 +107,28 @@ func plainText(a *API, r route, get func(ctx context.Context) (string, error)) {
 	})
 }
 
-// checkpoint gives the newest checkpoint when it is over at least size events, and signs one over all of them when it
-// is not. Size 0 stands for all events.
 func (a *API) checkpoint(ctx context.Context, size int64) (store.Checkpoint, error) {
-	head, err := a.Store.ReadHead(ctx, a.Store.Read)
+	return checkpointOver(ctx, a.Store, a.Program, size)
+}
+
+// checkpointOver gives the newest checkpoint when it is over at least size events, and signs one over all of them when it
+// is not. Size 0 stands for all events.
+func checkpointOver(ctx context.Context, s *store.Store, p *program.Program, size int64) (store.Checkpoint, error) {
+	head, err := s.ReadHead(ctx, s.Read)
 	if err != nil {
 		return store.Checkpoint{}, store.Fault(err)
 	}
 	if size == 0 {
 		size = head.Seq + 1
 	}
-	last, err := a.Store.Checkpoints(ctx, a.Store.Read, head.Seq+2, 1)
+	last, err := s.Checkpoints(ctx, s.Read, head.Seq+2, 1)
 	if err != nil {
 		return store.Checkpoint{}, store.Fault(err)
 	}
 	if len(last) == 1 && last[0].Size >= size {
 		return last[0], nil
 	}
-	return a.Program.Checkpoint(ctx)
+	return p.Checkpoint(ctx)
 }
 
 func (a *API) checkpoints(ctx context.Context, _ *Page, limit int, after string) ([]checkpointView, error) {
@@ -199,22 +204,35 @@ func (a *API) consistency(ctx context.Context, in *consistencyQuery) (consistenc
 }
 
 func (a *API) receipt(ctx context.Context, in *byID) (receiptView, error) {
-	st, err := a.Store.EventByID(ctx, a.Store.Read, store.Closed, id.ID(in.ID))
+	return receiptOf(ctx, a.Store, a.Program, id.ID(in.ID))
+}
+
+// Receipt is everything that proves one event offline, as perennial verify --receipt reads it.
+func Receipt(ctx context.Context, s *store.Store, p *program.Program, event id.ID) ([]byte, error) {
+	v, err := receiptOf(ctx, s, p, event)
+	if err != nil {
+		return nil, err
+	}
+	return encode(v)
+}
+
+func receiptOf(ctx context.Context, s *store.Store, p *program.Program, event id.ID) (receiptView, error) {
+	st, err := s.EventByID(ctx, s.Read, store.Closed, event)
 	if err != nil {
 		return receiptView{}, store.Fault(err)
 	}
-	c, err := a.checkpoint(ctx, st.Seq+1)
+	c, err := checkpointOver(ctx, s, p, st.Seq+1)
 	if err != nil {
 		return receiptView{}, err
 	}
 	if c.Size <= st.Seq {
 		return receiptView{}, fault.New(fault.Unavailable, "not_signed", "No checkpoint covers this event yet.")
 	}
-	hashes, err := seal.Inclusion(store.Tree{Ctx: ctx, S: a.Store, Q: a.Store.Read}, st.Seq, c.Size)
+	hashes, err := seal.Inclusion(store.Tree{Ctx: ctx, S: s, Q: s.Read}, st.Seq, c.Size)
 	if err != nil {
 		return receiptView{}, store.Fault(err)
 	}
-	_, vkey, err := a.Store.Keys.Folder().Verifier(string(a.Store.Shop))
+	_, vkey, err := s.Keys.Folder().Verifier(string(s.Shop))
 	return receiptView{st.Body, st.Seq, c.Size, hashList(hashes), c.Note, vkey}, err
 }
 

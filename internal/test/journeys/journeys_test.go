@@ -386,7 +386,7 @@ func TestStaleSettings(t *testing.T) {
 	q.Wait("[data-toast]")
 	p.Fill("#default_delivery_price", "8.88")
 	p.Click("main form .buttons button")
-	p.Holds("Somebody saved this page after you opened it", "$7.77", "$8.88")
+	p.Holds("Somebody else changed this after you opened it", "$7.77", "$8.88")
 	p.Forgive() // the answer is 412
 	p.Click("main form .buttons button")
 	p.Wait("[data-toast]")

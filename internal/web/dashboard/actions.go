@@ -2,7 +2,6 @@ package dashboard
 
 import (
 	"fmt"
-	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -573,9 +572,7 @@ func (c *call) act(a subAction) (answer, error) {
 	}
 	out, err := c.run(req)
 	if err != nil && fault.As(err).Kind == fault.Stale {
-		a := again(problems{"": "Somebody changed this subscription since you opened the form. What you see now is how it stands; look again, and send it once more if you still want it."})
-		a.status = http.StatusPreconditionFailed
-		return a, nil
+		return c.refuseStale(again(nil), s.Ref(), in.text("version"), cmd)
 	}
 	if err != nil {
 		return c.formAgain(a.title, err, again)

@@ -458,8 +458,5 @@ func (c *call) dataCopy() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	c.w.Header().Set("Content-Type", "application/json")
-	c.w.Header().Set("Content-Disposition", `attachment; filename="customer-data.json"`)
-	_, _ = c.w.Write(b) // a browser that went away
-	return answer{sent: true}, nil
+	return c.file("application/json", "customer-data.json", b)
 }

@@ -50,6 +50,7 @@ func (l *looks) Note(key string, now time.Time) bool {
 
 // entryView is the page of one entry.
 type entryView struct {
+	At       string // of the page
 	Entry    ui.Entry
 	Undo     string // why it cannot be undone; empty: it can
 	MayUndo  bool
@@ -77,7 +78,7 @@ func (c *call) eventPage() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	v := entryView{Entry: c.entry(shown[0], st, reading.Log{}), MayUndo: c.mayUndo(st.Event), Leaf: fmt.Sprintf("%x", st.Leaf[:])}
+	v := entryView{At: "/events/" + string(st.ID), Entry: c.entry(shown[0], st, reading.Log{}), MayUndo: c.mayUndo(st.Event), Leaf: fmt.Sprintf("%x", st.Leaf[:])}
 	v.Entry.Href = ""
 	if st.Corrects != "" {
 		v.Corrects = "/events/" + string(st.Corrects)
@@ -107,6 +108,33 @@ func (c *call) eventPage() (answer, error) {
 	}
 	c.viewed(reading.Log{Name: "explorer"})
 	return answer{title: v.Entry.Sentence, head: ui.Head{Crumbs: []ui.Link{{Href: "/events", Text: "Explorer"}}}, body: entryBody(v)}, nil
+}
+
+// receipt sends what proves an entry without this server.
+func (c *call) receipt() (answer, error) {
+	key := id.ID(c.r.PathValue("id"))
+	b, err := api.Receipt(c.ctx, c.Store, c.Program, key)
+	if err != nil {
+		return answer{}, err
+	}
+	return c.file("application/json", "receipt-"+string(key)+".json", b)
+}
+
+// logKey sends the public key that receipts are checked with.
+func (c *call) logKey() (answer, error) {
+	_, key, err := c.Store.Keys.Folder().Verifier(string(c.Store.Shop))
+	if err != nil {
+		return answer{}, store.Fault(err)
+	}
+	return c.file("text/plain; charset=utf-8", "log-key.txt", []byte(key+"\n"))
+}
+
+// file sends something to keep.
+func (c *call) file(contentType, name string, b []byte) (answer, error) {
+	c.w.Header().Set("Content-Type", contentType)
+	c.w.Header().Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", name))
+	_, _ = c.w.Write(b) // a browser that went away
+	return answer{sent: true}, nil
 }
 
 // undoView is the page that asks before an undo.

@@ -1,7 +1,6 @@
 package dashboard
 
 import (
-	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -104,9 +103,7 @@ func (c *call) sendForm(f form) (answer, error) {
 	out, err := c.run(req)
 	switch {
 	case err != nil && fault.As(err).Kind == fault.Stale:
-		a := again(problems{"": "Somebody changed this since you opened the form. Look again at what is there now, and send it once more if you still want it."})
-		a.status = http.StatusPreconditionFailed
-		return a, nil
+		return c.refuseStale(again(nil), s.state.Ref(), in.text("version"), cmd)
 	case err != nil:
 		return c.formAgain(f.title, err, again)
 	}

@@ -48,6 +48,8 @@ func (d *Dashboard) registerLogs() {
 	log("/customers/{id}/log", team.CustomersView, (*call).customerLog)
 	log("/subscriptions/{id}/log", team.SubscriptionsView, (*call).subscriptionLog)
 	d.on(route{pattern: "GET /events/{id}", permission: team.EventsView}, (*call).eventPage)
+	d.on(route{pattern: "GET /events/{id}/receipt.json", permission: team.EventsView}, (*call).receipt)
+	d.on(route{pattern: "GET /log-key.txt", permission: team.EventsView}, (*call).logKey)
 	d.on(route{pattern: "GET /events/{id}/undo", access: signedIn}, (*call).undoPage)
 	d.on(route{pattern: "POST /events/{id}/undo", access: signedIn, events: api.UndoTypes()}, (*call).undo)
 	d.on(route{pattern: "GET /past/{kind}/{id}", permission: team.EventsView}, (*call).pastPage)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -18,10 +19,13 @@ import (
 	"perennial/internal/journal"
 	"perennial/internal/money"
 	"perennial/internal/program"
+	"perennial/internal/settings"
 	"perennial/internal/store"
 	"perennial/internal/subscription"
 	"perennial/internal/team"
 	"perennial/internal/test/htmlcheck"
+	"perennial/internal/test/shop"
+	"perennial/verify"
 )
 
 // furnished is a shop with one of everything.
@@ -219,12 +223,72 @@ func TestPortalSessionsOfACustomer(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.want(b.get(at), 200, at, "203.0.113.9")
-	from := w.next()
 	w.want(b.post(at+"/sessions-end"), 200, at, "signed out of the portal everywhere")
-	if e := w.entries(from)[0]; e.Type != "customer.logged_out" || e.Target().ID != session || e.Actor.Kind != journal.ActorTeamMember {
+	if e := w.lastOf("customer.logged_out"); e.Target().ID != session || e.Actor.Kind != journal.ActorTeamMember {
 		t.Errorf("the entry: %+v", e)
 	}
 	if s := b.get(at); strings.Contains(s.body, "Sign out everywhere") {
 		t.Error("the session is still there")
+	}
+}
+
+// The receipt of an entry is checked with nothing of ours but package verify, as `perennial verify --receipt` does.
+func TestReceipts(t *testing.T) {
+	w, b, _ := owned(t, auth.ProviderConfig{})
+	furnish(w)
+	e := w.lastOf("subscription.created")
+	at := "/events/" + string(e.ID)
+	w.want(b.get(at), 200, at, at+"/receipt.json")
+	got, key := b.get(at+"/receipt.json"), strings.TrimSpace(b.get("/log-key.txt").body)
+	r, err := verify.ParseReceipt([]byte(got.body))
+	if err != nil {
+		t.Fatalf("%s: %v", got.body, err)
+	}
+	if proved, err := r.Check(key); err != nil || proved.ID != string(e.ID) {
+		t.Errorf("%+v: %v", proved, err)
+	}
+	if !strings.Contains(got.header.Get("Content-Disposition"), "attachment") {
+		t.Error("the receipt is shown and not kept")
+	}
+}
+
+// Whoever comes too late sees both versions, and may send theirs once more.
+func TestStaleForms(t *testing.T) {
+	w, b, _ := owned(t, auth.ProviderConfig{})
+	f := furnish(w)
+	w.hire(b, "ben@example.com", "192.0.2.3", "role", "member", "permission", "team.view")
+	version := regexp.MustCompile(`name="version" value="(\d+)"`)
+	for _, tt := range []struct {
+		form, to        string // where it is, and where it goes when that is another address
+		theirs          journal.Command
+		yours           []string
+		theirsAre, mine string
+	}{
+		{"/products/" + string(f.product) + "/edit", "", journal.Bind(catalog.UpdateProduct{ID: f.product, Title: new("Java")}), []string{"title", "Mocha", "status", "active"}, "Java", "Mocha"},
+		{"/subscriptions/" + string(f.sub) + "/delivery-price", "", journal.Bind(subscription.ChangeDeliveryPrice{ID: f.sub, Price: money.Of(333, "EUR")}), []string{"delivery_price", "4.44"}, "€3.33", "€4.44"},
+		{"/settings/general", "", journal.Bind(settings.Update{Document: &settings.General{Name: "Their shop", TimeZone: "Europe/Berlin", Currency: "EUR", Locale: "en"}}), []string{"name", "My shop", "time_zone", "Europe/Berlin", "currency", "EUR", "locale", "en"}, "Their shop", "My shop"},
+		{"/team/" + string(w.memberID("ben@example.com")), "/permissions", journal.Bind(team.ChangePermissions{ID: w.memberID("ben@example.com"), Permissions: &[]team.Permission{team.EventsView}, Actor: shop.System.Actor}), []string{"permission", "exports.view"}, "events.view", "exports.view"},
+		{"/team/defaults", "", journal.Bind(team.ChangeDefaults{Permissions: []team.Permission{team.EventsView}, Actor: shop.System.Actor}), []string{"permission", "exports.view"}, "events.view", "exports.view"},
+	} {
+		first := version.FindStringSubmatch(b.get(tt.form).body)
+		if first == nil {
+			t.Fatalf("%s has no version", tt.form)
+		}
+		w.Do(tt.theirs)
+		from := w.next()
+		s := w.want(b.post(tt.form+tt.to, append(tt.yours, "version", first[1])...), 412, tt.form+tt.to, "Somebody else changed this")
+		_, rest, _ := strings.Cut(s.body, "Changed meanwhile")
+		theirs, mine, _ := strings.Cut(rest, "Yours, now")
+		mine, _, _ = strings.Cut(mine, "<form")
+		if !strings.Contains(theirs, tt.theirsAre) || !strings.Contains(mine, tt.mine) {
+			t.Errorf("%s: theirs %q, yours %q", tt.form, theirs, mine)
+		}
+		if slices.ContainsFunc(w.events(from), func(typ string) bool { return typ != "log.viewed" }) {
+			t.Errorf("%s: a stale form made %v", tt.form, w.events(from))
+		}
+		again := version.FindStringSubmatch(s.body)
+		if s := b.post(tt.form+tt.to, append(tt.yours, "version", again[1])...); s.status != 200 {
+			t.Errorf("%s, once more: %d", tt.form, s.status)
+		}
 	}
 }

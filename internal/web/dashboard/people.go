@@ -137,23 +137,42 @@ func (c *call) ticked() []team.Permission {
 }
 
 func (c *call) defaultSet() (team.Set, error) {
-	d, err := c.defaults()
-	if err != nil || d == nil {
-		return team.Set{}, err
+	set, _, err := c.defaultsNow()
+	return set, err
+}
+
+// defaultsNow gives the team's defaults, and the version of its row.
+func (c *call) defaultsNow() (team.Set, int64, error) {
+	row, err := c.load(c.ctx, journal.Team, team.TeamID)
+	d, ok := row.State.(*team.Defaults)
+	if !ok {
+		return team.Set{}, row.Version, err
 	}
-	return team.NewSet(d.DefaultPermissions), nil
+	return team.NewSet(d.DefaultPermissions), row.Version, err
 }
 
 func (c *call) defaultsPage(p problems) (answer, error) {
-	set, err := c.defaultSet()
+	set, version, err := c.defaultsNow()
 	if err != nil {
 		return answer{}, err
 	}
-	return page("Default permissions", boxed(defaultsForm(c.grid(set, nil), c.permitted(team.TeamEdit), p))), nil
+	return page("Default permissions", boxed(defaultsForm(c.grid(set, nil), version, c.permitted(team.TeamEdit), p))), nil
 }
 
 func (c *call) changeDefaults() (answer, error) {
-	if err := c.change(journal.Bind(team.ChangeDefaults{Permissions: c.ticked(), Actor: c.meta.Actor})); err != nil {
+	req := &program.Request{Target: journal.Ref{Kind: journal.Team, ID: team.TeamID}, Command: journal.Bind(team.ChangeDefaults{Permissions: c.ticked(), Actor: c.meta.Actor})}
+	if v, err := strconv.ParseInt(c.r.PostFormValue("version"), 10, 64); err == nil {
+		req.IfMatch = &v
+	}
+	err := c.do(req)
+	if err != nil && fault.As(err).Kind == fault.Stale {
+		a, err := c.defaultsPage(nil)
+		if err != nil {
+			return answer{}, err
+		}
+		return c.refuseStale(a, req.Target, c.r.PostFormValue("version"), req.Command)
+	}
+	if err != nil {
 		return answer{}, err
 	}
 	return c.done("/team", "The default permissions are saved.", nil)
@@ -225,7 +244,15 @@ func (c *call) changePerson(words string, also func(b *store.Batch) error, cmd .
 	if v, err := strconv.ParseInt(c.r.PostFormValue("version"), 10, 64); err == nil {
 		req.IfMatch = &v
 	}
-	if err := c.do(req); err != nil {
+	err = c.do(req)
+	if err != nil && fault.As(err).Kind == fault.Stale {
+		a, err := c.memberPage()
+		if err != nil {
+			return answer{}, err
+		}
+		return c.refuseStale(a, m.Ref(), c.r.PostFormValue("version"), req.Command)
+	}
+	if err != nil {
 		return answer{}, err
 	}
 	return c.done("/team/"+string(m.ID), words, nil)

@@ -227,7 +227,6 @@ type settingsView struct {
 	Version  int64
 	Comment  string
 	Problems problems
-	Stale    []ui.Change // what stands there now, beside what was typed
 	Log      []ui.Day
 }
 
@@ -290,20 +289,7 @@ func (c *call) saveSettings(p settingsPage) (answer, error) {
 	req := &program.Request{Command: journal.Bind(settings.Update{Document: next}), Target: now.Ref(), IfMatch: &seen}
 	out, err := c.run(req)
 	if err != nil && fault.As(err).Kind == fault.Stale {
-		// Both versions, side by side: what stands there now, and what was about to be saved over it.
-		if now, _, err = c.current(p); err != nil {
-			return answer{}, err
-		}
-		changes, err := c.difference(now, next)
-		if err != nil {
-			return answer{}, err
-		}
-		a := again(problems{"": "Somebody saved this page after you opened it. Below is what stands there now, beside what you typed. To save yours over it, press Save again."})
-		a.status = 412
-		view := changes
-		body := a.body
-		a.body = staleBody(view, body)
-		return a, nil
+		return c.refuseStale(again(nil), now.Ref(), in.text("version"), req.Command)
 	}
 	if err != nil {
 		return c.formAgain(p.title, err, again)
