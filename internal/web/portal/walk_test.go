@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"perennial/internal/cancelflow"
 	"perennial/internal/catalog"
 	"perennial/internal/civil"
 	"perennial/internal/id"
@@ -25,8 +26,12 @@ func TestEveryPage(t *testing.T) {
 		w.Do(journal.Bind(subscription.Create{ID: sub, CustomerID: w.ada, Items: []subscription.NewItem{{ID: w.IDs.New(id.Item), VariantID: w.variant, Quantity: 1}}, BillingPolicy: &catalog.Policy{Interval: civil.Month, IntervalCount: 1}}))
 		w.Do(cmd(sub))
 	}
+	dear, _ := w.flow()
+	session := w.IDs.New(id.CancelSession)
+	w.Do(journal.Bind(cancelflow.Start{ID: session, SubscriptionID: w.hers}))
+	w.Do(journal.Bind(cancelflow.Choose{Session: session, ReasonID: dear}))
 	ada := w.signIn("ada@example.com")
-	walked := htmlcheck.Walk{From: []string{"/portal"}, Elsewhere: []string{"/assets/", "http"},
+	walked := htmlcheck.Walk{From: []string{"/portal", "/portal/subscriptions/" + string(w.hers) + "/cancel/offers"}, Elsewhere: []string{"/assets/", "http"},
 		Get: func(address string) (int, string, string) {
 			s := ada.get(address)
 			return s.status, "text/html", s.body
@@ -39,7 +44,7 @@ func TestEveryPage(t *testing.T) {
 			_, pattern := w.p.mux.Handler(r)
 			return pattern
 		}}.Run(t)
-	for _, p := range []string{"/portal/signin", "/portal/code", "/portal/link/{token}"} { // before one is in
+	for _, p := range []string{"/portal/signin", "/portal/code", "/portal/link/{token}", "/portal/"} { // before one is in, and what is nowhere
 		walked["GET "+p]++
 	}
 	for _, p := range w.p.routes {

@@ -65,17 +65,11 @@ addEventListener('click', async e => {
 		const box = make('div', { className: 'in' }, ...main.childNodes), d = make('dialog', {}, box)
 		d.setAttribute('aria-label', $('h1', box)?.textContent || '')
 		for (const f of $$('form', box)) if (!f.getAttribute('action')) f.action = a.href
-<<<<<<< HEAD
-		for (const c of $$('[data-cancel]', box)) c.onclick = ev => { ev.preventDefault(); d.close() }
-		const shut = make('button', { type: 'button', className: 'button quiet icon-only', ariaLabel: document.documentElement.dataset.close || 'Close' }, icon('x'))
-		shut.onclick = () => d.close(); $('.page-head', box)?.append(shut)
-=======
 		const close = ev => { ev?.preventDefault(); if (!dirty(box) || confirm('What you typed is not saved. Close it all the same?')) d.close() }
 		for (const c of $$('[data-cancel]', box)) c.onclick = close
 		d.oncancel = close
-		const shut = make('button', { type: 'button', className: 'button quiet icon-only', ariaLabel: 'Close' }, icon('x'))
+		const shut = make('button', { type: 'button', className: 'button quiet icon-only', ariaLabel: document.documentElement.dataset.close || 'Close' }, icon('x'))
 		shut.onclick = close; $('.page-head', box)?.append(shut)
->>>>>>> d82d6a9 (dashboard: show both versions to whoever comes too late, receipts on the page of an entry)
 		d.onclose = () => { d.remove(); a.focus() }
 		d.onclick = ev => { if (ev.target === d && !dirty(box)) d.close() }
 		document.body.append(d); a.closest('details[data-menu]')?.removeAttribute('open'); d.showModal(); window.htmx?.process(d); wire(d)
