@@ -79,7 +79,7 @@ func TestAYearIsBelievable(t *testing.T) {
 		}
 	}
 	for _, typ := range []string{
-		"subscription.created", "subscription.renewed", "subscription.paused", "subscription.resumed", "subscription.order_skipped", "subscription.cancelled",
+		"subscription.created", "subscription.renewed", "subscription.paused", "subscription.resumed", "subscription.order_skipped", "subscription.cancelled", "cancel_session.offer_accepted", "cancel_session.completed",
 		"subscription.item_swapped", "subscription.next_billing_date_changed", "billing_attempt.failed", "recovery.entered", "recovery.recovered", "order.placed", "order.fulfilled",
 		"variant.updated", "selling_plan.updated", "access.denied", "team_member.joined",
 		"team_member.logged_in", "team_member.login_failed", "team_member.logged_out", "shipping_settings.updated", "external.parcel_delivered",

@@ -173,14 +173,6 @@ func (l *life) mendsCard(p *person) error {
 	return l.command(p, journal.Bind(subscription.ChangePaymentMethod{ID: p.subscription, PaymentMethodID: key}))
 }
 
-var reasons = []string{
-	"I have too much coffee left", "Too expensive", "Moving abroad", "I want to try another roaster", "Not drinking coffee any more", "The parcel came late twice", "It was a gift",
-}
-
-func (l *life) leaves(p *person) error {
-	return l.command(p, journal.Bind(subscription.Cancel{ID: p.subscription, Reason: pick(l, reasons)}))
-}
-
 func (l *life) comesBack(p *person) error {
 	s, err := l.state(p)
 	if err != nil {

@@ -42,7 +42,10 @@ func (l *life) found() error {
 	if err := l.stock(); err != nil {
 		return err
 	}
-	return l.offer()
+	if err := l.offer(); err != nil {
+		return err
+	}
+	return l.asksWhy()
 }
 
 func (l *life) hire() error {

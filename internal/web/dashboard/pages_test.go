@@ -12,6 +12,7 @@ import (
 
 	"perennial/internal/auth"
 	"perennial/internal/billing"
+	"perennial/internal/cancelflow"
 	"perennial/internal/catalog"
 	"perennial/internal/civil"
 	"perennial/internal/customer"
@@ -38,13 +39,15 @@ func furnish(w *world) *furnished {
 	w.t.Helper()
 	f := &furnished{w, w.IDs.New(id.Customer), w.IDs.New(id.Address), w.IDs.New(id.PaymentMethod), w.IDs.New(id.Product), w.IDs.New(id.Variant), w.IDs.New(id.SellingPlanGroup), w.IDs.New(id.SellingPlan),
 		w.IDs.New(id.Discount), w.IDs.New(id.Subscription), w.IDs.New(id.Order)}
-	attempt := w.IDs.New(id.BillingAttempt)
+	attempt, flow := w.IDs.New(id.BillingAttempt), w.IDs.New(id.CancelFlow)
 	for _, c := range []journal.Command{
 		journal.Bind(catalog.CreateProduct{ID: f.product, Title: "Coffee", Description: "From far away", ImageURL: "https://pictures.example/coffee.jpg"}),
 		journal.Bind(catalog.CreateVariant{ID: f.variant, ProductID: f.product, Title: "250 g", Price: money.Of(1000, "EUR"), Inventory: new(int64(50))}),
 		journal.Bind(catalog.CreateGroup{ID: f.group, Name: "Subscribe and save", ProductIDs: []id.ID{f.product}}),
 		journal.Bind(catalog.CreatePlan{ID: f.plan, GroupID: f.group, Name: "Monthly", BillingPolicy: catalog.Policy{Interval: civil.Month, IntervalCount: 1}, Pricing: []catalog.Pricing{{Kind: "percentage", Value: 10}}}),
 		journal.Bind(catalog.CreateDiscount{ID: f.discount, Code: "WELCOME", Kind: "percentage", Value: 10}),
+		journal.Bind(cancelflow.CreateFlow{ID: flow, Fields: cancelflow.FlowFields{Name: new("Everybody"), Status: new(cancelflow.Active)}}),
+		journal.Bind(cancelflow.CreateReason{ID: w.IDs.New(id.CancelReason), FlowID: flow, Fields: cancelflow.ReasonFields{Label: new("Too <expensive>"), Offers: &[]cancelflow.Offer{{Kind: cancelflow.OfferSwap, VariantID: f.variant}, {Kind: cancelflow.OfferPause, Days: 21}}}}),
 		journal.Bind(customer.Create{ID: f.ada, Email: "ada@example.com", FirstName: "Ada", LastName: "Lovelace", Phone: "+44 20 7946 0000", Tags: []string{"early"}}),
 		journal.Bind(customer.AddAddress{ID: f.home, CustomerID: f.ada, Fields: customer.AddressFields{FirstName: new("Ada"), LastName: new("Lovelace"), Line1: new("12 St James's Square"), City: new("London"), Country: new("GB")}}),
 		journal.Bind(customer.AddAddress{ID: w.IDs.New(id.Address), CustomerID: f.ada, Fields: customer.AddressFields{Line1: new("Ockham Park"), City: new("Ockham"), Country: new("GB")}}),

@@ -169,6 +169,21 @@ var settingsPages = []settingsPage{
 			p.Actions, p.MaxSkipsInRow, p.MaxDaysAhead = kept, in.number("max_skips_in_row", 0), in.number("max_days_ahead", 0)
 			return p
 		}},
+	{page: settings.PageCancelFlow, title: "Cancel flows", lead: "What holds for all of them. The flows themselves are under Cancel flows.", view: team.CancelFlowsView, edit: team.CancelFlowsEdit,
+		fields: func(_ *call, d settings.Document, v url.Values) []formField {
+			p := d.(*settings.CancelFlow)
+			enabled := yesNo(p.Enabled)
+			if v.Has("discount_cooldown_days") {
+				enabled = v.Get("enabled")
+			}
+			return []formField{{kind: "box", Field: ui.Field{Name: "enabled", Label: "Ask subscribers why before they cancel", Value: enabled}},
+				whole(v, "discount_cooldown_days", "Days without another discount", p.DiscountCooldownDays, "How long somebody who accepted a discount is offered none. 0 to 3,650.")}
+		},
+		document: func(_ *call, d settings.Document, in *input) settings.Document {
+			p := journal.Clone(d.(*settings.CancelFlow))
+			p.Enabled, p.DiscountCooldownDays = in.yes("enabled"), in.number("discount_cooldown_days", 0)
+			return p
+		}},
 	{page: settings.PageLog, title: "Log", lead: "How long IP addresses and devices are kept. The entries themselves stay for ever.", view: team.LogSettingsView, edit: team.LogSettingsEdit,
 		fields: func(_ *call, d settings.Document, v url.Values) []formField {
 			return []formField{whole(v, "network_retention_months", "Months", d.(*settings.Log).NetworkRetentionMonths, "1 to 120. Then the key of a month is destroyed, and its addresses are gone from old copies too. That cannot be undone.")}

@@ -50,7 +50,7 @@ var (
 			{path: "/integrity", label: "Integrity", icon: "shield-check", needs: team.EventsView},
 		}},
 		{"The store", []place{
-			{path: "/cancel-flows", label: "Cancel flow", icon: "split", needs: team.CancelFlowsView},
+			{path: "/cancel-flows", label: "Cancel flows", icon: "split", needs: team.CancelFlowsView},
 			{path: "/messages", label: "Messages", icon: "mail", needs: team.NotificationsView},
 			{path: "/settings", label: "Settings", icon: "settings"},
 		}},

@@ -109,6 +109,7 @@ func (d *Dashboard) register() {
 	d.registerCustomers()
 	d.registerOrders()
 	d.registerCatalogue()
+	d.registerCancelFlows()
 	d.registerSettings()
 	d.registerAnalytics()
 }
