@@ -59,6 +59,7 @@ func Tables(engine db.Engine) []Table {
 		{Name: "session", Class: ClassMachinery, Copied: true, Writes: "DELETE, INSERT, UPDATE", Holds: "sessions: whose they are, when they were used, and a MAC that recognises the secret; deleted a day after their end"},
 		{Name: "team_link", Class: ClassMachinery, Copied: true, Writes: "DELETE, INSERT, UPDATE", Holds: "one-time links of the team, with a MAC that recognises the secret; deleted a day after their end"},
 		{Name: "spent", Class: ClassMachinery, Copied: true, Writes: "DELETE, INSERT", Holds: "hashes of codes and challenges that were used and are good once; deleted when they are worthless"},
+		{Name: "saved_view", Class: ClassMachinery, Copied: true, Writes: "DELETE, INSERT, UPDATE", Holds: "how people of the team like to see a list; nothing of customers; deleted by its owner, or when they leave"},
 		{Name: "goose_db_version", Class: ClassMachinery, Holds: "the migrations that were applied"},
 	}
 	if engine == db.SQLite {

@@ -39,18 +39,25 @@ func (w *where) equal(column, v string) {
 }
 
 // among wants one of the columns to have one of the values. No values: nothing matches.
-func (w *where) among(values []id.ID, columns ...string) {
-	if len(values) == 0 {
-		w.conds = append(w.conds, "1 = 0")
-		return
+func (w *where) among(values []id.ID, columns ...string) { w.amongOr(values, "", nil, columns...) }
+
+// amongOr is among, or else a condition with %s that one of other values fulfils.
+func (w *where) amongOr(values []id.ID, cond string, others []string, columns ...string) {
+	var parts []string
+	if len(values) > 0 {
+		places := make([]string, len(values))
+		for i, v := range values {
+			places[i] = w.place(string(v))
+		}
+		for _, c := range columns {
+			parts = append(parts, c+" IN ("+strings.Join(places, ", ")+")")
+		}
 	}
-	places := make([]string, len(values))
-	for i, v := range values {
-		places[i] = w.place(string(v))
+	for _, o := range others {
+		parts = append(parts, fmt.Sprintf(cond, w.place(o)))
 	}
-	parts := make([]string, len(columns))
-	for i, c := range columns {
-		parts[i] = c + " IN (" + strings.Join(places, ", ") + ")"
+	if len(parts) == 0 {
+		parts = []string{"1 = 0"}
 	}
 	w.conds = append(w.conds, "("+strings.Join(parts, " OR ")+")")
 }

@@ -295,3 +295,43 @@ func TestStaleForms(t *testing.T) {
 		}
 	}
 }
+
+func TestSavedViews(t *testing.T) {
+	w, b, _ := owned(t, auth.ProviderConfig{})
+	f := furnish(w)
+	ben := w.hire(b, "ben@example.com", "192.0.2.3", "role", "member", "defaults", "yes")
+	w.want(b.get("/subscriptions?q=coffee"), 200, "/subscriptions", "Ada Lovelace")
+	w.want(b.get("/subscriptions?q="+string(f.product)), 200, "/subscriptions", "Ada Lovelace")
+	w.want(b.get("/subscriptions?q=tea"), 200, "/subscriptions", "No subscription matches")
+	from := w.next()
+	view := []string{"status", "active", "sort", "next", "view", "cards", "q", "Lovelace", "after", "x"}
+	w.want(b.post("/saved-views", append(view, "name", "Due <soon>")...), 200, "/subscriptions", "The view is saved")
+	address := "/subscriptions?sort=next&amp;status=active&amp;view=cards"
+	s := w.want(b.get("/subscriptions"), 200, "/subscriptions", `href="`+address+`"`)
+	if !strings.Contains(s.body, "Due &lt;soon&gt;") || strings.Contains(s.body, "q=Lovelace") {
+		t.Errorf("the view is not there:\n%s", s.body)
+	}
+	s = w.want(b.get(strings.ReplaceAll(address, "&amp;", "&")), 200, "/subscriptions", "Forget this view")
+	if n := strings.Count(s.body, `aria-current="page"`); n != 2 { // in the menu, and this one
+		t.Errorf("%d places are marked as this one", n)
+	}
+	if strings.Contains(ben.get("/subscriptions").body, "Due &lt;soon&gt;") {
+		t.Error("others see it")
+	}
+	w.want(b.post("/saved-views", "name", "Nothing"), 422, "/saved-views", "choose something to see")
+	w.want(b.post("/saved-views", append(view, "name", strings.Repeat("x", 41))...), 422, "/saved-views", "")
+	w.want(b.post("/saved-views/forget", "name", "Due <soon>"), 200, "/subscriptions", "The view is forgotten")
+	if strings.Contains(b.get("/subscriptions").body, "Due &lt;soon&gt;") {
+		t.Error("it is still there")
+	}
+	if slices.ContainsFunc(w.events(from), func(typ string) bool { return typ != "log.viewed" }) {
+		t.Errorf("a preference made %v", w.events(from))
+	}
+	// Whoever leaves takes them along.
+	benID := w.memberID("ben@example.com")
+	w.want(ben.post("/saved-views", "status", "failed", "name", "Trouble"), 200, "/subscriptions", "The view is saved")
+	w.want(b.post("/team/"+string(benID)+"/remove"), 200, "/team", "Removed from the team")
+	if left, err := w.Store.SavedViews(t.Context(), w.Store.Read, benID, subscriptionsList); err != nil || len(left) > 0 {
+		t.Errorf("%v are left, %v", left, err)
+	}
+}

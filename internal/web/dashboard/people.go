@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"cmp"
+	"errors"
 	"net/http"
 	"slices"
 	"strconv"
@@ -327,7 +328,8 @@ func (c *call) remove() (answer, error) {
 		return answer{}, err
 	}
 	cmd, end := ending(c.meta.Actor, m.ID, team.MemberRemoved, list...)
-	req := &program.Request{Command: program.Sequence{journal.Bind(team.Remove{ID: m.ID, Actor: c.meta.Actor}), cmd}, Machinery: end}
+	req := &program.Request{Command: program.Sequence{journal.Bind(team.Remove{ID: m.ID, Actor: c.meta.Actor}), cmd},
+		Machinery: func(b *store.Batch) error { return errors.Join(end(b), b.DropSavedViews(m.ID)) }}
 	req.Meta = c.meta
 	req.Meta.Comment = reason
 	if err := c.do(req); err != nil {

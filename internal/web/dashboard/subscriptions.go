@@ -101,6 +101,10 @@ func (c *call) subscriptionsPage() (answer, error) {
 	f := func(name string) string { return strings.TrimSpace(c.r.FormValue(name)) }
 	v := subscriptionsView{Q: f("q"), Product: f("product_id"), Status: f("status"), Sort: f("sort"), View: f("view"), MayEdit: c.permitted(team.SubscriptionsEdit)}
 	v.Any = v.Q != "" || v.Product != ""
+	var err error
+	if v.Options, err = c.productOptions("All products"); err != nil {
+		return answer{}, err
+	}
 	for _, t := range []struct{ label, status string }{{"All", ""}, {"Active", "active"}, {"Paused", "paused"}, {"Payment failed", "failed"}, {"Cancelled", "cancelled"}, {"Ended", "expired"}} {
 		v.Tabs = append(v.Tabs, ui.Tab{Label: t.label, Current: v.Status == t.status, Href: v.link(func(u url.Values) {
 			u.Del("status")
@@ -119,7 +123,7 @@ func (c *call) subscriptionsPage() (answer, error) {
 		if err != nil {
 			return answer{}, err
 		}
-		w.among(people, "customer_id", "id")
+		w.amongOr(people, c.Store.DB.Contains("product_ids", "%s"), productsCalled(v.Q, v.Options), "customer_id", "id")
 	}
 	order := "id DESC"
 	if v.Sort == "next" {
@@ -165,14 +169,28 @@ func (c *call) subscriptionsPage() (answer, error) {
 		}
 	})}, {Label: "Rhythm"}, {Label: "Each order", Number: true}}
 	v.Table, v.Cards = v.link(func(u url.Values) { u.Del("view") }), v.link(func(u url.Values) { u.Set("view", "cards") })
-	if v.Options, err = c.productOptions("All products"); err != nil {
+	saved, err := c.savedViews()
+	if err != nil {
 		return answer{}, err
 	}
-	a := answer{title: "Subscriptions", body: subscriptionsBody(v)}
-	if v.MayEdit {
-		a.act = ui.Go("/subscriptions/new", ui.Button{Label: "Create a subscription", Icon: "plus", Kind: "primary"})
+	for i := range v.Tabs {
+		v.Tabs[i].Current = v.Tabs[i].Current && saved.Current == ""
 	}
-	return a, nil
+	v.Tabs = append(v.Tabs, saved.Tabs...)
+	return answer{title: "Subscriptions", body: subscriptionsBody(v), act: subscriptionsActions(saved, v.MayEdit)}, nil
+}
+
+// productsMeant is how many products the words of a search may lead to.
+const productsMeant = 20
+
+// productsCalled gives the products whose title has the words of a search, or whose id it is.
+func productsCalled(q string, options []ui.Option) (out []string) {
+	for _, o := range options {
+		if o.Value != "" && (o.Value == q || strings.Contains(strings.ToLower(o.Label), strings.ToLower(q))) && len(out) < productsMeant {
+			out = append(out, "|"+o.Value+"|")
+		}
+	}
+	return out
 }
 
 // subscriptionRows makes lines of a list, with the customers' names.

@@ -106,6 +106,7 @@ func (d *Dashboard) register() {
 	d.registerTeam()
 	d.registerLogs()
 	d.registerSubscriptions()
+	d.registerViews()
 	d.registerCustomers()
 	d.registerOrders()
 	d.registerCatalogue()
