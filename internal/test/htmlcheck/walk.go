@@ -66,7 +66,7 @@ func (w Walk) Run(t testing.TB) map[string]int {
 			}
 		}
 		for _, link := range page.Links {
-			if link = strings.TrimSuffix(link, "#"); !strings.HasPrefix(link, "#") && !others(link) {
+			if link, _, _ = strings.Cut(link, "#"); link != "" && !others(link) {
 				waiting = append(waiting, link)
 			}
 		}

@@ -210,7 +210,7 @@ func TestEveryPageOfTheDashboard(t *testing.T) {
 	for _, path := range []string{"/", "/subscriptions", "/subscriptions?view=cards", "/subscriptions?q=nobody-is-called-so", "/subscriptions/new?customer_id=" + cus, "/subscriptions/" + sub, "/subscriptions/" + sub + "/pause", "/subscriptions/" + sub + "/items",
 		"/subscriptions/" + sub + "/log", "/subscriptions/" + sub + "?at_seq=2000", "/customers", "/customers/" + cus, "/customers/" + cus + "/edit", "/customers/" + cus + "/redact", "/customers/" + cus + "/log", "/orders", "/orders/" + ord, "/orders/" + ord + "/fulfil", "/upcoming",
 		"/products", "/products/" + prod, "/products/" + prod + "/edit", "/plans", "/plans/" + plan, "/plans/" + plan + "/plans/new", "/discounts", "/discounts/" + disc, "/events", "/events/" + evt, "/events/" + evt + "/undo", "/activity", "/analytics?compare=before", "/integrity",
-		"/settings", "/settings/general", "/settings/billing", "/settings/recovery", "/settings/shipping", "/settings/portal", "/settings/log", "/api-keys", "/api-keys/new", "/team", "/team/invite", "/team/defaults", "/team/bulk", "/account", "/search?q=a"} {
+		"/settings", "/settings/general", "/settings/billing", "/settings/recovery", "/settings/shipping", "/settings/portal", "/settings/log", "/api-keys", "/api-keys/new", "/team", "/team/invite", "/team/defaults", "/team/bulk", "/account", "/search?q=a", "/ui"} {
 		p.Go(at(path))
 		p.Accessible()
 		p.Run(`document.documentElement.dataset.theme = 'dark'`)

@@ -15,6 +15,7 @@ import (
 	"perennial/internal/store"
 	"perennial/internal/team"
 	"perennial/internal/web/ui"
+	"perennial/internal/web/ui/showcase"
 )
 
 // place is a page of the menu. It is shown to who may see it, once its route is registered.
@@ -128,6 +129,9 @@ func (d *Dashboard) registerShell() {
 		}
 		http.SetCookie(c.w, &http.Cookie{Name: ui.ThemeCookie, Value: string(theme), Path: "/", MaxAge: age, Secure: c.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode})
 		return goTo(inside(c.r.FormValue("back"))), nil
+	})
+	d.on(route{pattern: "GET /ui", access: signedIn}, func(*call) (answer, error) {
+		return answer{title: "Every part", head: ui.Head{Lead: "What pages are made of, all at once.", Badge: &ui.Badge{Text: "For who works on it", Icon: "eye"}}, toast: showcase.Toast(), body: showcase.Body()}, nil
 	})
 	d.on(route{pattern: "GET /find", access: signedIn}, (*call).findPlaces)
 	d.on(route{pattern: "GET /search", access: signedIn}, (*call).searchPage)

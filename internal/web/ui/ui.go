@@ -4,7 +4,7 @@
 //
 // Everything works without JavaScript. The script (assets/ui.js) makes it better: dialogs instead of pages, the command palette,
 // keys in the log. There is no inline script or style anywhere, so the strictest Content-Security-Policy holds. Colours come
-// from one set of custom properties with light-dark(), so both themes are the same sheet. The page that Showcase serves shows every part; a
+// from one set of custom properties with light-dark(), so both themes are the same sheet. Package showcase is a page with every part; a
 // test looks at it with axe-core in both themes and at the width of a phone.
 package ui
 
