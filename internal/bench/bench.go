@@ -90,7 +90,11 @@ type run struct {
 
 // Run measures everything, one thing after the other. It removes what it made, also when the context ends it early; with an
 // error, the report has what was measured until then.
-func Run(ctx context.Context, o Options) (_ *Report, err error) {
+func Run(ctx context.Context, o Options) (*Report, error) {
+	return measure(ctx, o, func(r *run) []func() error { return []func() error{r.disk, r.bareWrites, r.bareReads, r.shop} })
+}
+
+func measure(ctx context.Context, o Options, steps func(*run) []func() error) (_ *Report, err error) {
 	if o.Events < MinEvents {
 		return nil, fault.New(fault.Refused, "events", "Measure on %d entries or more.", MinEvents)
 	}
@@ -105,7 +109,7 @@ func Run(ctx context.Context, o Options) (_ *Report, err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	r := &run{Options: o, ctx: ctx, dir: dir, out: &Report{
 		Began: began.UTC(), System: runtime.GOOS + "/" + runtime.GOARCH, CPU: processor(), CPUs: runtime.NumCPU(), Go: runtime.Version(), Events: o.Events, Span: o.Span}}
-	for _, step := range []func() error{r.disk, r.bareWrites, r.bareReads, r.shop} {
+	for _, step := range steps(r) {
 		if err = step(); err != nil {
 			break
 		}
@@ -143,6 +147,7 @@ func (r *run) shop() error {
 		r.size,
 		func(s *shop) error { return r.process("full", "a shop", s, true) },
 		func(s *shop) error { return r.profiled("reads", func() error { return r.reads(s) }) },
+		func(s *shop) error { return r.profiled("pages", func() error { return r.pages(s) }) },
 		r.verify, r.commands, r.served, r.answers,
 	} {
 		if err := step(s); err != nil {

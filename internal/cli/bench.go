@@ -18,6 +18,7 @@ import (
 
 type benchCommands struct {
 	Journal benchCommand        `cmd:"" default:"withargs" help:"Commands, reads and the journal."`
+	Pages   benchPagesCommand   `cmd:"" help:"How long the Dashboard takes for pages of 50 rows."`
 	Billing benchBillingCommand `cmd:"" help:"A day on which every subscription is due."`
 }
 
@@ -33,10 +34,8 @@ type benchCommand struct {
 // Run measures, and prints a table.
 func (c benchCommand) Run(w *world) error {
 	o := bench.Options{Dir: c.Dir, Events: cmp.Or(c.Events, 1_000_000), Span: 3 * time.Second, Large: c.Large, Profile: c.Profile,
-		Found: func(ctx context.Context, p *program.Program, ids *id.Maker) (string, error) {
-			return found(ctx, p, ids, "Bench", "UTC", "USD")
-		},
-		Say: func(what string) { fmt.Fprintf(w.err, "Measuring %s\n", what) }}
+		Found: foundBench,
+		Say:   func(what string) { fmt.Fprintf(w.err, "Measuring %s\n", what) }}
 	if c.Quick {
 		o.Events, o.Span = cmp.Or(c.Events, 50_000), 600*time.Millisecond
 	}
@@ -56,6 +55,30 @@ func (c benchCommand) Run(w *world) error {
 	}
 	printFigures(w.out, r) // a run that is cut short shows what it has
 	return err
+}
+
+type benchPagesCommand struct {
+	Dir    string `help:"Where to make the data, in a folder that is removed at the end; by default the system's place for temporary files." type:"path" placeholder:"DIR"`
+	Events int64  `help:"How many entries there are." default:"1000000" placeholder:"N"`
+	JSON   bool   `help:"Print the figures as JSON."`
+}
+
+// Run measures, and prints a table.
+func (c benchPagesCommand) Run(w *world) error {
+	r, err := bench.Pages(w.ctx, bench.Options{Dir: c.Dir, Events: c.Events, Found: foundBench, Say: func(what string) { fmt.Fprintf(w.err, "Measuring %s\n", what) }})
+	switch {
+	case r == nil:
+		return err
+	case c.JSON:
+		return errors.Join(err, printJSON(w.out, r))
+	}
+	printFigures(w.out, r)
+	return err
+}
+
+// foundBench makes the shop that is measured.
+func foundBench(ctx context.Context, p *program.Program, ids *id.Maker) (string, error) {
+	return found(ctx, p, ids, "Bench", "UTC", "USD")
 }
 
 type benchBillingCommand struct {
@@ -80,9 +103,7 @@ func (c benchBillingCommand) Run(w *world) error {
 		return fault.Wrap(err, fault.Unavailable, "executable", "It cannot be told which program this is.")
 	}
 	o := bench.BillingOptions{Dir: c.Dir, Database: c.Database, Subscriptions: c.Subscriptions, Latency: c.Latency, InFlight: c.InFlight, Crashes: c.Crashes, Profile: c.Profile,
-		Found: func(ctx context.Context, p *program.Program, ids *id.Maker) (string, error) {
-			return found(ctx, p, ids, "Bench", "UTC", "USD")
-		},
+		Found: foundBench,
 		Work: func(b bench.BillingWork) []string {
 			return []string{self, "bench", "billing", "--work", b.Data, "--database", b.Database, "--latency", b.Latency.String(), "--in-flight", fmt.Sprint(b.InFlight)}
 		},

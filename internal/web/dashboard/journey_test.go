@@ -162,7 +162,7 @@ func (b *browser) send(method, path string, form url.Values, header ...string) s
 	if err != nil {
 		b.w.t.Fatal(err)
 	}
-	if strings.HasPrefix(res.Header.Get("Content-Type"), "text/html") && res.Header.Get("Location") == "" {
+	if strings.HasPrefix(res.Header.Get("Content-Type"), "text/html") && res.Header.Get("Location") == "" && res.Header.Get("Content-Encoding") == "" {
 		for _, wrong := range htmlcheck.Check(string(body)).Problems {
 			b.w.t.Errorf("%s %s: %s", method, path, wrong)
 		}

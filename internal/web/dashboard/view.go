@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"bytes"
+	"cmp"
 	"net/http"
 	"strings"
 	"time"
@@ -137,11 +138,7 @@ func (d *Dashboard) write(w http.ResponseWriter, r *http.Request, m *team.TeamMe
 		http.Error(w, "Something went wrong here.", http.StatusInternalServerError)
 		return
 	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	if a.status > 0 {
-		w.WriteHeader(a.status)
-	}
-	_, _ = w.Write(b.Bytes()) // a browser that went away
+	ui.Send(w, r, cmp.Or(a.status, http.StatusOK), b.Bytes())
 }
 
 // plainAs shows a page of one sentence.

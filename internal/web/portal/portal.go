@@ -8,6 +8,7 @@ package portal
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -273,11 +274,7 @@ func (c *call) render(a answer) {
 		http.Error(c.w, "Something went wrong here.", http.StatusInternalServerError)
 		return
 	}
-	c.w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	if a.status > 0 {
-		c.w.WriteHeader(a.status)
-	}
-	_, _ = c.w.Write(b.Bytes()) // a browser that went away
+	ui.Send(c.w, c.r, cmp.Or(a.status, http.StatusOK), b.Bytes())
 }
 
 func (c *call) fail(err error) {
