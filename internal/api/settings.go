@@ -55,6 +55,14 @@ type (
 		Actions       []string `json:"actions" nullable:"false" doc:"What subscribers may do, in the order shown."`
 		MaxSkipsInRow int      `json:"max_skips_in_row" doc:"0: no limit."`
 		MaxDaysAhead  int      `json:"max_days_ahead" doc:"1 to 730: how far an order may be moved."`
+
+		MinDaysAhead   int    `json:"min_days_ahead" required:"false" doc:"0 to 60: how near an order may be moved; 0: today."`
+		Language       string `json:"language" required:"false" doc:"en, de, fr or es: the language of people who ask for none of them; empty: that of the page general."`
+		Welcome        string `json:"welcome" required:"false" doc:"Plain text over the subscriptions, at most 1,000 characters."`
+		SupportContact string `json:"support_contact" required:"false" doc:"Whom subscribers ask, at most 200 characters; empty: the address of the page general."`
+		BrandColor     string `json:"brand_color" required:"false" doc:"Such as #2b55c9; empty: Perennial's. Text on it is white, or black where white cannot be read."`
+		LogoURL        string `json:"logo_url" required:"false" doc:"An https address; empty: none."`
+		CornerRadius   *int   `json:"corner_radius" nullable:"true" required:"false" doc:"0 to 24 pixels; null: Perennial's."`
 	}
 	LogPage struct {
 		NetworkRetentionMonths int `json:"network_retention_months" doc:"1 to 120: then IP addresses and user agents are erased."`

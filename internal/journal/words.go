@@ -224,6 +224,7 @@ func fieldName(field string) string {
 // fieldNamed has the fields whose names are not words.
 var fieldNamed = map[string]string{
 	"billing_policy":           "billing interval",
+	"brand_color":              "brand colour",
 	"cutoff_days":              "cut-off",
 	"delivery_policy":          "delivery interval",
 	"email":                    "e-mail address",
@@ -240,10 +241,12 @@ var fieldNamed = map[string]string{
 	"line2":                    "second line",
 	"max_catch_up_orders":      "limit of catch-up orders",
 	"max_cycles":               "limit of orders",
+	"logo_url":                 "logo",
 	"max_days_ahead":           "limit of days ahead",
 	"max_redemptions":          "limit of uses",
 	"max_skips_in_row":         "limit of skips in a row",
 	"min_cycles":               "minimum of orders",
+	"min_days_ahead":           "least days ahead",
 	"network_retention_months": "retention of network data",
 	"product_ids":              "products",
 	"sku":                      "SKU",

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"perennial/internal/civil"
@@ -78,7 +79,12 @@ const (
 	maxPhaseRetries  = 30
 	maxPhaseDays     = 180
 	maxDeliveryMinor = 1_000_000_000_000
+	maxWelcomeLength = 1_000
+	maxContactLength = 200
 )
+
+// PortalLanguages gives the languages that the Portal speaks, by their ISO 639 codes.
+func PortalLanguages() []string { return []string{"en", "de", "fr", "es"} }
 
 // PortalActions gives every action that the portal knows, in the order in which it offers them at first.
 func PortalActions() []string {
@@ -289,6 +295,34 @@ func (d *Portal) check(f *fault.Fields) {
 	}
 	within(f, "/max_skips_in_row", d.MaxSkipsInRow, 0, 52)
 	within(f, "/max_days_ahead", d.MaxDaysAhead, 1, 730)
+	within(f, "/min_days_ahead", d.MinDaysAhead, 0, 60)
+	if d.MinDaysAhead > d.MaxDaysAhead {
+		f.Add("/min_days_ahead", "The nearest day comes before the farthest one.")
+	}
+	if d.Language != "" && !slices.Contains(PortalLanguages(), d.Language) {
+		f.Add("/language", "The portal speaks %q.", PortalLanguages())
+	}
+	if why := plain.MultiLine(d.Welcome, maxWelcomeLength); why != "" {
+		f.Add("/welcome", "%s", why)
+	}
+	if why := plain.Text(d.SupportContact, maxContactLength); why != "" {
+		f.Add("/support_contact", "%s", why)
+	}
+	if d.BrandColor != "" {
+		if c, ok := ParseColor(d.BrandColor); !ok {
+			f.Add("/brand_color", "Give a colour such as #2b55c9.")
+		} else if Contrast(c, TextOn(c)) < ReadableContrast {
+			f.Add("/brand_color", "No text can be read on this colour.")
+		}
+	}
+	if d.LogoURL != "" {
+		if why := plain.URL(d.LogoURL); why != "" || !strings.HasPrefix(d.LogoURL, "https://") {
+			f.Add("/logo_url", "Give an address that begins with https://.")
+		}
+	}
+	if d.CornerRadius != nil {
+		within(f, "/corner_radius", *d.CornerRadius, 0, 24)
+	}
 }
 
 func (d *Log) check(f *fault.Fields) {

@@ -89,11 +89,19 @@ type Shipping struct {
 	Countries            []string     `json:"countries"` // ISO 3166-1 alpha-2; empty: everywhere
 }
 
-// Portal is the page "portal": what subscribers may do by themselves.
+// Portal is the page "portal": what subscribers may do by themselves, and what they see.
 type Portal struct {
 	Actions       []string `json:"actions"`          // names of subscription actions, in the order shown
 	MaxSkipsInRow int      `json:"max_skips_in_row"` // 0: no limit
 	MaxDaysAhead  int      `json:"max_days_ahead"`   // 1 to 730: how far an order may be moved
+
+	MinDaysAhead   int    `json:"min_days_ahead"`  // 0 to 60: how near an order may be moved; 0: today
+	Language       string `json:"language"`        // of people who ask for none of the Portal's; empty: that of the page "general"
+	Welcome        string `json:"welcome"`         // plain text over the subscriptions, at most 1,000 characters; may be empty
+	SupportContact string `json:"support_contact"` // whom to ask, at most 200 characters; empty: the address of the page "general"
+	BrandColor     string `json:"brand_color"`     // "#2b55c9"; empty: ours
+	LogoURL        string `json:"logo_url"`        // https; empty: none
+	CornerRadius   *int   `json:"corner_radius"`   // 0 to 24 pixels; null: ours
 }
 
 // Log is the page "log".

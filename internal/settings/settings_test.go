@@ -130,6 +130,8 @@ func TestRefusedFields(t *testing.T) {
 		{"shipping: countries", &settings.Shipping{DefaultDeliveryPrice: eur, Countries: []string{"DE", "de", "DE"}}, []string{"/countries/1", "/countries/2"}},
 		{"portal", &settings.Portal{Actions: []string{"pause", "fly", "pause"}, MaxSkipsInRow: -1, MaxDaysAhead: 731},
 			[]string{"/actions/1", "/actions/2", "/max_skips_in_row", "/max_days_ahead"}},
+		{"portal: looks", &settings.Portal{MaxDaysAhead: 5, MinDaysAhead: 6, Language: "it", Welcome: "a\u202e", SupportContact: "a\nb", BrandColor: "blue", LogoURL: "http://shop.example/logo.png", CornerRadius: new(25)},
+			[]string{"/min_days_ahead", "/language", "/welcome", "/support_contact", "/brand_color", "/logo_url", "/corner_radius"}},
 		{"log", &settings.Log{NetworkRetentionMonths: 121}, []string{"/network_retention_months"}},
 	}
 	for _, tt := range tests {

@@ -64,6 +64,9 @@ func Offered(s *Subscription, a Action, date *civil.Date, portal *settings.Porta
 		(date == nil || *date == *s.NextBillingDate || a == ActionReschedule) {
 		return fault.New(fault.Conflict, "cutoff_passed", "The order of %s is being prepared already, so it can no longer be changed.", s.NextBillingDate.Long())
 	}
+	if date != nil && a == ActionReschedule && date.Before(today.AddDays(portal.MinDaysAhead)) {
+		return fault.New(fault.Conflict, "too_early", "Choose a day from %s on.", today.AddDays(portal.MinDaysAhead).Long())
+	}
 	if date != nil && portal.MaxDaysAhead > 0 && date.After(today.AddDays(portal.MaxDaysAhead)) && slices.Contains([]Action{ActionReschedule, ActionPause, ActionResume, ActionReactivate}, a) {
 		return fault.New(fault.Conflict, "too_far_ahead", "Choose a day up to %s.", today.AddDays(portal.MaxDaysAhead).Long())
 	}
@@ -71,6 +74,14 @@ func Offered(s *Subscription, a Action, date *civil.Date, portal *settings.Porta
 		return fault.New(fault.Conflict, "too_many_skips", "At most %d orders in a row can be skipped. Pause the subscription instead.", portal.MaxSkipsInRow)
 	}
 	return nil
+}
+
+// LastChange is the last day on which a subscriber can change the next order; nil when there is no cut-off, or no next order.
+func LastChange(s *Subscription, bill *settings.Billing) *civil.Date {
+	if bill == nil || bill.CutoffDays == 0 || s.NextBillingDate == nil {
+		return nil
+	}
+	return new(s.NextBillingDate.AddDays(-bill.CutoffDays))
 }
 
 // skippedInRow counts the skipped orders that would follow each other around a date, if it were skipped too.

@@ -29,7 +29,7 @@ import (
 // formField is a field of an action's form.
 type formField struct {
 	ui.Field
-	kind    string // "input", "select", "area", "box", "boxes", "radios", "country"
+	kind    string // "input", "select", "area", "box", "boxes", "ordered", "radios", "country"
 	options []ui.Option
 }
 

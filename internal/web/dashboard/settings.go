@@ -143,32 +143,8 @@ var settingsPages = []settingsPage{
 			}
 			return s
 		}},
-	{page: settings.PagePortal, title: "Portal", lead: "What subscribers may do by themselves.", view: team.PortalSettingsView, edit: team.PortalSettingsEdit,
-		fields: func(_ *call, d settings.Document, v url.Values) []formField {
-			p := d.(*settings.Portal)
-			chosen := p.Actions
-			if v.Has("max_days_ahead") {
-				chosen = v["actions"]
-			}
-			var o []ui.Option
-			for _, a := range settings.PortalActions() {
-				words := strings.ReplaceAll(a, "_", " ")
-				o = append(o, ui.Option{Value: a, Label: strings.ToUpper(words[:1]) + words[1:]})
-			}
-			return []formField{{kind: "boxes", Field: ui.Field{Name: "actions", Label: "Subscribers may", Value: strings.Join(chosen, " "), Hint: "What is not ticked is refused everywhere, also in links of messages."}, options: o},
-				whole(v, "max_skips_in_row", "Skips in a row, at most", p.MaxSkipsInRow, "0: no limit."), whole(v, "max_days_ahead", "An order may be moved so many days ahead", p.MaxDaysAhead, "1 to 730.")}
-		},
-		document: func(_ *call, d settings.Document, in *input) settings.Document {
-			p := journal.Clone(d.(*settings.Portal))
-			kept := []string{}
-			for _, a := range append(slices.Clone(p.Actions), settings.PortalActions()...) { // in the order that they have
-				if slices.Contains(in.Values["actions"], a) && !slices.Contains(kept, a) {
-					kept = append(kept, a)
-				}
-			}
-			p.Actions, p.MaxSkipsInRow, p.MaxDaysAhead = kept, in.number("max_skips_in_row", 0), in.number("max_days_ahead", 0)
-			return p
-		}},
+	{page: settings.PagePortal, title: "Portal", lead: "What subscribers may do by themselves, and what the Portal looks like.", view: team.PortalSettingsView, edit: team.PortalSettingsEdit,
+		fields: portalFields, document: portalDocument},
 	{page: settings.PageCancelFlow, title: "Cancel flows", lead: "What holds for all of them. The flows themselves are under Cancel flows.", view: team.CancelFlowsView, edit: team.CancelFlowsEdit,
 		fields: func(_ *call, d settings.Document, v url.Values) []formField {
 			p := d.(*settings.CancelFlow)
@@ -238,6 +214,7 @@ type settingsView struct {
 	At       string
 	Tabs     []ui.Tab
 	Fields   []formField
+	Notes    []string // what the page says of itself
 	MayEdit  bool
 	Version  int64
 	Comment  string
@@ -269,6 +246,9 @@ func (c *call) settingsForm(p settingsPage, typed url.Values, wrong problems) (a
 		}
 	}
 	v.Fields = p.fields(c, d, typed)
+	if portal, ok := d.(*settings.Portal); ok {
+		v.Notes = looksNotes(portal)
+	}
 	for i, f := range v.Fields {
 		v.Fields[i].Problem = wrong[f.Name]
 		v.Fields[i].ReadOnly = !v.MayEdit
