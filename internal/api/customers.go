@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -326,18 +327,18 @@ type PortalLink struct {
 	Machinery func(b *store.Batch) error
 }
 
-// NewPortalLink makes a link for a customer. signIn is the id of the attempt that it becomes.
-func NewPortalLink(base string, customerID, signIn id.ID, now time.Time) PortalLink {
+// NewPortalLink makes a link for a customer into the Portal at an address. signIn is the id of the attempt that it becomes.
+func NewPortalLink(portal string, customerID, signIn id.ID, now time.Time) PortalLink {
 	token := base64.RawURLEncoding.EncodeToString(newSecret())
 	hash := sha256.Sum256([]byte(token))
 	c := customer.PortalLink{CustomerID: customerID, SignInID: signIn, ExpiresAt: now.Add(linkLifetime)}
-	return PortalLink{URL: base + "/portal/link/" + token, Expires: c.ExpiresAt, Command: journal.Bind(c), Machinery: func(b *store.Batch) error {
+	return PortalLink{URL: portal + "/link/" + token, Expires: c.ExpiresAt, Command: journal.Bind(c), Machinery: func(b *store.Batch) error {
 		return b.PutLink(hash[:], c.SignInID, c.CustomerID, c.ExpiresAt)
 	}}
 }
 
 func (a *API) portalLink(_ context.Context, in *onThingMaybe[noBody]) (plan, viewOf[portalLinkView], error) {
-	l := NewPortalLink(a.BaseURL, id.ID(in.ID), a.newID(id.SignIn), a.now())
+	l := NewPortalLink(cmp.Or(a.PortalURL, a.BaseURL+"/portal"), id.ID(in.ID), a.newID(id.SignIn), a.now())
 	p := plan{command: l.Command, target: customerRef(in.ID), once: true, machinery: l.Machinery}
 	return p, func(program.Query, journal.Ref, store.Row) (portalLinkView, error) {
 		return portalLinkView{URL: l.URL, ExpiresAt: journal.At(l.Expires)}, nil

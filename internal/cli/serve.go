@@ -43,6 +43,8 @@ func (a address) into(c *server.Config) {
 // reach says how people come in.
 type reach struct {
 	PublicURL        string   `help:"Where people reach the server, such as https://shop.example; by default the address that it listens on." env:"PERENNIAL_PUBLIC_URL" placeholder:"URL"`
+	PortalURL        string   `name:"portal-url" help:"Where subscribers reach the Portal when a proxy puts it into a store's own site, such as https://store.example/account; by default /portal of the public address." env:"PERENNIAL_PORTAL_URL" placeholder:"URL"`
+	FrameAncestors   []string `help:"An origin, such as https://store.example, whose pages may show the Portal in a frame; repeatable. By default none." env:"PERENNIAL_FRAME_ANCESTORS" placeholder:"ORIGIN"`
 	RateLimit        int      `help:"Requests a second that an API key may make, twice as many at once; 0: no limit." default:"2000" env:"PERENNIAL_RATE_LIMIT" placeholder:"N"`
 	TrustedProxy     []string `help:"A network or address of proxies whose X-Forwarded-For is believed; repeatable. By default nobody's is." env:"PERENNIAL_TRUSTED_PROXY" placeholder:"CIDR"`
 	SMTPURL          string   `name:"smtp-url" help:"The server that sends messages, such as smtp://user:password@mail.example:587. Better in the environment than in the arguments." env:"PERENNIAL_SMTP_URL" placeholder:"URL"`
@@ -61,6 +63,7 @@ func (r reach) provider() auth.ProviderConfig {
 func (c serveCommand) Run(w *world) error {
 	cfg := c.config(w.log)
 	cfg.PublicURL, cfg.Provider, cfg.SMTP, cfg.MailFrom = c.PublicURL, c.provider(), c.SMTPURL, c.MailFrom
+	cfg.PortalURL, cfg.FrameAncestors = c.PortalURL, c.FrameAncestors
 	c.into(&cfg)
 	cfg.Clock = w.clock
 	proxies, err := server.ParseProxies(c.TrustedProxy)

@@ -40,8 +40,10 @@ type Config struct {
 	Log       *slog.Logger
 	Version   string
 
-	PublicURL string              // where people reach the server, "https://shop.example"; empty: the address that it listens on
-	Provider  auth.ProviderConfig // an identity provider for the team; none without an issuer
+	PublicURL      string              // where people reach the server, "https://shop.example"; empty: the address that it listens on
+	PortalURL      string              // where subscribers reach the Portal, behind a proxy; empty: /portal of PublicURL
+	FrameAncestors []string            // who may show the Portal in a frame, as CSP says it; empty: nobody
+	Provider       auth.ProviderConfig // an identity provider for the team; none without an issuer
 
 	SMTP     string // server for messages, "smtp://user:password@mail.example:587"; empty: MailDir, or none
 	MailFrom string // the sender's address, with SMTP

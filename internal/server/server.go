@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -104,7 +105,7 @@ func Start(ctx context.Context, i *Instance, gateway payment.Gateway, extra map[
 	}
 	mux := http.NewServeMux()
 	base := cmp.Or(strings.TrimSuffix(i.Config.PublicURL, "/"), "http://"+s.Addr)
-	s.api = api.New(api.Config{Program: i.Program, Store: i.Store, Finder: i.Finder, Analytics: i.Analytics, Log: i.Config.Log, Version: i.Config.Version, BaseURL: base, Rate: i.Config.Rate, Noted: noted}, mux)
+	s.api = api.New(api.Config{Program: i.Program, Store: i.Store, Finder: i.Finder, Analytics: i.Analytics, Log: i.Config.Log, Version: i.Config.Version, BaseURL: base, PortalURL: i.Config.portal(base), Rate: i.Config.Rate, Noted: noted}, mux)
 	if err := s.subscribers(mux, base); err != nil {
 		return failed(err)
 	}
@@ -327,19 +328,27 @@ func (s *Server) subscribers(mux *http.ServeMux, base string) error {
 	if err != nil {
 		return err
 	}
-	s.portal, err = portal.New(portal.Config{Program: i.Program, Store: i.Store, Finder: i.Finder, IDs: i.IDs, Log: i.Config.Log, BaseURL: base, Mail: sender, Noted: noted})
+	s.portal, err = portal.New(portal.Config{Program: i.Program, Store: i.Store, Finder: i.Finder, IDs: i.IDs, Log: i.Config.Log, BaseURL: base, PortalURL: i.Config.portal(base), FrameAncestors: i.Config.FrameAncestors, Mail: sender, Noted: noted})
 	if err != nil {
-		return fault.Wrap(err, fault.Refused, "public_url", "The address %s cannot be used: it has to look like https://shop.example.", base)
+		return fault.Wrap(err, fault.Refused, "portal_url", "The Portal cannot be at %s: its address has to look like https://store.example/account, in frames of origins such as https://store.example.", i.Config.portal(base))
 	}
-	mux.Handle("/portal", s.portal.Handler())
-	mux.Handle("/portal/", s.portal.Handler())
+	h := s.portal.Handler()
+	for _, at := range slices.Compact([]string{"/portal", s.portal.Base()}) {
+		mux.Handle(at, h)
+		mux.Handle(at+"/", h)
+	}
 	return nil
+}
+
+// portal is where subscribers reach the Portal.
+func (c Config) portal(base string) string {
+	return cmp.Or(strings.TrimSuffix(c.PortalURL, "/"), base+"/portal")
 }
 
 // team puts the Dashboard at the root, behind everything that has an address of its own.
 func (s *Server) team(mux *http.ServeMux, base string) (err error) {
 	i := s.Instance
-	s.Dashboard, err = dashboard.New(dashboard.Config{Program: i.Program, Store: i.Store, Finder: i.Finder, Analytics: i.Analytics, IDs: i.IDs, Log: i.Config.Log, BaseURL: base, Provider: i.Config.Provider, Noted: noted,
+	s.Dashboard, err = dashboard.New(dashboard.Config{Program: i.Program, Store: i.Store, Finder: i.Finder, Analytics: i.Analytics, IDs: i.IDs, Log: i.Config.Log, BaseURL: base, PortalURL: i.Config.portal(base), Provider: i.Config.Provider, Noted: noted,
 		DataCopy: s.api.DataCopy, ViewAs: s.portal.ViewAs})
 	if err != nil {
 		return fault.Wrap(err, fault.Refused, "public_url", "The address %s cannot be used: it has to look like https://shop.example.", base)

@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"cmp"
 	"net/url"
 	"slices"
 	"strings"
@@ -442,7 +443,7 @@ func (c *call) portalLink() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	link := api.NewPortalLink(c.BaseURL, who.ID, c.IDs.New(id.SignIn), c.Program.Now())
+	link := api.NewPortalLink(cmp.Or(c.PortalURL, c.BaseURL+"/portal"), who.ID, c.IDs.New(id.SignIn), c.Program.Now())
 	if _, err := c.run(&program.Request{Command: link.Command, Machinery: link.Machinery}); err != nil {
 		return answer{}, err
 	}

@@ -38,7 +38,8 @@ type Config struct {
 	IDs       *id.Maker
 	Log       *slog.Logger
 	// BaseURL is where people reach the server: "https://shop.example". Cookies are for https only when it is https.
-	BaseURL string
+	BaseURL   string
+	PortalURL string // where subscribers reach the Portal; empty: /portal of BaseURL
 	// ClientIP gives the address that a request comes from; nil: the connection's.
 	ClientIP func(r *http.Request) string
 	Provider auth.ProviderConfig

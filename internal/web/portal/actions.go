@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -84,7 +85,7 @@ var actions = []action{
 			if s.NextBillingDate != nil {
 				now = s.NextBillingDate.String()
 			}
-			return []field{{Field: ui.Field{Name: "next_billing_date", Label: c.say("field.to"), Type: "date", Value: filled(v, "next_billing_date", now), Min: c.today().String(), Required: true}},
+			return []field{{Field: ui.Field{Name: "next_billing_date", Label: c.say("field.to"), Type: "date", Value: filled(v, "next_billing_date", now), Min: c.today().AddDays(c.offer().MinDaysAhead).String(), Max: c.today().AddDays(c.offer().MaxDaysAhead).String(), Required: true}},
 				{Field: ui.Field{Name: "rhythm", Label: c.say("field.rhythm"), Value: filled(v, "rhythm", "keep")}, options: []ui.Option{{Value: "keep", Label: c.say("field.rhythm_keep")}, {Value: "new", Label: c.say("field.rhythm_new")}}}}, nil
 		},
 		command: func(_ *call, s *subscription.Subscription, v url.Values) journal.Command {
@@ -210,6 +211,14 @@ func (c *call) item(s *subscription.Subscription) subscription.Item {
 	return subscription.Item{}
 }
 
+// hasPart refuses an item that the subscription does not have.
+func (c *call) hasPart(a action, s *subscription.Subscription) error {
+	if a.part && c.item(s).ID == "" {
+		return fault.New(fault.NotFound, "unknown_item", "There is no such item in this subscription.")
+	}
+	return nil
+}
+
 func (c *call) dateField(s *subscription.Subscription, v url.Values, skipped bool) ([]field, error) {
 	orders, err := c.upcoming(s, 12)
 	var o []ui.Option
@@ -250,6 +259,12 @@ func (c *call) products() ([]ui.Option, error) {
 		out = append(out, ui.Option{Value: string(x.ID), Label: title + " (" + c.cash(x.Price) + ")"})
 	}
 	return out, err
+}
+
+// inOrder gives the actions as the store wants them.
+func (c *call) inOrder() []action {
+	place := func(a action) int { return slices.Index(c.offer().Actions, string(a.rule)) }
+	return slices.SortedStableFunc(slices.Values(actions), func(a, b action) int { return place(a) - place(b) })
 }
 
 // shows says whether an action is possible in the subscription's status and offered by the store.
@@ -299,6 +314,9 @@ func (c *call) form(a action, v url.Values, p ui.Problems) (answer, error) {
 		return answer{}, err
 	}
 	back := "/portal/subscriptions/" + string(s.ID)
+	if err := c.hasPart(a, s); err != nil {
+		return answer{}, err
+	}
 	view := formView{At: c.r.URL.Path, Back: back, Lead: c.lead(a), Verb: c.say(a.verb), Danger: a.danger, Problems: p}
 	out := answer{title: c.say(a.title), crumbs: []ui.Link{{Href: "/portal", Text: c.say("home.title")}, {Href: back, Text: contents(s)}}}
 	refusal := s.May(a.rule)
@@ -371,6 +389,9 @@ func (c *call) foresee(v *formView, s *subscription.Subscription, cmd journal.Co
 func (c *call) act(a action) (answer, error) {
 	s, err := c.mine()
 	if err != nil {
+		return answer{}, err
+	}
+	if err := c.hasPart(a, s); err != nil {
 		return answer{}, err
 	}
 	out, err := c.run(c.asked(a, s, c.r.PostForm))

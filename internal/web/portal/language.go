@@ -48,13 +48,13 @@ const (
 )
 
 // listen finds the reader's language: what they chose on this device, what is known of the customer, what the browser asks for, what
-// the store speaks.
+// the store says in its settings.
 func (c *call) listen() {
 	var known string
 	if c.who != nil {
 		known = c.who.Locale
 	}
-	name, locale := catalogue().Match(c.cookie(languageCookie), known, c.r.Header.Get("Accept-Language"), c.shop().Locale)
+	name, locale := catalogue().Match(c.cookie(languageCookie), known, c.r.Header.Get("Accept-Language"), c.offer().Language, c.shop().Locale)
 	if own, region := catalogue().Match(cmp.Or(known, c.shop().Locale)); own == name {
 		locale = region // the region stands with the customer, not with the choice of a language
 	}
@@ -80,8 +80,8 @@ func (c *call) chooseLanguage() (answer, error) {
 			return answer{}, err
 		}
 	}
-	back := "/portal"
-	if u, err := url.Parse(c.r.PostFormValue("back")); err == nil && u.Host == "" && u.Scheme == "" && strings.HasPrefix(u.Path, "/portal") {
+	back := home
+	if u, err := url.Parse(c.r.PostFormValue("back")); err == nil && u.Host == "" && u.Scheme == "" && (u.Path == home || strings.HasPrefix(u.Path, home+"/")) {
 		back = u.Path
 	}
 	return answer{to: back}, nil
@@ -98,4 +98,4 @@ func (c *call) partWords() ui.Words {
 }
 
 // contact is whom subscribers ask: what the store says in the settings of the Portal, else its address for support.
-func (c *call) contact() string { return c.shop().SupportEmail }
+func (c *call) contact() string { return cmp.Or(c.offer().SupportContact, c.shop().SupportEmail) }

@@ -42,6 +42,7 @@ func (p *Portal) register() {
 	p.on("GET /portal/addresses/{address}", false, func(c *call) (answer, error) { return c.addressPage(nil, nil) })
 	p.on("POST /portal/addresses/{address}", false, (*call).changeAddress)
 	p.on("POST /portal/sessions/{session}/end", false, (*call).endSession)
+	p.mux.HandleFunc("GET /portal/brand/{file}", p.serveStyle)
 	p.on("GET /portal/", true, func(*call) (answer, error) {
 		return answer{}, fault.New(fault.NotFound, "unknown_page", "There is no such page.")
 	})
@@ -140,7 +141,7 @@ func (c *call) home() (answer, error) {
 	if name != "" {
 		title = c.say("home.hello", "name", name)
 	}
-	return answer{title: title, body: homeBody(cards)}, nil
+	return answer{title: title, body: homeBody(cards, c.offer().Welcome)}, nil
 }
 
 // rank puts what runs before what is over.
@@ -188,15 +189,11 @@ func (c *call) lines(s *subscription.Subscription, count int) ([]line, error) {
 
 // offered says why the store does not offer an action now.
 func (c *call) offered(s *subscription.Subscription, a subscription.Action, date *civil.Date) error {
-	portal, err := journal.Find[settings.Portal](c.reader(), journal.Settings, settings.PagePortal)
-	if err != nil {
-		return err
-	}
 	bill, err := journal.Find[settings.Billing](c.reader(), journal.Settings, settings.PageBilling)
 	if err != nil {
 		return err
 	}
-	return subscription.Offered(s, a, date, portal, bill, c.today())
+	return subscription.Offered(s, a, date, c.offer(), bill, c.today())
 }
 
 type itemLine struct {
@@ -210,6 +207,7 @@ type subscriptionView struct {
 	At       string
 	Next     string
 	Every    string
+	Until    *civil.Date // the last day to change the next order
 	Items    []itemLine
 	Upcoming []line
 	Actions  []ui.MenuItem
@@ -223,7 +221,11 @@ func (c *call) subscriptionPage() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	v := subscriptionView{S: s, At: "/portal/subscriptions/" + string(s.ID), Next: c.nextWords(s), Every: capital(c.every(s.BillingPolicy))}
+	bill, err := journal.Find[settings.Billing](c.reader(), journal.Settings, settings.PageBilling)
+	if err != nil {
+		return answer{}, err
+	}
+	v := subscriptionView{S: s, Until: subscription.LastChange(s, bill), At: "/portal/subscriptions/" + string(s.ID), Next: c.nextWords(s), Every: capital(c.every(s.BillingPolicy))}
 	if v.Upcoming, err = c.lines(s, 6); err != nil {
 		return answer{}, err
 	}
@@ -236,7 +238,7 @@ func (c *call) subscriptionPage() (answer, error) {
 		}
 		v.Items = append(v.Items, item)
 	}
-	for _, a := range actions {
+	for _, a := range c.inOrder() {
 		if !a.part && c.shows(s, a) && (a.name != "unskip" || len(s.SkippedDates) > 0) {
 			v.Actions = append(v.Actions, ui.MenuItem{Href: v.At + "/" + a.name, Label: c.say(a.title), Icon: a.icon, Danger: a.danger, Dialog: true})
 		}

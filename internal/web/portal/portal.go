@@ -18,6 +18,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"path"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -45,21 +46,24 @@ import (
 
 // Config is what a portal needs.
 type Config struct {
-	Program  *program.Program
-	Store    *store.Store
-	Finder   *find.Finder
-	IDs      *id.Maker
-	Log      *slog.Logger
-	BaseURL  string // where people reach the server
-	ClientIP func(r *http.Request) string
-	Mail     mail.Sender // nil: no codes can be sent, and only links let people in
-	Noted    func(ctx context.Context, pattern, requestID string, actor journal.ActorKind)
+	Program        *program.Program
+	Store          *store.Store
+	Finder         *find.Finder
+	IDs            *id.Maker
+	Log            *slog.Logger
+	BaseURL        string   // where people reach the server
+	PortalURL      string   // where subscribers reach the Portal, behind a proxy; empty: /portal of BaseURL
+	FrameAncestors []string // who may show the Portal in a frame, as CSP says it; empty: nobody
+	ClientIP       func(r *http.Request) string
+	Mail           mail.Sender // nil: no codes can be sent, and only links let people in
+	Noted          func(ctx context.Context, pattern, requestID string, actor journal.ActorKind)
 }
 
 // Portal serves the pages.
 type Portal struct {
 	Config
 	secure  bool
+	base    string // the path that subscribers see: home, or another behind a proxy
 	box     auth.Box
 	limits  *auth.Limits
 	mux     *http.ServeMux
@@ -77,6 +81,7 @@ const (
 	pageTimeout     = 15 * time.Second
 	formLimit       = 64 << 10
 	codeTries       = 5
+	deviceLifetime  = 365 * 24 * time.Hour
 )
 
 // Cookies, all of them HttpOnly.
@@ -84,31 +89,44 @@ const (
 	sessionCookie = "perennial_portal"
 	codeCookie    = "perennial_code" // which code the browser waits for
 	noteCookie    = "perennial_portal_note"
+	deviceCookie  = "perennial_portal_device" // whose device it is
 )
 
 // New makes a portal.
 func New(c Config) (*Portal, error) {
 	c.BaseURL = strings.TrimSuffix(c.BaseURL, "/")
-	base, err := url.Parse(c.BaseURL)
+	if err := CheckAncestors(c.FrameAncestors); err != nil {
+		return nil, err
+	}
+	at, err := url.Parse(cmp.Or(strings.TrimSuffix(c.PortalURL, "/"), c.BaseURL+home))
 	if err != nil {
 		return nil, err
 	}
-	p := &Portal{Config: c, secure: base.Scheme == "https", limits: auth.NewLimits(), mux: http.NewServeMux(), forged: http.NewCrossOriginProtection(),
+	if at.Host == "" || at.Path == "" || at.RawQuery != "" || at.Fragment != "" || path.Clean(at.Path) != at.Path || strings.ContainsAny(at.Path, "\"'<>& {}") {
+		return nil, fmt.Errorf("portal: %s is not an address with a path", at)
+	}
+	p := &Portal{Config: c, secure: at.Scheme == "https", base: at.Path, limits: auth.NewLimits(), mux: http.NewServeMux(), forged: http.NewCrossOriginProtection(),
 		box: auth.NewBox(c.Store.Keys.Folder().Derive("portal " + string(c.Store.Shop)))}
-	if err := p.forged.AddTrustedOrigin(base.Scheme + "://" + base.Host); err != nil {
-		return nil, err
+	for _, address := range []string{c.BaseURL, at.String()} {
+		u, err := url.Parse(address)
+		if err != nil {
+			return nil, err
+		}
+		if err := p.forged.AddTrustedOrigin(u.Scheme + "://" + u.Host); err != nil {
+			return nil, err
+		}
 	}
 	p.register()
 	return p, nil
 }
 
-// Handler serves the portal below /portal.
+// Handler serves the portal below /portal, and below the path of PortalURL.
 func (p *Portal) Handler() http.Handler {
-	return p.forged.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return p.forged.Handler(p.inside(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("Referrer-Policy", "no-referrer")
 		p.mux.ServeHTTP(w, r)
-	}))
+	}), ui.Assets()))
 }
 
 // Drain waits for the messages that are on their way.
@@ -127,6 +145,7 @@ type call struct {
 	who     *customer.Customer // nil for nobody
 	viewer  id.ID              // the team member who looks on; empty for the customer themselves
 	general *settings.General
+	portal  *settings.Portal
 }
 
 type answer struct {
@@ -169,7 +188,7 @@ func (p *Portal) on(pattern string, open bool, h handler) {
 		}
 		c.listen()
 		if c.who == nil && !open {
-			http.Redirect(w, r, "/portal/signin", http.StatusSeeOther)
+			http.Redirect(w, r, p.outside("/portal/signin"), http.StatusSeeOther)
 			return
 		}
 		if r.Method == http.MethodPost {
@@ -183,7 +202,7 @@ func (p *Portal) on(pattern string, open bool, h handler) {
 		case err != nil:
 			c.fail(err)
 		case a.to != "":
-			http.Redirect(w, r, a.to, http.StatusSeeOther)
+			http.Redirect(w, r, p.outside(a.to), http.StatusSeeOther)
 		default:
 			c.render(a)
 		}
@@ -249,6 +268,18 @@ func (c *call) shop() *settings.General {
 	return c.general
 }
 
+// offer gives the settings of the Portal, read once for a request.
+func (c *call) offer() *settings.Portal {
+	if c.portal == nil {
+		p, err := journal.Find[settings.Portal](c.reader(), journal.Settings, settings.PagePortal)
+		if err != nil || p == nil {
+			p = settings.Default(settings.PagePortal, c.shop()).(*settings.Portal)
+		}
+		c.portal = p
+	}
+	return c.portal
+}
+
 func (c *call) zone() *time.Location { return settings.Zone(c.shop()) }
 
 // run runs a command for the customer.
@@ -259,7 +290,7 @@ func (c *call) run(cmd journal.Command) (*program.Outcome, error) {
 
 func (c *call) render(a answer) {
 	var b bytes.Buffer
-	v := ui.Shell{Title: a.title, Shop: c.shop().Name, Home: "/portal", Lang: c.words().Language, Theme: ui.ThemeOf(c.r), Narrow: true, Toast: a.toast, Footer: foot(c)}
+	v := ui.Shell{Title: a.title, Shop: c.shop().Name, Home: "/portal", Lang: c.words().Language, Theme: ui.ThemeOf(c.r), Narrow: true, Toast: a.toast, Footer: foot(c), Style: style(c.offer()), Logo: c.offer().LogoURL}
 	if a.toast == nil {
 		var words string
 		if c.kept(noteCookie, &words) {
@@ -274,7 +305,8 @@ func (c *call) render(a answer) {
 		http.Error(c.w, "Something went wrong here.", http.StatusInternalServerError)
 		return
 	}
-	ui.Send(c.w, c.r, cmp.Or(a.status, http.StatusOK), b.Bytes())
+	c.w.Header().Set("Content-Security-Policy", c.policy())
+	ui.Send(c.w, c.r, cmp.Or(a.status, http.StatusOK), c.placed(b.Bytes()))
 }
 
 func (c *call) fail(err error) {

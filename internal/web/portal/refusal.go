@@ -6,8 +6,6 @@ import (
 
 	"perennial/internal/civil"
 	"perennial/internal/fault"
-	"perennial/internal/journal"
-	"perennial/internal/settings"
 	"perennial/internal/subscription"
 )
 
@@ -21,15 +19,11 @@ func (c *call) refusal(f *fault.Error, s *subscription.Subscription) string {
 	if !c.words().Knows(key) {
 		return f.Public
 	}
-	limits := settings.Default(settings.PagePortal, c.shop()).(*settings.Portal)
-	if p, err := journal.Find[settings.Portal](c.reader(), journal.Settings, settings.PagePortal); err == nil && p != nil {
-		limits = p
-	}
 	var date civil.Date
 	if s != nil && s.NextBillingDate != nil {
 		date = *s.NextBillingDate
 	}
-	return c.say(key, "date", date, "last", c.today().AddDays(limits.MaxDaysAhead), "count", limits.MaxSkipsInRow, "most", subscription.MaxQuantity)
+	return c.say(key, "date", date, "first", c.today().AddDays(c.offer().MinDaysAhead), "last", c.today().AddDays(c.offer().MaxDaysAhead), "count", c.offer().MaxSkipsInRow, "most", subscription.MaxQuantity)
 }
 
 // wrongs are what the rules say of a field, with the keys of what the Portal says of it. A sentence is known by its beginning: its end

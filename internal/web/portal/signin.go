@@ -60,13 +60,16 @@ func (c *call) askForCode() (answer, error) {
 	if _, why := plain.NormalEmail(email); why != "" {
 		return answer{status: http.StatusUnprocessableEntity, title: c.say("signin.title"), body: signInBody(email, c.say("signin.email_wrong"), c.Mail != nil)}, nil
 	}
-	try := auth.Try{Account: "portal " + plain.EmailKey(email), Network: c.ip(c.r)}
-	if _, refused := c.limits.Admit(try, c.Program.Now()); refused > 0 {
-		return answer{}, &fault.Error{Kind: fault.TooMany, Code: "too_many_attempts", Public: "Too many codes were asked for. Wait a moment, then try again.", RetryAfter: refused}
-	}
 	owner, known, err := c.reader().Reserved(customer.ScopeEmail, plain.EmailKey(email))
 	if err != nil {
 		return answer{}, err
+	}
+	var device id.ID
+	if !c.kept(deviceCookie, &device) || device != owner {
+		device = ""
+	}
+	if refused := admit(c.limits, plain.EmailKey(email), c.ip(c.r), device, c.Program.Now()); refused > 0 {
+		return answer{}, &fault.Error{Kind: fault.TooMany, Code: "too_many_attempts", Public: "Too many codes were asked for. Wait a moment, then try again.", RetryAfter: refused}
 	}
 	w := awaited{Attempt: c.IDs.New(id.SignIn), Email: email}
 	if known && c.Mail != nil {
@@ -85,6 +88,20 @@ func (c *call) askForCode() (answer, error) {
 		return answer{}, err
 	}
 	return answer{to: "/portal/code"}, nil
+}
+
+// admit says whether a code may be sent to an address now: zero, or when to ask again. An address gets ten at once and one every three
+// minutes, from wherever they are asked for, so that a million networks guess no more than one. A device on which its owner signed in
+// before has a count of its own, which no stranger uses up.
+func admit(l *auth.Limits, email, network string, device id.ID, now time.Time) (refused time.Duration) {
+	if device != "" {
+		_, refused = l.Admit(auth.Try{Account: "portal " + email, Device: "portal " + string(device)}, now)
+		return refused
+	}
+	if _, refused = l.Admit(auth.Try{Account: "portal " + email, Network: network}, now); refused == 0 {
+		_, refused = l.Admit(auth.Try{Account: "portal " + email, Code: true}, now)
+	}
+	return refused
 }
 
 // sendCode makes the entry and the code in one transaction, and hands the message over beside the answer: how long that takes
@@ -211,7 +228,7 @@ func (c *call) begin(who id.ID, how customer.Method, lifetime time.Duration, mac
 	}
 	c.setCookie(sessionCookie, string(session)+"."+secret, lifetime)
 	c.setCookie(viewCookie, "", -time.Second)
-	return nil
+	return c.keep(deviceCookie, who, deviceLifetime)
 }
 
 // useLink signs in with a link that the team made.
