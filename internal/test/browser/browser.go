@@ -19,6 +19,7 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
@@ -62,6 +63,7 @@ type Page struct {
 
 	mu       sync.Mutex
 	troubles []string // guarded by mu; what the console said
+	load     Load     // guarded by mu; what was asked for since Measure began
 }
 
 // Open opens an empty tab.
@@ -80,6 +82,10 @@ func Open(t testing.TB, o Options) *Page {
 			}
 		case *runtime.EventExceptionThrown:
 			p.trouble(e.ExceptionDetails.Text + " " + e.ExceptionDetails.URL)
+		case *network.EventRequestWillBeSent:
+			p.asked(e.Request.URL)
+		case *network.EventLoadingFinished:
+			p.got(e.EncodedDataLength)
 		}
 	}))
 	p.ctx = ctx

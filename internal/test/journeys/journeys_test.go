@@ -492,8 +492,8 @@ func TestVerifyNow(t *testing.T) {
 	p.Holds("Everything holds.", "0 differences")
 }
 
-// subscriber signs in to the Portal with the code of the message.
-func subscriber(t *testing.T, o browser.Options) *browser.Page {
+// subscriberByCode signs in to the Portal with the code of the message. Codes for an address are few: other tests use subscriber.
+func subscriberByCode(t *testing.T, o browser.Options) *browser.Page {
 	t.Helper()
 	p := browser.Open(t, o)
 	seen, err := filepath.Glob(filepath.Join(shop.MailDir, "*.eml"))
@@ -529,7 +529,7 @@ func subscriber(t *testing.T, o browser.Options) *browser.Page {
 
 func TestThePortal(t *testing.T) {
 	sub := fresh(t)
-	p := subscriber(t, browser.Options{Width: 375})
+	p := subscriberByCode(t, browser.Options{Width: 375})
 	for _, path := range []string{"", "/subscriptions/" + sub, "/subscriptions/" + sub + "/pause", "/subscriptions/" + sub + "/items", "/orders", "/history", "/account", "/addresses/new"} {
 		p.Go(shop.Portal + path)
 		p.Accessible()
@@ -550,7 +550,7 @@ func TestThePortal(t *testing.T) {
 		t.Errorf("the entry: %+v", e)
 	}
 	p.Click("[data-toast] form button")
-	p.Holds("Undid")
+	p.Holds("Undone:")
 	p.Go(shop.Portal + "/history")
 	p.Holds("You", "Moved the next order")
 	p.Lacks("Demo key")

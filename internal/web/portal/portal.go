@@ -290,7 +290,7 @@ func (c *call) run(cmd journal.Command) (*program.Outcome, error) {
 
 func (c *call) render(a answer) {
 	var b bytes.Buffer
-	v := ui.Shell{Title: a.title, Shop: c.shop().Name, Home: "/portal", Lang: c.words().Language, Theme: ui.ThemeOf(c.r), Narrow: true, Toast: a.toast, Footer: foot(c), Style: style(c.offer()), Logo: c.offer().LogoURL}
+	v := ui.Shell{Title: a.title, Shop: c.shop().Name, Home: "/portal", Lang: c.words().Language, Theme: ui.ThemeOf(c.r), Narrow: true, Subscribers: true, Toast: a.toast, Footer: foot(c), Style: style(c.offer()), Logo: c.offer().LogoURL}
 	if a.toast == nil {
 		var words string
 		if c.kept(noteCookie, &words) {
