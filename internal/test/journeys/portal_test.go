@@ -41,21 +41,22 @@ var said = map[string]struct{ home, next, skip, skipped, undo, undone, you, team
 }
 
 func inEveryLanguage(t *testing.T, o browser.Options, what string) {
-	sub := fresh(t)
 	p := subscriber(t, o)
 	defer func() {
 		p.Go(shop.Portal)
 		speak(p, "en")
 	}()
 	for _, language := range []string{"de", "fr", "es", "en"} {
-		words := said[language]
+		words, sub := said[language], fresh(t)
 		p.Go(shop.Portal)
 		speak(p, language)
 		p.Holds(words.home)
 		pages := []string{"", "/subscriptions/" + sub, "/subscriptions/" + sub + "/pause", "/subscriptions/" + sub + "/items", "/subscriptions/" + sub + "/cancel", "/orders", "/history", "/account", "/addresses/new"}
 		for i, path := range pages {
 			p.Go(shop.Portal + path)
-			p.Accessible()
+			if !o.NoScript { // axe-core waits with the page's own timers; the page is the same
+				p.Accessible()
+			}
 			p.Fits()
 			p.Picture(fmt.Sprintf("portal-%s-%s-%d", what, language, i))
 		}
@@ -133,7 +134,7 @@ func TestTheLooksOfThePortal(t *testing.T) {
 	defer func() {
 		p.Go(at("/settings/portal"))
 		for _, field := range []string{"#brand_color", "#corner_radius", "#welcome", "#support_contact"} {
-			p.Fill(field, "")
+			p.Run(fmt.Sprintf(`document.querySelector(%q).value = ''`, field))
 		}
 		p.Click("main form .buttons button")
 		p.Wait("[data-toast]")
