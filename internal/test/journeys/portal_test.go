@@ -149,6 +149,6 @@ func TestTheLooksOfThePortal(t *testing.T) {
 			s.Picture(fmt.Sprintf("portal-brand-%v-%d", dark, i))
 		}
 		s.Go(shop.Portal)
-		s.Holds("Freshly roasted every Tuesday.", "Write to +49 30 1234")
+		s.Holds("Freshly roasted every Tuesday.", "Contact: +49 30 1234")
 	}
 }

@@ -76,7 +76,11 @@ func (c *call) chooseLanguage() (answer, error) {
 		own, _ = catalogue().Match(c.who.Locale)
 	}
 	if c.who != nil && c.viewer == "" && own != name {
-		if _, err := c.run(journal.Bind(customer.UpdateProfile{ID: c.who.ID, Locale: &name})); err != nil {
+		locale := name
+		if own, region := catalogue().Match(c.shop().Locale); own == name {
+			locale = region
+		}
+		if _, err := c.run(journal.Bind(customer.UpdateProfile{ID: c.who.ID, Locale: &locale})); err != nil {
 			return answer{}, err
 		}
 	}

@@ -172,7 +172,7 @@ func TestTheLooksOfTheStore(t *testing.T) {
 		SupportContact: "+49 30 1234", BrandColor: "#ffd400", LogoURL: "https://cdn.example/logo.png", CornerRadius: new(12)}
 	w.Do(journal.Bind(settings.Update{Document: look}))
 	s := v.get("/portal")
-	w.want(s, 200, "/portal", "Freshly roasted.\nEvery Tuesday.", "Write to +49 30 1234", `src="https://cdn.example/logo.png"`, style(look))
+	w.want(s, 200, "/portal", "Freshly roasted.\nEvery Tuesday.", "+49 30 1234", `src="https://cdn.example/logo.png"`, style(look))
 	sheet := v.get(style(look))
 	w.want(sheet, 200, style(look), "background:#ffd400;border-color:#ffd400;color:#000000", "--radius:12px")
 	at := "/portal/subscriptions/" + string(w.hers)
@@ -181,6 +181,8 @@ func TestTheLooksOfTheStore(t *testing.T) {
 		t.Errorf("the order of actions: pause %d, cancel %d, skip %d", p, c, k)
 	}
 	w.want(v.post(at+"/reschedule", "next_billing_date", "2027-03-05"), 422, at+"/reschedule", "Choose a day from 8 March 2027 on.")
+	w.Do(journal.Bind(settings.Update{Document: &settings.Billing{BillingHour: 6, CutoffDays: 3, MaxCatchUpOrders: 1}}))
+	w.want(v.get(at), 200, at, "The next order can be changed until 31 March 2027.")
 	stranger := w.visitor()
 	w.want(stranger.get("/portal/signin"), 200, "/portal/signin", `<html lang="fr"`)
 	stranger.language = "ja, de;q=0.5"
