@@ -121,7 +121,7 @@ type (
 	// CancelFlowPage is the settings page "cancel_flow".
 	CancelFlowPage struct {
 		Enabled              bool `json:"enabled" doc:"false: the Portal cancels without asking why."`
-		DiscountCooldownDays int  `json:"discount_cooldown_days" doc:"0 to 3,650: how long a customer who accepted a discount is offered none."`
+		DiscountCooldownDays int  `json:"discount_cooldown_days" doc:"1 to 3,650: how long a customer who accepted a discount is offered none."`
 	}
 	cancelPageView struct {
 		Versioned

@@ -198,7 +198,7 @@ func TestSessions(t *testing.T) {
 	}
 	want(t, "the old one", w.States[journal.Ref{Kind: journal.CancelSession, ID: first}].(*cancelflow.Session).Status, cancelflow.Abandoned)
 
-	w.do(journal.Bind(settings.Update{Document: &settings.CancelFlow{Enabled: false}}))
+	w.do(journal.Bind(settings.Update{Document: &settings.CancelFlow{Enabled: false, DiscountCooldownDays: 180}}))
 	w.do(journal.Bind(cancelflow.Keep{Session: w.start()}))
 	if s := w.start(); s != "" {
 		t.Errorf("flows are off: got session %s, want none", s)

@@ -103,7 +103,7 @@ func swappable(s *subscription.Subscription, variant id.ID) []id.ID {
 	return out
 }
 
-// Cooling says whether a customer accepted a discount less than some days ago; 0 days: never.
+// Cooling says whether a customer accepted a discount less than some days ago.
 func Cooling(sessions []*Session, days int, now time.Time) bool {
 	since := now.Add(-time.Duration(days) * 24 * time.Hour)
 	for _, s := range sessions {

@@ -389,6 +389,7 @@ func (s *story) cancelFlow() {
 	save := func(enabled bool, days int) {
 		s.tried(journal.Bind(settings.Update{Document: &settings.CancelFlow{Enabled: enabled, DiscountCooldownDays: days}}))
 	}
+	s.do(journal.Bind(settings.Update{Document: &settings.CancelFlow{Enabled: true, DiscountCooldownDays: 180}}))
 	save(false, 180)
 	save(true, 90)
 	flow, dear, much, taste := s.ids.New(id.CancelFlow), s.ids.New(id.CancelReason), s.ids.New(id.CancelReason), s.ids.New(id.CancelReason)

@@ -109,12 +109,14 @@ func EventType(page id.ID) string {
 }
 
 // Defaults gives the documents that a shop begins with, in the order of Pages. name, zone and currency are the shop's;
-// they are checked when the page is saved.
+// they are checked when the page is saved. The page "cancel_flow" is not among them: it says nothing before there is a flow.
 func Defaults(name, zone, currency string) []Document {
 	general := &General{Name: name, TimeZone: zone, Currency: currency, Locale: "en"}
 	docs := make([]Document, 0, len(Pages()))
 	for _, p := range Pages() {
-		docs = append(docs, Default(p, general))
+		if p != PageCancelFlow {
+			docs = append(docs, Default(p, general))
+		}
 	}
 	return docs
 }
@@ -330,7 +332,7 @@ func (d *Log) check(f *fault.Fields) {
 }
 
 func (d *CancelFlow) check(f *fault.Fields) {
-	within(f, "/discount_cooldown_days", d.DiscountCooldownDays, 0, 3650)
+	within(f, "/discount_cooldown_days", d.DiscountCooldownDays, 1, 3650)
 }
 
 func within(f *fault.Fields, at string, n, low, high int) {

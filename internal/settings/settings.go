@@ -112,7 +112,7 @@ type Log struct {
 // CancelFlow is the page "cancel_flow": what holds for all flows.
 type CancelFlow struct {
 	Enabled              bool `json:"enabled"`                // false: the Portal cancels without asking
-	DiscountCooldownDays int  `json:"discount_cooldown_days"` // 0 to 3,650: how long a customer who accepted a discount is offered none
+	DiscountCooldownDays int  `json:"discount_cooldown_days"` // 1 to 3,650: how long a customer who accepted a discount is offered none
 }
 
 // Ref names the row of the page.

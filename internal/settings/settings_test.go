@@ -84,7 +84,7 @@ func TestDefaultsAreTheFirstSave(t *testing.T) {
 	}
 	want := []string{
 		"account_settings.updated", "billing_settings.updated", "recovery_settings.updated", "shipping_settings.updated",
-		"portal_settings.updated", "cancel_flow_settings.updated", "log_settings.updated",
+		"portal_settings.updated", "log_settings.updated",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)

@@ -153,7 +153,7 @@ var settingsPages = []settingsPage{
 				enabled = v.Get("enabled")
 			}
 			return []formField{{kind: "box", Field: ui.Field{Name: "enabled", Label: "Ask subscribers why before they cancel", Value: enabled}},
-				whole(v, "discount_cooldown_days", "Days without another discount", p.DiscountCooldownDays, "How long somebody who accepted a discount is offered none. 0 to 3,650.")}
+				whole(v, "discount_cooldown_days", "Days without another discount", p.DiscountCooldownDays, "How long somebody who accepted a discount is offered none. 1 to 3,650.")}
 		},
 		document: func(_ *call, d settings.Document, in *input) settings.Document {
 			p := journal.Clone(d.(*settings.CancelFlow))
