@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -108,6 +109,30 @@ func minorOf(s string, digits int) (int64, bool) {
 	}
 	n, err := strconv.ParseUint(whole+part+strings.Repeat("0", digits-len(part)), 10, 62)
 	return int64(n), err == nil
+}
+
+// pairs reads lines of "name: value".
+func (in *input) pairs(field string) map[string]string {
+	out := map[string]string{}
+	for line := range strings.Lines(in.text(field)) {
+		if line = strings.TrimSpace(line); line == "" {
+			continue
+		}
+		name, value, ok := strings.Cut(line, ":")
+		if name = strings.TrimSpace(name); !ok || name == "" {
+			in.wrong.Add("/"+field, "Write each line as name: value.")
+		}
+		out[name] = strings.TrimSpace(value)
+	}
+	return out
+}
+
+// needsFor refuses a form that begins with a personal value that there is, to who may not see it.
+func (c *call) needsFor(thereIsOne bool) error { //nolint:revive // it asks the state, not for another way
+	if !thereIsOne {
+		return nil
+	}
+	return c.needs(team.PersonalDataView)
 }
 
 func dateField(name, label, value string, today civil.Date, required bool) formField {
@@ -239,15 +264,27 @@ var subActions = []subAction{
 		}},
 	{name: "note", title: "Change the note", icon: "message-square", verb: "Save", rule: subscription.ActionNote, events: []string{"subscription.note_changed"},
 		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]formField, error) {
-			if s.Note.Value != "" {
-				if err := c.needs(team.PersonalDataView); err != nil {
-					return nil, err
-				}
+			if err := c.needsFor(s.Note.Value != ""); err != nil {
+				return nil, err
 			}
 			return []formField{textField("area", "note", "Note", filled(v, "note", s.Note.Value), "The team sees it; the customer does not.")}, nil
 		},
 		command: func(_ *call, s *subscription.Subscription, in *input) journal.Command {
 			return journal.Bind(subscription.ChangeNote{ID: s.ID, Note: in.text("note")})
+		}},
+	{name: "attributes", title: "Change the attributes", icon: "tag", verb: "Save", rule: subscription.ActionAttributes, events: []string{"subscription.attributes_changed"},
+		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]formField, error) {
+			if err := c.needsFor(len(s.Attributes.Value) > 0); err != nil {
+				return nil, err
+			}
+			var lines []string
+			for _, name := range slices.Sorted(maps.Keys(s.Attributes.Value)) {
+				lines = append(lines, name+": "+s.Attributes.Value[name])
+			}
+			return []formField{textField("area", "attributes", "Attributes", filled(v, "attributes", strings.Join(lines, "\n")), "A line each: name: value. Programs read them.")}, nil
+		},
+		command: func(_ *call, s *subscription.Subscription, in *input) journal.Command {
+			return journal.Bind(subscription.ChangeAttributes{ID: s.ID, Attributes: in.pairs("attributes")})
 		}},
 	{name: "split", title: "Split items off", icon: "split", verb: "Split", rule: subscription.ActionSplit, lead: "What is ticked goes into a new subscription with the same rhythm.", events: []string{"subscription.split", "subscription.created"},
 		fields: func(_ *call, s *subscription.Subscription, v url.Values) ([]formField, error) {
@@ -485,14 +522,23 @@ func (c *call) foresee(cmd journal.Command, about id.ID) (out foreseen, err erro
 	}
 	out.Nothing = len(d.Drafts) == 0
 	var last *subscription.Subscription
+	times := map[string]int{}
 	for _, draft := range d.Drafts {
 		e, err := draft.Event()
 		if err != nil {
 			return out, err
 		}
-		out.Sentences = append(out.Sentences, journal.Summary(e))
+		sentence := journal.Summary(e)
+		if times[sentence]++; times[sentence] == 1 {
+			out.Sentences = append(out.Sentences, sentence)
+		}
 		if s, ok := draft.After.(*subscription.Subscription); ok && (s.ID == about || about == "") {
 			last = s
+		}
+	}
+	for i, sentence := range out.Sentences {
+		if n := times[sentence]; n > 1 {
+			out.Sentences[i] = fmt.Sprintf("%s (%d times)", sentence, n)
 		}
 	}
 	if last != nil {

@@ -26,6 +26,7 @@ type form struct {
 	on         func(c *call) (subject, error)
 	fields     func(c *call, s subject, v url.Values) ([]formField, error)
 	command    func(c *call, s subject, in *input) journal.Command
+	untouched  func(c *call, s subject) journal.Command     // what is foreseen before anything is typed; nil: nothing is
 	to         func(s subject, out *program.Outcome) string // nil: back to the subject
 }
 
@@ -64,10 +65,13 @@ func (c *call) showForm(f form, v url.Values, p problems) (answer, error) {
 			values.Set(field.Name, field.Value)
 		}
 	}
-	// An untouched form is not foreseen: it says nothing yet. One without fields is.
-	if len(view.Fields) == 0 || len(v) > 0 && p == nil {
+	// An untouched form is not foreseen: it says nothing yet. One without fields is, and one whose outcome no field decides.
+	if len(view.Fields) == 0 || len(v) > 0 && p == nil || f.untouched != nil {
 		in := &input{Values: values}
 		cmd := f.command(c, s, in)
+		if f.untouched != nil && (len(v) == 0 || p != nil) {
+			cmd = f.untouched(c, s)
+		}
 		if err := in.wrong.Err(); err != nil {
 			view.Foreseen.Problem = fault.As(err).Fields[0].Detail
 		} else if view.Foreseen, err = c.foresee(cmd, "none"); err != nil {

@@ -335,3 +335,32 @@ func TestSavedViews(t *testing.T) {
 		t.Errorf("%v are left, %v", left, err)
 	}
 }
+
+// The confirmation of an erasure names what will happen, before anything is typed and when what is typed is wrong.
+func TestErasureNamesWhatWillHappen(t *testing.T) {
+	w, b, _ := owned(t, auth.ProviderConfig{})
+	f := furnish(w)
+	at := "/customers/" + string(f.ada)
+	from := w.next()
+	for _, s := range []seen{b.get(at + "/redact"), b.post(at+"/redact", "confirm_email", "eve@example.com")} {
+		for _, words := range []string{"What will happen", "Cancelled the subscription", "Erased the address (2 times)", "Erased the payment method (2 times)", "Erased the customer&#39;s personal data"} {
+			if !strings.Contains(s.body, words) {
+				t.Errorf("%d: it does not say %q:\n%s", s.status, words, s.body)
+			}
+		}
+	}
+	if slices.ContainsFunc(w.events(from), func(typ string) bool { return typ != "log.viewed" }) {
+		t.Errorf("a preview made %v", w.events(from))
+	}
+	w.want(b.post(at+"/redact", "confirm_email", "ADA@example.com"), 200, at, "Erased")
+}
+
+func TestAttributes(t *testing.T) {
+	w, b, _ := owned(t, auth.ProviderConfig{})
+	f := furnish(w)
+	at := "/subscriptions/" + string(f.sub)
+	w.want(b.post(at+"/attributes", "attributes", "grind: fine\n\n roast : dark: very \n"), 200, at, "dark: very")
+	w.want(b.get(at+"/attributes"), 200, at+"/attributes", "grind: fine\nroast: dark: very</textarea>")
+	w.want(b.post(at+"/attributes", "attributes", "fine"), 422, at+"/attributes", "Write each line as name: value")
+	w.want(b.post(at+"/attributes", "attributes", ""), 200, at, "Changed the attributes")
+}
