@@ -266,6 +266,18 @@ func (p *Page) Asks(script string) bool {
 	return yes
 }
 
+// Says runs a script that promises a text, and gives the text.
+func (p *Page) Says(script string) string {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	s, err := chromedp.Run(ctx, chromedp.Evaluate[string](script, chromedp.EvalAwaitPromise))
+	if err != nil {
+		p.t.Fatalf("%s: %v at %s", script, err, p.where())
+	}
+	return s
+}
+
 // Fits fails when the page is wider than its window.
 func (p *Page) Fits() {
 	p.t.Helper()

@@ -37,6 +37,9 @@ var shop struct {
 	MailDir       string `json:"mail_dir"`
 }
 
+// program is the binary, made by TestMain.
+var program string
+
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
@@ -45,7 +48,8 @@ func run(m *testing.M) int {
 		return failed(err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }() // a folder of /tmp
-	program, data := filepath.Join(dir, "perennial"), filepath.Join(dir, "data")
+	program = filepath.Join(dir, "perennial")
+	data := filepath.Join(dir, "data")
 	if out, err := exec.Command("go", "build", "-o", program, "perennial/cmd/perennial").CombinedOutput(); err != nil {
 		return failed(fmt.Errorf("%w: %s", err, out))
 	}
@@ -229,10 +233,20 @@ func TestPictures(t *testing.T) {
 		p.Go(at(path))
 		p.Picture(name)
 	}
+	for name, path := range map[string]string{"subscriptions": "/subscriptions", "customer": "/customers/" + shop.Customer, "entry": "/events/" + newest(t, shop.Subscription).ID, "integrity": "/integrity", "products": "/products",
+		"erase": "/customers/" + shop.Customer + "/redact", "parts": "/ui", "plans": "/plans/" + one(t, "/selling-plan-groups?limit=1"), "defaults": "/team/defaults"} {
+		p.Go(at(path))
+		p.Picture(name)
+	}
+	p.Go(at("/subscriptions?status=active&view=cards"))
+	p.Click("main details.menu summary")
+	p.Picture("save-view")
 	p.Width(375)
 	p.Theme("dark")
-	p.Go(at("/"))
-	p.Picture("home-phone-dark")
+	for name, path := range map[string]string{"home-phone-dark": "/", "subscriptions-phone-dark": "/subscriptions", "entry-phone-dark": "/events/" + newest(t, shop.Subscription).ID, "parts-phone-dark": "/ui"} {
+		p.Go(at(path))
+		p.Picture(name)
+	}
 }
 
 // act opens the form of an action, fills it in, sends it, and looks for the entry under the owner's name.

@@ -30,7 +30,7 @@ var changes = []ui.Change{
 var entries = []ui.Entry{
 	{ID: "entry-1", Href: "/ui#entry-1", Seq: 12_481, At: at, Icon: "user", Sentence: "Paused the subscription until 3 April 2027", About: []ui.Link{{Href: "/ui#parts", Text: "Ada Lovelace"}}, Who: "Olivia Hart", Reason: "Away for the winter",
 		Open: true, Changes: changes, Facts: []ui.Pair{{Term: "From", Value: ui.Text("Dashboard")}, {Term: "IP address", Value: ui.Personal("", true)}}},
-	{ID: "entry-2", Seq: 12_480, At: at.Add(-time.Hour), Icon: "zap", Sentence: "Renewed the subscription with order W7-1 for $24.50", Who: "Automatic", New: true},
+	{ID: "entry-2", Seq: 12_480, At: at.Add(-time.Hour), Icon: "zap", Sentence: "Renewed the subscription with order W7-1 for $24.50", Who: "Automatic"},
 	{ID: "entry-3", Seq: 12_200, At: at.AddDate(0, 0, -2), Icon: "shopping-bag", Sentence: "Skipped the order of 1 March 2027", Who: "Ada Lovelace", Undone: true},
 }
 
