@@ -151,7 +151,7 @@ func TestTheSourceAndTheCatalogueAgree(t *testing.T) {
 			t.Errorf("there is no %s", s)
 		}
 	}
-	rules := sources(t, "../../subscription", "../../billing", "../../customer", "../../catalog", "../../program", "../../settings", "../../privacy", "../../fault", "../../team", ".")
+	rules := sources(t, "../../subscription", "../../billing", "../../customer", "../../catalog", "../../program", "../../settings", "../../privacy", "../../fault", "../../team", "../../cancelflow", ".")
 	for _, key := range catalogue().Keys() {
 		if src.literals[key] {
 			continue
@@ -255,4 +255,58 @@ func TestTheLanguageOfAStranger(t *testing.T) {
 	if m := w.mail.sent[0]; !strings.HasSuffix(m.Subject, "ist Ihr Code für Test shop") {
 		t.Errorf("the message: %q", m.Subject)
 	}
+}
+
+// teamsOnly are refusals that no form of the Portal can lead to.
+var teamsOnly = []string{"email_taken", "frame_ancestors", "other_customer", "status_archived", "too_deep", "too_many_flows", "too_many_reasons"}
+
+// TestEveryRefusalIsSaid wants a text for every code that the rules of a subscriber's actions refuse with.
+func TestEveryRefusalIsSaid(t *testing.T) {
+	for _, code := range refusalCodes(t, "../../subscription", "../../customer", "../../cancelflow", ".") {
+		if _, ok := catalogue().Variables("refusal." + code); !ok && !slices.Contains(teamsOnly, code) {
+			t.Errorf("nobody says %s", code)
+		}
+	}
+}
+
+// refusalCodes are the codes of fault.New and fault.Wrap, as far as they are literals.
+func refusalCodes(t *testing.T, folders ...string) []string {
+	t.Helper()
+	var out []string
+	for _, folder := range folders {
+		files, err := filepath.Glob(filepath.Join(folder, "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range files {
+			if strings.HasSuffix(name, "_test.go") {
+				continue
+			}
+			f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ast.Inspect(f, func(n ast.Node) bool {
+				c, ok := n.(*ast.CallExpr)
+				if !ok {
+					return true
+				}
+				f, ok := c.Fun.(*ast.SelectorExpr)
+				if !ok || f.Sel.Name != "New" && f.Sel.Name != "Wrap" {
+					return true
+				}
+				if p, ok := f.X.(*ast.Ident); !ok || p.Name != "fault" {
+					return true
+				}
+				for _, a := range c.Args[:min(3, len(c.Args))] { // the code is before the sentence, and holds no space
+					if l, ok := a.(*ast.BasicLit); ok && l.Kind == token.STRING && !strings.Contains(l.Value, " ") {
+						out = append(out, strings.Trim(l.Value, `"`))
+					}
+				}
+				return true
+			})
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
