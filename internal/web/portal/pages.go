@@ -141,7 +141,7 @@ func (c *call) home() (answer, error) {
 	if name != "" {
 		title = c.say("home.hello", "name", name)
 	}
-	return answer{title: title, body: homeBody(cards, c.offer().Welcome)}, nil
+	return answer{title: title, body: homeBody(cards, c.offer().Welcome, cmp.Or(c.offer().Language, c.shop().Locale))}, nil
 }
 
 // rank puts what runs before what is over.

@@ -38,6 +38,8 @@ var wrongs = []struct{ begins, key string }{
 	{"The shop does not send to", "refusal.no_country"},
 	{"This is not a country", "refusal.country"},
 	{"This is longer than", "refusal.too_long"},
+	{"This is not valid UTF-8", "refusal.characters"},
+	{"This holds a c", "refusal.characters"},
 	{"There is no variant", "refusal.variant"},
 	{"This address was removed", "refusal.status_removed"},
 	{"The customer has no address", "refusal.unknown_address"},
