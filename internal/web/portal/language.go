@@ -18,8 +18,9 @@ import (
 )
 
 // Every text of the Portal stands in words/, one file a language, by a key. A templ component says say(ctx, "key", "variable", value),
-// a handler c.say("key", "variable", value). Tests read these calls: the key is a literal there, or the result of a function that a
-// test knows (keysOfTables), so that no key can be missing, left over, or filled with other variables than its text has.
+// a handler c.say("key", "variable", value). Tests read the source for keys: one stands there as a literal, in such a call or in a table
+// such as actions, or it is "log." with a type or "refusal." with a code. So none can be missing, left over, or filled with other variables
+// than its text has.
 
 //go:embed words
 var wordFiles embed.FS

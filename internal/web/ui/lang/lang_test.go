@@ -25,7 +25,7 @@ func catalogue(t *testing.T, texts map[string]string) *Catalogue {
 func TestSaying(t *testing.T) {
 	c := catalogue(t, map[string]string{
 		"en": "# greetings\nhello = Hello {name}\norders = {count, plural, one {# order} other {# orders}} until {day}\n",
-		"fr": "hello = Bonjour {name}\norders = {count, plural, one {# commande} other {# commandes}} jusqu’au {day}\n",
+		"fr": "hello = Bonjour {name}\norders = {count, plural, one {# livraison} other {# livraisons}} jusqu’au {day}\n",
 		"de": "hello = Guten Tag, {name}\n",
 	})
 	day := civil.Date{Year: 2027, Month: time.March, Day: 1}
@@ -36,8 +36,8 @@ func TestSaying(t *testing.T) {
 		{"en", "hello", "Hello {not a name}", []any{"name", "{not a name}"}},
 		{"en", "orders", "0 orders until 1 March 2027", []any{"count", 0, "day", day}},
 		{"en", "orders", "1 order until 1 March 2027", []any{"count", 1, "day", day}},
-		{"fr", "orders", "0 commande jusqu’au 1er mars 2027", []any{"count", 0, "day", day}},
-		{"fr", "orders", "2 commandes jusqu’au 1er mars 2027", []any{"count", 2, "day", day}},
+		{"fr", "orders", "0 livraison jusqu’au 1er mars 2027", []any{"count", 0, "day", day}},
+		{"fr", "orders", "2 livraisons jusqu’au 1er mars 2027", []any{"count", 2, "day", day}},
 		{"de", "orders", "2 orders until 1. März 2027", []any{"count", 2, "day", day}}, // English stands in
 		{"de", "nothing", "nothing", nil},
 		{"it", "hello", "Hello Ada", []any{"name", "Ada"}},
