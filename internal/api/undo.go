@@ -97,6 +97,8 @@ func editing(ref journal.Ref) team.Permission {
 		return team.PlansEdit
 	case journal.Discount:
 		return team.DiscountsEdit
+	case journal.NotificationTemplate:
+		return team.NotificationsEdit
 	case journal.CancelFlow, journal.CancelReason:
 		return team.CancelFlowsEdit
 	case journal.Team, journal.TeamMember:

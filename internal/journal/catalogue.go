@@ -175,6 +175,11 @@ var catalogue = []Type{
 	activity("settings", "shipping_settings.updated", "Updated shipping settings", Settings, All).undoSelf(),
 	activity("settings", "log_settings.updated", "Updated log settings", Settings, All).undoSelf(),
 
+	// Messages
+	activity("messages", "notification_template.updated", "Changed a message", NotificationTemplate, All).undoSelf(),
+	activity("messages", "notification_template.enabled", "Switched a message on", NotificationTemplate, "name", "disabled", "texts").undo("notification_template.disabled"),
+	activity("messages", "notification_template.disabled", "Switched a message off", NotificationTemplate, "name", "disabled", "texts").undo("notification_template.enabled"),
+
 	// The cancel flow
 	activity("cancel_flow", "cancel_flow.created", "Created a cancel flow", CancelFlow, All).never("Delete the flow instead."),
 	activity("cancel_flow", "cancel_flow.updated", "Updated a cancel flow", CancelFlow, All).undoSelf(),
@@ -224,6 +229,8 @@ var catalogue = []Type{
 	forCustomer("payment", "payment_method.backup_set", "Backup payment method set", Customer, "backup_payment_method_id").mentions(PaymentMethod).undoSelf(),
 	forCustomer("privacy", "payment_method.redacted", "Payment method erased", PaymentMethod, All).never("Erasure destroys the key; nobody can bring the values back."),
 
+	forCustomer("messages", "notification.sent", "Message sent", Message).details("message", "channel", "language").mentions(Customer, Subscription, Order, PaymentMethod, Session),
+	forCustomer("messages", "notification.failed", "Message not sent", Message).details("message", "channel", "language", "tries").mentions(Customer, Subscription, Order, PaymentMethod, Session),
 	forCancelSession("cancel_session.started", "Asked to cancel").details("flow"),
 	forCancelSession("cancel_session.offer_shown", "Was shown offers").details("reason"),
 	forCancelSession("cancel_session.offer_accepted", "Accepted an offer").details("reason"),

@@ -46,6 +46,8 @@ const (
 	CancelFlow       Kind = "cancel_flow"
 	CancelReason     Kind = "cancel_reason"
 	CancelSession    Kind = "cancel_session"
+
+	NotificationTemplate Kind = "notification_template"
 )
 
 // The kinds that are only observed: they have a version and a chain in target_head, and no state.
@@ -56,6 +58,7 @@ const (
 	Log       Kind = "log"
 	Source    Kind = "source"
 	Shop      Kind = "shop"
+	Message   Kind = "message"   // one that was sent
 	Operation Kind = "operation" // a bulk change, whose events name it
 )
 

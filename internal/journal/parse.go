@@ -219,7 +219,7 @@ func (p *parser) text() string { return string(p.plain()) }
 var vocabulary = func() map[string]string {
 	m := map[string]string{}
 	for _, w := range []Kind{Subscription, Customer, Address, PaymentMethod, Order, Product, Variant, SellingPlanGroup, SellingPlan, Discount,
-		Settings, Team, TeamMember, APIKey, CancelFlow, CancelReason, CancelSession, Session, SignIn, Request, Log, Source, Shop, Operation} {
+		Settings, Team, TeamMember, APIKey, CancelFlow, CancelReason, CancelSession, NotificationTemplate, Session, SignIn, Request, Log, Source, Shop, Message, Operation} {
 		m[string(w)] = string(w)
 	}
 	for _, w := range []ActorKind{ActorSystem, ActorIntegration, ActorImport, ActorAnonymous} {

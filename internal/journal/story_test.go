@@ -17,6 +17,7 @@ import (
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/journal/journaltest"
+	"perennial/internal/message"
 	"perennial/internal/money"
 	"perennial/internal/privacy"
 	"perennial/internal/program"
@@ -65,6 +66,7 @@ func tell(t testing.TB) *story {
 	s.customer()
 	s.subscription()
 	s.cancelFlow()
+	s.messages()
 	s.orders()
 	s.failures()
 	s.readers()
@@ -429,6 +431,17 @@ func (s *story) cancelFlow() {
 	s.do(cancelflow.Complete{Session: begin()})
 	s.tried(journal.Bind(cancelflow.DeleteReason{ID: dear}))
 	s.tried(journal.Bind(cancelflow.DeleteFlow{ID: flow}))
+}
+
+// messages are changed, switched off and on, and sent.
+func (s *story) messages() {
+	s.do(journal.Bind(message.Disable{Name: message.Paused}))
+	s.tried(journal.Bind(message.Enable{Name: message.Paused}))
+	s.tried(journal.Bind(message.UpdateText{Name: message.Paused, Text: message.Text{Language: "de", Subject: "Pause", Body: "Bis bald."}}))
+	s.do(journal.Bind(message.Enable{Name: message.Paused}))
+	s.tried(journal.Bind(message.Disable{Name: message.Paused}))
+	s.do(journal.Bind(message.Record{ID: s.ids.New(id.Message), Name: message.Paused, Language: "de", Customer: zelda, About: []journal.Ref{{Kind: journal.Subscription, ID: sub}}}))
+	s.do(journal.Bind(message.Record{ID: s.ids.New(id.Message), Name: message.Paused, Language: "de", Customer: zelda, Tries: 6}))
 }
 
 // due makes the next order of a subscription, whose number in the story is n.

@@ -52,7 +52,7 @@ type sentence struct {
 // sentences has a row for each type that has more to say than its label.
 var sentences = func() map[string]sentence {
 	all := map[string]sentence{}
-	for _, family := range []map[string]sentence{accountSentences, customerSentences, cancelSentences, subscriptionSentences, orderSentences} {
+	for _, family := range []map[string]sentence{accountSentences, customerSentences, cancelSentences, messageSentences, subscriptionSentences, orderSentences} {
 		maps.Copy(all, family)
 	}
 	return all

@@ -11,6 +11,7 @@ import (
 	"perennial/internal/customer"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/message"
 	"perennial/internal/settings"
 	"perennial/internal/store"
 	"perennial/internal/subscription"
@@ -71,6 +72,7 @@ func Mappings() []store.Mapping {
 			Reserves: func(s journal.State) []journal.Reservation { return team.Reserves(s.(*team.TeamMember)) }},
 		{Kind: journal.APIKey, Fresh: fresh[team.Key], Columns: []string{"status"},
 			Values: func(s journal.State) []any { return []any{string(s.(*team.Key).Status)} }},
+		{Kind: journal.NotificationTemplate, Fresh: fresh[message.Template], Values: none},
 		{Kind: journal.CancelFlow, Fresh: fresh[cancelflow.Flow], Columns: []string{"status"},
 			Values: func(s journal.State) []any { return []any{string(s.(*cancelflow.Flow).Status)} }},
 		{Kind: journal.CancelReason, Fresh: fresh[cancelflow.Reason], Columns: []string{"status", "flow_id"},

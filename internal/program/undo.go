@@ -12,6 +12,7 @@ import (
 	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/message"
 	"perennial/internal/settings"
 	"perennial/internal/subscription"
 	"perennial/internal/team"
@@ -104,6 +105,8 @@ func Restored(w UndoWorld, now time.Time) (journal.State, journal.Type, error) {
 		err = customer.Undo(w.Event, now, w.Current, s, w.General)
 	case *catalog.Product, *catalog.Variant, *catalog.Group, *catalog.Plan, *catalog.Discount:
 		err = catalog.Undo(w.Event, now, w.Current, s, w.General)
+	case *message.Template:
+		err = message.Undo(w.Event, now, w.Current, s, w.General)
 	case *cancelflow.Flow, *cancelflow.Reason:
 		err = cancelflow.Undo(w.Event, now, w.Current, s, w.General)
 	case *team.TeamMember, *team.Defaults, *team.Key:

@@ -37,7 +37,7 @@ type Table struct {
 var StateKinds = []journal.Kind{
 	journal.Subscription, journal.Customer, journal.Address, journal.PaymentMethod, journal.Order, journal.Product, journal.Variant,
 	journal.SellingPlanGroup, journal.SellingPlan, journal.Discount, journal.Settings, journal.Team, journal.TeamMember, journal.APIKey,
-	journal.CancelFlow, journal.CancelReason, journal.CancelSession,
+	journal.CancelFlow, journal.CancelReason, journal.CancelSession, journal.NotificationTemplate,
 }
 
 // HasState says whether rows of the kind are in a table of their own; the others have a row in target_head.
@@ -60,6 +60,8 @@ func Tables(engine db.Engine) []Table {
 		{Name: "team_link", Class: ClassMachinery, Copied: true, Writes: "DELETE, INSERT, UPDATE", Holds: "one-time links of the team, with a MAC that recognises the secret; deleted a day after their end"},
 		{Name: "spent", Class: ClassMachinery, Copied: true, Writes: "DELETE, INSERT", Holds: "hashes of codes and challenges that were used and are good once; deleted when they are worthless"},
 		{Name: "saved_view", Class: ClassMachinery, Copied: true, Writes: "DELETE, INSERT, UPDATE", Holds: "how people of the team like to see a list; nothing of customers; deleted by its owner, or when they leave"},
+		{Name: "outbox", Class: ClassMachinery, Copied: true, Writes: "INSERT, UPDATE", Holds: "messages: which, to which customer, what caused it, and how far it came; no address, no text, no secret; kept, so that none is sent twice"},
+		{Name: "outbox_followed", Class: ClassMachinery, Copied: true, Writes: "INSERT, UPDATE", Holds: "the seq up to which entries were looked at for messages"},
 		{Name: "goose_db_version", Class: ClassMachinery, Holds: "the migrations that were applied"},
 	}
 	if engine == db.SQLite {
