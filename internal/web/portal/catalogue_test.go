@@ -310,3 +310,17 @@ func refusalCodes(t *testing.T, folders ...string) []string {
 	slices.Sort(out)
 	return slices.Compact(out)
 }
+
+// TestWhatIsWrongIsStillSaidSo fails when a rule says something else of a field than the Portal knows.
+func TestWhatIsWrongIsStillSaidSo(t *testing.T) {
+	rules := sources(t, "../../subscription", "../../customer", "../../plain")
+	for _, w := range wrongs {
+		found := false
+		for s := range rules.literals {
+			found = found || strings.HasPrefix(s, w.begins)
+		}
+		if !found {
+			t.Errorf("no rule says %q any more", w.begins)
+		}
+	}
+}
