@@ -201,7 +201,7 @@ func (c *call) difference(before, after journal.State) ([]ui.Change, error) {
 			}
 			return jsontext.Value(`"` + plain.Mask + `"`)
 		}
-		out = append(out, ui.Change{Field: journal.FieldName(ch.Field), Before: side(ch.Field, mask(ch.Before)), After: side(ch.Field, mask(ch.After))})
+		out = append(out, ui.Change{Field: journal.FieldName(ch.Field), Before: c.side(ch.Field, mask(ch.Before)), After: c.side(ch.Field, mask(ch.After))})
 	}
 	return out, nil
 }

@@ -461,14 +461,17 @@ func detailWords(name string, v jsontext.Value) string {
 func (c *call) changes(v api.EventView) []ui.Change {
 	out := make([]ui.Change, 0, len(v.Changes))
 	for _, ch := range v.Changes {
-		out = append(out, ui.Change{Field: journal.FieldName(ch.Field), Before: side(ch.Field, ch.Before), After: side(ch.Field, ch.After)})
+		out = append(out, ui.Change{Field: journal.FieldName(ch.Field), Before: c.side(ch.Field, ch.Before), After: c.side(ch.Field, ch.After)})
 	}
 	return out
 }
 
-// side is one side of a change.
-func side(field string, v jsontext.Value) ui.Value {
+// side is one side of a change. A moment is in the shop's zone, with UTC on hover.
+func (c *call) side(field string, v jsontext.Value) ui.Value {
+	var at journal.Time
 	switch {
+	case v.Kind() == '"' && at.UnmarshalJSON(v) == nil:
+		return ui.Value{Text: at.In(c.here().zone).Format(ui.DateTime), Hover: at.UTC().Format(ui.UTC)}
 	case len(v) == 0 || string(v) == "null" || string(v) == `""` || string(v) == "[]" || string(v) == "{}":
 		return ui.Value{None: true}
 	case string(v) == journal.ErasedJSON:
