@@ -134,6 +134,9 @@ func api(t *testing.T, method, path, body string, into any) int {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if into == nil && res.StatusCode >= http.StatusBadRequest {
+		t.Errorf("%s %s: %d %s", method, path, res.StatusCode, b)
+	}
 	if into != nil {
 		var out struct{ Data json.RawMessage }
 		if err := json.Unmarshal(b, &out); err != nil || json.Unmarshal(out.Data, into) != nil {
@@ -207,14 +210,27 @@ func one(t *testing.T, path string) string {
 	return list[0].ID
 }
 
+// things are the ids of what pages are about.
+type things struct{ sub, cus, ord, prod, group, disc, evt, team string }
+
+func demo(t *testing.T) things {
+	t.Helper()
+	return things{shop.Subscription, shop.Customer, one(t, "/orders?limit=1"), one(t, "/products?limit=1"), one(t, "/selling-plan-groups?limit=1"), one(t, "/discounts?limit=1"), newest(t, shop.Subscription).ID, one(t, "/team?limit=1")}
+}
+
+// pages are the addresses of every page of the Dashboard.
+func (x things) pages() []string {
+	sub, cus := "/subscriptions/"+x.sub, "/customers/"+x.cus
+	return []string{"/", "/subscriptions", "/subscriptions?view=cards", "/subscriptions?q=nobody-is-called-so", "/subscriptions/new?customer_id=" + x.cus, sub, sub + "/pause", sub + "/items", sub + "/shipping-address", sub + "/attributes",
+		sub + "/log", sub + "?at_seq=2000000", "/customers", cus, cus + "/edit", cus + "/redact", cus + "/log", "/past/customer/" + x.cus + "?at_seq=2000000", "/orders", "/orders/" + x.ord, "/orders/" + x.ord + "/fulfil", "/upcoming",
+		"/products", "/products/" + x.prod, "/products/" + x.prod + "/edit", "/plans", "/plans/" + x.group, "/plans/" + x.group + "/plans/new", "/discounts", "/discounts/" + x.disc, "/events", "/events/" + x.evt, "/events/" + x.evt + "/undo", "/activity", "/analytics?compare=before", "/integrity",
+		"/settings", "/settings/general", "/settings/billing", "/settings/recovery", "/settings/shipping", "/settings/portal", "/settings/log", "/api-keys", "/api-keys/new", "/team", "/team/" + x.team, "/team/invite", "/team/defaults", "/team/bulk", "/account", "/search?q=a", "/ui"}
+}
+
 // TestEveryPageOfTheDashboard looks at each page in both themes and at the width of a phone.
 func TestEveryPageOfTheDashboard(t *testing.T) {
 	p := owner(t, browser.Options{})
-	sub, cus, ord, prod, plan, disc, evt := shop.Subscription, shop.Customer, one(t, "/orders?limit=1"), one(t, "/products?limit=1"), one(t, "/selling-plan-groups?limit=1"), one(t, "/discounts?limit=1"), newest(t, shop.Subscription).ID
-	for _, path := range []string{"/", "/subscriptions", "/subscriptions?view=cards", "/subscriptions?q=nobody-is-called-so", "/subscriptions/new?customer_id=" + cus, "/subscriptions/" + sub, "/subscriptions/" + sub + "/pause", "/subscriptions/" + sub + "/items",
-		"/subscriptions/" + sub + "/log", "/subscriptions/" + sub + "?at_seq=2000", "/customers", "/customers/" + cus, "/customers/" + cus + "/edit", "/customers/" + cus + "/redact", "/customers/" + cus + "/log", "/orders", "/orders/" + ord, "/orders/" + ord + "/fulfil", "/upcoming",
-		"/products", "/products/" + prod, "/products/" + prod + "/edit", "/plans", "/plans/" + plan, "/plans/" + plan + "/plans/new", "/discounts", "/discounts/" + disc, "/events", "/events/" + evt, "/events/" + evt + "/undo", "/activity", "/analytics?compare=before", "/integrity",
-		"/settings", "/settings/general", "/settings/billing", "/settings/recovery", "/settings/shipping", "/settings/portal", "/settings/log", "/api-keys", "/api-keys/new", "/team", "/team/invite", "/team/defaults", "/team/bulk", "/account", "/search?q=a", "/ui"} {
+	for _, path := range demo(t).pages() {
 		p.Go(at(path))
 		p.Accessible()
 		p.Run(`document.documentElement.dataset.theme = 'dark'`)
@@ -465,19 +481,38 @@ func TestTextIsOnlyText(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var cus, prod struct{ ID string }
-	api(t, "POST", "/customers", fmt.Sprintf(`{"email":"attack@example.com","first_name":%s,"last_name":%s,"tags":["x"]}`, short, short), &cus)
+	var cus, prod, v, group, sub struct{ ID string }
+	api(t, "POST", "/customers", fmt.Sprintf(`{"email":"attack@example.com","first_name":%s,"last_name":%s,"phone":"x","tags":["x"]}`, short, short), &cus)
+	api(t, "POST", "/customers/"+cus.ID+"/addresses", fmt.Sprintf(`{"first_name":%s,"company":%s,"line1":%s,"city":%s,"region":%s,"postal_code":"1","country":"US"}`, short, short, short, short, short), nil)
+	api(t, "POST", "/customers/"+cus.ID+"/payment-methods", fmt.Sprintf(`{"gateway":"simulated","gateway_reference":"sim_ok_x","brand":%s,"last4":"4242","exp_month":12,"exp_year":2040}`, short), nil)
 	api(t, "POST", "/products", fmt.Sprintf(`{"title":%s,"description":%s}`, short, quoted), &prod)
-	sub := fresh(t)
-	api(t, "PUT", "/subscriptions/"+sub+"/note", fmt.Sprintf(`{"note":%s,"comment":%s}`, quoted, quoted), nil)
-	api(t, "PUT", "/subscriptions/"+sub+"/attributes", fmt.Sprintf(`{"attributes":{"a":%s}}`, short), nil)
-	api(t, "POST", "/subscriptions/"+sub+"/cancel", fmt.Sprintf(`{"reason":%s,"comment":%s}`, short, short), nil)
+	api(t, "POST", "/products/"+prod.ID+"/variants", fmt.Sprintf(`{"title":%s,"sku":%s,"price":{"amount":1000,"currency":"USD"}}`, short, short), &v)
+	api(t, "POST", "/selling-plan-groups", fmt.Sprintf(`{"name":%s,"product_ids":[%q]}`, short, prod.ID), &group)
+	api(t, "POST", "/selling-plan-groups/"+group.ID+"/plans", fmt.Sprintf(`{"name":%s,"billing_policy":{"interval":"month","interval_count":1},"pricing":[]}`, short), nil)
+	api(t, "POST", "/api-keys", fmt.Sprintf(`{"name":%s,"permissions":["events.view"]}`, short), nil)
+	api(t, "POST", "/subscriptions", fmt.Sprintf(`{"customer_id":%q,"items":[{"variant_id":%q,"quantity":1}],"billing_policy":{"interval":"month","interval_count":1}}`, cus.ID, v.ID), &sub)
+	api(t, "PUT", "/subscriptions/"+sub.ID+"/note", fmt.Sprintf(`{"note":%s,"comment":%s}`, quoted, quoted), nil)
+	api(t, "PUT", "/subscriptions/"+sub.ID+"/attributes", fmt.Sprintf(`{"attributes":{"a":%s}}`, short), nil)
+	api(t, "POST", "/events", fmt.Sprintf(`{"type":"external.ticket_opened","source":"help-desk","summary":%s,"targets":[%q],"details":{"text":%s}}`, short, sub.ID, short), nil)
+	api(t, "POST", "/subscriptions/"+sub.ID+"/cancel", fmt.Sprintf(`{"reason":%s,"comment":%s}`, short, short), nil)
+	x := demo(t)
+	x.sub, x.cus, x.prod, x.group, x.evt = sub.ID, cus.ID, prod.ID, group.ID, newest(t, sub.ID).ID
 	p := owner(t, browser.Options{})
-	for _, path := range []string{"/", "/customers", "/customers/" + cus.ID, "/products", "/products/" + prod.ID, "/products/" + prod.ID + "/edit", "/subscriptions/" + sub, "/subscriptions/" + sub + "/log", "/events", "/activity", "/analytics", "/events?q=" + strings.ReplaceAll(attacks[1], " ", "+"), "/search?q=" + attacks[0]} {
-		p.Go(at(path))
+	unharmed := func(address string) {
+		t.Helper()
+		p.Go(address)
 		if p.Asks(`window.bad === 1`) {
-			t.Errorf("%s runs what somebody wrote", path)
+			t.Errorf("%s runs what somebody wrote", address)
 		}
+	}
+	for _, path := range append(x.pages(), "/events?q="+strings.ReplaceAll(attacks[1], " ", "+"), "/subscriptions?q="+attacks[0], "/search?q="+attacks[0], "/signin?next="+attacks[3]) {
+		unharmed(at(path))
+	}
+	p.Go(at("/customers/" + cus.ID))
+	p.Click("form[action$='/view-as'] button")
+	p.Holds("You see the portal as")
+	for _, path := range []string{"", "/subscriptions/" + sub.ID, "/orders", "/history", "/account"} {
+		unharmed(shop.Portal + path)
 	}
 }
 
