@@ -211,11 +211,11 @@ func one(t *testing.T, path string) string {
 }
 
 // things are the ids of what pages are about.
-type things struct{ sub, cus, ord, prod, group, disc, evt, team string }
+type things struct{ sub, cus, ord, prod, group, disc, evt, team, flow string }
 
 func demo(t *testing.T) things {
 	t.Helper()
-	return things{shop.Subscription, shop.Customer, one(t, "/orders?limit=1"), one(t, "/products?limit=1"), one(t, "/selling-plan-groups?limit=1"), one(t, "/discounts?limit=1"), newest(t, shop.Subscription).ID, one(t, "/team?limit=1")}
+	return things{shop.Subscription, shop.Customer, one(t, "/orders?limit=1"), one(t, "/products?limit=1"), one(t, "/selling-plan-groups?limit=1"), one(t, "/discounts?limit=1"), newest(t, shop.Subscription).ID, one(t, "/team?limit=1"), one(t, "/cancel-flows?limit=1")}
 }
 
 // pages are the addresses of every page of the Dashboard.
@@ -223,7 +223,7 @@ func (x things) pages() []string {
 	sub, cus := "/subscriptions/"+x.sub, "/customers/"+x.cus
 	return []string{"/", "/subscriptions", "/subscriptions?view=cards", "/subscriptions?q=nobody-is-called-so", "/subscriptions/new?customer_id=" + x.cus, sub, sub + "/pause", sub + "/items", sub + "/shipping-address", sub + "/attributes",
 		sub + "/log", sub + "?at_seq=2000000", "/customers", cus, cus + "/edit", cus + "/redact", cus + "/log", "/past/customer/" + x.cus + "?at_seq=2000000", "/orders", "/orders/" + x.ord, "/orders/" + x.ord + "/fulfil", "/upcoming",
-		"/products", "/products/" + x.prod, "/products/" + x.prod + "/edit", "/plans", "/plans/" + x.group, "/plans/" + x.group + "/plans/new", "/discounts", "/discounts/" + x.disc, "/events", "/events/" + x.evt, "/events/" + x.evt + "/undo", "/activity", "/analytics?compare=before", "/integrity",
+		"/products", "/products/" + x.prod, "/products/" + x.prod + "/edit", "/plans", "/plans/" + x.group, "/plans/" + x.group + "/plans/new", "/discounts", "/discounts/" + x.disc, "/cancel-flows", "/cancel-flows/" + x.flow, "/events", "/events/" + x.evt, "/events/" + x.evt + "/undo", "/activity", "/analytics?compare=before", "/integrity",
 		"/settings", "/settings/general", "/settings/billing", "/settings/recovery", "/settings/shipping", "/settings/portal", "/settings/log", "/api-keys", "/api-keys/new", "/team", "/team/" + x.team, "/team/invite", "/team/defaults", "/team/bulk", "/account", "/search?q=a", "/ui"}
 }
 
