@@ -2,7 +2,6 @@ package bench
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -30,7 +29,10 @@ func Pages(ctx context.Context, o Options) (*Report, error) {
 			if err != nil {
 				return err
 			}
-			return errors.Join(r.grow(s, r.Events), r.pages(s))
+			if err := r.grow(s, r.Events); err != nil {
+				return err
+			}
+			return r.profiled("pages", func() error { return r.pages(s) })
 		}}
 	})
 }

@@ -58,14 +58,15 @@ func (c benchCommand) Run(w *world) error {
 }
 
 type benchPagesCommand struct {
-	Dir    string `help:"Where to make the data, in a folder that is removed at the end; by default the system's place for temporary files." type:"path" placeholder:"DIR"`
-	Events int64  `help:"How many entries there are." default:"1000000" placeholder:"N"`
-	JSON   bool   `help:"Print the figures as JSON."`
+	Dir     string `help:"Where to make the data, in a folder that is removed at the end; by default the system's place for temporary files." type:"path" placeholder:"DIR"`
+	Events  int64  `help:"How many entries there are." default:"1000000" placeholder:"N"`
+	JSON    bool   `help:"Print the figures as JSON."`
+	Profile string `help:"A folder for a CPU profile." type:"existingdir" hidden:""`
 }
 
 // Run measures, and prints a table.
 func (c benchPagesCommand) Run(w *world) error {
-	r, err := bench.Pages(w.ctx, bench.Options{Dir: c.Dir, Events: c.Events, Found: foundBench, Say: func(what string) { fmt.Fprintf(w.err, "Measuring %s\n", what) }})
+	r, err := bench.Pages(w.ctx, bench.Options{Dir: c.Dir, Events: c.Events, Profile: c.Profile, Found: foundBench, Say: func(what string) { fmt.Fprintf(w.err, "Measuring %s\n", what) }})
 	switch {
 	case r == nil:
 		return err
