@@ -214,6 +214,8 @@ var catalogue = []Type{
 	forCustomer("sign_in", "customer.login_code_rejected", "Login code rejected", SignIn).details("why"),
 	forCustomer("sign_in", "customer.logged_in", "Logged in", Session).details("method"),
 	forCustomer("sign_in", "customer.logged_out", "Logged out", Session).details("why"),
+	forCustomer("portal", "customer.quick_action_viewed", "Quick action page viewed", Message).details("action").mentions(Customer, Subscription, Order),
+	forCustomer("portal", "customer.quick_action_used", "Quick action used", Message).details("action").mentions(Customer, Subscription, Order).never("Undo what it did."),
 	forCustomer("profile", "customer.created", "Customer created", Customer, All).never("Erase the customer instead."),
 	forCustomer("profile", "customer.profile_updated", "Profile updated", Customer, "first_name", "last_name", "phone", "locale", "tags").undoSelf(),
 	forCustomer("profile", "customer.email_changed", "E-mail changed", Customer, "email").undoSelf(),

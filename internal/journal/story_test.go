@@ -442,6 +442,10 @@ func (s *story) messages() {
 	s.tried(journal.Bind(message.Disable{Name: message.Paused}))
 	s.do(journal.Bind(message.Record{ID: s.ids.New(id.Message), Name: message.Paused, Language: "de", Customer: zelda, About: []journal.Ref{{Kind: journal.Subscription, ID: sub}}}))
 	s.do(journal.Bind(message.Record{ID: s.ids.New(id.Message), Name: message.Paused, Language: "de", Customer: zelda, Tries: 6}))
+	for _, action := range []string{"skip", "reschedule", "reactivate", "pay"} {
+		s.do(customer.QuickAction{Message: s.ids.New(id.Message), CustomerID: zelda, Action: action})
+	}
+	s.do(customer.QuickAction{Message: s.ids.New(id.Message), CustomerID: zelda, Action: "skip", Do: journal.Bind(subscription.ChangeNote{ID: sub, Note: "Knock " + personal})})
 }
 
 // due makes the next order of a subscription, whose number in the story is n.

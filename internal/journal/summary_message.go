@@ -8,9 +8,15 @@ var messageSentences = map[string]sentence{
 	"notification_template.enabled":  {did: func(e *Event) string { return "Switched the message on:" + templateWords(e) }, undid: func(e *Event) string { return "Undid the switching off of the message" + templateWords(e) }},
 	"notification_template.disabled": {did: func(e *Event) string { return "Switched the message off:" + templateWords(e) }, undid: func(e *Event) string { return "Undid the switching on of the message" + templateWords(e) }},
 	"notification.sent":              {did: func(e *Event) string { return "Sent the message" + messageWords(e) + " by e-mail" }},
+	"customer.quick_action_viewed":   {did: func(e *Event) string { return "Opened the link" + quickWords(e) + " of a message" }},
+	"customer.quick_action_used":     {did: func(e *Event) string { return "Used the link" + quickWords(e) + " of a message" }},
 	"notification.failed": {did: func(e *Event) string {
 		return "Could not send the message" + messageWords(e) + form(", after %s", counted(number(detail(e, "tries")), "attempt"))
 	}},
+}
+
+func quickWords(e *Event) string {
+	return form(" “%s”", map[string]string{"skip": "skip this order", "reschedule": "move it to another day", "reactivate": "start it again", "pay": "pay now"}[text(detail(e, "action"))])
 }
 
 func templateWords(e *Event) string {

@@ -25,6 +25,7 @@ type Message struct {
 	FromName    string // the shop's; the address is the sender's
 	Text        string
 	HTML        string // empty: only text
+	ID          string // the same for a message that is sent again; empty: made up
 }
 
 // Sender sends messages. Send returns when the message is handed over; an error means that it may not be.
@@ -45,7 +46,12 @@ func compose(m Message, from string, now time.Time) (*gomail.Msg, error) {
 	}
 	msg.Subject(m.Subject)
 	msg.SetDateWithValue(now)
-	msg.SetMessageID()
+	if m.ID == "" {
+		msg.SetMessageID()
+	} else {
+		_, host, _ := strings.Cut(from, "@")
+		msg.SetMessageIDWithValue(m.ID + "@" + host)
+	}
 	msg.SetBodyString(gomail.TypeTextPlain, m.Text)
 	if m.HTML != "" {
 		msg.AddAlternativeString(gomail.TypeTextHTML, m.HTML)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"iter"
 	"log/slog"
 	"net"
 	"net/http"
@@ -17,9 +18,13 @@ import (
 	"perennial/internal/db"
 	"perennial/internal/engine"
 	"perennial/internal/fault"
+	"perennial/internal/find"
+	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/metrics"
+	"perennial/internal/notify"
 	"perennial/internal/payment"
+	"perennial/internal/store"
 	"perennial/internal/web/dashboard"
 	"perennial/internal/web/portal"
 	"perennial/internal/web/ui"
@@ -35,6 +40,7 @@ type Server struct {
 
 	api     *api.API
 	portal  *portal.Portal
+	letters *notify.Notifier // nil: no messages are sent
 	engine  *engine.Engine
 	metrics *metrics.Metrics
 	gate    *gate
@@ -62,6 +68,8 @@ const (
 	sweepEvery       = time.Minute
 	settlePause      = 100 * time.Millisecond // between two looks for open charges
 	indexPause       = 200 * time.Millisecond // between two batches of the index
+	lettersEvery     = 20 * time.Second       // messages that are due
+	lettersPause     = time.Second            // between two looks at new entries
 	countPause       = 2 * time.Second        // between two batches of the reports; who asks for one does not wait for it
 	stopWithin       = 20 * time.Second       // for what is under way
 )
@@ -133,6 +141,9 @@ func Start(ctx context.Context, i *Instance, gateway payment.Gateway, extra map[
 	s.work.Go(func() { s.index(run) })
 	s.work.Go(func() { s.count(run) })
 	s.work.Go(func() { s.sweep(run) })
+	if s.letters != nil {
+		s.work.Go(func() { s.write(run) })
+	}
 	return s, nil
 }
 
@@ -242,6 +253,22 @@ func (s *Server) count(ctx context.Context) {
 	s.follow(ctx, "analytics", sweepEvery, countPause, func(ctx context.Context, _ bool) error { return s.Analytics.CatchUp(ctx) })
 }
 
+// write follows the journal for the messages to subscribers, and sends what is due.
+func (s *Server) write(ctx context.Context) {
+	s.follow(ctx, "messages", lettersEvery, lettersPause, func(ctx context.Context, _ bool) error { return s.letters.Run(ctx) })
+}
+
+// signIns gives a customer's sign-ins before an entry, newest first.
+func (i *Instance) signIns(ctx context.Context, who id.ID, before int64) iter.Seq2[*journal.Event, error] {
+	return func(yield func(*journal.Event, error) bool) {
+		for st, err := range i.Finder.Events(ctx, store.Opened, find.Filter{Types: []string{"customer.logged_in"}, Scope: who}, before) {
+			if !yield(st.Event, err) {
+				return
+			}
+		}
+	}
+}
+
 // sweep writes down what was only counted.
 func (s *Server) sweep(ctx context.Context) {
 	t := time.NewTicker(sweepEvery)
@@ -331,6 +358,9 @@ func (s *Server) subscribers(mux *http.ServeMux, base string) error {
 	s.portal, err = portal.New(portal.Config{Program: i.Program, Store: i.Store, Finder: i.Finder, IDs: i.IDs, Log: i.Config.Log, BaseURL: base, PortalURL: i.Config.portal(base), FrameAncestors: i.Config.FrameAncestors, Mail: sender, Noted: noted})
 	if err != nil {
 		return fault.Wrap(err, fault.Refused, "portal_url", "The Portal cannot be at %s: its address has to look like https://store.example/account, in frames of origins such as https://store.example.", i.Config.portal(base))
+	}
+	if sender != nil {
+		s.letters = notify.New(notify.Config{Program: i.Program, Store: i.Store, Mail: sender, Log: i.Config.Log, Portal: i.Config.portal(base), Links: s.portal.QuickLink, SignIns: i.signIns})
 	}
 	h := s.portal.Handler()
 	for _, at := range slices.Compact([]string{"/portal", s.portal.Base()}) {

@@ -28,10 +28,12 @@ var layers = []layer{
 		may: "*", outside: "*"},
 	{name: "services", packages: "internal/find internal/payment/simulated internal/payment/stripe internal/mail internal/hook internal/audit",
 		may: "*", outside: "*"},
-	{name: "uses of services", packages: "internal/engine internal/export internal/analytics internal/notify internal/move internal/backup",
+	{name: "uses of services", packages: "internal/engine internal/export internal/analytics internal/move internal/backup",
 		may: "*", outside: "*"},
 	{name: "look", packages: "internal/web/ui/...", // knows no storage of the domain
 		may: "vocabulary", outside: "*"},
+	{name: "messages", packages: "internal/notify",
+		may: "*", outside: "*"},
 	{name: "faces", packages: "internal/api internal/web/dashboard internal/web/portal", ordered: true,
 		may: "*", outside: "*", never: "internal/db"},
 	{name: "metrics", packages: "internal/metrics", // what is below tells by observers of its own

@@ -1,8 +1,8 @@
 package dashboard
 
 import (
+	"cmp"
 	"net/http"
-	"strings"
 	"time"
 
 	"perennial/internal/auth"
@@ -12,6 +12,7 @@ import (
 	"perennial/internal/plain"
 	"perennial/internal/program"
 	"perennial/internal/team"
+	"perennial/internal/web/ui"
 )
 
 // seedCookie keeps the seed of an authenticator app that is being set up, until its first code proves that it works.
@@ -62,24 +63,7 @@ func deviceWords(agent journal.Personal[string]) string {
 	if agent.Erased {
 		return "Erased"
 	}
-	find := func(names ...string) string {
-		for _, n := range names {
-			key, word, _ := strings.Cut(n, "=")
-			if strings.Contains(agent.Value, key) {
-				return word
-			}
-		}
-		return ""
-	}
-	browser := find("Edg/=Edge", "OPR/=Opera", "Firefox/=Firefox", "Chrome/=Chrome", "Safari/=Safari")
-	system := find("iPhone=iPhone", "iPad=iPad", "Android=Android", "Windows=Windows", "Mac OS X=Mac", "Linux=Linux")
-	switch {
-	case browser != "" && system != "":
-		return browser + " on " + system
-	case browser+system != "":
-		return browser + system
-	}
-	return "Unknown device"
+	return cmp.Or(ui.Device(agent.Value), "Unknown device")
 }
 
 func (c *call) changeName() (answer, error) {

@@ -31,6 +31,7 @@ import (
 func (p *Portal) register() {
 	p.registerSignIn()
 	p.registerLanguage()
+	p.registerQuick()
 	p.on("GET /portal", false, (*call).home)
 	p.on("GET /portal/subscriptions/{id}", false, (*call).subscriptionPage)
 	p.registerActions()

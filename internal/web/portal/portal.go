@@ -63,6 +63,7 @@ type Config struct {
 type Portal struct {
 	Config
 	secure  bool
+	where   string // the address that subscribers see
 	base    string // the path that subscribers see: home, or another behind a proxy
 	box     auth.Box
 	limits  *auth.Limits
@@ -105,7 +106,7 @@ func New(c Config) (*Portal, error) {
 	if at.Host == "" || at.Path == "" || at.RawQuery != "" || at.Fragment != "" || path.Clean(at.Path) != at.Path || strings.ContainsAny(at.Path, "\"'<>& {}") {
 		return nil, fmt.Errorf("portal: %s is not an address with a path", at)
 	}
-	p := &Portal{Config: c, secure: at.Scheme == "https", base: at.Path, limits: auth.NewLimits(), mux: http.NewServeMux(), forged: http.NewCrossOriginProtection(),
+	p := &Portal{Config: c, secure: at.Scheme == "https", where: at.String(), base: at.Path, limits: auth.NewLimits(), mux: http.NewServeMux(), forged: http.NewCrossOriginProtection(),
 		box: auth.NewBox(c.Store.Keys.Folder().Derive("portal " + string(c.Store.Shop)))}
 	for _, address := range []string{c.BaseURL, at.String()} {
 		u, err := url.Parse(address)

@@ -82,3 +82,22 @@ func wordsOf(ctx context.Context) Words {
 	}
 	return english
 }
+
+// Device names a browser and a system, as far as a user agent's own words tell: "Firefox on Linux"; "" when they tell nothing.
+func Device(agent string) string {
+	find := func(names ...string) string {
+		for _, n := range names {
+			key, word, _ := strings.Cut(n, "=")
+			if strings.Contains(agent, key) {
+				return word
+			}
+		}
+		return ""
+	}
+	browser := find("Edg/=Edge", "OPR/=Opera", "Firefox/=Firefox", "Chrome/=Chrome", "Safari/=Safari")
+	system := find("iPhone=iPhone", "iPad=iPad", "Android=Android", "Windows=Windows", "Mac OS X=Mac", "Linux=Linux")
+	if browser != "" && system != "" {
+		return browser + " on " + system
+	}
+	return browser + system
+}

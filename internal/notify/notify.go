@@ -1,0 +1,359 @@
+// Package notify writes to subscribers. It follows the journal and puts a message on its way for each entry that they should hear of,
+// and one some days before an order; then it sends what is due.
+//
+//   - What leaves is what was committed: a message is made from an entry, never from a command.
+//   - Each entry has at most one message, also when the following is begun again: the outbox keeps its cause.
+//   - A sending is noted before and after. One whose process ended in between is sent once more, with the same message id, by which mail
+//     programs know it; nothing better can be had by SMTP.
+//   - What fails is tried again, less and less often, and given up after a day with an entry.
+//   - The outbox holds no address and no text: both are made when the message is sent, so that nobody who was erased is written to.
+//
+// What happened before the first start is not told. notify_test.go sends by a real SMTP server.
+package notify
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"iter"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"perennial/internal/customer"
+	"perennial/internal/db"
+	"perennial/internal/fault"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/mail"
+	"perennial/internal/message"
+	"perennial/internal/program"
+	"perennial/internal/settings"
+	"perennial/internal/store"
+	"perennial/internal/subscription"
+)
+
+// Config is what a notifier needs.
+type Config struct {
+	Program *program.Program
+	Store   *store.Store
+	Mail    mail.Sender
+	Log     *slog.Logger
+	Portal  string                                                                              // address of the Portal
+	Links   func(l Link) (string, error)                                                        // makes the address of a quick action
+	SignIns func(ctx context.Context, who id.ID, before int64) iter.Seq2[*journal.Event, error] // a customer's sign-ins before an entry, newest first
+}
+
+// Link is what a link in a message lets its reader do, once, until it expires.
+type Link struct {
+	Action       string // "skip", "reschedule", "reactivate", "pay"
+	Customer     id.ID
+	Subscription id.ID
+	Order        id.ID  // of a payment
+	Message      id.ID  // in which it stands
+	Date         string // of the order that it is about
+	Expires      time.Time
+}
+
+// Notifier writes to the subscribers of one shop. Its methods are for one goroutine at a time.
+type Notifier struct {
+	Config
+	holder  string
+	failed  atomic.Int64 // tries without success since the start
+	sent    atomic.Int64
+	lastDay string
+}
+
+// New makes a notifier.
+func New(c Config) *Notifier {
+	return &Notifier{Config: c, holder: string(c.Program.IDs.New(id.Command))}
+}
+
+// Sent and Failed count since the start, for metrics.
+func (n *Notifier) Sent() int64   { return n.sent.Load() }
+func (n *Notifier) Failed() int64 { return n.failed.Load() }
+
+const (
+	page     = 500              // entries looked at in one transaction
+	sending  = 15 * time.Minute // after which a sending without an end is done again
+	leased   = 30 * time.Second
+	linkLife = 14 * 24 * time.Hour
+
+	// UpcomingDays is how many days before an order its subscriber hears of it.
+	UpcomingDays = 3
+)
+
+// backoff is when a message that could not be sent is tried again; after the last it is given up.
+var backoff = []time.Duration{time.Minute, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 6 * time.Hour, 16 * time.Hour}
+
+// note is what the outbox keeps of a message.
+type note struct {
+	Name         message.Name `json:"name"`
+	Seq          int64        `json:"seq,omitzero"` // of the entry
+	Event        id.ID        `json:"event,omitzero"`
+	Customer     id.ID        `json:"customer"`
+	Subscription id.ID        `json:"subscription,omitzero"`
+	Order        id.ID        `json:"order,omitzero"`
+	Method       id.ID        `json:"method,omitzero"`
+	Date         string       `json:"date,omitzero"`
+	Tries        int          `json:"tries,omitzero"`
+}
+
+// Run does all that is due: it looks at new entries, at the days to come, and sends. One process of a shop does it at a time.
+func (n *Notifier) Run(ctx context.Context) error {
+	ours, err := n.Store.Lease(ctx, "messages", n.holder, leased)
+	if err != nil || !ours {
+		return err
+	}
+	if err := n.follow(ctx); err != nil {
+		return err
+	}
+	if err := n.upcoming(ctx); err != nil {
+		return err
+	}
+	return n.deliver(ctx)
+}
+
+// write writes machinery.
+func (n *Notifier) write(ctx context.Context, f func(b *store.Batch) error) error {
+	return n.Program.Exclusive(ctx, func(w *store.Writer) error {
+		b, err := w.Begin(ctx, n.Program.Now())
+		if err != nil {
+			return err
+		}
+		defer b.Rollback()
+		if err := f(b); err != nil {
+			return store.Fault(err)
+		}
+		return store.Fault(b.Commit())
+	})
+}
+
+// follow looks at the entries since the last time.
+func (n *Notifier) follow(ctx context.Context) error {
+	next, ok, err := n.Store.Followed(ctx, n.Store.Read)
+	if err != nil {
+		return err
+	}
+	head, err := n.Store.ReadHead(ctx, n.Store.Read)
+	if err != nil {
+		return db.Fault(err)
+	}
+	if !ok { // what was before is not told
+		return n.write(ctx, func(b *store.Batch) error { return b.Follow(head.Seq + 1) })
+	}
+	for next <= head.Seq {
+		end := min(head.Seq+1, next+page)
+		var list []store.Posted
+		for st, err := range n.Store.Events(ctx, n.Store.Read, store.Closed, next, end) {
+			if err != nil {
+				return store.Fault(err)
+			}
+			if told, ok := tells(st.Event); ok {
+				told.Seq, told.Event = st.Seq, st.ID
+				list = append(list, n.posted(string(st.ID), told))
+			}
+		}
+		if err := n.write(ctx, func(b *store.Batch) error { return errors.Join(b.Post(list...), b.Follow(end)) }); err != nil {
+			return err
+		}
+		next = end
+	}
+	return nil
+}
+
+func (n *Notifier) posted(cause string, what note) store.Posted {
+	body, err := json.Marshal(what)
+	if err != nil {
+		panic(err) // of strings and numbers
+	}
+	return store.Posted{ID: n.Program.IDs.New(id.Message), Cause: cause, DueAt: n.Program.Now(), Body: string(body)}
+}
+
+// tells says which message an entry is told by.
+func tells(e *journal.Event) (what note, ok bool) {
+	name, ok := byType[e.Type]
+	if !ok {
+		return what, false
+	}
+	what.Name = name
+	for _, t := range e.Targets {
+		switch t.Kind {
+		case journal.Customer:
+			what.Customer = cmp.Or(what.Customer, t.ID)
+		case journal.Subscription:
+			what.Subscription = cmp.Or(what.Subscription, t.ID)
+		case journal.Order:
+			what.Order = cmp.Or(what.Order, t.ID)
+		case journal.PaymentMethod:
+			what.Method = cmp.Or(what.Method, t.ID)
+		}
+	}
+	return what, what.Customer != ""
+}
+
+// byType are the entries that subscribers hear of.
+var byType = map[string]message.Name{
+	"subscription.created":                   message.SubscriptionCreated,
+	"subscription.order_skipped":             message.Skipped,
+	"subscription.next_billing_date_changed": message.Rescheduled,
+	"subscription.paused":                    message.Paused,
+	"subscription.resumed":                   message.Resumed,
+	"subscription.cancelled":                 message.Cancelled,
+	"subscription.reactivated":               message.Reactivated,
+	"subscription.shipping_address_changed":  message.AddressChanged,
+	"subscription.payment_method_changed":    message.PaymentMethodChanged,
+	"order.placed":                           message.OrderPlaced,
+	"billing_attempt.failed":                 message.PaymentFailed,
+	"billing_attempt.action_required":        message.ActionRequired,
+	"payment_method.expiring":                message.CardExpiring,
+	"customer.logged_in":                     message.NewDevice,
+}
+
+// upcoming puts the messages of the orders to come on their way, once a day.
+func (n *Notifier) upcoming(ctx context.Context) error {
+	general, err := n.general(ctx)
+	if err != nil || general == nil {
+		return err
+	}
+	now := n.Program.Now()
+	day := settings.Today(general, now).AddDays(UpcomingDays)
+	if n.lastDay == day.String() {
+		return nil
+	}
+	for last := ""; ; {
+		rows, err := n.Store.List(ctx, n.Store.Read, journal.Subscription, `status = $2 AND next_billing_date = $3 AND id > $4 ORDER BY id LIMIT 500`, string(subscription.Active), day.String(), last)
+		if err != nil {
+			return store.Fault(err)
+		}
+		var list []store.Posted
+		for _, row := range rows {
+			s := row.State.(*subscription.Subscription)
+			last = string(s.ID)
+			list = append(list, n.posted("upcoming "+last+" "+day.String(), note{Name: message.OrderUpcoming, Customer: s.CustomerID, Subscription: s.ID, Date: day.String()}))
+		}
+		if len(list) > 0 {
+			if err := n.write(ctx, func(b *store.Batch) error { return b.Post(list...) }); err != nil {
+				return err
+			}
+		}
+		if len(rows) < 500 {
+			n.lastDay = day.String()
+			return nil
+		}
+	}
+}
+
+func (n *Notifier) general(ctx context.Context) (*settings.General, error) {
+	return journal.Find[settings.General](n.reader(ctx), journal.Settings, settings.PageGeneral)
+}
+
+func (n *Notifier) reader(ctx context.Context) journal.Reader {
+	return program.NewReader(ctx, n.Store, n.Store.Read)
+}
+
+// deliver sends what is due.
+func (n *Notifier) deliver(ctx context.Context) error {
+	for ctx.Err() == nil {
+		list, err := n.Store.DuePosts(ctx, n.Store.Read, n.Program.Now(), 20)
+		if err != nil || len(list) == 0 {
+			return err
+		}
+		for _, p := range list {
+			if err := n.one(ctx, p); err != nil {
+				return err
+			}
+		}
+	}
+	return ctx.Err()
+}
+
+// one sends a message, or drops it. An error is of the database: what the mail server says is noted.
+func (n *Notifier) one(ctx context.Context, p store.Posted) error {
+	var what note
+	if err := json.Unmarshal([]byte(p.Body), &what); err != nil {
+		return err
+	}
+	m, text, err := n.compose(ctx, p.ID, what)
+	if err != nil && fault.As(err).Kind != fault.NotFound {
+		return err
+	}
+	if err != nil || m == nil {
+		p.State = store.PostDropped
+		return n.write(ctx, func(b *store.Batch) error { return b.Repost(p) })
+	}
+	p.State, p.DueAt = store.PostSending, n.Program.Now().Add(sending)
+	if err := n.write(ctx, func(b *store.Batch) error { return b.Repost(p) }); err != nil {
+		return err
+	}
+	failure := n.Mail.Send(ctx, *m)
+	record := message.Record{ID: p.ID, Name: what.Name, Language: text.Language, Customer: what.Customer, About: what.about(), CausedBy: what.Event}
+	switch {
+	case failure == nil:
+		n.sent.Add(1)
+		p.State = store.PostSent
+	case ctx.Err() != nil:
+		return ctx.Err() // the process ends; it is sent again when it is due
+	default:
+		n.failed.Add(1)
+		n.Log.Warn("a message could not be sent", "message", p.ID, "name", what.Name, "try", what.Tries+1, "error", failure)
+		if what.Tries++; what.Tries <= len(backoff) {
+			p.State, p.DueAt = store.PostQueued, n.Program.Now().Add(backoff[what.Tries-1])
+			body, err := json.Marshal(what)
+			if err != nil {
+				return err
+			}
+			p.Body = string(body)
+			return n.write(ctx, func(b *store.Batch) error { return b.Repost(p) })
+		}
+		p.State, record.Tries = store.PostFailed, what.Tries
+	}
+	// What is known now has to be written, also when the process is to end.
+	_, err = n.Program.Do(context.WithoutCancel(ctx), &program.Request{Meta: meta(), Command: journal.Bind(record), Machinery: func(b *store.Batch) error { return b.Repost(p) }})
+	return err
+}
+
+func (w note) about() (out []journal.Ref) {
+	for _, r := range []journal.Ref{{Kind: journal.Subscription, ID: w.Subscription}, {Kind: journal.Order, ID: w.Order}, {Kind: journal.PaymentMethod, ID: w.Method}} {
+		if r.ID != "" {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+func meta() program.Meta {
+	return program.Meta{Actor: journal.Actor{Kind: journal.ActorSystem, ID: "messages"}, Source: journal.Origin{Channel: journal.ChannelBilling}}
+}
+
+// compose makes a message as it is now, nil when there is nobody to write to or nothing to say.
+func (n *Notifier) compose(ctx context.Context, key id.ID, what note) (*mail.Message, message.Text, error) {
+	r := n.reader(ctx)
+	none := message.Text{}
+	who, err := journal.Get[customer.Customer](r, journal.Customer, what.Customer)
+	if err != nil || who.Status != customer.Active || who.Email.Erased || who.Email.Value == "" {
+		return nil, none, err
+	}
+	t, err := journal.Find[message.Template](r, journal.NotificationTemplate, id.ID(what.Name))
+	if err != nil || t != nil && t.Disabled {
+		return nil, none, err
+	}
+	general, err := n.general(ctx)
+	if err != nil || general == nil {
+		return nil, none, err
+	}
+	v := values{n: n, ctx: ctx, r: r, who: who, general: general, what: what, key: key}
+	v.language(who.Locale, general.Locale)
+	said, ok, err := v.fill()
+	if err != nil || !ok {
+		return nil, none, err
+	}
+	text := message.Says(what.Name, t, v.p.Language)
+	out, err := message.Render(text, general.Name, said)
+	if err != nil {
+		return nil, none, err
+	}
+	return &mail.Message{To: who.Email.Value, FromName: general.Name, Subject: out.Subject, Text: out.Text, HTML: out.HTML, ID: string(key)}, text, nil
+}

@@ -1,0 +1,230 @@
+package notify
+
+import (
+	"cmp"
+	"context"
+	"embed"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"unicode"
+	"unicode/utf8"
+
+	"perennial/internal/billing"
+	"perennial/internal/catalog"
+	"perennial/internal/civil"
+	"perennial/internal/customer"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/message"
+	"perennial/internal/money"
+	"perennial/internal/settings"
+	"perennial/internal/store"
+	"perennial/internal/subscription"
+	"perennial/internal/web/ui"
+	"perennial/internal/web/ui/lang"
+)
+
+//go:embed words
+var wordFiles embed.FS
+
+var words = sync.OnceValue(func() *lang.Catalogue {
+	c, err := lang.Read(wordFiles, "words")
+	if err != nil {
+		panic(err) // the files are embedded
+	}
+	return c
+})
+
+// values is what a message says of the shop as it is when it is sent, and of the entry that it tells of.
+type values struct {
+	n       *Notifier
+	ctx     context.Context //nolint:containedctx // it lives as long as one message
+	r       journal.Reader
+	who     *customer.Customer
+	general *settings.General
+	what    note
+	key     id.ID
+	p       *lang.Printer
+	event   *journal.Event // nil: it tells of no entry
+	out     map[string]string
+}
+
+// language chooses how the subscriber is spoken to: as they said, else as the store speaks.
+func (v *values) language(own, shop string) {
+	name, locale := words().Match(own, shop)
+	v.p = words().Printer(name, locale)
+}
+
+// fill gives the values of a message. ok is false when there is nothing to say any more: it tells of an order that was skipped since, of a
+// device that is known.
+func (v *values) fill() (out map[string]string, ok bool, err error) {
+	v.out = map[string]string{"shop_name": v.general.Name, "customer_first_name": v.who.FirstName.Value, "support_email": v.general.SupportEmail, "portal_link": v.n.Portal}
+	if v.what.Event != "" {
+		st, err := v.n.Store.EventByID(v.ctx, v.n.Store.Read, store.Opened, v.what.Event)
+		if err != nil {
+			return nil, false, store.Fault(err)
+		}
+		v.event = st.Event
+	}
+	if v.what.Name == message.NewDevice {
+		known, err := v.knownDevice()
+		if err != nil || known {
+			return nil, false, err
+		}
+		v.out["device"], v.out["time"] = cmp.Or(ui.Device(v.event.Source.UserAgent.Value), v.p.Say("device.unknown")), v.p.Time(v.event.RecordedAt.In(settings.Zone(v.general)))
+	}
+	if err := v.card(v.what.Method); err != nil {
+		return nil, false, err
+	}
+	v.out["card_link"] = v.n.Portal + "/account"
+	if v.what.Subscription != "" {
+		if ok, err := v.about(); err != nil || !ok {
+			return nil, false, err
+		}
+	}
+	return v.out, true, nil
+}
+
+// about fills in what a message says of a subscription.
+func (v *values) about() (ok bool, err error) {
+	s, err := journal.Get[subscription.Subscription](v.r, journal.Subscription, v.what.Subscription)
+	if err != nil {
+		return false, err
+	}
+	var items []string
+	for _, it := range s.Items {
+		items = append(items, fmt.Sprintf("%d × %s", it.Quantity, it.Title))
+	}
+	v.out["items"], v.out["rhythm"] = strings.Join(items, ", "), v.rhythm(s.BillingPolicy)
+	v.out["subscription_link"] = v.n.Portal + "/subscriptions/" + string(s.ID)
+	if s.NextBillingDate != nil {
+		v.out["next_date"] = v.p.Date(*s.NextBillingDate)
+	}
+	if v.out["card"] == "" {
+		if err := v.card(cmp.Or(s.PaymentMethodID, v.who.DefaultPaymentMethodID)); err != nil {
+			return false, err
+		}
+	}
+	switch v.what.Name {
+	case message.OrderUpcoming:
+		if s.Status != subscription.Active || s.NextBillingDate == nil || s.NextBillingDate.String() != v.what.Date {
+			return false, nil // it was skipped or moved since
+		}
+		if v.out["total"], err = v.upcoming(s); err != nil {
+			return false, err
+		}
+		return true, v.links(s, map[string]string{"skip_link": "skip", "reschedule_link": "reschedule"})
+	case message.OrderPlaced, message.PaymentFailed, message.ActionRequired:
+		o, err := journal.Get[billing.Order](v.r, journal.Order, v.what.Order)
+		if err != nil {
+			return false, err
+		}
+		items = items[:0]
+		for _, it := range o.Items {
+			items = append(items, fmt.Sprintf("%d × %s", it.Quantity, it.Title))
+		}
+		v.out["items"], v.out["order_number"], v.out["total"] = strings.Join(items, ", "), o.Number, ui.Money(o.Total, v.p.Locale)
+		if v.what.Name != message.OrderPlaced {
+			if o.Status != billing.Pending {
+				return false, nil // it was paid or given up since
+			}
+			return true, v.links(s, map[string]string{"pay_link": "pay"})
+		}
+	case message.Skipped:
+		v.out["date"] = v.date(v.event.Detail("date"))
+	case message.Rescheduled:
+		if c, ok := v.event.Change("next_billing_date"); ok {
+			v.out["date"] = v.date(c.Before)
+		}
+	case message.Paused:
+		v.out["until"] = v.p.Say("until.open")
+		if s.PausedUntil != nil {
+			v.out["until"] = v.p.Say("until.date", "date", *s.PausedUntil)
+		}
+	case message.Cancelled:
+		if s.MergedInto != "" {
+			return false, nil // it goes on as a part of another
+		}
+		return true, v.links(s, map[string]string{"reactivate_link": "reactivate"})
+	}
+	return true, nil
+}
+
+func (v *values) links(s *subscription.Subscription, actions map[string]string) error {
+	for name, action := range actions {
+		at, err := v.n.Links(Link{Action: action, Customer: v.who.ID, Subscription: s.ID, Order: v.what.Order, Message: v.key, Date: v.what.Date, Expires: v.n.Program.Now().Add(linkLife)})
+		if err != nil {
+			return err
+		}
+		v.out[name] = at
+	}
+	return nil
+}
+
+func (v *values) card(key id.ID) error {
+	if key == "" {
+		return nil
+	}
+	m, err := journal.Find[customer.PaymentMethod](v.r, journal.PaymentMethod, key)
+	if err != nil || m == nil {
+		return err
+	}
+	v.out["card"] = v.p.Say("card.any")
+	if m.Brand != "" && m.Last4.Value != "" {
+		r, size := utf8.DecodeRuneInString(m.Brand)
+		v.out["card"] = string(unicode.ToUpper(r)) + m.Brand[size:] + " " + m.Last4.Value
+	}
+	return nil
+}
+
+func (v *values) rhythm(p catalog.Policy) string {
+	key := map[civil.Unit]string{civil.Day: "rhythm.day", civil.Week: "rhythm.week", civil.Month: "rhythm.month", civil.Year: "rhythm.year"}[p.Interval]
+	return v.p.Say(key, "count", p.IntervalCount)
+}
+
+func (v *values) date(j []byte) string {
+	d, err := civil.Parse(strings.Trim(string(j), `"`))
+	if err != nil {
+		return ""
+	}
+	return v.p.Date(d)
+}
+
+// upcoming is what the next order will cost.
+func (v *values) upcoming(s *subscription.Subscription) (string, error) {
+	plan, err := journal.Find[catalog.Plan](v.r, journal.SellingPlan, s.SellingPlanID)
+	if err != nil {
+		return "", err
+	}
+	bill, err := journal.Find[settings.Billing](v.r, journal.Settings, settings.PageBilling)
+	if err != nil {
+		return "", err
+	}
+	tax := subscription.FlatTax(0)
+	if bill != nil {
+		tax = subscription.FlatTax(bill.TaxBasisPoints)
+	}
+	list, err := subscription.Upcoming(s, plan, tax, settings.Today(v.general, v.n.Program.Now()), 1)
+	if err != nil || len(list) == 0 {
+		return ui.Money(money.Zero(s.Currency), v.p.Locale), err
+	}
+	return ui.Money(list[0].Total, v.p.Locale), nil
+}
+
+// knownDevice says whether the customer signed in with this browser before, or never at all: the first device is no new one.
+func (v *values) knownDevice() (bool, error) {
+	var before []string
+	for e, err := range v.n.SignIns(v.ctx, v.who.ID, v.what.Seq) {
+		if err != nil {
+			return false, err
+		}
+		before = append(before, e.Source.UserAgent.Value)
+		if len(before) == 50 {
+			break
+		}
+	}
+	how := v.event.Detail("method")
+	return len(before) == 0 || slices.Contains(before, v.event.Source.UserAgent.Value) || string(how) == `"view_as"`, nil
+}

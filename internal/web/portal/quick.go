@@ -1,0 +1,166 @@
+package portal
+
+import (
+	"net/http"
+	"net/url"
+
+	"perennial/internal/billing"
+	"perennial/internal/customer"
+	"perennial/internal/fault"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/notify"
+	"perennial/internal/settings"
+	"perennial/internal/subscription"
+	"perennial/internal/web/ui"
+)
+
+// Quick actions: a link in a message that does one thing to one subscription, once, until it expires, without signing in. Opening it
+// changes nothing, so that a program that looks at mails uses nothing up.
+
+const quickPurpose = "quick action"
+
+// QuickLink makes the address of a quick action.
+func (p *Portal) QuickLink(l notify.Link) (string, error) {
+	t, err := p.box.Ticket(quickPurpose, l, l.Expires)
+	return p.where + "/quick/" + t, err
+}
+
+func (p *Portal) registerQuick() {
+	p.on("GET /portal/quick/{token}", true, func(c *call) (answer, error) { return c.quickPage(nil) })
+	p.on("POST /portal/quick/{token}", true, (*call).quickAct)
+}
+
+// quickAction is what a link does.
+type quickAction struct {
+	notify.Link
+	s      *subscription.Subscription
+	action *action // nil: the payment of an order
+}
+
+// quick reads the link, and becomes the customer it is for, as far as its action goes.
+func (c *call) quick() (q quickAction, err error) {
+	over := fault.New(fault.Gone, "quick_action_over", "This link is over. Sign in to do the same.")
+	if !c.box.Redeem(quickPurpose, c.r.PathValue("token"), c.Program.Now(), &q.Link) {
+		return q, over
+	}
+	who, err := journal.Find[customer.Customer](c.reader(), journal.Customer, q.Customer)
+	if err != nil {
+		return q, err
+	}
+	if who == nil || who.Status != customer.Active {
+		return q, over
+	}
+	if q.s, err = journal.Get[subscription.Subscription](c.reader(), journal.Subscription, q.Subscription); err != nil {
+		return q, err
+	}
+	c.meta.Actor, c.meta.OnBehalfOf = journal.Actor{Kind: journal.ActorCustomer, ID: string(who.ID)}, nil
+	c.meta.Source.Channel = journal.ChannelQuickAction
+	c.who = who // for the language, and for what is theirs
+	c.listen()
+	c.who = nil // nobody signed in: the frame of a visitor
+	for i, a := range actions {
+		if a.name == q.Action {
+			q.action = &actions[i]
+		}
+	}
+	if q.action == nil && q.Action != "pay" {
+		return q, over
+	}
+	return q, nil
+}
+
+// command is what the link does, with the fields of its form.
+func (q quickAction) command(c *call, v url.Values) journal.Command {
+	if q.action == nil {
+		return journal.Bind(billing.RetryOrder{OrderID: q.Order, AttemptID: c.IDs.New(id.BillingAttempt), Today: settings.Today(c.shop(), c.Program.Now()), Asked: true})
+	}
+	cmd := subscription.Asked{ID: q.s.ID, Customer: q.Customer, Action: q.action.rule, Do: q.action.command(c, q.s, v)}
+	if q.action.date != "" {
+		cmd.Date = dateOf(v, q.action.date)
+	}
+	return cmd
+}
+
+func (q quickAction) about() []journal.Ref {
+	out := []journal.Ref{q.s.Ref()}
+	if q.Order != "" {
+		out = append(out, journal.Ref{Kind: journal.Order, ID: q.Order})
+	}
+	return out
+}
+
+// filledIn are the fields as they were sent; the link's own date where none was.
+func (q quickAction) filledIn(v url.Values) url.Values {
+	if q.action != nil && q.action.name == "skip" {
+		return url.Values{"date": {q.Date}}
+	}
+	return v
+}
+
+func (c *call) quickPage(p ui.Problems) (answer, error) {
+	q, err := c.quick()
+	if err != nil {
+		return answer{}, err
+	}
+	viewed, err := c.spend("viewed "+string(q.Message)+" "+q.Action, q.Expires)
+	if err != nil {
+		return answer{}, err
+	}
+	if viewed {
+		if _, err := c.run(customer.QuickAction{Message: q.Message, CustomerID: q.Customer, Action: q.Action, About: q.about()}); err != nil {
+			return answer{}, err
+		}
+	}
+	v := q.filledIn(c.r.PostForm)
+	view := formView{At: c.r.URL.Path, Back: "/portal", Verb: c.say("quick.pay"), Problems: p}
+	out := answer{title: c.say("quick.pay")}
+	if q.action != nil {
+		out.title, view.Verb, view.Lead = c.say(q.action.title), c.say(q.action.verb), c.lead(*q.action)
+		if q.action.fields != nil && q.action.name != "skip" {
+			if view.Fields, err = q.action.fields(c, q.s, v); err != nil {
+				return answer{}, err
+			}
+			values := url.Values{}
+			for i, f := range view.Fields {
+				view.Fields[i].Problem = p[f.Name]
+				values.Set(f.Name, f.Value)
+			}
+			v = values
+		}
+	}
+	view.Lead = contents(q.s) + ". " + view.Lead
+	if err := c.foresee(&view, q.s, q.command(c, v)); err != nil {
+		return answer{}, err
+	}
+	out.body = formBody(view)
+	return out, nil
+}
+
+func (c *call) quickAct() (answer, error) {
+	q, err := c.quick()
+	if err != nil {
+		return answer{}, err
+	}
+	cmd := customer.QuickAction{Message: q.Message, CustomerID: q.Customer, Action: q.Action, About: q.about(), Do: q.command(c, q.filledIn(c.r.PostForm))}
+	if _, err = cmd.Run(c.reader(), c.Program.Now()); err == nil { // a refusal does not use the link up
+		first, serr := c.spend("used "+string(q.Message)+" "+q.Action, q.Expires)
+		if serr != nil {
+			return answer{}, serr
+		}
+		if !first {
+			return answer{}, fault.New(fault.Gone, "quick_action_used", "This link was used already. Sign in to do more.")
+		}
+		_, err = c.run(cmd)
+	}
+	if err != nil {
+		p, err := c.wrongWith(err, q.s)
+		if err != nil {
+			return answer{}, err
+		}
+		again, err := c.quickPage(p)
+		again.status = http.StatusUnprocessableEntity
+		return again, err
+	}
+	return answer{title: c.say("quick.done"), body: plainBody(c.say("quick.done_text"))}, nil
+}
