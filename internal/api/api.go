@@ -96,6 +96,7 @@ func New(c Config, mux *http.ServeMux) *API {
 	a.customers()
 	a.catalogue()
 	a.cancelFlows()
+	a.notificationTemplates()
 	a.settings()
 	a.team()
 	a.logs()

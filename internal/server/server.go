@@ -21,6 +21,7 @@ import (
 	"perennial/internal/find"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/mail"
 	"perennial/internal/metrics"
 	"perennial/internal/notify"
 	"perennial/internal/payment"
@@ -41,6 +42,7 @@ type Server struct {
 	api     *api.API
 	portal  *portal.Portal
 	letters *notify.Notifier // nil: no messages are sent
+	mail    mail.Sender      // the same
 	engine  *engine.Engine
 	metrics *metrics.Metrics
 	gate    *gate
@@ -355,6 +357,7 @@ func (s *Server) subscribers(mux *http.ServeMux, base string) error {
 	if err != nil {
 		return err
 	}
+	s.mail = sender
 	s.portal, err = portal.New(portal.Config{Program: i.Program, Store: i.Store, Finder: i.Finder, IDs: i.IDs, Log: i.Config.Log, BaseURL: base, PortalURL: i.Config.portal(base), FrameAncestors: i.Config.FrameAncestors, Mail: sender, Noted: noted})
 	if err != nil {
 		return fault.Wrap(err, fault.Refused, "portal_url", "The Portal cannot be at %s: its address has to look like https://store.example/account, in frames of origins such as https://store.example.", i.Config.portal(base))
@@ -379,7 +382,7 @@ func (c Config) portal(base string) string {
 func (s *Server) team(mux *http.ServeMux, base string) (err error) {
 	i := s.Instance
 	s.Dashboard, err = dashboard.New(dashboard.Config{Program: i.Program, Store: i.Store, Finder: i.Finder, Analytics: i.Analytics, IDs: i.IDs, Log: i.Config.Log, BaseURL: base, PortalURL: i.Config.portal(base), Provider: i.Config.Provider, Noted: noted,
-		DataCopy: s.api.DataCopy, ViewAs: s.portal.ViewAs})
+		DataCopy: s.api.DataCopy, ViewAs: s.portal.ViewAs, Mail: s.mail})
 	if err != nil {
 		return fault.Wrap(err, fault.Refused, "public_url", "The address %s cannot be used: it has to look like https://shop.example.", base)
 	}

@@ -22,6 +22,7 @@ import (
 	"perennial/internal/find"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/mail"
 	"perennial/internal/program"
 	"perennial/internal/settings"
 	"perennial/internal/store"
@@ -47,6 +48,8 @@ type Config struct {
 	DataCopy func(ctx context.Context, m program.Meta, customer, request id.ID) ([]byte, error)
 	// ViewAs starts a look at the Portal as a customer sees it, under both names.
 	ViewAs func(w http.ResponseWriter, r *http.Request, m program.Meta, customer id.ID) error
+	// Mail sends a test of a message; nil: no messages are sent.
+	Mail mail.Sender
 	// Noted, when it is set, is told of each request its route's pattern, its id, and what kind of actor it was.
 	Noted func(ctx context.Context, pattern, requestID string, actor journal.ActorKind)
 }

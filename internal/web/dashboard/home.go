@@ -124,6 +124,18 @@ func (c *call) needsAttention(v *homeView) error {
 		}
 		v.Note = append(v.Note, attention{ui.Warn, "credit-card", fmt.Sprintf("%s: the card expires before the order of %s", names[0].Name, s.NextBillingDate.Long()), ui.Link{Href: "/subscriptions/" + string(s.ID), Text: "See the subscription"}})
 	}
+	lost := 0
+	for _, err := range c.Finder.Events(c.ctx, store.Closed, find.Filter{Types: []string{"notification.failed"}, From: c.Program.Now().AddDate(0, 0, -7)}, -1) {
+		if err != nil {
+			return store.Fault(err)
+		}
+		if lost++; lost == rowsOnPage {
+			break
+		}
+	}
+	if lost > 0 {
+		v.Note = append(v.Note, attention{ui.Warn, "mail", ui.Count(int64(lost), "message could not be sent this week", "messages could not be sent this week"), ui.Link{Href: "/events?type=notification.failed", Text: "See them"}})
+	}
 	if more > 0 {
 		v.Note = append(v.Note, attention{ui.Warn, "credit-card", ui.Count(int64(more), "more card expires before its next charge", "more cards expire before their next charge"), ui.Link{Href: "/upcoming", Text: "See the calendar"}})
 	}

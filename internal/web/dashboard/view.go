@@ -112,6 +112,7 @@ func (d *Dashboard) register() {
 	d.registerOrders()
 	d.registerCatalogue()
 	d.registerCancelFlows()
+	d.registerMessages()
 	d.registerSettings()
 	d.registerAnalytics()
 }

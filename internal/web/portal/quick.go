@@ -56,9 +56,8 @@ func (c *call) quick() (q quickAction, err error) {
 	}
 	c.meta.Actor, c.meta.OnBehalfOf = journal.Actor{Kind: journal.ActorCustomer, ID: string(who.ID)}, nil
 	c.meta.Source.Channel = journal.ChannelQuickAction
-	c.who = who // for the language, and for what is theirs
+	c.who = who
 	c.listen()
-	c.who = nil // nobody signed in: the frame of a visitor
 	for i, a := range actions {
 		if a.name == q.Action {
 			q.action = &actions[i]
@@ -99,6 +98,7 @@ func (q quickAction) filledIn(v url.Values) url.Values {
 }
 
 func (c *call) quickPage(p ui.Problems) (answer, error) {
+	defer func() { c.who = nil }() // nobody signed in: the page of a visitor
 	q, err := c.quick()
 	if err != nil {
 		return answer{}, err
@@ -138,6 +138,7 @@ func (c *call) quickPage(p ui.Problems) (answer, error) {
 }
 
 func (c *call) quickAct() (answer, error) {
+	defer func() { c.who = nil }()
 	q, err := c.quick()
 	if err != nil {
 		return answer{}, err

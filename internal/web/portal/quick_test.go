@@ -1,0 +1,59 @@
+package portal
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/notify"
+	"perennial/internal/settings"
+)
+
+func (w *world) link(action, date string) string {
+	w.t.Helper()
+	at, err := w.p.QuickLink(notify.Link{Action: action, Customer: w.ada, Subscription: w.hers, Message: w.IDs.New(id.Message), Date: date, Expires: w.clock().Add(time.Hour)})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return strings.TrimPrefix(at, w.http.URL)
+}
+
+func TestQuickActions(t *testing.T) {
+	w := newWorld(t)
+	v := w.visitor() // nobody is signed in
+	skip := w.link("skip", "2027-04-03")
+	for range 2 { // looking uses nothing up, and is one entry
+		w.want(v.get(skip), 200, skip, "Skip an order", "Skipped the order of 3 April 2027")
+	}
+	if e := w.last("customer.quick_action_viewed"); e.Source.Channel != journal.ChannelQuickAction || e.Actor.ID != string(w.ada) {
+		t.Errorf("the entry: %+v", e)
+	}
+	w.want(v.post(skip), 200, skip, "Done")
+	if e := w.last("subscription.order_skipped"); e.Source.Channel != journal.ChannelQuickAction || e.CausationID == "" {
+		t.Errorf("the entry: %+v", e)
+	}
+	w.last("customer.quick_action_used")
+	other := w.link("skip", "2027-04-03")
+	w.want(v.post(other), 422, other, "already")
+	if s := v.post(skip); s.status != 410 && s.status != 422 {
+		t.Errorf("used twice: got %d", s.status)
+	}
+
+	move := w.link("reschedule", "2027-05-03")
+	w.want(v.post(move, "next_billing_date", "2020-01-01"), 422, move)
+	w.want(v.post(move, "next_billing_date", "2027-05-10", "rhythm", "keep"), 200, move, "Done") // what was refused did not use it up
+	w.want(v.post(move, "next_billing_date", "2027-05-11", "rhythm", "keep"), 410, move, "used already")
+
+	// Limited to its action, its subscription, its time, and to what the store offers.
+	w.want(v.get("/portal/subscriptions/"+string(w.hers)), 200, "/portal/signin")
+	old := w.link("skip", "2027-06-03")
+	w.pass(2 * time.Hour)
+	w.want(v.get(old), 410, old, "This link is over")
+	w.want(v.post(old), 410, old, "This link is over")
+	w.want(v.get(skip[:len(skip)-2]+"xx"), 410, skip[:len(skip)-2]+"xx", "This link is over")
+	w.Do(journal.Bind(settings.Update{Document: &settings.Portal{Actions: []string{settings.ActionPause}, MaxSkipsInRow: 1, MaxDaysAhead: 60}}))
+	off := w.link("skip", "2027-06-03")
+	w.want(v.post(off), 422, off, "does not offer")
+}
