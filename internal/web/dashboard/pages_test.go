@@ -95,7 +95,7 @@ func TestEveryPage(t *testing.T) {
 		w.Do(journal.Bind(subscription.Create{ID: sub, CustomerID: f.ada, SellingPlanID: f.plan, Items: []subscription.NewItem{{ID: w.IDs.New(id.Item), VariantID: f.variant, Quantity: 1}}}))
 		w.Do(end(sub))
 	}
-	walked := htmlcheck.Walk{From: []string{"/", "/ui", "/customers/" + string(f.ada), "/search?q=" + string(f.sub)}, Elsewhere: []string{"/portal", "/api/", "/assets/", "/demo/", "http"}, Route: w.pattern,
+	walked := htmlcheck.Walk{From: []string{"/messages/resumed", "/", "/ui", "/customers/" + string(f.ada), "/search?q=" + string(f.sub)}, Elsewhere: []string{"/portal", "/api/", "/assets/", "/demo/", "http"}, Route: w.pattern,
 		Get: func(address string) (int, string, string) {
 			if strings.HasSuffix(address, "/preview") { // a mail, which has rules of its own
 				return 200, "message/rfc822", ""
