@@ -49,6 +49,8 @@ type reach struct {
 	TrustedProxy     []string `help:"A network or address of proxies whose X-Forwarded-For is believed; repeatable. By default nobody's is." env:"PERENNIAL_TRUSTED_PROXY" placeholder:"CIDR"`
 	SMTPURL          string   `name:"smtp-url" help:"The server that sends messages, such as smtp://user:password@mail.example:587. Better in the environment than in the arguments." env:"PERENNIAL_SMTP_URL" placeholder:"URL"`
 	MailFrom         string   `help:"The address that messages come from." env:"PERENNIAL_MAIL_FROM" placeholder:"ADDRESS"`
+	DKIMKey          string   `name:"dkim-key" help:"A PEM file with the private key (RSA or Ed25519) that signs messages by DKIM." env:"PERENNIAL_DKIM_KEY" placeholder:"FILE"`
+	DKIMSelector     string   `name:"dkim-selector" help:"The name under which the public key is in the DNS of the domain of --mail-from." env:"PERENNIAL_DKIM_SELECTOR" placeholder:"NAME"`
 	OIDCIssuer       string   `help:"An identity provider (OpenID Connect) that the team may sign in with." env:"PERENNIAL_OIDC_ISSUER" placeholder:"URL"`
 	OIDCClientID     string   `help:"Our id at the identity provider." env:"PERENNIAL_OIDC_CLIENT_ID" placeholder:"ID"`
 	OIDCClientSecret string   `help:"Our secret at the identity provider. Better in the environment than in the arguments." env:"PERENNIAL_OIDC_CLIENT_SECRET" placeholder:"SECRET"`
@@ -63,6 +65,7 @@ func (r reach) provider() auth.ProviderConfig {
 func (c serveCommand) Run(w *world) error {
 	cfg := c.config(w.log)
 	cfg.PublicURL, cfg.Provider, cfg.SMTP, cfg.MailFrom = c.PublicURL, c.provider(), c.SMTPURL, c.MailFrom
+	cfg.DKIMKey, cfg.DKIMSelector = c.DKIMKey, c.DKIMSelector
 	cfg.PortalURL, cfg.FrameAncestors = c.PortalURL, c.FrameAncestors
 	c.into(&cfg)
 	cfg.Clock = w.clock

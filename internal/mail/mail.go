@@ -25,6 +25,7 @@ type Message struct {
 	FromName    string // the shop's; the address is the sender's
 	Text        string
 	HTML        string // empty: only text
+	Unsubscribe string // where its reader can end such messages, an address "mailto:…"; empty: it is not one of a row
 	ID          string // the same for a message that is sent again; empty: made up
 }
 
@@ -51,6 +52,9 @@ func compose(m Message, from string, now time.Time) (*gomail.Msg, error) {
 	} else {
 		_, host, _ := strings.Cut(from, "@")
 		msg.SetMessageIDWithValue(m.ID + "@" + host)
+	}
+	if m.Unsubscribe != "" {
+		msg.SetGenHeader(gomail.HeaderListUnsubscribe, "<"+m.Unsubscribe+">")
 	}
 	msg.SetBodyString(gomail.TypeTextPlain, m.Text)
 	if m.HTML != "" {

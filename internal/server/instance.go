@@ -45,9 +45,10 @@ type Config struct {
 	FrameAncestors []string            // who may show the Portal in a frame, as CSP says it; empty: nobody
 	Provider       auth.ProviderConfig // an identity provider for the team; none without an issuer
 
-	SMTP     string // server for messages, "smtp://user:password@mail.example:587"; empty: MailDir, or none
-	MailFrom string // the sender's address, with SMTP
-	MailDir  string // a folder that messages are written into instead of being sent; empty: none
+	SMTP                  string // server for messages, "smtp://user:password@mail.example:587"; empty: MailDir, or none
+	MailFrom              string // the sender's address, with SMTP
+	DKIMKey, DKIMSelector string // a PEM file with the key that signs messages, and its name in DNS; empty: they are not signed
+	MailDir               string // a folder that messages are written into instead of being sent; empty: none
 
 	Rate           int            // requests a second for each API key; 0: no limit
 	TrustedProxies []netip.Prefix // those whose X-Forwarded-For is believed; empty: nobody's
@@ -78,7 +79,11 @@ func (c Config) sender() (mail.Sender, error) {
 	case c.SMTP != "" && c.MailFrom == "":
 		return nil, fault.New(fault.Unavailable, "mail_from", "--smtp-url needs --mail-from, the address that messages come from.")
 	case c.SMTP != "":
-		return mail.NewSMTP(c.SMTP, c.MailFrom, c.Clock)
+		s, err := mail.NewSMTP(c.SMTP, c.MailFrom, c.Clock)
+		if err == nil && c.DKIMKey != "" {
+			err = s.Sign(c.DKIMKey, c.DKIMSelector)
+		}
+		return s, err
 	case c.MailDir != "":
 		return &mail.Folder{Dir: c.MailDir, Clock: c.Clock}, nil
 	}

@@ -63,6 +63,7 @@ var homes = map[string]string{
 	"github.com/go-webauthn/webauthn":     "internal/auth",
 	"github.com/wneessen/go-mail":         "internal/mail",
 	"github.com/yuin/goldmark":            "internal/message",
+	"github.com/emersion/go-msgauth":      "",
 	"github.com/jackc/pgx/v5":             "internal/db",
 	"github.com/pquerna/otp":              "internal/auth",
 	"github.com/pressly/goose/v3":         "internal/store",

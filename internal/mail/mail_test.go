@@ -1,0 +1,147 @@
+package mail_test
+
+import (
+	"crypto"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"io"
+	"log/slog"
+	"net"
+	netmail "net/mail"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/emersion/go-msgauth/dkim"
+	"github.com/emersion/go-smtp"
+
+	"perennial/internal/fault"
+	"perennial/internal/mail"
+)
+
+// inbox is a server that keeps what it gets.
+type inbox struct{ got chan string }
+
+func (b inbox) NewSession(*smtp.Conn) (smtp.Session, error) { return b, nil }
+func (inbox) Reset()                                        {}
+func (inbox) Logout() error                                 { return nil }
+func (inbox) Mail(string, *smtp.MailOptions) error          { return nil }
+func (inbox) Rcpt(string, *smtp.RcptOptions) error          { return nil }
+
+func (b inbox) Data(r io.Reader) error {
+	raw, err := io.ReadAll(r)
+	b.got <- string(raw)
+	return err
+}
+
+func serve(t *testing.T) (inbox, *mail.SMTP) {
+	t.Helper()
+	b := inbox{make(chan string, 1)}
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := smtp.NewServer(b)
+	server.Domain, server.ErrorLog = "localhost", slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	done := make(chan struct{})
+	go func() { defer close(done); _ = server.Serve(l) }() // ends with Close
+	t.Cleanup(func() { _ = server.Close(); <-done })
+	s, err := mail.NewSMTP("smtp://"+l.Addr().String(), "shop@harbor.example", time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b, s
+}
+
+var hello = mail.Message{To: "ada@example.com", FromName: "Röst & Co", Subject: "Schön", Text: "Grüße\n", HTML: "<p>Grüße</p>", Unsubscribe: "mailto:help@harbor.example", ID: "msg_1"}
+
+func TestHeader(t *testing.T) {
+	b, s := serve(t)
+	if err := s.Send(t.Context(), hello); err != nil {
+		t.Fatal(err)
+	}
+	m, err := netmail.ReadMessage(strings.NewReader(<-b.got))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, want := range map[string]string{"To": "<ada@example.com>", "Message-Id": "<msg_1@harbor.example>", "List-Unsubscribe": "<mailto:help@harbor.example>", "Dkim-Signature": ""} {
+		if got := m.Header.Get(key); got != want {
+			t.Errorf("%s: got %q, want %q", key, got, want)
+		}
+	}
+	from, err := m.Header.AddressList("From")
+	if err != nil || len(from) != 1 || *from[0] != (netmail.Address{Name: "Röst & Co", Address: "shop@harbor.example"}) {
+		t.Errorf("from %v, %v", from, err)
+	}
+}
+
+// TestSigned has the signatures of both kinds of key looked at by another implementation.
+func TestSigned(t *testing.T) {
+	_, edwards, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, key := range map[string]crypto.Signer{"ed25519": edwards, "rsa": rsaKey} {
+		t.Run(name, func(t *testing.T) {
+			private, err := x509.MarshalPKCS8PrivateKey(key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			file := filepath.Join(t.TempDir(), "dkim.pem")
+			if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			public := []byte(nil)
+			if edwards, ok := key.Public().(ed25519.PublicKey); ok {
+				public = edwards
+			} else if public, err = x509.MarshalPKIXPublicKey(key.Public()); err != nil {
+				t.Fatal(err)
+			}
+			b, s := serve(t)
+			if err := s.Sign(file, "spring"); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Send(t.Context(), hello); err != nil {
+				t.Fatal(err)
+			}
+			raw := <-b.got
+			verified := func(raw string) error {
+				list, err := dkim.VerifyWithOptions(strings.NewReader(raw), &dkim.VerifyOptions{LookupTXT: func(at string) ([]string, error) {
+					if at != "spring._domainkey.harbor.example" {
+						t.Errorf("asked for the key at %s", at)
+					}
+					return []string{"v=DKIM1; k=" + name + "; p=" + base64.StdEncoding.EncodeToString(public)}, nil
+				}})
+				if err != nil || len(list) != 1 {
+					t.Fatalf("%d signatures, %v", len(list), err)
+				}
+				return list[0].Err
+			}
+			if err := verified(raw); err != nil {
+				t.Errorf("the signature does not hold: %v", err)
+			}
+			if verified(strings.Replace(raw, "ada@example.com", "eve@example.com", 1)) == nil {
+				t.Error("the signature holds for another reader")
+			}
+		})
+	}
+}
+
+func TestSignNeedsAKey(t *testing.T) {
+	_, s := serve(t)
+	for _, c := range []struct{ file, selector, code string }{{"none.pem", "spring", "dkim_key"}, {"mail_test.go", "spring", "dkim_key"}, {"mail_test.go", "", "dkim_selector"}} {
+		if got := fault.As(s.Sign(c.file, c.selector)).Code; got != c.code {
+			t.Errorf("%v: got %s", c, got)
+		}
+	}
+}
