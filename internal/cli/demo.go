@@ -159,7 +159,7 @@ func (c demoCommand) catchUp(w *world, i *server.Instance, eng *engine.Engine, c
 	b := newBar(w.err, "Catching up ")
 	err = demo.RunThrough(w.ctx, eng, clock, now, func(done, total int) { b.set(int64(done), int64(total), clock.Now().Format("2 Jan 2006")) })
 	b.end()
-	return err
+	return errors.Join(err, i.LeaveUntold(w.ctx))
 }
 
 func (c demoCommand) serve(w *world, i *server.Instance, gateway *simulated.Gateway, file string, d described) error {

@@ -7,8 +7,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"perennial/internal/demo"
+	"perennial/internal/mail"
 )
 
 func TestMailbox(t *testing.T) {
@@ -38,10 +40,31 @@ func TestMailbox(t *testing.T) {
 	if code != 200 || first < 0 || second < 0 || second > first || strings.Contains(body, "notes.txt") {
 		t.Errorf("list, newest first: %d\n%s", code, body)
 	}
-	if code, body := get("/demo/mail/1-first.eml"); code != 200 || !strings.Contains(body, "Subject: &lt;b&gt;one") {
+	if code, body := get("/demo/mail/1-first.eml"); code != 200 || !strings.Contains(body, "<h1>&lt;b&gt;one&lt;/b&gt;</h1>") {
+		t.Errorf("no mail: %d\n%s", code, body)
+	}
+	folder := &mail.Folder{Dir: box, Clock: time.Now}
+	if err := folder.Send(t.Context(), mail.Message{To: "ada@example.com", FromName: "Röst & Co", Subject: "Schön <b>", Text: "Grüße <i>\n", HTML: `<p style="color:red">Grüße <a href="https://shop.example/">x</a></p>`}); err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(box, "2*-*-*.eml"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("%v %v", files, err)
+	}
+	name := "/demo/mail/" + filepath.Base(files[0])
+	if code, body := get(name); code != 200 || !strings.Contains(body, "<h1>Schön &lt;b&gt;</h1>") || !strings.Contains(body, "Grüße &lt;i&gt;") || !strings.Contains(body, "ada@example.com") || !strings.Contains(body, "Röst &amp; Co") ||
+		!strings.Contains(body, `sandbox="allow-popups allow-popups-to-escape-sandbox"`) {
 		t.Errorf("a mail: %d\n%s", code, body)
 	}
-	for _, name := range []string{"3-third.eml", "notes.txt", "..%2fsecret.eml", "%2e%2e%2fsecret.eml", "mail%00.eml"} {
+	w := httptest.NewRecorder()
+	mux.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, name+"?part=html", nil))
+	if csp := w.Header().Get("Content-Security-Policy"); w.Body.String() != `<p style="color:red">Grüße <a target="_blank" rel="noopener" href="https://shop.example/">x</a></p>` || !strings.HasPrefix(csp, "sandbox ") || !strings.Contains(csp, "default-src 'none'") {
+		t.Errorf("the HTML, under %q:\n%s", csp, w.Body)
+	}
+	if _, body := get(name + "?part=file"); !strings.Contains(body, "multipart/alternative") {
+		t.Errorf("the file:\n%s", body)
+	}
+	for _, name := range []string{"3-third.eml", ".part.eml", "notes.txt", "..%2fsecret.eml", "%2e%2e%2fsecret.eml", "mail%00.eml"} {
 		if code, body := get("/demo/mail/" + name); code != 404 || strings.Contains(body, "outside") {
 			t.Errorf("%s: %d\n%s", name, code, body)
 		}

@@ -165,6 +165,21 @@ func Open(ctx context.Context, c Config) (_ *Instance, err error) {
 	return i, nil
 }
 
+// LeaveUntold says that no message tells of what is in the journal so far, as it was only simulated.
+func (i *Instance) LeaveUntold(ctx context.Context) error {
+	return i.Program.Exclusive(ctx, func(w *store.Writer) error {
+		b, err := w.Begin(ctx, i.Program.Now())
+		if err != nil {
+			return store.Fault(err)
+		}
+		defer b.Rollback()
+		if err := b.Follow(i.Program.Head() + 1); err != nil {
+			return store.Fault(err)
+		}
+		return store.Fault(b.Commit())
+	})
+}
+
 // Migrate brings the schema of a database up to date, without opening a shop. With dry it only says what it would do; with
 // citus it spreads the tables over a cluster afterwards.
 func Migrate(ctx context.Context, c Config, dry, citus bool) (*store.Plan, error) {
