@@ -46,7 +46,8 @@ const (
 var transitions = map[Status][]Status{
 	Pending:           {Placed, Failed, Cancelled},
 	Placed:            {PartiallyRefunded, Refunded},
-	PartiallyRefunded: {Refunded},
+	PartiallyRefunded: {Refunded, Placed}, // back, when the gateway refuses a refund
+	Refunded:          {PartiallyRefunded, Placed},
 }
 
 // Becomes says whether an order of this status may get the status to.
@@ -132,7 +133,23 @@ type Order struct {
 	CancelledAt    *journal.Time             `json:"cancelled_at"`
 	CreatedAt      journal.Time              `json:"created_at"`
 	Deliveries     []Delivery                `json:"deliveries" journal:"key=number"` // of a prepaid order; empty: it is delivered once
+	Repayments     []Repayment               `json:"repayments" journal:"key=number"`
 }
+
+// Repayment is one refund's way back to the card that was charged. A refund of more than one charge has one for each.
+type Repayment struct {
+	Number     string        `json:"number"` // "001", "002", …
+	AttemptID  id.ID         `json:"attempt_id"`
+	Amount     money.Amount  `json:"amount"`
+	Status     string        `json:"status"` // started, succeeded, failed
+	Code       string        `json:"code"`   // why the gateway refused
+	GatewayID  string        `json:"gateway_id"`
+	StartedAt  journal.Time  `json:"started_at"`
+	FinishedAt *journal.Time `json:"finished_at"`
+}
+
+// Key is the gateway's idempotency key of a repayment of an order.
+func (r Repayment) Key(order id.ID) string { return string(order) + "-refund-" + r.Number }
 
 // Delivery is one of several that a prepaid order pays for.
 type Delivery struct {
@@ -174,6 +191,20 @@ func OpenAttempt(o *Order) (Attempt, bool) {
 		}
 	}
 	return Attempt{}, false
+}
+
+// OpenRepayment gives the first repayment of an order whose outcome is not known, with the charge that it gives back, if there is one.
+func OpenRepayment(o *Order) (Repayment, Attempt, bool) {
+	for _, r := range o.Repayments {
+		if r.Status == AttemptStarted {
+			for _, a := range o.Attempts {
+				if a.ID == r.AttemptID {
+					return r, a, true
+				}
+			}
+		}
+	}
+	return Repayment{}, Attempt{}, false
 }
 
 func (a Attempt) open() bool { return a.Status == AttemptStarted || a.Status == AttemptActionRequired }

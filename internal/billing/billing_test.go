@@ -687,7 +687,7 @@ func TestBecomes(t *testing.T) {
 			}
 		}
 	}
-	want := []string{"pending placed", "pending failed", "pending cancelled", "placed refunded", "placed partially_refunded", "partially_refunded refunded"}
+	want := []string{"pending placed", "pending failed", "pending cancelled", "placed refunded", "placed partially_refunded", "refunded placed", "refunded partially_refunded", "partially_refunded placed", "partially_refunded refunded"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

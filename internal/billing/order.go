@@ -29,7 +29,7 @@ type refundDetails struct {
 func (c Refund) Load(r journal.Reader) (World, error) { return loadOrder(r, c.OrderID) }
 
 // Decide refuses wrong fields, an order that nothing was paid for (nothing_paid, or its status), and too much.
-func (c Refund) Decide(w World, _ time.Time) (journal.Decision, error) {
+func (c Refund) Decide(w World, now time.Time) (journal.Decision, error) {
 	left := Refundable(w.Order)
 	amount := left
 	var f fault.Fields
@@ -60,21 +60,100 @@ func (c Refund) Decide(w World, _ time.Time) (journal.Decision, error) {
 	}
 	next := journal.Clone(w.Order)
 	next.Refunded.Minor += amount.Minor
-	// What was taken for nothing goes back without a change of status.
-	if net := Refundable(next); next.Status.Becomes(Refunded) && net.Minor < next.Total.Minor {
-		to := PartiallyRefunded
-		if net.IsZero() {
-			to = Refunded
-		}
-		if next.Status != to {
-			if err := next.become(to); err != nil {
-				return journal.Decision{}, err
-			}
-		}
+	next.repay(amount, now)
+	if err := next.settleStatus(); err != nil {
+		return journal.Decision{}, err
 	}
 	d := orderDraft("order.refunded", w.Order, next)
 	d.Details = refundDetails{Amount: amount, Reason: journal.Secluded(c.Reason)}
 	return journal.Decision{Drafts: []journal.Draft{d}, Result: next.Ref()}, nil
+}
+
+// settleStatus gives a paid order the status that its refunds come to. What was taken for nothing goes back without a change.
+func (o *Order) settleStatus() error {
+	net := Refundable(o)
+	to := Placed
+	switch {
+	case net.IsZero():
+		to = Refunded
+	case net.Minor < o.Total.Minor:
+		to = PartiallyRefunded
+	}
+	if o.Status == to || o.Status != Placed && o.Status != PartiallyRefunded && o.Status != Refunded {
+		return nil
+	}
+	return o.become(to)
+}
+
+// repay spreads an amount over the charges that took money, the latest first. A charge that no gateway made needs no call.
+func (o *Order) repay(amount money.Amount, now time.Time) {
+	left := amount.Minor
+	for i := len(o.Attempts) - 1; i >= 0 && left > 0; i-- {
+		a := o.Attempts[i]
+		if a.Status != AttemptSucceeded {
+			continue
+		}
+		there := a.Amount.Minor
+		for _, r := range o.Repayments {
+			if r.AttemptID == a.ID && r.Status != AttemptFailed {
+				there -= r.Amount.Minor
+			}
+		}
+		part := min(there, left)
+		if part <= 0 {
+			continue
+		}
+		left -= part
+		r := Repayment{Number: fmt.Sprintf("%03d", len(o.Repayments)+1), AttemptID: a.ID, Amount: money.Of(part, amount.Currency), Status: AttemptStarted, StartedAt: journal.At(now)}
+		if a.GatewayID == "" {
+			r.Status, r.FinishedAt = AttemptSucceeded, journal.AtPtr(now)
+		}
+		o.Repayments = append(o.Repayments, r)
+	}
+}
+
+// FinishRepayment records what the gateway says of a refund. One that it refuses takes the refund back. A second answer changes nothing.
+type FinishRepayment struct {
+	OrderID   id.ID
+	Number    string
+	Succeeded bool
+	Code      string
+	GatewayID string
+}
+
+type repaymentDetails struct {
+	Repayment string       `json:"repayment"`
+	Amount    money.Amount `json:"amount"`
+	Code      string       `json:"code,omitzero"`
+}
+
+// Load needs the order.
+func (c FinishRepayment) Load(r journal.Reader) (World, error) { return loadOrder(r, c.OrderID) }
+
+// Decide is the rule.
+func (c FinishRepayment) Decide(w World, now time.Time) (journal.Decision, error) {
+	next := journal.Clone(w.Order)
+	for i := range next.Repayments {
+		r := &next.Repayments[i]
+		if r.Number != c.Number || r.Status != AttemptStarted {
+			continue
+		}
+		r.FinishedAt, r.GatewayID = journal.AtPtr(now), c.GatewayID
+		typ := "order.refund_completed"
+		r.Status = AttemptSucceeded
+		if !c.Succeeded {
+			typ, r.Status, r.Code = "order.refund_failed", AttemptFailed, c.Code
+			next.Refunded.Minor -= r.Amount.Minor
+		}
+		details := repaymentDetails{r.Number, r.Amount, r.Code}
+		if err := next.settleStatus(); err != nil {
+			return journal.Decision{}, err
+		}
+		d := orderDraft(typ, w.Order, next)
+		d.Details = details
+		return journal.Decision{Drafts: []journal.Draft{d}, Result: next.Ref()}, nil
+	}
+	return journal.Decision{Result: w.Order.Ref()}, nil
 }
 
 // Fulfil says that a paid order is on its way, or the next delivery of a prepaid one (order.delivery_fulfilled, and

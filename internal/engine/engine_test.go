@@ -223,7 +223,7 @@ func (w *world) charges(order id.ID) (n int) {
 // and a placed order was paid once.
 func (w *world) balanced() {
 	w.t.Helper()
-	taken, orderOf := map[id.ID]int64{}, map[string]id.ID{}
+	taken, returned, orderOf := map[id.ID]int64{}, map[id.ID]int64{}, map[string]id.ID{}
 	for _, e := range w.ledger.Ledger() {
 		orderOf[e.GatewayID] = e.OrderID
 		switch {
@@ -231,12 +231,17 @@ func (w *world) balanced() {
 			taken[e.OrderID] += e.Amount.Minor
 		case e.Kind == simulated.Confirmation:
 			taken[orderOf[e.ChargeID]] += e.Amount.Minor
+		case e.Kind == simulated.Refund && e.Status == payment.Succeeded:
+			returned[orderOf[e.ChargeID]] += e.Amount.Minor
 		}
 	}
 	for _, o := range w.orders("") {
 		paid := billing.Paid(o)
 		if _, open := billing.OpenAttempt(o); open {
 			continue // the answer may be on its way
+		}
+		if _, _, open := billing.OpenRepayment(o); !open && returned[o.ID] != o.Refunded.Minor {
+			w.t.Errorf("order %s: %d were given back, %d are known to be refunded", o.Number, returned[o.ID], o.Refunded.Minor)
 		}
 		if taken[o.ID] != paid.Minor {
 			w.t.Errorf("order %s: %d were taken, %d are known to be paid", o.Number, taken[o.ID], paid.Minor)
@@ -318,6 +323,85 @@ func (g *tapped) Charge(ctx context.Context, r payment.ChargeRequest) (payment.C
 		err = g.after()
 	}
 	return result, err
+}
+
+func (g *tapped) Refund(ctx context.Context, r payment.RefundRequest) (payment.RefundResult, error) {
+	if g.before != nil {
+		if err := g.before(); err != nil {
+			return payment.RefundResult{}, err
+		}
+	}
+	result, err := g.Gateway.Refund(context.WithoutCancel(ctx), r)
+	if err == nil && g.after != nil {
+		err = g.after()
+	}
+	return result, err
+}
+
+// TestRefunds gives money back: in parts, across a crash, and not when the gateway refuses.
+func TestRefunds(t *testing.T) {
+	w := begin(t)
+	s := w.subscribe(simulated.OK, civil.Month, start)
+	w.run()
+	o := w.orders(s.ID)[0]
+	order := func() *billing.Order { return w.orders(s.ID)[0] }
+	w.Do(journal.Bind(billing.Refund{OrderID: o.ID, Amount: new(money.Of(100, o.Total.Currency))}))
+	if r := order().Repayments; len(r) != 1 || r[0].Status != billing.AttemptStarted {
+		t.Fatalf("before the gateway was called: %+v", r)
+	}
+	if err := w.engine.Settle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := order(); got.Repayments[0].Status != billing.AttemptSucceeded || got.Repayments[0].GatewayID == "" || got.Status != billing.PartiallyRefunded {
+		t.Errorf("after it: %s, %+v", got.Status, got.Repayments)
+	}
+	for _, tap := range []func(g *tapped, die func() error){func(g *tapped, die func() error) { g.before = die }, func(g *tapped, die func() error) { g.after = die }} {
+		w.Do(journal.Bind(billing.Refund{OrderID: o.ID, Amount: new(money.Of(50, o.Total.Currency))}))
+		ctx, cancel := context.WithCancel(t.Context())
+		g := &tapped{Gateway: w.ledger}
+		tap(g, func() error { cancel(); return errLost })
+		w.use(g)
+		if err := w.engine.Settle(ctx); err != nil && !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+		cancel()
+		w.restart()
+		w.use(w.ledger)
+		if err := w.engine.Settle(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if r := order().Repayments; r[len(r)-1].Status != billing.AttemptSucceeded {
+			t.Errorf("after a crash: %+v", r)
+		}
+	}
+	w.use(refuses{w.ledger})
+	w.Do(journal.Bind(billing.Refund{OrderID: o.ID}))
+	if got := order(); got.Status != billing.Refunded {
+		t.Errorf("all of it: %s", got.Status)
+	}
+	if err := w.engine.Settle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := order(); got.Status != billing.PartiallyRefunded || got.Refunded.Minor != 200 {
+		t.Errorf("the gateway refused: %s, %v refunded", got.Status, got.Refunded)
+	}
+	if e := w.entries(o.ID, "order.refund_failed"); len(e) != 1 {
+		t.Errorf("%d entries of refused refunds", len(e))
+	}
+	w.use(w.ledger)
+	w.Do(journal.Bind(billing.Refund{OrderID: o.ID}))
+	w.run()
+	if got := order(); got.Status != billing.Refunded {
+		t.Errorf("again: %s", got.Status)
+	}
+	w.balanced()
+}
+
+// refuses gives nothing back.
+type refuses struct{ payment.Gateway }
+
+func (refuses) Refund(context.Context, payment.RefundRequest) (payment.RefundResult, error) {
+	return payment.RefundResult{Status: payment.Declined, Code: payment.CodeChargeUnknown, Message: "There is no such charge."}, nil
 }
 
 var errLost = errors.New("the connection is gone")

@@ -49,6 +49,12 @@ func (e *Engine) Settle(ctx context.Context) error {
 			last = o.ID
 			a, ok := billing.OpenAttempt(o)
 			if !ok {
+				if r, a, ok := billing.OpenRepayment(o); ok && !e.waits(id.ID(r.Key(o.ID))) {
+					open[id.ID(r.Key(o.ID))] = true
+					if !w.do(func(ctx context.Context) error { return e.repay(ctx, o, r, a) }, "order", o.ID) {
+						break
+					}
+				}
 				continue
 			}
 			open[a.ID] = true
@@ -184,6 +190,26 @@ func (e *Engine) lookUp(ctx context.Context, a billing.Attempt) (payment.ChargeR
 		err = fmt.Errorf("%w: %w", errSilent, err)
 	}
 	return result, found, err
+}
+
+// repay gives back what a refund says. The same key asks the gateway again, and moves the money once.
+func (e *Engine) repay(ctx context.Context, o *billing.Order, r billing.Repayment, a billing.Attempt) error {
+	limited, cancel := context.WithTimeout(ctx, chargeTimeout)
+	defer cancel()
+	release := e.take()
+	result, err := e.g.Refund(limited, payment.RefundRequest{IdempotencyKey: r.Key(o.ID), ChargeID: a.GatewayID, Amount: r.Amount, Reason: "Order " + o.Number})
+	release()
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, payment.ErrInvalid), errors.Is(err, payment.ErrKeyReused):
+		result = payment.RefundResult{Status: payment.Declined, Code: payment.CodeProcessingError}
+	case err != nil:
+		return e.noAnswer(o, billing.Attempt{ID: id.ID(r.Key(o.ID))}, fmt.Errorf("%w: %w", errSilent, err))
+	}
+	e.answered(billing.Attempt{ID: id.ID(r.Key(o.ID))}, payment.ChargeResult{Status: result.Status})
+	_, err = e.do(context.WithoutCancel(ctx), journal.Bind(billing.FinishRepayment{OrderID: o.ID, Number: r.Number, Succeeded: result.Status == payment.Succeeded, Code: result.Code, GatewayID: result.GatewayID}))
+	return err
 }
 
 // leftAlone says whether it is too early to call the gateway again.

@@ -456,7 +456,7 @@ func (s *story) due(key id.ID, n int) {
 
 func (s *story) answer(n, attempt int, r billing.Result, code, message string) {
 	s.t.Helper()
-	s.do(journal.Bind(billing.FinishAttempt{OrderID: orderID(n), AttemptID: attemptID(n, attempt), Result: r, Code: code, Message: message}))
+	s.do(journal.Bind(billing.FinishAttempt{OrderID: orderID(n), AttemptID: attemptID(n, attempt), Result: r, Code: code, Message: message, GatewayID: "ch_" + string(attemptID(n, attempt))}))
 }
 
 func orderID(n int) id.ID            { return id.ID(fmt.Sprintf("ord_%02d", n)) }
@@ -468,6 +468,9 @@ func (s *story) orders() {
 	s.answer(1, 1, billing.ActionRequired, "authentication_required", "The bank asks the customer.")
 	s.answer(1, 1, billing.Succeeded, "", "")
 	s.do(journal.Bind(billing.Refund{OrderID: orderID(1), Amount: new(usd(500)), Reason: personal + " got a torn bag"}))
+	s.do(journal.Bind(billing.FinishRepayment{OrderID: orderID(1), Number: "001", Code: "charge_unknown"}))
+	s.do(journal.Bind(billing.Refund{OrderID: orderID(1), Amount: new(usd(500)), Reason: personal + " got a torn bag"}))
+	s.do(journal.Bind(billing.FinishRepayment{OrderID: orderID(1), Number: "002", Succeeded: true, GatewayID: "re_1"}))
 	s.do(journal.Bind(billing.Fulfil{OrderID: orderID(1), TrackingURL: "https://parcels.example/zelda"}))
 	s.do(journal.Bind(billing.OrderNow{SubscriptionID: sub, OrderID: orderID(2), AttemptID: attemptID(2, 1)}))
 	s.answer(2, 1, billing.Declined, "insufficient_funds", "")

@@ -163,10 +163,14 @@ var orderSentences = map[string]sentence{
 	"order.created": {did: func(e *Event) string {
 		return "Created order" + called(e, "number") + form(" for %s", cash(afterOf(e, "total"))) + form(", due on %s", day(afterOf(e, "billing_date")))
 	}},
-	"order.placed":    says("Placed the order: it is paid"),
-	"order.failed":    says("Gave up the order: it could not be charged"),
-	"order.cancelled": says("Cancelled the order"),
-	"order.refunded":  {did: func(e *Event) string { return "Refunded " + cmp.Or(cash(detail(e, "amount")), "the order") }},
+	"order.placed":           says("Placed the order: it is paid"),
+	"order.failed":           says("Gave up the order: it could not be charged"),
+	"order.cancelled":        says("Cancelled the order"),
+	"order.refund_completed": {did: func(e *Event) string { return "Sent " + cmp.Or(cash(detail(e, "amount")), "the money") + " back" }},
+	"order.refund_failed": {did: func(e *Event) string {
+		return "The gateway refused to send " + cmp.Or(cash(detail(e, "amount")), "the money") + " back" + form(": %s", strings.ReplaceAll(text(detail(e, "code")), "_", " "))
+	}},
+	"order.refunded": {did: func(e *Event) string { return "Refunded " + cmp.Or(cash(detail(e, "amount")), "the order") }},
 	"order.fulfilled": {did: func(e *Event) string {
 		if n := number(detail(e, "delivery")); n > 0 {
 			return fmt.Sprintf("Sent the last of %d deliveries of the order", number(detail(e, "of")))

@@ -150,9 +150,13 @@ func productIDs(s *subscription.Subscription) string {
 	return "|" + strings.Join(ids, "|") + "|"
 }
 
+// openAttempt is what of an order waits for the gateway: a charge, or a refund.
 func openAttempt(o *billing.Order) any {
 	if a, ok := billing.OpenAttempt(o); ok {
 		return string(a.ID)
+	}
+	if r, _, ok := billing.OpenRepayment(o); ok {
+		return r.Key(o.ID)
 	}
 	return nil
 }
