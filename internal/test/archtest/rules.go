@@ -68,6 +68,7 @@ var homes = map[string]string{
 	"github.com/pquerna/otp":              "internal/auth",
 	"github.com/pressly/goose/v3":         "internal/store",
 	"github.com/prometheus/client_golang": "internal/metrics",
+	"github.com/stripe/stripe-go/v85":     "internal/payment/stripe",
 	"golang.org/x/net":                    "",
 	"golang.org/x/oauth2":                 "internal/auth",
 	"golang.org/x/text":                   "internal/web/ui/lang",

@@ -1,0 +1,140 @@
+package stripe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	sdk "github.com/stripe/stripe-go/v85"
+
+	"perennial/internal/id"
+)
+
+// ErrNotFinished says that a customer has not finished to add a card.
+var ErrNotFinished = errors.New("stripe: the card is not added yet")
+
+// NewCustomer is what Stripe is told of a customer.
+type NewCustomer struct {
+	IdempotencyKey string
+	CustomerID     id.ID // ours
+	Name, Email    string
+}
+
+// CreateCustomer makes a customer at Stripe and gives its id there.
+func (g *Gateway) CreateCustomer(ctx context.Context, c NewCustomer) (string, error) {
+	p := &sdk.CustomerCreateParams{}
+	if c.Name != "" {
+		p.Name = &c.Name
+	}
+	if c.Email != "" {
+		p.Email = &c.Email
+	}
+	p.AddMetadata(metaCustomer, string(c.CustomerID))
+	p.SetIdempotencyKey(token(c.IdempotencyKey))
+	made, err := g.api.V1Customers.Create(ctx, p)
+	if err != nil {
+		return "", plain(err)
+	}
+	return made.ID, nil
+}
+
+// SetupIntent is a card that is being added. The page of the customer gives the secret to Stripe's own script, which asks for the
+// number and, where the bank wants it, for a confirmation.
+type SetupIntent struct {
+	ID           string
+	ClientSecret string
+}
+
+// CreateSetupIntent begins to add a card to a customer of Stripe, to be charged later without them.
+func (g *Gateway) CreateSetupIntent(ctx context.Context, customerID string) (SetupIntent, error) {
+	made, err := g.api.V1SetupIntents.Create(ctx, &sdk.SetupIntentCreateParams{
+		Customer:           &customerID,
+		PaymentMethodTypes: []*string{sdk.String(string(sdk.PaymentMethodTypeCard))},
+		Usage:              sdk.String(string(sdk.SetupIntentUsageOffSession)),
+	})
+	if err != nil {
+		return SetupIntent{}, plain(err)
+	}
+	return SetupIntent{ID: made.ID, ClientSecret: made.ClientSecret}, nil
+}
+
+// Method is a card as Stripe shows it.
+type Method struct {
+	Reference         string // for [payment.ChargeRequest]; empty if no customer has the card
+	Brand             string
+	Last4             string
+	ExpMonth, ExpYear int
+}
+
+// FinishSetup gives the card that a setup intent added to a customer. What a browser says of it is not to be believed: the
+// intent has to be that customer's. It is ErrNotFinished until Stripe says that the card may be charged.
+func (g *Gateway) FinishSetup(ctx context.Context, customerID, setupIntentID string) (Method, error) {
+	if !objectID(setupIntentID) {
+		return Method{}, ErrNotFound
+	}
+	p := &sdk.SetupIntentRetrieveParams{}
+	p.AddExpand("payment_method")
+	intent, err := g.api.V1SetupIntents.Retrieve(ctx, setupIntentID, p)
+	switch {
+	case err != nil:
+		return Method{}, plain(err)
+	case intent.Customer == nil || intent.Customer.ID != customerID:
+		return Method{}, ErrNotFound
+	case intent.Status != sdk.SetupIntentStatusSucceeded || intent.PaymentMethod == nil:
+		return Method{}, ErrNotFinished
+	}
+	m, err := methodOf(intent.PaymentMethod)
+	m.Reference = Reference(customerID, intent.PaymentMethod.ID)
+	return m, err
+}
+
+// PaymentMethodOf gives a card as it is now. It is ErrNotFound if the customer of the reference does not have it (any more).
+func (g *Gateway) PaymentMethodOf(ctx context.Context, reference string) (Method, error) {
+	_, method, ok := splitReference(reference)
+	if !ok {
+		return Method{}, ErrNotFound
+	}
+	pm, err := g.api.V1PaymentMethods.Retrieve(ctx, method, nil)
+	if err != nil {
+		return Method{}, plain(err)
+	}
+	m, err := methodOf(pm)
+	if err == nil && m.Reference != reference {
+		return Method{}, ErrNotFound
+	}
+	return m, err
+}
+
+func methodOf(pm *sdk.PaymentMethod) (Method, error) {
+	if pm.Card == nil {
+		return Method{}, fmt.Errorf("stripe: the payment method %s is no card but %s", pm.ID, pm.Type)
+	}
+	m := Method{Brand: string(pm.Card.Brand), Last4: pm.Card.Last4, ExpMonth: int(pm.Card.ExpMonth), ExpYear: int(pm.Card.ExpYear)}
+	if pm.Customer != nil {
+		m.Reference = Reference(pm.Customer.ID, pm.ID)
+	}
+	return m, nil
+}
+
+// Confirmation is how a customer confirms a payment that is [payment.ActionRequired].
+type Confirmation struct {
+	ClientSecret string // for Stripe's own script on a page of ours
+	MethodID     string // the card to confirm it with, for the same script
+	URL          string // a page of the bank's, where it gave one
+}
+
+// Confirm gives what a customer needs to confirm a charge.
+func (g *Gateway) Confirm(ctx context.Context, chargeID string) (Confirmation, error) {
+	if !objectID(chargeID) {
+		return Confirmation{}, ErrNotFound
+	}
+	intent, err := g.api.V1PaymentIntents.Retrieve(ctx, chargeID, nil)
+	if err != nil {
+		return Confirmation{}, plain(err)
+	}
+	c := Confirmation{ClientSecret: intent.ClientSecret, MethodID: usedMethod(intent)}
+	if a := intent.NextAction; a != nil && a.RedirectToURL != nil {
+		c.URL = a.RedirectToURL.URL
+	}
+	return c, nil
+}

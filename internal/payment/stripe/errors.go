@@ -1,0 +1,84 @@
+package stripe
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	sdk "github.com/stripe/stripe-go/v85"
+
+	"perennial/internal/payment"
+)
+
+// ErrNotFound says that Stripe has no such customer, payment method or intent.
+var ErrNotFound = errors.New("stripe: there is no such object")
+
+// errUndecided says that Stripe has a payment whose outcome is not known yet.
+var errUndecided = errors.New("stripe: the payment has no outcome yet")
+
+// plain is an error of Stripe without what the library's own text of it has: the whole payment intent and its secret. It is
+// ErrNotFound where Stripe says so.
+func plain(err error) error {
+	e, ok := errors.AsType[*sdk.Error](err)
+	switch {
+	case err == nil:
+		return nil
+	case !ok:
+		return fmt.Errorf("stripe: %w", err)
+	case e.Code == sdk.ErrorCodeResourceMissing:
+		return fmt.Errorf("%w: %s (%s)", ErrNotFound, e.Msg, e.RequestID)
+	}
+	return fmt.Errorf("stripe: %d %s %s: %s (%s)", e.HTTPStatusCode, e.Type, e.Code, e.Msg, e.RequestID)
+}
+
+// refused gives the error of a request that Stripe refused as it stands, before it did anything. Anything else leaves it open
+// what happened: no connection, a rate limit, a key that is being used by another call, a fault at Stripe, our secret key.
+func refused(err error) (e *sdk.Error, certain bool) {
+	e, ok := errors.AsType[*sdk.Error](err)
+	if !ok || e.HTTPStatusCode != http.StatusBadRequest && e.HTTPStatusCode != http.StatusNotFound && e.HTTPStatusCode != http.StatusPaymentRequired {
+		return nil, false
+	}
+	return e, e.Type == sdk.ErrorTypeInvalidRequest || e.Type == sdk.ErrorTypeCard
+}
+
+// keyReused says whether Stripe refused a request because its key was used with another one.
+func keyReused(err error) bool {
+	e, ok := errors.AsType[*sdk.Error](err)
+	return ok && e.Type == sdk.ErrorTypeIdempotency && e.HTTPStatusCode == http.StatusBadRequest
+}
+
+// declined is the answer for a card that was not charged.
+func declined(gatewayID string, e *sdk.Error) payment.ChargeResult {
+	code := string(e.DeclineCode)
+	if code == "" {
+		code = string(e.Code)
+	}
+	switch code {
+	case "", "generic_decline":
+		code = payment.CodeCardDeclined
+	case string(sdk.ErrorCodeResourceMissing):
+		code = payment.CodeMethodUnknown
+	}
+	return payment.ChargeResult{GatewayID: gatewayID, Status: payment.Declined, Code: code, Message: e.Msg, Hard: hard[code]}
+}
+
+// hard are the codes after which the same card will not work again.
+var hard = map[string]bool{
+	payment.CodeExpiredCard:             true,
+	payment.CodeLostCard:                true,
+	payment.CodeStolenCard:              true,
+	payment.CodeMethodUnknown:           true,
+	"card_not_supported":                true,
+	"currency_not_supported":            true,
+	"incorrect_number":                  true,
+	"invalid_account":                   true,
+	"invalid_expiry_month":              true,
+	"invalid_expiry_year":               true,
+	"invalid_number":                    true,
+	"new_account_information_available": true,
+	"pickup_card":                       true,
+	"revocation_of_all_authorizations":  true,
+	"revocation_of_authorization":       true,
+	"stop_payment_order":                true,
+	"transaction_not_allowed":           true,
+}
