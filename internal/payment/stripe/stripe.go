@@ -138,9 +138,7 @@ func (g *Gateway) Charge(ctx context.Context, r payment.ChargeRequest) (payment.
 	case !certain:
 		return payment.ChargeResult{}, plain(err)
 	case e.Type == sdk.ErrorTypeCard && e.PaymentIntent != nil:
-		if e.PaymentIntent.LastPaymentError == nil {
-			e.PaymentIntent.LastPaymentError = e
-		}
+		e.PaymentIntent.LastPaymentError = e
 		return decided(e.PaymentIntent)
 	case e.Type == sdk.ErrorTypeCard:
 		return declined("", e), nil
@@ -236,7 +234,7 @@ func outcome(intent *sdk.PaymentIntent) (result payment.ChargeResult, known bool
 		return payment.ChargeResult{GatewayID: intent.ID, Status: payment.Declined, Code: string(intent.Status), Message: "The payment was cancelled at Stripe."}, true
 	case sdk.PaymentIntentStatusRequiresPaymentMethod:
 		e := intent.LastPaymentError
-		if e == nil {
+		if e == nil || e.Type == "" {
 			return payment.ChargeResult{}, false
 		}
 		// Off session the intent does not wait in requires_action: the customer confirms it on a page with its secret.
