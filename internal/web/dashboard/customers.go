@@ -273,6 +273,7 @@ type customerView struct {
 	Methods       []methodLine
 	Log           []ui.Day
 	MayEdit       bool
+	MayMake       bool // a subscription for them
 }
 
 // reveal shows the customer's page with one value that is masked otherwise. The entry is made first.
@@ -332,7 +333,7 @@ func (c *call) profile(at string, who *customer.Customer, shown revealed) (out [
 }
 
 func (c *call) customerShown(who *customer.Customer, shown revealed) (answer, error) {
-	v := customerView{Who: who, At: "/customers/" + string(who.ID), Name: c.called(who), MayEdit: c.permitted(team.CustomersEdit) && who.Status == customer.Active}
+	v := customerView{Who: who, At: "/customers/" + string(who.ID), Name: c.called(who), MayEdit: c.permitted(team.CustomersEdit) && who.Status == customer.Active, MayMake: c.permitted(team.SubscriptionsEdit) && who.Status == customer.Active}
 	v.Profile = c.profile(v.At, who, shown)
 	t, err := c.Store.Totals(c.ctx, c.Store.Read, who.ID)
 	if err != nil {
@@ -395,7 +396,7 @@ func (c *call) customerShown(who *customer.Customer, shown revealed) (answer, er
 		a.head.Badge = &ui.Badge{Text: "Erased", Icon: "ban"}
 		return a, nil
 	}
-	a.act = customerActions(v, c.permitted(team.SubscriptionsEdit), c.permitted(team.PersonalDataEdit))
+	a.act = customerActions(v, c.permitted(team.PersonalDataEdit))
 	return a, nil
 }
 
