@@ -24,7 +24,7 @@ const (
 // Pages measures only what the Dashboard takes for its longest lists, on a shop of so many entries.
 func Pages(ctx context.Context, o Options) (*Report, error) {
 	return measure(ctx, o, func(r *run) []func() error {
-		return []func() error{func() error {
+		return []func() error{r.bareReads, func() error {
 			s, err := r.found("shop")
 			if err != nil {
 				return err
@@ -81,7 +81,7 @@ func (r *run) pages(s *shop) error {
 					took[n] = time.Since(began)
 				}
 			}
-			f := Figure{Key: "page." + p.key, Name: p.name, Events: entries, Goal: "p99 < 15 ms"}
+			f := Figure{Key: "page." + p.key, Name: p.name, Events: entries, Beside: refRead, Goal: "p99 < 15 ms"}
 			f.P50, f.P99 = percentiles(took)
 			f.Met = new(f.P99 < slowest)
 			r.add(f)

@@ -157,6 +157,8 @@ func TestRevealing(t *testing.T) {
 	m := member(t, "rosa@harborroast.example", "customers.view", "revealed_data.view")
 	m.Go(at("/customers/" + shop.Customer))
 	m.Lacks(shop.CustomerEmail)
+	m.Accessible()
+	m.Picture("masked")
 	m.Click("button[aria-label='Reveal E-mail']")
 	m.Holds(shop.CustomerEmail)
 	m.Go(at("/customers/" + shop.Customer))

@@ -274,6 +274,8 @@ type customerView struct {
 	Log           []ui.Day
 	MayEdit       bool
 	MayMake       bool // a subscription for them
+
+	SeesSubscriptions bool
 }
 
 // reveal shows the customer's page with one value that is masked otherwise. The entry is made first.
@@ -342,7 +344,7 @@ func (c *call) customerShown(who *customer.Customer, shown revealed) (answer, er
 	v.Tiles = []ui.Tile{{Label: "Spent", Value: c.cash(money.Of(t.Paid, c.here().general.Currency)), Note: "refunds taken off"}, {Label: "Orders", Value: ui.Grouped(t.Orders)}, {Label: "Subscriptions", Value: ui.Grouped(t.Subscriptions)}}
 	var mine where
 	mine.equal("customer_id", string(who.ID))
-	if c.permitted(team.SubscriptionsView) {
+	if v.SeesSubscriptions = c.permitted(team.SubscriptionsView); v.SeesSubscriptions {
 		rows, err := c.rows(journal.Subscription, mine, "id DESC")
 		if err != nil {
 			return answer{}, err
