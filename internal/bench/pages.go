@@ -23,6 +23,9 @@ const (
 
 // Pages measures only what the Dashboard takes for its longest lists, on a shop of so many entries.
 func Pages(ctx context.Context, o Options) (*Report, error) {
+	if o.Span == 0 {
+		o.Span = time.Second
+	}
 	return measure(ctx, o, func(r *run) []func() error {
 		return []func() error{r.bareReads, func() error {
 			s, err := r.found("shop")
