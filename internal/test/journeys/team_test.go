@@ -67,6 +67,7 @@ func TestDiscountCodes(t *testing.T) {
 	p.Go(at("/subscriptions/" + sub + "/discounts"))
 	p.Fill("#code", "NOSUCHCODE")
 	p.Click("main form .buttons button")
+	p.Wait("main .banner.bad") // the preview says the same before
 	p.Holds("There is no discount with this code")
 	p.Forgive()
 }

@@ -2,7 +2,10 @@ package dashboard
 
 import (
 	"compress/gzip"
+	"context"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -43,4 +46,12 @@ func TestPagesAreSmall(t *testing.T) {
 		}
 		t.Logf("%s: %d of %d bytes", path, len(s.body), len(page))
 	}
+}
+
+// Whoever closes the page while it is made is no trouble of the server's: the log stays without an error (newWorld looks).
+func TestABrowserThatWentAway(t *testing.T) {
+	w, _, _ := owned(t, auth.ProviderConfig{})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	w.d.plainAs(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodGet, "/", http.NoBody), nil, http.StatusServiceUnavailable, "Not now", "The server is busy.")
 }

@@ -135,6 +135,9 @@ func (c *call) render(a answer) {
 func (d *Dashboard) write(w http.ResponseWriter, r *http.Request, m *team.TeamMember, can func(team.Permission) bool, a answer) {
 	var b bytes.Buffer
 	if err := frame(d.shell(r, m, can, a), a).Render(r.Context(), &b); err != nil {
+		if r.Context().Err() != nil {
+			return // a browser that went away
+		}
 		d.Log.Error("render", "title", a.title, "error", err)
 		http.Error(w, "Something went wrong here.", http.StatusInternalServerError)
 		return
