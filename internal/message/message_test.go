@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
@@ -60,7 +62,7 @@ func variables(x message.Text) []string {
 func TestValuesAreNoMarkup(t *testing.T) {
 	for _, evil := range []string{"<script>alert(1)</script>", "[click](https://evil.example)", "**bold**", `"><img src=x onerror=alert(1)>`, "a\r\nBcc: everybody@example.com", "{{code}}", "qvq0z", "`x`", "# head"} {
 		v := message.Sample("Harbor")
-		v["customer_first_name"], v["shop_name"] = evil, evil
+		v["customer_first_name"], v["shop_name"], v["items"] = evil, evil, "\uE000 "+evil
 		m, err := message.Render(message.Says(message.SubscriptionCreated, nil, "en"), evil, v)
 		if err != nil {
 			t.Fatal(err)
@@ -75,6 +77,23 @@ func TestValuesAreNoMarkup(t *testing.T) {
 		}
 		if !strings.Contains(m.Text, "Hello "+evil) {
 			t.Errorf("%q is not in the text as it is:\n%s", evil, m.Text)
+		}
+	}
+}
+
+func TestBothParts(t *testing.T) {
+	x := message.Text{Language: "en", Subject: "For {{customer_first_name}}", Body: "Hello {{customer_first_name}},\n\n## What *you* get\n\n{{items}}\\\n1 \\* tea &amp; more\n\n- [Skip]({{skip_link}})\n- [Move]({{reschedule_link}})\n\n> 1. said\n> 2. so\n\n[Nowhere]({{pay_link}})\n\nSee {{portal_link}} or <me@shop.example>."}
+	m, err := message.Render(x, "Harbor", map[string]string{"items": "2 × <b>", "reschedule_link": "https://shop.example/r", "portal_link": "https://shop.example/p"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "Hello,\n\nWhat you get\n\n2 × <b>\n1 * tea & more\n\n- Move: https://shop.example/r\n\n> 1. said\n> 2. so\n\nSee https://shop.example/p or me@shop.example.\n"
+	if diff := cmp.Diff(want, m.Text); diff != "" || m.Subject != "For" {
+		t.Errorf("the subject %q, the text (-want +got):\n%s", m.Subject, diff)
+	}
+	for _, part := range []string{"Hello,</p>", `">What <em>you</em> get</h2>`, "2 × &lt;b&gt;<br>1 * tea &amp; more", `<a style="color:#1f4fd8" href="https://shop.example/r">Move</a>`, `href="mailto:me@shop.example"`} {
+		if !strings.Contains(m.HTML, part) {
+			t.Errorf("%s is not in the HTML:\n%s", part, m.HTML)
 		}
 	}
 }
@@ -103,6 +122,11 @@ func TestWrongTexts(t *testing.T) {
 		{"half an address", "/body", message.Text{Language: "en", Subject: "x", Body: "[x](https://evil.example/{{portal_link}})"}},
 		{"two lines", "/subject", message.Text{Language: "en", Subject: "x\ny", Body: "x"}},
 		{"another language", "/language", message.Text{Language: "it", Subject: "x", Body: "x"}},
+		{"a variable behind a reference", "/body", message.Text{Language: "en", Subject: "x", Body: "[x]\n\n[x]: {{items}}"}},
+		{"a character of ours", "/body", message.Text{Language: "en", Subject: "x", Body: "[x](\uE003)"}},
+		{"a character of ours, in numbers", "/body", message.Text{Language: "en", Subject: "x", Body: "[x](&#xE003;)"}},
+		{"code", "/body", message.Text{Language: "en", Subject: "x", Body: "a\n\n    x"}},
+		{"a deep quotation", "/body", message.Text{Language: "en", Subject: "x", Body: strings.Repeat("> ", 40) + "x"}},
 		{"too long", "/body", message.Text{Language: "en", Subject: "x", Body: strings.Repeat("x", 5001)}},
 	} {
 		_, _, err := world().Run(journal.Bind(message.UpdateText{Name: message.Paused, Text: c.text}), now)

@@ -1,16 +1,19 @@
 package message
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
 	"html"
-	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
+	"unicode/utf8"
 
 	"github.com/yuin/goldmark"
 	"github.com/yuin/goldmark/ast"
 	"github.com/yuin/goldmark/text"
+	"github.com/yuin/goldmark/util"
 
 	"perennial/internal/fault"
 	"perennial/internal/plain"
@@ -20,145 +23,355 @@ import (
 const (
 	maxSubject = 200
 	maxBody    = 5000
+	maxDepth   = 20 // of lists and quotations inside each other
 )
 
-var (
-	variable = regexp.MustCompile(`\{\{ ?([a-z_]+) ?\}\}`)
-	markdown = goldmark.New()
-)
+// markdown reads CommonMark without extensions. Its tree is written out here, so that only what is known gets into a mail.
+var markdown = goldmark.DefaultParser()
 
 // check adds what is wrong with a text; at is its JSON pointer.
 func (t Text) check(f *fault.Fields, k Kind, at string) {
 	if !slices.Contains(Languages, t.Language) {
 		f.Add(at+"/language", "There are texts in %s.", strings.Join(Languages, ", "))
 	}
-	for _, part := range []struct{ at, text, why string }{{at + "/subject", t.Subject, plain.Text(t.Subject, maxSubject)}, {at + "/body", t.Body, plain.MultiLine(t.Body, maxBody)}} {
-		if strings.TrimSpace(part.text) == "" {
-			f.Add(part.at, "This is needed.")
-			continue
-		}
-		if part.why != "" {
-			f.Add(part.at, "%s", part.why)
-			continue
-		}
-		for _, v := range variable.FindAllStringSubmatch(part.text, -1) {
-			if !slices.Contains(k.Variables, v[1]) {
-				f.Add(part.at, "There is no {{%s}} in this message. It has: {{%s}}.", v[1], strings.Join(k.Variables, "}}, {{"))
-			}
-		}
-		if rest := variable.ReplaceAllString(part.text, ""); strings.Contains(rest, "{{") || strings.Contains(rest, "}}") {
-			f.Add(part.at, "A variable is written {{name}}, in small letters.")
-		}
+	_, subject, body := parse(t, k.Variables)
+	if subject != "" {
+		f.Add(at+"/subject", "%s", subject)
 	}
-	m := marked(t.Body)
-	if err := ast.Walk(markdown.Parser().Parse(text.NewReader([]byte(m.text))), func(n ast.Node, entering bool) (ast.WalkStatus, error) {
-		if !entering {
-			return ast.WalkContinue, nil
-		}
-		switch n := n.(type) {
-		case *ast.RawHTML, *ast.HTMLBlock:
-			f.Add(at+"/body", "HTML is not taken here: write Markdown.")
-			return ast.WalkStop, nil
-		case *ast.Image:
-			f.Add(at+"/body", "Pictures are not taken here.")
-			return ast.WalkStop, nil
-		case *ast.Link:
-			m.address(f, at, string(n.Destination))
-		case *ast.AutoLink:
-			m.address(f, at, string(n.URL([]byte(m.text))))
-		}
-		return ast.WalkContinue, nil
-	}); err != nil {
-		f.Add(at+"/body", "This cannot be read as Markdown.")
+	if body != "" {
+		f.Add(at+"/body", "%s", body)
 	}
 }
 
-// with marks is a text whose variables are words that nothing in Markdown or HTML changes.
-type withMarks struct {
-	text  string
-	mark  string
-	names []string
+// parsed is a text that can be written with values. Each variable is one character in it that no text may have, so that no rule of
+// Markdown takes it apart, and no value is ever read as a part of the text.
+type parsed struct {
+	variables []string
+	subject   string
+	source    []byte
+	doc       ast.Node
 }
 
-func marked(body string) withMarks {
-	m := withMarks{mark: "qvq"}
-	for strings.Contains(body, m.mark) {
-		m.mark += "q"
+const (
+	firstMark = '\uE000'
+	lastMark  = '\uF8FF'
+)
+
+func isMark(r rune) bool { return firstMark <= r && r <= lastMark }
+
+// parse reads a text, or says what is wrong with its subject and its body.
+func parse(t Text, variables []string) (p *parsed, subject, body string) {
+	p = &parsed{variables: variables}
+	var source string
+	if subject = plain.Text(t.Subject, maxSubject); subject == "" {
+		p.subject, subject = p.mark(t.Subject)
 	}
-	m.text = variable.ReplaceAllStringFunc(body, func(v string) string {
-		m.names = append(m.names, variable.FindStringSubmatch(v)[1])
-		return fmt.Sprintf("%s%dz", m.mark, len(m.names)-1)
-	})
-	return m
-}
-
-// fill puts values in the place of the marks.
-func (m withMarks) fill(s string, value func(name string) string) string {
-	for i := len(m.names) - 1; i >= 0; i-- {
-		s = strings.ReplaceAll(s, fmt.Sprintf("%s%dz", m.mark, i), value(m.names[i]))
+	if body = plain.MultiLine(t.Body, maxBody); body == "" {
+		source, body = p.mark(t.Body)
 	}
-	return s
+	if strings.TrimSpace(t.Subject) == "" {
+		subject = "This is needed."
+	}
+	if strings.TrimSpace(t.Body) == "" {
+		body = "This is needed."
+	}
+	if body != "" {
+		return p, subject, body
+	}
+	p.source = []byte(source)
+	p.doc = markdown.Parse(text.NewReader(p.source))
+	return p, subject, p.refuse(p.doc, 0)
 }
 
-// address holds where a link leads against the rules: one variable that is an address, or an https address without variables.
-func (m withMarks) address(f *fault.Fields, at, to string) {
-	for i, name := range m.names {
-		if to == fmt.Sprintf("%s%dz", m.mark, i) && slices.Contains(links, name) {
-			return
+// mark puts a character in the place of each variable, or says why it cannot.
+func (p *parsed) mark(s string) (marked, why string) {
+	if strings.ContainsFunc(s, isMark) {
+		return "", "The text has a character that means nothing."
+	}
+	var b strings.Builder
+	for {
+		before, rest, open := strings.Cut(s, "{{")
+		if strings.Contains(before, "}}") {
+			return "", "A variable is written {{name}}, in small letters."
+		}
+		b.WriteString(before)
+		if !open {
+			return b.String(), ""
+		}
+		name, after, closed := strings.Cut(rest, "}}")
+		name = strings.Trim(name, " ")
+		if !closed || name == "" || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz_") != "" {
+			return "", "A variable is written {{name}}, in small letters."
+		}
+		i := slices.Index(p.variables, name)
+		if i < 0 {
+			return "", fmt.Sprintf("There is no {{%.40s}} in this message. It has: {{%s}}.", name, strings.Join(p.variables, "}}, {{"))
+		}
+		b.WriteRune(firstMark + rune(i))
+		s = after
+	}
+}
+
+// variable gives the variable whose mark is all of a text.
+func (p *parsed) variable(s string) (name string, ok bool) {
+	r, n := utf8.DecodeRuneInString(s)
+	if n == 0 || n < len(s) || !isMark(r) || int(r-firstMark) >= len(p.variables) {
+		return "", false
+	}
+	return p.variables[r-firstMark], true
+}
+
+// refuse says why a part of a text cannot be sent.
+func (p *parsed) refuse(n ast.Node, depth int) string {
+	if depth > maxDepth {
+		return "Lists and quotations are too deep inside each other."
+	}
+	switch n := n.(type) {
+	case *ast.HTMLBlock, *ast.RawHTML:
+		return "HTML is not taken here: write Markdown."
+	case *ast.Image:
+		return "Pictures are not taken here."
+	case *ast.CodeBlock, *ast.FencedCodeBlock:
+		return "Blocks of code are not taken here: a line of text begins with fewer than four blanks."
+	case *ast.Link:
+		if why := p.leads(string(n.Destination)); why != "" {
+			return why
+		}
+	case *ast.AutoLink:
+		if why := p.leads(string(n.URL(p.source))); n.AutoLinkType == ast.AutoLinkURL && why != "" {
+			return why
+		}
+	case *ast.Document, *ast.Paragraph, *ast.TextBlock, *ast.Heading, *ast.List, *ast.ListItem, *ast.Blockquote, *ast.ThematicBreak, *ast.Emphasis,
+		*ast.CodeSpan, *ast.Text, *ast.String:
+	default:
+		return "This part of Markdown is not taken here."
+	}
+	for c := n.FirstChild(); c != nil; c = c.NextSibling() {
+		if why := p.refuse(c, depth+1); why != "" {
+			return why
 		}
 	}
-	if strings.Contains(to, m.mark) || plain.URL(to) != "" {
-		f.Add(at+"/body", "A link leads to one variable that is an address, such as {{portal_link}}, or to an address that begins with https://.")
+	return ""
+}
+
+// leads says why a link may not lead somewhere: it leads to one variable that is an address, or to an address without variables.
+func (p *parsed) leads(to string) string {
+	name, ok := p.variable(to)
+	if ok && slices.Contains(links, name) {
+		return ""
 	}
+	if ok || strings.ContainsFunc(to, isMark) || plain.URL(to) != "" {
+		return "A link leads to one variable that is an address, such as {{portal_link}}, or to an address that begins with https://."
+	}
+	return ""
 }
 
 // Mail is a message as it is sent.
 type Mail struct{ Subject, Text, HTML string }
 
-// Render fills a text with values. A variable without a value is empty. The text must have been checked.
+// Render fills a text of a message with values. A variable without a value is empty and takes the blank before it along; a paragraph or an
+// entry of a list with a link that leads nowhere is left out. The text must have been checked.
 func Render(t Text, shop string, values map[string]string) (Mail, error) {
-	plainly := func(name string) string { return values[name] }
-	line := func(name string) string { return strings.Join(strings.Fields(values[name]), " ") }
-	subject := marked(t.Subject)
-	body := marked(t.Body)
-	var page bytes.Buffer
-	if err := markdown.Convert([]byte(body.text), &page); err != nil {
-		return Mail{}, fmt.Errorf("message: %w", err)
+	p, subject, body := parse(t, all())
+	if subject != "" || body != "" {
+		return Mail{}, errors.New("message: this text cannot be sent: " + subject + body)
 	}
-	inside := body.fill(button.ReplaceAllString(styled(page.String()), buttonHTML), func(name string) string { return html.EscapeString(values[name]) })
-	return Mail{
-		Subject: subject.fill(subject.text, line),
-		Text:    strings.TrimSpace(body.fill(asText(body.text), plainly)) + "\n",
-		HTML:    fmt.Sprintf(frame, html.EscapeString(subject.fill(subject.text, line)), html.EscapeString(shop), inside),
-	}, nil
+	w := &writer{parsed: p, values: values}
+	w.blocks(p.doc)
+	m := Mail{Subject: strings.Join(strings.Fields(w.fill(p.subject, asText)), " "), Text: strings.TrimSpace(w.plain.String()) + "\n"}
+	m.HTML = fmt.Sprintf(frame, html.EscapeString(t.Language), asHTML(m.Subject), asHTML(shop), w.html.String())
+	return m, nil
 }
 
-var (
-	mdLink   = regexp.MustCompile(`\[([^\]]*)\]\(([^)]*)\)`)
-	mdStrong = regexp.MustCompile(`\*\*([^*]+)\*\*|__([^_]+)__`)
-	mdHead   = regexp.MustCompile(`(?m)^#{1,6} `)
-	// A paragraph that is one link is a button.
-	button = regexp.MustCompile(`<p style="[^"]*"><a style="[^"]*" href="([^"]*)">([^<]*)</a></p>`)
-)
+// all are the variables of every message.
+var all = sync.OnceValue(func() (names []string) {
+	for _, k := range Kinds {
+		names = append(names, k.Variables...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+})
 
-const buttonHTML = `<p style="margin:24px 0"><a href="$1" style="display:inline-block;padding:11px 20px;border-radius:8px;background:#1f4fd8;color:#ffffff;text-decoration:none;font-weight:600">$2</a></p>`
-
-// asText is Markdown as people read it without marks.
-func asText(md string) string {
-	md = mdLink.ReplaceAllString(md, "$1: $2")
-	md = mdStrong.ReplaceAllString(md, "$1$2")
-	return mdHead.ReplaceAllString(md, "")
+// writer writes both parts of a mail, block by block.
+type writer struct {
+	*parsed
+	values map[string]string
+	html   strings.Builder
+	plain  strings.Builder
 }
 
-// styled gives the elements the styles that mail programs read.
-func styled(page string) string {
-	return strings.NewReplacer("<p>", `<p style="margin:0 0 14px">`, "<a href=", `<a style="color:#1f4fd8" href=`, "<ul>", `<ul style="margin:0 0 14px;padding-left:20px">`,
-		"<h1>", `<h1 style="margin:0 0 14px;font-size:20px">`, "<h2>", `<h2 style="margin:0 0 14px;font-size:17px">`).Replace(page)
+func asText(s string) string { return s }
+
+func asHTML(s string) string { return strings.ReplaceAll(html.EscapeString(s), "\n", "<br>") }
+
+// fill puts values in the places of their marks.
+func (w *writer) fill(s string, written func(string) string) string {
+	var b strings.Builder
+	for s != "" {
+		i := strings.IndexFunc(s, isMark)
+		if i < 0 {
+			i = len(s)
+		}
+		before, value := s[:i], ""
+		if s = s[i:]; s != "" {
+			_, size := utf8.DecodeRuneInString(s)
+			name, _ := w.variable(s[:size])
+			s, value = s[size:], w.values[name]
+			if value == "" {
+				before = strings.TrimSuffix(before, " ")
+			}
+		}
+		// "\*" and "&amp;" of Markdown are "*" and "&".
+		before = string(util.UnescapePunctuations(util.ResolveEntityNames(util.ResolveNumericReferences([]byte(before)))))
+		b.WriteString(written(before))
+		b.WriteString(written(value))
+	}
+	return b.String()
+}
+
+// nowhere says whether a block has a link without an address.
+func (w *writer) nowhere(block ast.Node) (found bool) {
+	_ = ast.Walk(block, func(n ast.Node, _ bool) (ast.WalkStatus, error) {
+		if l, ok := n.(*ast.Link); ok && w.target(l) == "" {
+			found = true
+		}
+		return ast.WalkContinue, nil
+	})
+	return found
+}
+
+// blocks writes the blocks inside a node.
+func (w *writer) blocks(parent ast.Node) {
+	for n := parent.FirstChild(); n != nil; n = n.NextSibling() {
+		switch n := n.(type) {
+		case *ast.Paragraph, *ast.TextBlock, *ast.Heading:
+			if !w.nowhere(n) {
+				w.paragraph(n)
+			}
+		case *ast.List:
+			w.list(n)
+		case *ast.Blockquote:
+			inside := w.inside(n)
+			w.html.WriteString(`<div style="margin:0 0 14px;padding-left:12px;border-left:3px solid #9ca3af">` + inside.html.String() + "</div>\n")
+			w.plain.WriteString(inside.lines("> ", "> ") + "\n")
+		case *ast.ThematicBreak:
+			w.html.WriteString(`<hr style="border:0;border-top:1px solid #d1d5db;margin:20px 0">` + "\n")
+			w.plain.WriteString("---\n\n")
+		}
+	}
+}
+
+// inside writes the blocks inside a node for themselves.
+func (w *writer) inside(n ast.Node) *writer {
+	in := &writer{parsed: w.parsed, values: w.values}
+	in.blocks(n)
+	return in
+}
+
+// lines gives the text part with something before its first line, and before each other one.
+func (w *writer) lines(first, other string) string {
+	return first + strings.ReplaceAll(strings.TrimRight(w.plain.String(), "\n"), "\n", "\n"+other) + "\n"
+}
+
+func (w *writer) paragraph(n ast.Node) {
+	rich, simple := w.inlines(n, "")
+	w.plain.WriteString(simple + "\n")
+	switch n := n.(type) {
+	case *ast.TextBlock: // an entry of a list whose entries stand close
+		w.html.WriteString(rich)
+		return
+	case *ast.Heading:
+		rich = fmt.Sprintf(`<h%d style="margin:0 0 14px;font-size:%dpx">%s</h%d>`, n.Level, max(15, 23-3*n.Level), rich, n.Level)
+	default:
+		if l, ok := n.FirstChild().(*ast.Link); ok && n.ChildCount() == 1 { // a paragraph that is one link is a button
+			rich, _ = w.inlines(l, w.target(l))
+			rich = `<a href="` + html.EscapeString(w.target(l)) + `" style="display:inline-block;padding:11px 20px;border-radius:8px;background:#1f4fd8;color:#ffffff;text-decoration:none;font-weight:600">` + rich + "</a>"
+		}
+		rich = `<p style="margin:0 0 14px">` + rich + "</p>"
+	}
+	w.html.WriteString(rich + "\n")
+	w.plain.WriteString("\n")
+}
+
+func (w *writer) list(l *ast.List) {
+	tag, number := "ul", l.Start
+	if l.IsOrdered() {
+		tag = "ol"
+	}
+	w.html.WriteString("<" + tag + ` style="margin:0 0 14px;padding-left:20px">`)
+	for n := l.FirstChild(); n != nil; n = n.NextSibling() {
+		item, sign := w.inside(n), "- "
+		if item.html.Len() == 0 {
+			continue
+		}
+		if l.IsOrdered() {
+			sign = strconv.Itoa(number) + ". "
+			number++
+		}
+		w.html.WriteString("<li>" + item.html.String() + "</li>")
+		w.plain.WriteString(item.lines(sign, strings.Repeat(" ", len(sign))))
+	}
+	w.html.WriteString("</" + tag + ">\n")
+	w.plain.WriteString("\n")
+}
+
+// inlines gives what is inside a block in both forms. within is the address of the link around it, if there is one.
+func (w *writer) inlines(parent ast.Node, within string) (rich, simple string) {
+	var h, t strings.Builder
+	put := func(r, s string) { h.WriteString(r); t.WriteString(s) }
+	for n := parent.FirstChild(); n != nil; n = n.NextSibling() {
+		switch n := n.(type) {
+		case *ast.Text:
+			raw := string(n.Value(w.source))
+			put(w.fill(raw, asHTML), w.fill(raw, asText))
+			if n.SoftLineBreak() || n.HardLineBreak() {
+				put("<br>", "\n")
+			}
+		case *ast.String:
+			put(asHTML(string(n.Value)), string(n.Value))
+		case *ast.Emphasis:
+			r, s := w.inlines(n, within)
+			tag := "em"
+			if n.Level == 2 {
+				tag = "strong"
+			}
+			put("<"+tag+">"+r+"</"+tag+">", s)
+		case *ast.CodeSpan:
+			r, s := w.inlines(n, within)
+			put("<code>"+r+"</code>", s)
+		case *ast.AutoLink:
+			to := string(n.URL(w.source))
+			if n.AutoLinkType == ast.AutoLinkEmail {
+				to = "mailto:" + strings.TrimPrefix(to, "mailto:")
+			}
+			put(anchor(to, asHTML(string(n.Label(w.source)))), string(n.Label(w.source)))
+		case *ast.Link:
+			to := w.target(n)
+			r, s := w.inlines(n, to)
+			if s != to {
+				s += ": " + to
+			}
+			put(anchor(to, r), s)
+		}
+	}
+	return h.String(), t.String()
+}
+
+func anchor(to, words string) string {
+	return `<a style="color:#1f4fd8" href="` + html.EscapeString(to) + `">` + words + "</a>"
+}
+
+// target is where a link leads; empty for a variable without a value.
+func (w *writer) target(l *ast.Link) string {
+	if name, ok := w.variable(string(l.Destination)); ok {
+		return w.values[name]
+	}
+	return string(l.Destination)
 }
 
 // frame is around every message: quiet, one column, readable where styles are not, light and dark.
 const frame = `<!doctype html>
-<html><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark"><title>%s</title></head>
+<html lang="%s"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark"><title>%s</title></head>
 <body style="margin:0;padding:0;background:#f3f4f6">
 <table role="presentation" width="100%%" cellpadding="0" cellspacing="0"><tr><td align="center" style="padding:28px 12px">
 <table role="presentation" width="100%%" cellpadding="0" cellspacing="0" style="max-width:560px">
