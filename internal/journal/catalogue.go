@@ -231,8 +231,8 @@ var catalogue = []Type{
 	forCustomer("payment", "payment_method.backup_set", "Backup payment method set", Customer, "backup_payment_method_id").mentions(PaymentMethod).undoSelf(),
 	forCustomer("privacy", "payment_method.redacted", "Payment method erased", PaymentMethod, All).never("Erasure destroys the key; nobody can bring the values back."),
 
-	forCustomer("messages", "notification.sent", "Message sent", Message).details("message", "channel", "language").mentions(Customer, Subscription, Order, PaymentMethod, Session),
-	forCustomer("messages", "notification.failed", "Message not sent", Message).details("message", "channel", "language", "tries").mentions(Customer, Subscription, Order, PaymentMethod, Session),
+	forCustomer("messages", "notification.sent", "Message sent", Message).details("message", "channel", "language").mentions(Customer, TeamMember, Subscription, Order, PaymentMethod, Session),
+	forCustomer("messages", "notification.failed", "Message not sent", Message).details("message", "channel", "language", "tries").mentions(Customer, TeamMember, Subscription, Order, PaymentMethod, Session),
 	forCancelSession("cancel_session.started", "Asked to cancel").details("flow"),
 	forCancelSession("cancel_session.offer_shown", "Was shown offers").details("reason"),
 	forCancelSession("cancel_session.offer_accepted", "Accepted an offer").details("reason"),

@@ -13,6 +13,7 @@ type Record struct {
 	Name     Name
 	Language string
 	Customer id.ID
+	Member   id.ID         // of the team, in place of a customer
 	About    []journal.Ref // the subscription, the order, the card; may be empty
 	CausedBy id.ID         // the entry that it tells of; may be empty
 	Tries    int           // when it was given up: how often it was tried; 0: it was sent
@@ -30,7 +31,7 @@ func (Record) Load(journal.Reader) (struct{}, error) { return struct{}{}, nil }
 
 // Decide refuses nothing.
 func (c Record) Decide(struct{}, time.Time) (journal.Decision, error) {
-	d := journal.Draft{Type: "notification.sent", Target: journal.Ref{Kind: journal.Message, ID: c.ID}, Mentions: append([]journal.Ref{{Kind: journal.Customer, ID: c.Customer}}, c.About...),
+	d := journal.Draft{Type: "notification.sent", Target: journal.Ref{Kind: journal.Message, ID: c.ID}, Mentions: append([]journal.Ref{{Kind: journal.Customer, ID: c.Customer}, {Kind: journal.TeamMember, ID: c.Member}}, c.About...),
 		Details: sent{c.Name, "email", c.Language, c.Tries}, CausedBy: c.CausedBy}
 	if c.Tries > 0 {
 		d.Type = "notification.failed"

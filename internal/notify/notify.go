@@ -6,7 +6,8 @@
 //   - A sending is noted before and after. One whose process ended in between is sent once more, with the same message id, by which mail
 //     programs know it; nothing better can be had by SMTP.
 //   - What fails is tried again, less and less often, and given up after a day with an entry.
-//   - The outbox holds no address and no text: both are made when the message is sent, so that nobody who was erased is written to.
+//   - The outbox holds no address and no text: both are made when the message is sent, so that nobody who was erased is written to. A
+//     code or a link waits there sealed (secret.go).
 //
 // What happened before the first start is not told. notify_test.go sends by a real SMTP server.
 package notify
@@ -99,6 +100,12 @@ type note struct {
 	Method       id.ID        `json:"method,omitzero"`
 	Date         string       `json:"date,omitzero"`
 	Tries        int          `json:"tries,omitzero"`
+
+	// Of a message that brings a secret, see Secret.
+	Member   id.ID  `json:"member,omitzero"` // in place of the customer
+	Language string `json:"language,omitzero"`
+	Inviter  id.ID  `json:"inviter,omitzero"`
+	Secret   string `json:"secret,omitzero"` // sealed; empty when it is over
 }
 
 // Run does all that is due: it looks at new entries, at the days to come, and sends. One process of a shop does it at a time.
@@ -165,11 +172,15 @@ func (n *Notifier) follow(ctx context.Context) error {
 }
 
 func (n *Notifier) posted(cause string, what note) store.Posted {
-	body, err := json.Marshal(what)
+	return store.Posted{ID: n.Program.IDs.New(id.Message), Cause: cause, DueAt: n.Program.Now(), Body: what.body()}
+}
+
+func (w note) body() string {
+	b, err := json.Marshal(w)
 	if err != nil {
 		panic(err) // of strings and numbers
 	}
-	return store.Posted{ID: n.Program.IDs.New(id.Message), Cause: cause, DueAt: n.Program.Now(), Body: string(body)}
+	return string(b)
 }
 
 // tells says which message an entry is told by.
@@ -193,6 +204,9 @@ func tells(e *journal.Event) (what note, ok bool) {
 	}
 	return what, what.Customer != ""
 }
+
+// reminders answer nothing that somebody did, so a mail program may offer to end them.
+var reminders = map[message.Name]bool{message.OrderUpcoming: true, message.CardExpiring: true}
 
 // byType are the entries that subscribers hear of.
 var byType = map[string]message.Name{
@@ -280,16 +294,22 @@ func (n *Notifier) one(ctx context.Context, p store.Posted) error {
 	if err != nil && fault.As(err).Kind != fault.NotFound {
 		return err
 	}
+	record := message.Record{ID: p.ID, Name: what.Name, Language: text.Language, Customer: what.Customer, Member: what.Member, About: what.about(), CausedBy: what.Event}
 	if err != nil || m == nil {
-		p.State = store.PostDropped
-		return n.write(ctx, func(b *store.Batch) error { return b.Repost(p) })
+		late := what.Secret != "" && (what.Tries > 0 || p.State == store.PostSending) // it was tried until the secret was worth nothing
+		p.State, what.Secret = store.PostDropped, ""
+		p.Body = what.body()
+		if !late {
+			return n.write(ctx, func(b *store.Batch) error { return b.Repost(p) })
+		}
+		p.State, record.Tries, record.Language = store.PostFailed, max(what.Tries, 1), cmp.Or(text.Language, what.Language, "en")
+		return n.finish(ctx, p, record)
 	}
 	p.State, p.DueAt = store.PostSending, n.Program.Now().Add(sending)
 	if err := n.write(ctx, func(b *store.Batch) error { return b.Repost(p) }); err != nil {
 		return err
 	}
 	failure := n.Mail.Send(ctx, *m)
-	record := message.Record{ID: p.ID, Name: what.Name, Language: text.Language, Customer: what.Customer, About: what.about(), CausedBy: what.Event}
 	switch {
 	case failure == nil:
 		n.sent.Add(1)
@@ -301,17 +321,19 @@ func (n *Notifier) one(ctx context.Context, p store.Posted) error {
 		n.Log.Warn("a message could not be sent", "message", p.ID, "name", what.Name, "try", what.Tries+1, "error", failure)
 		if what.Tries++; what.Tries <= len(backoff) {
 			p.State, p.DueAt = store.PostQueued, n.Program.Now().Add(backoff[what.Tries-1])
-			body, err := json.Marshal(what)
-			if err != nil {
-				return err
-			}
-			p.Body = string(body)
+			p.Body = what.body()
 			return n.write(ctx, func(b *store.Batch) error { return b.Repost(p) })
 		}
 		p.State, record.Tries = store.PostFailed, what.Tries
 	}
-	// What is known now has to be written, also when the process is to end.
-	_, err = n.Program.Do(context.WithoutCancel(ctx), &program.Request{Meta: meta(), Command: journal.Bind(record), Machinery: func(b *store.Batch) error { return b.Repost(p) }})
+	what.Secret = ""
+	p.Body = what.body()
+	return n.finish(ctx, p, record)
+}
+
+// finish notes how a message ended, with its entry. What is known has to be written, also when the process is to end.
+func (n *Notifier) finish(ctx context.Context, p store.Posted, record message.Record) error {
+	_, err := n.Program.Do(context.WithoutCancel(ctx), &program.Request{Meta: meta(), Command: journal.Bind(record), Machinery: func(b *store.Batch) error { return b.Repost(p) }})
 	return err
 }
 
@@ -332,16 +354,23 @@ func meta() program.Meta {
 func (n *Notifier) compose(ctx context.Context, key id.ID, what note) (*mail.Message, message.Text, error) {
 	r := n.reader(ctx)
 	none := message.Text{}
-	who, err := journal.Get[customer.Customer](r, journal.Customer, what.Customer)
-	if err != nil || who.Status != customer.Active || who.Email.Erased || who.Email.Value == "" {
-		return nil, none, err
-	}
 	t, err := journal.Find[message.Template](r, journal.NotificationTemplate, id.ID(what.Name))
 	if err != nil || t != nil && t.Disabled {
 		return nil, none, err
 	}
 	general, err := n.general(ctx)
 	if err != nil || general == nil {
+		return nil, none, err
+	}
+	if what.Secret != "" {
+		m, text, err := n.composeSecret(ctx, what, general, t)
+		if m != nil {
+			m.ID = string(key)
+		}
+		return m, text, err
+	}
+	who, err := journal.Get[customer.Customer](r, journal.Customer, what.Customer)
+	if err != nil || who.Status != customer.Active || who.Email.Erased || who.Email.Value == "" {
 		return nil, none, err
 	}
 	v := values{n: n, ctx: ctx, r: r, who: who, general: general, what: what, key: key}
@@ -355,5 +384,9 @@ func (n *Notifier) compose(ctx context.Context, key id.ID, what note) (*mail.Mes
 	if err != nil {
 		return nil, none, err
 	}
-	return &mail.Message{To: who.Email.Value, FromName: general.Name, Subject: out.Subject, Text: out.Text, HTML: out.HTML, ID: string(key)}, text, nil
+	unsubscribe := ""
+	if reminders[what.Name] && general.SupportEmail != "" {
+		unsubscribe = "mailto:" + general.SupportEmail
+	}
+	return &mail.Message{Unsubscribe: unsubscribe, To: who.Email.Value, FromName: general.Name, Subject: out.Subject, Text: out.Text, HTML: out.HTML, ID: string(key)}, text, nil
 }

@@ -21,7 +21,6 @@ import (
 	"path"
 	"runtime/debug"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/a-h/templ"
@@ -32,7 +31,6 @@ import (
 	"perennial/internal/find"
 	"perennial/internal/id"
 	"perennial/internal/journal"
-	"perennial/internal/mail"
 	"perennial/internal/plain"
 	"perennial/internal/program"
 	"perennial/internal/settings"
@@ -55,22 +53,21 @@ type Config struct {
 	PortalURL      string   // where subscribers reach the Portal, behind a proxy; empty: /portal of BaseURL
 	FrameAncestors []string // who may show the Portal in a frame, as CSP says it; empty: nobody
 	ClientIP       func(r *http.Request) string
-	Mail           mail.Sender // nil: no codes can be sent, and only links let people in
+	Mails          bool // false: no codes can be sent, and only links let people in
 	Noted          func(ctx context.Context, pattern, requestID string, actor journal.ActorKind)
 }
 
 // Portal serves the pages.
 type Portal struct {
 	Config
-	secure  bool
-	where   string // the address that subscribers see
-	base    string // the path that subscribers see: home, or another behind a proxy
-	box     auth.Box
-	limits  *auth.Limits
-	mux     *http.ServeMux
-	forged  *http.CrossOriginProtection
-	sending sync.WaitGroup // messages that are on their way
-	routes  []string
+	secure bool
+	where  string // the address that subscribers see
+	base   string // the path that subscribers see: home, or another behind a proxy
+	box    auth.Box
+	limits *auth.Limits
+	mux    *http.ServeMux
+	forged *http.CrossOriginProtection
+	routes []string
 }
 
 // How long things last.
@@ -129,9 +126,6 @@ func (p *Portal) Handler() http.Handler {
 		p.mux.ServeHTTP(w, r)
 	}), ui.Assets()))
 }
-
-// Drain waits for the messages that are on their way.
-func (p *Portal) Drain() { p.sending.Wait() }
 
 // call is one request.
 type call struct {

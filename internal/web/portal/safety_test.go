@@ -229,7 +229,6 @@ func TestUnderAPathOfTheStore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer p.Drain()
 	h := p.Handler()
 	send := func(method, path string, form url.Values, cookies []*http.Cookie) *httptest.ResponseRecorder {
 		r := httptest.NewRequestWithContext(t.Context(), method, "https://store.example"+path, strings.NewReader(form.Encode()))
@@ -257,7 +256,6 @@ func TestUnderAPathOfTheStore(t *testing.T) {
 		t.Errorf("a stranger is sent to %s", to)
 	}
 	asked := send(http.MethodPost, "/account/me/signin", url.Values{"email": {"ada@example.com"}}, nil)
-	p.Drain()
 	in := send(http.MethodPost, "/account/me/code", url.Values{"code": {w.code()}}, asked.Result().Cookies())
 	if to := in.Header().Get("Location"); to != "/account/me" {
 		t.Fatalf("after signing in one is sent to %q (%d)", to, in.Code)

@@ -1,8 +1,8 @@
 package portal
 
 import (
-	"context"
 	"crypto/sha256"
+	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -12,7 +12,8 @@ import (
 	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
-	"perennial/internal/mail"
+	"perennial/internal/message"
+	"perennial/internal/notify"
 	"perennial/internal/plain"
 	"perennial/internal/program"
 	"perennial/internal/store"
@@ -36,7 +37,7 @@ func (p *Portal) registerSignIn() {
 		if c.who != nil {
 			return answer{to: "/portal"}, nil
 		}
-		return answer{title: c.say("signin.title"), body: signInBody("", "", c.Mail != nil)}, nil
+		return answer{title: c.say("signin.title"), body: signInBody("", "", c.Mails)}, nil
 	})
 	p.on("POST /portal/signin", true, (*call).askForCode)
 	p.on("GET /portal/code", true, func(c *call) (answer, error) {
@@ -58,7 +59,7 @@ func (p *Portal) registerSignIn() {
 func (c *call) askForCode() (answer, error) {
 	email := strings.TrimSpace(c.r.PostFormValue("email"))
 	if _, why := plain.NormalEmail(email); why != "" {
-		return answer{status: http.StatusUnprocessableEntity, title: c.say("signin.title"), body: signInBody(email, c.say("signin.email_wrong"), c.Mail != nil)}, nil
+		return answer{status: http.StatusUnprocessableEntity, title: c.say("signin.title"), body: signInBody(email, c.say("signin.email_wrong"), c.Mails)}, nil
 	}
 	owner, known, err := c.reader().Reserved(customer.ScopeEmail, plain.EmailKey(email))
 	if err != nil {
@@ -72,7 +73,7 @@ func (c *call) askForCode() (answer, error) {
 		return answer{}, &fault.Error{Kind: fault.TooMany, Code: "too_many_attempts", Public: "Too many codes were asked for. Wait a moment, then try again.", RetryAfter: refused}
 	}
 	w := awaited{Attempt: c.IDs.New(id.SignIn), Email: email}
-	if known && c.Mail != nil {
+	if known && c.Mails {
 		row, err := c.Store.Load(c.ctx, c.Store.Read, journal.Ref{Kind: journal.Customer, ID: owner})
 		if err != nil {
 			return answer{}, store.Fault(err)
@@ -104,32 +105,27 @@ func admit(l *auth.Limits, email, network string, device id.ID, now time.Time) (
 	return refused
 }
 
-// sendCode makes the entry and the code in one transaction, and hands the message over beside the answer: how long that takes
-// tells nothing.
+// sendCode makes the entry, the code and the message that brings it in one transaction. It is sent beside the answer: how long that
+// takes tells nothing.
 func (c *call) sendCode(w awaited, who *customer.Customer) error {
 	code, err := newCode()
 	if err != nil {
 		return err
 	}
-	expires := c.Program.Now().Add(codeLifetime)
-	meta := c.meta
-	meta.Actor = journal.Actor{Kind: journal.ActorCustomer, ID: string(who.ID)}
-	_, err = c.Program.Do(c.ctx, &program.Request{Meta: meta, Command: journal.Bind(customer.SendCode{SignInID: w.Attempt, CustomerID: who.ID, ExpiresAt: expires}),
-		Machinery: func(b *store.Batch) error { return b.PutTeamLink(w.Attempt, code, codePurpose, who.ID, expires) }})
+	now := c.Program.Now()
+	expires := now.Add(codeLifetime)
+	language, _ := catalogue().Match(c.cookie(languageCookie), who.Locale, c.shop().Locale)
+	post, err := notify.Secret{Name: message.LoginCode, To: who.Ref(), Language: language, Value: code, Expires: expires}.Post(c.Store, c.IDs.New(id.Message), now)
 	if err != nil {
 		return err
 	}
-	words := catalogue().Printer(catalogue().Match(c.cookie(languageCookie), who.Locale, c.shop().Locale))
-	m := mail.Message{To: who.Email.Value, FromName: c.shop().Name, Subject: words.Say("mail.code_subject", "code", code, "shop", c.shop().Name),
-		Text: words.Say("mail.code_text", "code", code) + "\n\n" + words.Say("mail.code_good") + "\n" + words.Say("mail.code_not_you") + "\n\n" + c.shop().Name + "\n"}
-	c.sending.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-		defer cancel()
-		if err := c.Mail.Send(ctx, m); err != nil {
-			c.Log.Error("send a code", "sign_in", w.Attempt, "error", err)
-		}
-	})
-	return nil
+	meta := c.meta
+	meta.Actor = journal.Actor{Kind: journal.ActorCustomer, ID: string(who.ID)}
+	_, err = c.Program.Do(c.ctx, &program.Request{Meta: meta, Command: journal.Bind(customer.SendCode{SignInID: w.Attempt, CustomerID: who.ID, ExpiresAt: expires}),
+		Machinery: func(b *store.Batch) error {
+			return errors.Join(b.PutTeamLink(w.Attempt, code, codePurpose, who.ID, expires), post(b))
+		}})
+	return err
 }
 
 // enterCode takes the code. At most five are tried for one that was sent.

@@ -1,0 +1,98 @@
+package notify
+
+import (
+	"context"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"perennial/internal/auth"
+	"perennial/internal/customer"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/mail"
+	"perennial/internal/message"
+	"perennial/internal/settings"
+	"perennial/internal/store"
+	"perennial/internal/team"
+)
+
+// Secret is a message that brings one: a code, or the address of a link. Whoever makes the secret puts the message on its way with
+// the same command. It waits in the outbox sealed, and is taken out of it when it was sent, or is worth nothing any more.
+type Secret struct {
+	Name     message.Name
+	To       journal.Ref // a customer or a team member
+	Language string      // in which it was asked for; empty: theirs
+	Inviter  id.ID       // the team member who invites
+	Value    string
+	Expires  time.Time
+}
+
+const secretPurpose = "message"
+
+func secretBox(s *store.Store) auth.Box {
+	return auth.NewBox(s.Keys.Folder().Derive("messages " + string(s.Shop)))
+}
+
+// Post gives the machinery of the command that makes the secret. key is the message's id.
+func (m Secret) Post(s *store.Store, key id.ID, now time.Time) (func(b *store.Batch) error, error) {
+	sealed, err := secretBox(s).Ticket(secretPurpose, m.Value, m.Expires)
+	if err != nil {
+		return nil, err
+	}
+	what := note{Name: m.Name, Language: m.Language, Inviter: m.Inviter, Secret: sealed}
+	if m.To.Kind == journal.TeamMember {
+		what.Member = m.To.ID
+	} else {
+		what.Customer = m.To.ID
+	}
+	body, err := json.Marshal(what)
+	if err != nil {
+		return nil, err
+	}
+	// Somebody waits for it, so it goes before what only was due earlier.
+	p := store.Posted{ID: key, Cause: string(key), DueAt: now.Add(-24 * time.Hour), Body: string(body)}
+	return func(b *store.Batch) error { return b.Post(p) }, nil
+}
+
+// composeSecret makes a message that brings a secret; nil when there is nobody to write to, or the secret is worth nothing any more.
+func (n *Notifier) composeSecret(ctx context.Context, what note, general *settings.General, t *message.Template) (*mail.Message, message.Text, error) {
+	var secret string
+	if !secretBox(n.Store).Redeem(secretPurpose, what.Secret, n.Program.Now(), &secret) {
+		return nil, message.Text{}, nil
+	}
+	r := n.reader(ctx)
+	said := map[string]string{"shop_name": general.Name, "support_email": general.SupportEmail, "portal_link": n.Portal, "code": secret, "link": secret}
+	var to journal.Personal[string]
+	locale := general.Locale
+	if what.Member != "" {
+		who, err := journal.Get[team.TeamMember](r, journal.TeamMember, what.Member)
+		if err != nil || who.Status == team.Removed {
+			return nil, message.Text{}, err
+		}
+		to, said["inviter"] = who.Email, general.Name
+		by, err := journal.Find[team.TeamMember](r, journal.TeamMember, what.Inviter)
+		if err != nil {
+			return nil, message.Text{}, err
+		}
+		if by != nil && !by.Name.Erased && by.Name.Value != "" {
+			said["inviter"] = by.Name.Value
+		}
+	} else {
+		who, err := journal.Get[customer.Customer](r, journal.Customer, what.Customer)
+		if err != nil || who.Status != customer.Active {
+			return nil, message.Text{}, err
+		}
+		to, locale, said["customer_first_name"] = who.Email, who.Locale, who.FirstName.Value
+	}
+	if to.Erased || to.Value == "" {
+		return nil, message.Text{}, nil
+	}
+	language, _ := words().Match(what.Language, locale, general.Locale)
+	text := message.Says(what.Name, t, language)
+	out, err := message.Render(text, general.Name, said)
+	if err != nil {
+		return nil, text, err
+	}
+	return &mail.Message{To: to.Value, FromName: general.Name, Subject: out.Subject, Text: out.Text, HTML: out.HTML}, text, nil
+}
