@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -24,6 +26,10 @@ import (
 var mock string
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if flag.Lookup("test.fuzzworker").Value.String() == "true" { // it may be ended at any time, and the server would stay
+		os.Exit(m.Run())
+	}
 	code, err := withMock(m.Run)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "stripe-mock:", err)
@@ -37,7 +43,7 @@ func withMock(run func() int) (code int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	binary := filepath.Join(dir, "stripe-mock")
 	build := exec.CommandContext(context.Background(), "go", "build", "-modfile="+filepath.Join("..", "..", "..", "tools", "go.mod"), "-o", binary, "github.com/stripe/stripe-mock")
 	if out, err := build.CombinedOutput(); err != nil {

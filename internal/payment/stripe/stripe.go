@@ -1,11 +1,12 @@
 // Package stripe is the payment gateway Stripe: off-session charges of cards that a customer left there, refunds, cards by
 // setup intents, and the reports that Stripe sends by itself. Card numbers never come here.
 //
-// A payment method's reference is "cus_…/pm_…", the customer and the card at Stripe, which a charge needs both: Reference
-// writes it. A charge is a payment intent, and its GatewayID is that of the intent. Stripe forgets an idempotency key after a
-// day, so the key stands in the intent's metadata too, where Lookup finds it: up to a minute after the charge (that is how
-// late Stripe's search may be), and for ever. Within the day the same call gives the first answer again, and after it
-// Lookup is certain, so a caller that asks Lookup before it calls Charge again is safe at any time.
+// A payment method's reference is "cus_…/pm_…", the customer and the card at Stripe: a charge needs both, and Reference writes
+// it. A charge is a payment intent, and its GatewayID is the intent's.
+//
+// Stripe forgets an idempotency key after a day, and its search may miss a charge of the last minutes. So the key is in the
+// header, where the same Charge gives the same answer for a day, and in the intent's metadata, where Lookup finds it from
+// some minutes on for ever. Whoever asks Lookup before they call Charge again, as the port says, is safe at any time.
 package stripe
 
 import (
