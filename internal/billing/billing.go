@@ -134,6 +134,7 @@ type Order struct {
 	CreatedAt      journal.Time              `json:"created_at"`
 	Deliveries     []Delivery                `json:"deliveries" journal:"key=number"` // of a prepaid order; empty: it is delivered once
 	Repayments     []Repayment               `json:"repayments" journal:"key=number"`
+	Dispute        *Dispute                  `json:"dispute"` // the newest; null: nobody contests the charge
 }
 
 // Repayment is one refund's way back to the card that was charged. A refund of more than one charge has one for each.
@@ -150,6 +151,14 @@ type Repayment struct {
 
 // Key is the gateway's idempotency key of a repayment of an order.
 func (r Repayment) Key(order id.ID) string { return string(order) + "-refund-" + r.Number }
+
+// Dispute is a charge that the cardholder contests at the bank.
+type Dispute struct {
+	ID     string       `json:"id"` // the gateway's
+	Amount money.Amount `json:"amount"`
+	Reason string       `json:"reason"` // the gateway's code: "fraudulent", "product_not_received", …
+	Status string       `json:"status"` // open, won, lost
+}
 
 // Delivery is one of several that a prepaid order pays for.
 type Delivery struct {

@@ -13,7 +13,9 @@ import (
 	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/payment"
 	"perennial/internal/payment/simulated"
+	"perennial/internal/payment/stripe"
 	"perennial/internal/program"
 	"perennial/internal/server"
 	"perennial/internal/settings"
@@ -42,19 +44,22 @@ func (a address) into(c *server.Config) {
 
 // reach says how people come in.
 type reach struct {
-	PublicURL        string   `help:"Where people reach the server, such as https://shop.example; by default the address that it listens on." env:"PERENNIAL_PUBLIC_URL" placeholder:"URL"`
-	PortalURL        string   `name:"portal-url" help:"Where subscribers reach the Portal when a proxy puts it into a store's own site, such as https://store.example/account; by default /portal of the public address." env:"PERENNIAL_PORTAL_URL" placeholder:"URL"`
-	FrameAncestors   []string `help:"An origin, such as https://store.example, whose pages may show the Portal in a frame; repeatable. By default none." env:"PERENNIAL_FRAME_ANCESTORS" placeholder:"ORIGIN"`
-	RateLimit        int      `help:"Requests a second that an API key may make, twice as many at once; 0: no limit." default:"2000" env:"PERENNIAL_RATE_LIMIT" placeholder:"N"`
-	TrustedProxy     []string `help:"A network or address of proxies whose X-Forwarded-For is believed; repeatable. By default nobody's is." env:"PERENNIAL_TRUSTED_PROXY" placeholder:"CIDR"`
-	SMTPURL          string   `name:"smtp-url" help:"The server that sends messages, such as smtp://user:password@mail.example:587. Better in the environment than in the arguments." env:"PERENNIAL_SMTP_URL" placeholder:"URL"`
-	MailFrom         string   `help:"The address that messages come from." env:"PERENNIAL_MAIL_FROM" placeholder:"ADDRESS"`
-	DKIMKey          string   `name:"dkim-key" help:"A PEM file with the private key (RSA or Ed25519) that signs messages by DKIM." env:"PERENNIAL_DKIM_KEY" placeholder:"FILE"`
-	DKIMSelector     string   `name:"dkim-selector" help:"The name under which the public key is in the DNS of the domain of --mail-from." env:"PERENNIAL_DKIM_SELECTOR" placeholder:"NAME"`
-	OIDCIssuer       string   `help:"An identity provider (OpenID Connect) that the team may sign in with." env:"PERENNIAL_OIDC_ISSUER" placeholder:"URL"`
-	OIDCClientID     string   `help:"Our id at the identity provider." env:"PERENNIAL_OIDC_CLIENT_ID" placeholder:"ID"`
-	OIDCClientSecret string   `help:"Our secret at the identity provider. Better in the environment than in the arguments." env:"PERENNIAL_OIDC_CLIENT_SECRET" placeholder:"SECRET"`
-	OIDCName         string   `help:"What people call the identity provider." env:"PERENNIAL_OIDC_NAME" placeholder:"NAME"`
+	PublicURL           string   `help:"Where people reach the server, such as https://shop.example; by default the address that it listens on." env:"PERENNIAL_PUBLIC_URL" placeholder:"URL"`
+	PortalURL           string   `name:"portal-url" help:"Where subscribers reach the Portal when a proxy puts it into a store's own site, such as https://store.example/account; by default /portal of the public address." env:"PERENNIAL_PORTAL_URL" placeholder:"URL"`
+	FrameAncestors      []string `help:"An origin, such as https://store.example, whose pages may show the Portal in a frame; repeatable. By default none." env:"PERENNIAL_FRAME_ANCESTORS" placeholder:"ORIGIN"`
+	RateLimit           int      `help:"Requests a second that an API key may make, twice as many at once; 0: no limit." default:"2000" env:"PERENNIAL_RATE_LIMIT" placeholder:"N"`
+	TrustedProxy        []string `help:"A network or address of proxies whose X-Forwarded-For is believed; repeatable. By default nobody's is." env:"PERENNIAL_TRUSTED_PROXY" placeholder:"CIDR"`
+	SMTPURL             string   `name:"smtp-url" help:"The server that sends messages, such as smtp://user:password@mail.example:587. Better in the environment than in the arguments." env:"PERENNIAL_SMTP_URL" placeholder:"URL"`
+	MailFrom            string   `help:"The address that messages come from." env:"PERENNIAL_MAIL_FROM" placeholder:"ADDRESS"`
+	DKIMKey             string   `name:"dkim-key" help:"A PEM file with the private key (RSA or Ed25519) that signs messages by DKIM." env:"PERENNIAL_DKIM_KEY" placeholder:"FILE"`
+	DKIMSelector        string   `name:"dkim-selector" help:"The name under which the public key is in the DNS of the domain of --mail-from." env:"PERENNIAL_DKIM_SELECTOR" placeholder:"NAME"`
+	StripeSecretKey     string   `name:"stripe-secret-key" help:"Stripe's secret key: charges are real then. Better in the environment than in the arguments. Without it a simulated gateway is used." env:"PERENNIAL_STRIPE_SECRET_KEY" placeholder:"KEY"`
+	StripeWebhookSecret string   `name:"stripe-webhook-secret" help:"What signs the reports that Stripe sends to /webhooks/stripe." env:"PERENNIAL_STRIPE_WEBHOOK_SECRET" placeholder:"SECRET"`
+	StripeURL           string   `name:"stripe-url" help:"Another address of Stripe's API, for tests." env:"PERENNIAL_STRIPE_URL" placeholder:"URL" hidden:""`
+	OIDCIssuer          string   `help:"An identity provider (OpenID Connect) that the team may sign in with." env:"PERENNIAL_OIDC_ISSUER" placeholder:"URL"`
+	OIDCClientID        string   `help:"Our id at the identity provider." env:"PERENNIAL_OIDC_CLIENT_ID" placeholder:"ID"`
+	OIDCClientSecret    string   `help:"Our secret at the identity provider. Better in the environment than in the arguments." env:"PERENNIAL_OIDC_CLIENT_SECRET" placeholder:"SECRET"`
+	OIDCName            string   `help:"What people call the identity provider." env:"PERENNIAL_OIDC_NAME" placeholder:"NAME"`
 }
 
 func (r reach) provider() auth.ProviderConfig {
@@ -88,6 +93,13 @@ func (c serveCommand) Run(w *world) error {
 		}
 		fmt.Fprintf(w.out, "A new shop. Its first API key, shown once, has every permission:\n\n  %s\n\n", key)
 	}
+	if c.StripeSecretKey != "" {
+		g, err := stripe.New(stripe.Config{SecretKey: c.StripeSecretKey, WebhookSecret: c.StripeWebhookSecret, BaseURL: c.StripeURL})
+		if err != nil {
+			return closing(i, fault.Wrap(err, fault.Refused, "stripe", "Stripe cannot be used: %v.", err))
+		}
+		return listen(w, i, g, nil, nil, func(s *server.Server) { welcome(w, s) })
+	}
 	gateway, err := simulated.Open(filepath.Join(c.Data, "gateway.jsonl"), w.clock, simulated.Options{})
 	if err != nil {
 		return closing(i, err)
@@ -105,7 +117,7 @@ func closing(i *server.Instance, err error) error {
 
 // listen serves an open instance until the context ends. before is called with the address when it is known and nothing
 // is answered yet, after with the server when it is ready; both may be nil.
-func listen(w *world, i *server.Instance, gateway *simulated.Gateway, extra map[string]http.Handler, before func(addr string) error, after func(s *server.Server)) error {
+func listen(w *world, i *server.Instance, gateway payment.Gateway, extra map[string]http.Handler, before func(addr string) error, after func(s *server.Server)) error {
 	s, err := server.Start(w.ctx, i, gateway, extra, before)
 	if err != nil {
 		return closing(i, err)

@@ -81,6 +81,7 @@ type PaymentMethod struct {
 	ExpYear          int                      `json:"exp_year"`  // 2000 to 2099; 0 with ExpMonth
 	Status           string                   `json:"status"`    // active, expired, removed, redacted
 	CreatedAt        journal.Time             `json:"created_at"`
+	ExpiryTold       string                   `json:"expiry_told"` // the expiry that was told as near: "2027-03"; empty: none
 }
 
 // Ref names the row.

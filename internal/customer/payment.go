@@ -1,6 +1,7 @@
 package customer
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -246,4 +247,37 @@ func refuseMethod(p *PaymentMethod, today civil.Date) error {
 		f.Add("/exp_year", "This payment method has expired.")
 	}
 	return f.Err()
+}
+
+// NoteExpiry says that a card expires this month or the next, once for each expiry. It is for a job: a card that was removed, or told
+// already, changes nothing.
+type NoteExpiry struct {
+	ID         id.ID
+	CustomerID id.ID
+}
+
+// Load needs the payment method and its customer.
+func (c NoteExpiry) Load(r journal.Reader) (World, error) {
+	return loadPaymentMethod(r, c.CustomerID, c.ID)
+}
+
+// Decide is the rule.
+func (c NoteExpiry) Decide(w World, now time.Time) (journal.Decision, error) {
+	p := w.PaymentMethod
+	d := journal.Decision{Result: p.Ref()}
+	if p.Status != StatusActive || !p.ExpiresSoon(settings.Today(w.General, now)) || p.ExpiryTold == p.expiry() {
+		return d, nil
+	}
+	next := journal.Clone(p)
+	next.ExpiryTold = p.expiry()
+	d.Drafts = []journal.Draft{{Type: "payment_method.expiring", Before: p, After: next, Mentions: []journal.Ref{w.Customer.Ref()}}}
+	return d, nil
+}
+
+func (p *PaymentMethod) expiry() string { return fmt.Sprintf("%04d-%02d", p.ExpYear, p.ExpMonth) }
+
+// ExpiresSoon says whether the method's last month is the current one or the next.
+func (p *PaymentMethod) ExpiresSoon(today civil.Date) bool {
+	months := (p.ExpYear-today.Year)*12 + p.ExpMonth - int(today.Month)
+	return p.ExpMonth > 0 && (months == 0 || months == 1)
 }

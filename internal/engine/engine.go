@@ -70,8 +70,9 @@ type Engine struct {
 
 	waiting chan struct{} // commands that wait for the writer
 
-	held   map[id.ID]wait // orders that wait for stock: when to look again
-	looked int64          // the seq up to which entries were looked at for new cards; -1 before the first time
+	held     map[id.ID]wait // orders that wait for stock: when to look again
+	expiries civil.Date     // the day on which cards were looked at for their expiry
+	looked   int64          // the seq up to which entries were looked at for new cards; -1 before the first time
 
 	mu sync.Mutex
 	// What had no answer, guarded by mu. It is only about when to ask again, so a restart may forget it.

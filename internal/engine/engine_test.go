@@ -338,6 +338,25 @@ func (g *tapped) Refund(ctx context.Context, r payment.RefundRequest) (payment.R
 	return result, err
 }
 
+// TestCardsThatExpire tells of each expiry once.
+func TestCardsThatExpire(t *testing.T) {
+	w := begin(t)
+	s := w.subscribe(simulated.OK, civil.Month, start)
+	w.Do(journal.Bind(customer.UpdatePaymentMethod{ID: s.PaymentMethodID, CustomerID: s.CustomerID, Fields: customer.PaymentMethodFields{ExpMonth: new(3), ExpYear: new(2027)}}))
+	for _, day := range []civil.Date{{Year: 2027, Month: 1, Day: 20}, {Year: 2027, Month: 2, Day: 1}, {Year: 2027, Month: 2, Day: 2}, {Year: 2027, Month: 3, Day: 1}} {
+		w.at(day, 9, 0)
+		for range 2 {
+			if err := w.engine.NoteExpiries(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	e := w.entries(s.PaymentMethodID, "payment_method.expiring")
+	if len(e) != 1 || civil.Of(e[0].RecordedAt, w.zone) != (civil.Date{Year: 2027, Month: 2, Day: 1}) {
+		t.Errorf("%d entries: %+v", len(e), e)
+	}
+}
+
 // TestRefunds gives money back: in parts, across a crash, and not when the gateway refuses.
 func TestRefunds(t *testing.T) {
 	w := begin(t)

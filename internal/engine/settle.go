@@ -212,6 +212,14 @@ func (e *Engine) repay(ctx context.Context, o *billing.Order, r billing.Repaymen
 	return err
 }
 
+// AskAgain says that there may be news of an attempt: it is asked about at the next look, however long ago that was to be. It may be
+// called at any time.
+func (e *Engine) AskAgain(attempt id.ID) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.attempts, attempt)
+}
+
 // leftAlone says whether it is too early to call the gateway again.
 func (e *Engine) leftAlone() bool {
 	e.mu.Lock()

@@ -229,6 +229,7 @@ var catalogue = []Type{
 	forCustomer("payment", "payment_method.removed", "Payment method removed", PaymentMethod, "status").undo("payment_method.updated"),
 	forCustomer("payment", "payment_method.default_changed", "Default payment method changed", Customer, "default_payment_method_id").mentions(PaymentMethod).undoSelf(),
 	forCustomer("payment", "payment_method.backup_set", "Backup payment method set", Customer, "backup_payment_method_id").mentions(PaymentMethod).undoSelf(),
+	forCustomer("payment", "payment_method.expiring", "Payment method expires soon", PaymentMethod, "expiry_told").never("It tells what the card says."),
 	forCustomer("privacy", "payment_method.redacted", "Payment method erased", PaymentMethod, All).never("Erasure destroys the key; nobody can bring the values back."),
 
 	forCustomer("messages", "notification.sent", "Message sent", Message).details("message", "channel", "language").mentions(Customer, TeamMember, Subscription, Order, PaymentMethod, Session),
@@ -285,6 +286,9 @@ var catalogue = []Type{
 	forOrder("billing", "order.refunded", "Order refunded", "status", "refunded", "repayments").details("amount", "reason").never("Money that was sent back cannot be taken again; order again."),
 	forOrder("billing", "order.refund_completed", "Refund completed", "repayments").details("repayment", "amount").never("Money that was sent back cannot be taken again; order again."),
 	forOrder("billing", "order.refund_failed", "Refund refused", "status", "refunded", "repayments").details("repayment", "amount", "code").never("It tells what the gateway said; refund again."),
+	forOrder("billing", "order.disputed", "Charge contested", "dispute").details("amount", "reason").never("The bank decides; answer it at the gateway."),
+	forOrder("billing", "order.dispute_won", "Dispute won", "dispute").details("amount", "reason").never("The bank decided."),
+	forOrder("billing", "order.dispute_lost", "Dispute lost", "dispute").details("amount", "reason").never("The bank decided."),
 	forOrder("billing", "order.fulfilled", "Order fulfilled", "fulfilled_at", "tracking_url", "deliveries").details("delivery", "of").never("The parcel has left."),
 	forOrder("billing", "order.delivery_fulfilled", "Delivery of a prepaid order fulfilled", "deliveries", "tracking_url").details("delivery", "of").never("The parcel has left."),
 	forOrder("privacy", "order.redacted", "Personal data of an order erased", All).never("Erasure destroys the key; nobody can bring the values back."),

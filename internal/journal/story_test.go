@@ -310,6 +310,9 @@ func (s *story) customer() {
 	}
 	method(visa, "visa", 4, 2029)
 	method(master, "mastercard", 0, 0)
+	method("pm_soon", "visa", 3, 2027)
+	s.do(journal.Bind(customer.NoteExpiry{ID: "pm_soon", CustomerID: zelda}))
+	s.do(journal.Bind(customer.RemovePaymentMethod{ID: "pm_soon", CustomerID: zelda}))
 	method("pm_old", "", 0, 0)
 	s.tried(journal.Bind(customer.UpdatePaymentMethod{ID: visa, CustomerID: zelda, Fields: customer.PaymentMethodFields{ExpYear: new(2031)}}))
 	s.tried(journal.Bind(customer.UpdatePaymentMethod{ID: visa, CustomerID: zelda, Fields: customer.PaymentMethodFields{Last4: new("4343")}}))
@@ -470,6 +473,10 @@ func (s *story) orders() {
 	s.do(journal.Bind(billing.Refund{OrderID: orderID(1), Amount: new(usd(500)), Reason: personal + " got a torn bag"}))
 	s.do(journal.Bind(billing.FinishRepayment{OrderID: orderID(1), Number: "001", Code: "charge_unknown"}))
 	s.do(journal.Bind(billing.Refund{OrderID: orderID(1), Amount: new(usd(500)), Reason: personal + " got a torn bag"}))
+	for _, status := range []string{billing.DisputeOpen, billing.DisputeWon} {
+		s.do(journal.Bind(billing.RecordDispute{OrderID: orderID(1), DisputeID: "dp_1", Amount: usd(500), Reason: "product_not_received", Status: status}))
+	}
+	s.do(journal.Bind(billing.RecordDispute{OrderID: orderID(1), DisputeID: "dp_2", Amount: usd(500), Reason: "fraudulent", Status: billing.DisputeLost}))
 	s.do(journal.Bind(billing.FinishRepayment{OrderID: orderID(1), Number: "002", Succeeded: true, GatewayID: "re_1"}))
 	s.do(journal.Bind(billing.Fulfil{OrderID: orderID(1), TrackingURL: "https://parcels.example/zelda"}))
 	s.do(journal.Bind(billing.OrderNow{SubscriptionID: sub, OrderID: orderID(2), AttemptID: attemptID(2, 1)}))

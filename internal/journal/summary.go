@@ -241,6 +241,13 @@ var customerSentences = map[string]sentence{
 	"payment_method.default_changed": points("the default payment method", "the customer", "default_payment_method_id"),
 	"payment_method.backup_set":      points("the backup payment method", "the customer", "backup_payment_method_id"),
 	"payment_method.redacted":        says("Erased the payment method"),
+	"payment_method.expiring": {did: func(e *Event) string {
+		month, err := time.Parse("2006-01", text(afterOf(e, "expiry_told")))
+		if err != nil {
+			return "The payment method expires soon"
+		}
+		return "The payment method expires at the end of " + month.Format("January 2006")
+	}},
 }
 
 // either chooses between two sentences by what a yes-or-no field says now.

@@ -166,6 +166,9 @@ var orderSentences = map[string]sentence{
 	"order.placed":           says("Placed the order: it is paid"),
 	"order.failed":           says("Gave up the order: it could not be charged"),
 	"order.cancelled":        says("Cancelled the order"),
+	"order.disputed":         {did: func(e *Event) string { return "The cardholder contests " + disputed(e) }},
+	"order.dispute_won":      {did: func(e *Event) string { return "The bank left " + disputed(e) + " with the store" }},
+	"order.dispute_lost":     {did: func(e *Event) string { return "The bank gave " + disputed(e) + " back to the cardholder" }},
 	"order.refund_completed": {did: func(e *Event) string { return "Sent " + cmp.Or(cash(detail(e, "amount")), "the money") + " back" }},
 	"order.refund_failed": {did: func(e *Event) string {
 		return "The gateway refused to send " + cmp.Or(cash(detail(e, "amount")), "the money") + " back" + form(": %s", strings.ReplaceAll(text(detail(e, "code")), "_", " "))
@@ -308,4 +311,8 @@ func keyOf(c Change) string {
 	_, k, _ := strings.Cut(c.Field, ".")
 	k, _, _ = strings.Cut(k, ".")
 	return k
+}
+
+func disputed(e *Event) string {
+	return cmp.Or(cash(detail(e, "amount")), "the charge") + form(" (%s)", strings.ReplaceAll(text(detail(e, "reason")), "_", " "))
 }

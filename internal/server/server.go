@@ -122,6 +122,9 @@ func Start(ctx context.Context, i *Instance, gateway payment.Gateway, extra map[
 	if err := s.team(mux, base); err != nil {
 		return failed(err)
 	}
+	if g, ok := gateway.(reporter); ok {
+		mux.Handle("POST /webhooks/stripe", s.report(g))
+	}
 	for pattern, h := range extra {
 		mux.Handle(pattern, h)
 	}
@@ -278,6 +281,9 @@ func (s *Server) sweep(ctx context.Context) {
 		if n%60 == 0 { // each hour
 			if err := s.engine.Retain(ctx); err != nil && ctx.Err() == nil {
 				s.Config.Log.Error("retention", "error", err)
+			}
+			if err := s.engine.NoteExpiries(ctx); err != nil && ctx.Err() == nil {
+				s.Config.Log.Error("cards that expire", "error", err)
 			}
 		}
 		select {

@@ -138,3 +138,15 @@ func (g *Gateway) Confirm(ctx context.Context, chargeID string) (Confirmation, e
 	}
 	return c, nil
 }
+
+// OrderOf is the order that a charge of ours paid for; empty for a charge that is not ours.
+func (g *Gateway) OrderOf(ctx context.Context, chargeID string) (string, error) {
+	if !objectID(chargeID) {
+		return "", ErrNotFound
+	}
+	intent, err := g.api.V1PaymentIntents.Retrieve(ctx, chargeID, nil)
+	if err != nil {
+		return "", plain(err)
+	}
+	return intent.Metadata[metaOrder], nil
+}

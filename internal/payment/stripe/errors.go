@@ -50,7 +50,7 @@ func keyReused(err error) bool {
 // declined is the answer for a card that was not charged.
 func declined(gatewayID string, e *sdk.Error) payment.ChargeResult {
 	code := string(e.DeclineCode)
-	if code == "" {
+	if code == "" || e.Code == sdk.ErrorCodeExpiredCard { // which comes with a decline code that says less
 		code = string(e.Code)
 	}
 	switch code {

@@ -129,7 +129,7 @@ func read(e *sdk.Event) (Report, error) {
 	switch e.Type {
 	case sdk.EventTypePaymentIntentSucceeded, sdk.EventTypePaymentIntentPaymentFailed, sdk.EventTypePaymentIntentRequiresAction, sdk.EventTypePaymentIntentCanceled:
 		return readPayment(e.Data.Raw)
-	case sdk.EventTypeRefundCreated, sdk.EventTypeRefundUpdated, sdk.EventTypeRefundFailed, sdk.EventTypeChargeRefundUpdated:
+	case sdk.EventTypeRefundCreated, sdk.EventTypeRefundUpdated, sdk.EventTypeRefundFailed: // and not charge.refund.updated, which tells the same once more
 		return readRefund(e.Data.Raw)
 	case sdk.EventTypeChargeDisputeCreated:
 		return readDispute(e.Data.Raw, false)

@@ -1,0 +1,50 @@
+package engine
+
+import (
+	"context"
+	"errors"
+
+	"perennial/internal/customer"
+	"perennial/internal/db"
+	"perennial/internal/fault"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/program"
+	"perennial/internal/settings"
+)
+
+// NoteExpiries makes an entry for each card that expires this month or the next, once for each expiry. It may be called as often as one
+// likes: after the first time on a day it does nothing.
+func (e *Engine) NoteExpiries(ctx context.Context) error {
+	general, err := journal.Find[settings.General](program.NewReader(ctx, e.s, e.s.Read), journal.Settings, settings.PageGeneral)
+	if err != nil || general == nil {
+		return err
+	}
+	today := settings.Today(general, e.p.Now())
+	if e.expiries == today {
+		return nil
+	}
+	var errs []error
+	for last := id.ID(""); ; {
+		rows, err := e.s.List(ctx, e.s.Read, journal.PaymentMethod, `status = $2 AND id > $3 ORDER BY id LIMIT 500`, customer.StatusActive, string(last))
+		if err != nil {
+			return db.Fault(err)
+		}
+		for _, row := range rows {
+			m := row.State.(*customer.PaymentMethod)
+			if last = m.ID; !m.ExpiresSoon(today) {
+				continue
+			}
+			if _, err := e.do(ctx, journal.Bind(customer.NoteExpiry{ID: m.ID, CustomerID: m.CustomerID})); err != nil && fault.As(err).Kind != fault.Conflict {
+				errs = append(errs, err)
+			}
+		}
+		if len(rows) < 500 {
+			break
+		}
+	}
+	if len(errs) == 0 {
+		e.expiries = today
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,129 @@
+package server
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stripe/stripe-go/v85/webhook"
+
+	"perennial/internal/billing"
+	"perennial/internal/catalog"
+	"perennial/internal/civil"
+	"perennial/internal/customer"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/money"
+	"perennial/internal/payment/stripe"
+	"perennial/internal/subscription"
+)
+
+const reportSecret = "whsec_test"
+
+// TestReportsOfStripe sends reports as Stripe does: signed, twice, late, forged and broken.
+func TestReportsOfStripe(t *testing.T) {
+	c, _ := config(t.TempDir())
+	i := open(t, c)
+	found(t, i)
+	who, product, variant, card, sub, order, attempt := i.IDs.New(id.Customer), i.IDs.New(id.Product), i.IDs.New(id.Variant), i.IDs.New(id.PaymentMethod), i.IDs.New(id.Subscription), i.IDs.New(id.Order), i.IDs.New(id.BillingAttempt)
+	for _, cmd := range []journal.Command{
+		journal.Bind(catalog.CreateProduct{ID: product, Title: "Tea"}),
+		journal.Bind(catalog.CreateVariant{ID: variant, ProductID: product, Title: "100 g", Price: money.Of(1000, "USD")}),
+		journal.Bind(customer.Create{ID: who, Email: "ada@example.com"}),
+		journal.Bind(customer.AddPaymentMethod{ID: card, CustomerID: who, Gateway: "stripe", Fields: customer.PaymentMethodFields{GatewayReference: new("cus_1/pm_1")}}),
+		journal.Bind(subscription.Create{ID: sub, CustomerID: who, Items: []subscription.NewItem{{ID: i.IDs.New(id.Item), VariantID: variant, Quantity: 1}}, BillingPolicy: &catalog.Policy{Interval: civil.Month, IntervalCount: 1}}),
+		journal.Bind(billing.OrderNow{SubscriptionID: sub, OrderID: order, AttemptID: attempt}),
+		journal.Bind(billing.FinishAttempt{OrderID: order, AttemptID: attempt, Result: billing.Succeeded, GatewayID: "pi_1"}),
+	} {
+		do(t, i, cmd)
+	}
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if !strings.HasSuffix(r.URL.Path, "/payment_intents/pi_1") {
+			w.WriteHeader(http.StatusNotFound)
+			fmt.Fprint(w, `{"error":{"type":"invalid_request_error","code":"resource_missing","message":"no"}}`)
+			return
+		}
+		fmt.Fprintf(w, `{"id":"pi_1","object":"payment_intent","metadata":{"perennial_order":%q}}`, order)
+	}))
+	t.Cleanup(api.Close)
+	gateway, err := stripe.New(stripe.Config{SecretKey: "sk_test", WebhookSecret: reportSecret, BaseURL: api.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Start(t.Context(), i, gateway, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+	send := func(body, secret string, at time.Time) int {
+		t.Helper()
+		p := webhook.GenerateTestSignedPayload(&webhook.UnsignedPayload{Payload: []byte(body), Secret: secret, Timestamp: at})
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+s.Addr+"/webhooks/stripe", bytes.NewReader([]byte(body)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Stripe-Signature", p.Header)
+		res, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		return res.StatusCode
+	}
+	dispute := func(typ, status string) string {
+		return fmt.Sprintf(`{"id":"evt_1","object":"event","created":%d,"type":%q,"data":{"object":{"object":"dispute","id":"dp_1","amount":1000,"currency":"usd","payment_intent":"pi_1","reason":"fraudulent","status":%q}}}`, time.Now().Unix(), typ, status)
+	}
+	now := time.Now()
+	head := i.Program.Head()
+	for name, got := range map[string]int{
+		"forged":  send(dispute("charge.dispute.created", "needs_response"), "whsec_other", now),
+		"too old": send(dispute("charge.dispute.created", "needs_response"), reportSecret, now.Add(-time.Hour)),
+		"no JSON": send(`{`, reportSecret, now) + 196,
+	} {
+		if got != http.StatusBadRequest {
+			t.Errorf("%s: got %d", name, got)
+		}
+	}
+	if i.Program.Head() != head {
+		t.Error("something was changed by a report that was refused")
+	}
+	for range 2 {
+		if got := send(dispute("charge.dispute.created", "needs_response"), reportSecret, now); got != http.StatusNoContent {
+			t.Errorf("a dispute: got %d", got)
+		}
+	}
+	for range 2 {
+		if got := send(dispute("charge.dispute.closed", "lost"), reportSecret, now); got != http.StatusNoContent {
+			t.Errorf("its end: got %d", got)
+		}
+	}
+	if got := send(dispute("charge.dispute.created", "needs_response"), reportSecret, now); got != http.StatusNoContent { // late
+		t.Errorf("late: got %d", got)
+	}
+	if n := i.Program.Head() - head; n != 2 {
+		t.Errorf("%d entries, want 2", n)
+	}
+	row, err := i.Store.Load(t.Context(), i.Store.Read, journal.Ref{Kind: journal.Order, ID: order})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := row.State.(*billing.Order).Dispute; d == nil || d.Status != billing.DisputeLost {
+		t.Errorf("the order's dispute: %+v", d)
+	}
+	payment := fmt.Sprintf(`{"id":"evt_2","object":"event","created":%d,"type":"payment_intent.succeeded","data":{"object":{"object":"payment_intent","id":"pi_1","amount":1000,"currency":"usd","status":"succeeded","metadata":{"perennial_key":%q,"perennial_order":%q}}}}`, now.Unix(), attempt, order)
+	if got := send(payment, reportSecret, now); got != http.StatusNoContent {
+		t.Errorf("a payment: got %d", got)
+	}
+	if got := send(strings.Replace(dispute("charge.dispute.created", "x"), "pi_1", "pi_2", 1), reportSecret, now); got != http.StatusNoContent {
+		t.Errorf("a charge that the gateway does not know: got %d", got)
+	}
+}
