@@ -257,14 +257,15 @@ func (a *API) cancelResults(ctx context.Context, in *cancelRange) (cancelResults
 		return cancelResults{}, err
 	}
 	now := a.Program.Now()
-	to, from := settings.Today(general, now), civil.Date{}
+	to := settings.Today(general, now)
 	var f fault.Fields
 	if in.To != "" {
 		if to, err = civil.Parse(in.To); err != nil {
 			f.Add("/to", "A day is written YYYY-MM-DD.")
 		}
 	}
-	if from = to.AddDays(-89); in.From != "" {
+	from := to.AddDays(-89)
+	if in.From != "" {
 		if from, err = civil.Parse(in.From); err != nil {
 			f.Add("/from", "A day is written YYYY-MM-DD.")
 		}

@@ -110,7 +110,7 @@ func Mailbox(dir string) http.Handler {
 			http.Error(w, "The mail folder cannot be read.", http.StatusInternalServerError)
 			return
 		}
-		defer root.Close()
+		defer func() { _ = root.Close() }() // it was only read
 		var page struct {
 			Open *caught
 			List []caught

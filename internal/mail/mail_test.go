@@ -51,7 +51,10 @@ func serve(t *testing.T) (inbox, *mail.SMTP) {
 	server.Domain, server.ErrorLog = "localhost", slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	done := make(chan struct{})
 	go func() { defer close(done); _ = server.Serve(l) }() // ends with Close
-	t.Cleanup(func() { _ = server.Close(); <-done })
+	t.Cleanup(func() {
+		_, _ = server.Close(), l.Close() // Close alone misses a Serve that has only just begun
+		<-done
+	})
 	s, err := mail.NewSMTP("smtp://"+l.Addr().String(), "shop@harbor.example", time.Now)
 	if err != nil {
 		t.Fatal(err)

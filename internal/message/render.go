@@ -274,7 +274,7 @@ func (w *writer) lines(first, other string) string {
 }
 
 func (w *writer) paragraph(n ast.Node) {
-	rich, simple := w.inlines(n, "")
+	rich, simple := w.inlines(n)
 	w.plain.WriteString(simple + "\n")
 	switch n := n.(type) {
 	case *ast.TextBlock: // an entry of a list whose entries stand close
@@ -284,7 +284,7 @@ func (w *writer) paragraph(n ast.Node) {
 		rich = fmt.Sprintf(`<h%d style="margin:0 0 14px;font-size:%dpx">%s</h%d>`, n.Level, max(15, 23-3*n.Level), rich, n.Level)
 	default:
 		if l, ok := n.FirstChild().(*ast.Link); ok && n.ChildCount() == 1 { // a paragraph that is one link is a button
-			rich, _ = w.inlines(l, w.target(l))
+			rich, _ = w.inlines(l)
 			rich = `<a href="` + html.EscapeString(w.target(l)) + `" style="display:inline-block;padding:11px 20px;border-radius:8px;background:#1f4fd8;color:#ffffff;text-decoration:none;font-weight:600">` + rich + "</a>"
 		}
 		rich = `<p style="margin:0 0 14px">` + rich + "</p>"
@@ -315,8 +315,8 @@ func (w *writer) list(l *ast.List) {
 	w.plain.WriteString("\n")
 }
 
-// inlines gives what is inside a block in both forms. within is the address of the link around it, if there is one.
-func (w *writer) inlines(parent ast.Node, within string) (rich, simple string) {
+// inlines gives what is inside a block in both forms.
+func (w *writer) inlines(parent ast.Node) (rich, simple string) {
 	var h, t strings.Builder
 	put := func(r, s string) { h.WriteString(r); t.WriteString(s) }
 	for n := parent.FirstChild(); n != nil; n = n.NextSibling() {
@@ -330,14 +330,14 @@ func (w *writer) inlines(parent ast.Node, within string) (rich, simple string) {
 		case *ast.String:
 			put(asHTML(string(n.Value)), string(n.Value))
 		case *ast.Emphasis:
-			r, s := w.inlines(n, within)
+			r, s := w.inlines(n)
 			tag := "em"
 			if n.Level == 2 {
 				tag = "strong"
 			}
 			put("<"+tag+">"+r+"</"+tag+">", s)
 		case *ast.CodeSpan:
-			r, s := w.inlines(n, within)
+			r, s := w.inlines(n)
 			put("<code>"+r+"</code>", s)
 		case *ast.AutoLink:
 			to := string(n.URL(w.source))
@@ -347,7 +347,7 @@ func (w *writer) inlines(parent ast.Node, within string) (rich, simple string) {
 			put(anchor(to, asHTML(string(n.Label(w.source)))), string(n.Label(w.source)))
 		case *ast.Link:
 			to := w.target(n)
-			r, s := w.inlines(n, to)
+			r, s := w.inlines(n)
 			if s != to {
 				s += ": " + to
 			}

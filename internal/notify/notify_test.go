@@ -123,7 +123,10 @@ func newWorld(t *testing.T) *world {
 	server.Domain, server.AllowInsecureAuth, server.ErrorLog = "localhost", true, slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	done := make(chan struct{})
 	go func() { defer close(done); _ = server.Serve(l) }() // ends with Close
-	t.Cleanup(func() { _ = server.Close(); <-done })
+	t.Cleanup(func() {
+		_, _ = server.Close(), l.Close() // Close alone misses a Serve that has only just begun
+		<-done
+	})
 	sender, err := mail.NewSMTP("smtp://"+l.Addr().String(), "shop@harbor.example", w.clock)
 	if err != nil {
 		t.Fatal(err)

@@ -2,6 +2,7 @@ package stripe_test
 
 import (
 	"errors"
+	"maps"
 	"net/url"
 	"testing"
 
@@ -13,9 +14,7 @@ import (
 func card(more map[string]any) map[string]any {
 	fields := map[string]any{"object": "payment_method", "id": "pm_1", "type": "card", "customer": "cus_1",
 		"card": map[string]any{"brand": "visa", "last4": "4242", "exp_month": 4, "exp_year": 2031}}
-	for name, v := range more {
-		fields[name] = v
-	}
+	maps.Copy(fields, more)
 	return fields
 }
 

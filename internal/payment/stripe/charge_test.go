@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -31,9 +32,7 @@ func intent(status string, more ...map[string]any) map[string]any {
 	fields := map[string]any{"object": "payment_intent", "id": "pi_1", "status": status, "amount": 2450, "currency": "usd", "payment_method": "pm_1",
 		"metadata": map[string]any{"perennial_key": "att_1", "perennial_order": "ord_1"}, "client_secret": "pi_1_secret_2", "last_payment_error": nil}
 	for _, m := range more {
-		for name, v := range m {
-			fields[name] = v
-		}
+		maps.Copy(fields, m)
 	}
 	return fields
 }

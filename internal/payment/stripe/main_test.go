@@ -9,6 +9,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -100,9 +101,7 @@ type answer func(object map[string]any) (status int, body any)
 // with changes fields of what stripe-mock said.
 func with(fields map[string]any) answer {
 	return func(object map[string]any) (int, any) {
-		for name, v := range fields {
-			object[name] = v
-		}
+		maps.Copy(object, fields)
 		return http.StatusOK, object
 	}
 }

@@ -2,6 +2,7 @@ package stripe_test
 
 import (
 	"errors"
+	"maps"
 	"net/url"
 	"strings"
 	"testing"
@@ -23,9 +24,7 @@ var back = payment.RefundRequest{IdempotencyKey: "ref_1", ChargeID: "pi_1", Amou
 func refund(status string, more map[string]any) map[string]any {
 	fields := map[string]any{"object": "refund", "id": "re_1", "status": status, "amount": 500, "currency": "usd", "payment_intent": "pi_1",
 		"metadata": map[string]any{"perennial_key": "ref_1"}}
-	for name, v := range more {
-		fields[name] = v
-	}
+	maps.Copy(fields, more)
 	return fields
 }
 
@@ -136,9 +135,7 @@ func TestRefundUnknown(t *testing.T) {
 		"our own key": {getIntent: fails(401, map[string]any{"type": "invalid_request_error"})},
 	} {
 		answers := map[string]answer{getIntent: with(intent("succeeded")), listRefunds: list()}
-		for route, a := range changed {
-			answers[route] = a
-		}
+		maps.Copy(answers, changed)
 		got, err := at(t, answers).Refund(t.Context(), back)
 		if err == nil || got != (payment.RefundResult{}) || errors.Is(err, payment.ErrInvalid) || errors.Is(err, payment.ErrKeyReused) {
 			t.Errorf("%s: got %+v, %v", name, got, err)

@@ -65,7 +65,7 @@ func New(c Config) (*Gateway, error) {
 	}
 	b := &sdk.BackendConfig{
 		HTTPClient:        client,
-		EnableTelemetry:   sdk.Bool(false),
+		EnableTelemetry:   new(false),
 		LeveledLogger:     &sdk.LeveledLogger{Level: sdk.LevelNull}, // the caller logs
 		MaxNetworkRetries: sdk.Int64(0),                             // the library waits without looking at the context
 	}
@@ -118,8 +118,8 @@ func (g *Gateway) Charge(ctx context.Context, r payment.ChargeRequest) (payment.
 		Customer:           &customer,
 		PaymentMethod:      &method,
 		PaymentMethodTypes: []*string{sdk.String(string(sdk.PaymentMethodTypeCard))},
-		Confirm:            sdk.Bool(true),
-		OffSession:         sdk.Bool(true),
+		Confirm:            new(true),
+		OffSession:         new(true),
 	}
 	if r.Description != "" {
 		p.Description = &r.Description

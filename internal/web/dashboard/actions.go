@@ -567,9 +567,7 @@ func (c *call) actionForm(a subAction, v url.Values, p problems) (answer, error)
 	}
 	// What the form says now is what is foreseen: its first values, until somebody changes them.
 	values := url.Values{}
-	for name, list := range v {
-		values[name] = list
-	}
+	maps.Copy(values, v)
 	for i, f := range view.Fields {
 		view.Fields[i].Problem = p[f.Name]
 		first := f.Value

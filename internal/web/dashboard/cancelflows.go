@@ -324,8 +324,8 @@ type cancelFlowsView struct {
 }
 
 // results counts the sessions of the last days that the address asks for.
-func (c *call) results() (r *cancelflow.Results, days int, tabs []ui.Tab, err error) {
-	days = 90
+func (c *call) results() (r *cancelflow.Results, tabs []ui.Tab, err error) {
+	days := 90
 	if n, err := strconv.Atoi(c.r.FormValue("days")); err == nil && (n == 30 || n == 365) {
 		days = n
 	}
@@ -335,7 +335,7 @@ func (c *call) results() (r *cancelflow.Results, days int, tabs []ui.Tab, err er
 	today, zone := c.today(), c.here().zone
 	q := program.Query{Ctx: c.ctx, S: c.Store, Q: c.Store.Read}
 	r, err = api.CancelResults(q, today.AddDays(1-days).Start(zone), today.AddDays(1).Start(zone), c.Program.Now())
-	return r, days, tabs, err
+	return r, tabs, err
 }
 
 func rate(points int) string { return fmt.Sprintf("%d.%d %%", points/100, points%100/10) }
@@ -353,7 +353,7 @@ func tallyTiles(t cancelflow.Tally, running int) []ui.Tile {
 }
 
 func (c *call) cancelFlowsPage() (answer, error) {
-	r, _, tabs, err := c.results()
+	r, tabs, err := c.results()
 	if err != nil {
 		return answer{}, err
 	}
@@ -449,7 +449,7 @@ func (c *call) cancelFlowPage() (answer, error) {
 		return answer{}, err
 	}
 	f := s.state.(*cancelflow.Flow)
-	r, _, tabs, err := c.results()
+	r, tabs, err := c.results()
 	if err != nil {
 		return answer{}, err
 	}

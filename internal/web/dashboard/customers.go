@@ -31,7 +31,7 @@ func (d *Dashboard) registerCustomers() {
 	d.on(route{pattern: "POST /customers/{id}/sessions-end", permission: team.CustomersEdit, events: []string{"customer.logged_out"}}, (*call).endPortalSessions)
 	d.on(route{pattern: "POST /customers/{id}/reveal", permission: team.RevealedDataView, events: []string{"personal_data.revealed"}}, (*call).reveal)
 	d.on(route{pattern: "POST /customers/{id}/view-as", permission: team.CustomersEdit, events: []string{"customer.logged_in"}}, func(c *call) (answer, error) {
-		who, _, err := c.openCustomer()
+		who, err := c.openCustomer()
 		if err != nil {
 			return answer{}, err
 		}
@@ -127,12 +127,12 @@ func (c *call) customer() (*customer.Customer, int64, error) {
 }
 
 // openCustomer loads the one that the address names, for what shows their personal data.
-func (c *call) openCustomer() (*customer.Customer, int64, error) {
-	who, version, err := c.customer()
+func (c *call) openCustomer() (*customer.Customer, error) {
+	who, _, err := c.customer()
 	if err == nil {
 		err = c.needs(team.PersonalDataView)
 	}
-	return who, version, err
+	return who, err
 }
 
 // aboutOpenCustomer and aboutOpenAddress are the subjects of forms that begin with the personal values that there are.
@@ -446,7 +446,7 @@ func (c *call) endPortalSessions() (answer, error) {
 
 // portalLink makes a link that lets the customer into the Portal, and shows it once.
 func (c *call) portalLink() (answer, error) {
-	who, _, err := c.openCustomer()
+	who, err := c.openCustomer()
 	if err != nil {
 		return answer{}, err
 	}

@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -56,9 +57,7 @@ func (c *call) showForm(f form, v url.Values, p problems) (answer, error) {
 		}
 	}
 	values := url.Values{}
-	for name, list := range v {
-		values[name] = list
-	}
+	maps.Copy(values, v)
 	for i, field := range view.Fields {
 		view.Fields[i].Problem = p[field.Name]
 		if !values.Has(field.Name) && field.kind != "boxes" && field.kind != "box" {
@@ -124,7 +123,7 @@ func (in *input) given(name string) *string { return new(in.text(name)) }
 // words reads a list with commas.
 func (in *input) words(name string) []string {
 	var out []string
-	for _, w := range strings.Split(in.text(name), ",") {
+	for w := range strings.SplitSeq(in.text(name), ",") {
 		if w = strings.TrimSpace(w); w != "" && !slices.Contains(out, w) {
 			out = append(out, w)
 		}

@@ -126,9 +126,7 @@ func (c *call) filterOf(l reading.Log) (q api.FilterQuery, order string, flt fin
 // link is an address of a log with its filters, changed.
 func (v logView) link(change func(url.Values)) string {
 	u := url.Values{}
-	for name, list := range map[string][]string{"type": v.Query.Type, "category": v.Query.Category, "actor_kind": v.Query.ActorKind, "actor_id": v.Query.ActorID, "channel": v.Query.Channel, "target": v.Query.Target} {
-		u[name] = list
-	}
+	maps.Copy(u, map[string][]string{"type": v.Query.Type, "category": v.Query.Category, "actor_kind": v.Query.ActorKind, "actor_id": v.Query.ActorID, "channel": v.Query.Channel, "target": v.Query.Target})
 	for name, s := range map[string]string{"correlation_id": v.Query.CorrelationID, "from": v.Query.From, "to": v.Query.To, "q": v.Query.Q} {
 		if s != "" {
 			u.Set(name, s)

@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -116,9 +117,7 @@ func (c *call) ordersPage() (answer, error) {
 	}
 	link := func(name, value string) string {
 		u := url.Values{}
-		for k, l := range q {
-			u[k] = l
-		}
+		maps.Copy(u, q)
 		u.Del(name)
 		if value != "" {
 			u.Set(name, value)
