@@ -40,6 +40,7 @@ type Config struct {
 	Version   string
 	BaseURL   string // of the server as clients reach it, for links; without a slash at the end
 	PortalURL string // where subscribers reach the Portal; empty: /portal of BaseURL
+	Mails     bool   // whether messages are sent
 	Rate      int    // requests a second for each API key, twice as many at once; 0: no limit
 	// Noted, when it is set, is told of each request what only its route knows: the route's pattern, empty when nobody got so far,
 	// the request's id, and what kind of actor it was.

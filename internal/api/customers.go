@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"net/http"
 	"slices"
 	"time"
@@ -15,7 +16,9 @@ import (
 	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/message"
 	"perennial/internal/money"
+	"perennial/internal/notify"
 	"perennial/internal/program"
 	"perennial/internal/settings"
 	"perennial/internal/store"
@@ -69,6 +72,11 @@ type paymentMethodView struct {
 	ExpMonth         int                      `json:"exp_month" doc:"1 to 12; 0 when it does not expire."`
 	ExpYear          int                      `json:"exp_year" doc:"0 when it does not expire."`
 	Status           string                   `json:"status" enum:"active,expired,removed,redacted"`
+}
+
+type portalLinkBody struct {
+	Commented
+	Mail bool `json:"mail,omitempty" doc:"Sends the link to the customer by e-mail, too."`
 }
 
 type portalLinkView struct {
@@ -337,8 +345,24 @@ func NewPortalLink(portal string, customerID, signIn id.ID, now time.Time) Porta
 	}}
 }
 
-func (a *API) portalLink(_ context.Context, in *onThingMaybe[noBody]) (plan, viewOf[portalLinkView], error) {
+// Mail has the link mailed to the customer, too. key is the message's id.
+func (l *PortalLink) Mail(s *store.Store, key, customerID id.ID, now time.Time) error {
+	put := l.Machinery
+	post, err := notify.Secret{Name: message.MagicLink, To: journal.Ref{Kind: journal.Customer, ID: customerID}, Value: l.URL, Expires: l.Expires}.Post(s, key, now)
+	l.Machinery = func(b *store.Batch) error { return errors.Join(put(b), post(b)) }
+	return err
+}
+
+func (a *API) portalLink(_ context.Context, in *onThingMaybe[portalLinkBody]) (plan, viewOf[portalLinkView], error) {
 	l := NewPortalLink(cmp.Or(a.PortalURL, a.BaseURL+"/portal"), id.ID(in.ID), a.newID(id.SignIn), a.now())
+	if b := in.Body; b != nil && b.Mail {
+		if !a.Mails {
+			return plan{}, nil, fault.New(fault.Unavailable, "no_mail", "This server sends no messages. Give the link to the customer yourself.")
+		}
+		if err := l.Mail(a.Store, a.newID(id.Message), id.ID(in.ID), a.now()); err != nil {
+			return plan{}, nil, err
+		}
+	}
 	p := plan{command: l.Command, target: customerRef(in.ID), once: true, machinery: l.Machinery}
 	return p, func(program.Query, journal.Ref, store.Row) (portalLinkView, error) {
 		return portalLinkView{URL: l.URL, ExpiresAt: journal.At(l.Expires)}, nil

@@ -236,6 +236,7 @@ func TestPortalLink(t *testing.T) {
 	if b := s.do("POST", path, fields{"comment": "Asked again"}).want(201); b.text("data.url") == a.text("data.url") {
 		t.Error("two links are the same")
 	}
+	s.do("POST", path, fields{"mail": true}).refused(503, "no_mail")
 	s.do("POST", "/customers/x/portal-link", nil).refused(404, "unknown_customer")
 }
 

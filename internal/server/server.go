@@ -115,7 +115,7 @@ func Start(ctx context.Context, i *Instance, gateway payment.Gateway, extra map[
 	}
 	mux := http.NewServeMux()
 	base := cmp.Or(strings.TrimSuffix(i.Config.PublicURL, "/"), "http://"+s.Addr)
-	s.api = api.New(api.Config{Program: i.Program, Store: i.Store, Finder: i.Finder, Analytics: i.Analytics, Log: i.Config.Log, Version: i.Config.Version, BaseURL: base, PortalURL: i.Config.portal(base), Rate: i.Config.Rate, Noted: noted}, mux)
+	s.api = api.New(api.Config{Program: i.Program, Store: i.Store, Finder: i.Finder, Analytics: i.Analytics, Log: i.Config.Log, Version: i.Config.Version, BaseURL: base, PortalURL: i.Config.portal(base), Mails: i.Config.SMTP != "" || i.Config.MailDir != "", Rate: i.Config.Rate, Noted: noted}, mux)
 	if err := s.subscribers(mux, base); err != nil {
 		return failed(err)
 	}

@@ -274,6 +274,7 @@ type customerView struct {
 	Log           []ui.Day
 	MayEdit       bool
 	MayMake       bool // a subscription for them
+	MayMail       bool
 
 	SeesSubscriptions bool
 }
@@ -335,7 +336,7 @@ func (c *call) profile(at string, who *customer.Customer, shown revealed) (out [
 }
 
 func (c *call) customerShown(who *customer.Customer, shown revealed) (answer, error) {
-	v := customerView{Who: who, At: "/customers/" + string(who.ID), Name: c.called(who), MayEdit: c.permitted(team.CustomersEdit) && who.Status == customer.Active, MayMake: c.permitted(team.SubscriptionsEdit) && who.Status == customer.Active}
+	v := customerView{Who: who, At: "/customers/" + string(who.ID), Name: c.called(who), MayEdit: c.permitted(team.CustomersEdit) && who.Status == customer.Active, MayMake: c.permitted(team.SubscriptionsEdit) && who.Status == customer.Active, MayMail: c.Mail != nil}
 	v.Profile = c.profile(v.At, who, shown)
 	t, err := c.Store.Totals(c.ctx, c.Store.Read, who.ID)
 	if err != nil {
@@ -451,8 +452,18 @@ func (c *call) portalLink() (answer, error) {
 		return answer{}, err
 	}
 	link := api.NewPortalLink(cmp.Or(c.PortalURL, c.BaseURL+"/portal"), who.ID, c.IDs.New(id.SignIn), c.Program.Now())
+	mailed := c.Mail != nil && c.r.PostFormValue("mail") != ""
+	if mailed {
+		if err := link.Mail(c.Store, c.IDs.New(id.Message), who.ID, c.Program.Now()); err != nil {
+			return answer{}, err
+		}
+	}
 	if _, err := c.run(&program.Request{Command: link.Command, Machinery: link.Machinery}); err != nil {
 		return answer{}, err
+	}
+	if mailed {
+		c.note("The link is on its way to the customer.")
+		return answer{to: "/customers/" + string(who.ID)}, nil
 	}
 	return page("Send this link", boxed(portalLinkShown(link.URL, when(link.Expires, c.here().zone), "/customers/"+string(who.ID)))), nil
 }

@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -9,6 +10,8 @@ import (
 	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/message"
+	"perennial/internal/notify"
 	"perennial/internal/plain"
 	"perennial/internal/program"
 	"perennial/internal/store"
@@ -47,6 +50,18 @@ func (c *call) newLink(p team.Purpose, member id.ID, lifetime time.Duration) (ad
 	link, secret := c.IDs.New(id.Link), auth.NewSecret()
 	expires = c.Program.Now().Add(lifetime)
 	return c.linkTo(p, link, secret), expires, func(b *store.Batch) error { return b.PutTeamLink(link, secret, string(p), member, expires) }
+}
+
+// invitation is a link by which somebody joins the team. It is mailed to them, too, where messages are sent.
+func (c *call) invitation(member id.ID) (address string, expires time.Time, put func(b *store.Batch) error, err error) {
+	address, expires, put = c.newLink(team.ForInvitation, member, invitationLifetime)
+	if c.Mail == nil {
+		return address, expires, put, nil
+	}
+	post, err := notify.Secret{Name: message.TeamInvitation, To: journal.Ref{Kind: journal.TeamMember, ID: member}, Inviter: c.member.ID, Value: address, Expires: expires}.
+		Post(c.Store, c.IDs.New(id.Message), c.Program.Now())
+	link := put
+	return address, expires, func(b *store.Batch) error { return errors.Join(link(b), post(b)) }, err
 }
 
 // link finds the link of a token, which is the end of its address. One that is over is a page that says so.

@@ -198,11 +198,14 @@ func (c *call) invite() (answer, error) {
 	if v.Role == team.Member && !v.Defaults {
 		cmd.Permissions = &v.Permissions
 	}
-	address, expires, put := c.newLink(team.ForInvitation, cmd.ID, invitationLifetime)
+	address, expires, put, err := c.invitation(cmd.ID)
+	if err != nil {
+		return answer{}, err
+	}
 	if err := c.do(&program.Request{Command: journal.Bind(cmd), Machinery: put}); err != nil {
 		return c.formAgain("Invite somebody", err, func(p problems) answer { v.Problems = p; a, _ := c.invitePage(v); return a })
 	}
-	return page("Send this link", boxed(linkShown(linkView{Address: address, Expires: expires, Zone: c.zone(c.ctx), Purpose: team.ForInvitation, Back: "/team"}))), nil
+	return page("Send this link", boxed(linkShown(linkView{Address: address, Expires: expires, Zone: c.zone(c.ctx), Purpose: team.ForInvitation, Back: "/team", Mailed: c.Mail != nil}))), nil
 }
 
 func (c *call) memberPage() (answer, error) {
@@ -276,16 +279,19 @@ func (c *call) makeLink() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	purpose, lifetime := team.ForNewPassword, newPasswordLifetime
+	purpose := team.ForNewPassword
+	address, expires, put := c.newLink(purpose, m.ID, newPasswordLifetime)
 	if m.Status == team.Invited {
-		purpose, lifetime = team.ForInvitation, invitationLifetime
+		purpose = team.ForInvitation
+		if address, expires, put, err = c.invitation(m.ID); err != nil {
+			return answer{}, err
+		}
 	}
-	address, expires, put := c.newLink(purpose, m.ID, lifetime)
 	cmd := team.MakeLink{ID: c.IDs.New(id.SignIn), Member: m.ID, Purpose: purpose, ExpiresAt: expires, Actor: c.meta.Actor}
 	if err := c.do(&program.Request{Command: journal.Bind(cmd), Machinery: put}); err != nil {
 		return answer{}, err
 	}
-	return page("Send this link", boxed(linkShown(linkView{Address: address, Expires: expires, Zone: c.zone(c.ctx), Purpose: purpose, Back: "/team/" + string(m.ID)}))), nil
+	return page("Send this link", boxed(linkShown(linkView{Address: address, Expires: expires, Zone: c.zone(c.ctx), Purpose: purpose, Back: "/team/" + string(m.ID), Mailed: purpose == team.ForInvitation && c.Mail != nil}))), nil
 }
 
 // takeFactor switches every second factor of somebody off who lost them.

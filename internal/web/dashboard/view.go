@@ -86,6 +86,7 @@ type (
 		Expires       time.Time
 		Zone          *time.Location
 		Purpose       team.Purpose
+		Mailed        bool
 	}
 	bulkView struct {
 		People   []personView
