@@ -29,11 +29,20 @@ type Sources struct {
 	Head       func() int64 // the last committed seq, -1 for none
 	Indexed    func() int64 // the last indexed seq, -1 for none
 	Counted    func() int64 // the last seq that is in the reports, -1 for none
-	Waiting    func() int   // commands that wait for the writer
-	Streams    func() int   // clients that follow the journal
+	Messages   func() Messages
+	Waiting    func() int // commands that wait for the writer
+	Streams    func() int // clients that follow the journal
 	Checkpoint func() Checkpoint
 	Now        func() time.Time
 	Version    string
+}
+
+// Messages are figures of the messages to subscribers; all 0 where this process sends none.
+type Messages struct {
+	Lag     int64 // entries that were not looked at yet
+	Waiting int64 // to be sent, those that will be tried again included
+	Sent    int64 // since the start
+	Failed  int64 // tries without success since the start
 }
 
 // Described is a metric as it is documented.
@@ -86,6 +95,10 @@ func New(s Sources) *Metrics {
 		counted := s.Counted()
 		return float64(max(0, s.Head()-counted))
 	})
+	m.gauge("perennial_messages_lag_entries", "Entries that are committed and were not looked at for messages yet; 0 where this process sends none.", nil, func() float64 { return float64(s.Messages().Lag) })
+	m.gauge("perennial_messages_waiting", "Messages that are to be sent, those that will be tried again included; 0 where this process sends none.", nil, func() float64 { return float64(s.Messages().Waiting) })
+	m.counted("perennial_messages_sent_total", "Messages that a mail server took.", func() float64 { return float64(s.Messages().Sent) })
+	m.counted("perennial_messages_failed_tries_total", "Tries to send a message that no mail server took.", func() float64 { return float64(s.Messages().Failed) })
 	m.gauge("perennial_checkpoint_entries", "Entries that the newest signed checkpoint is over.", nil, func() float64 { return float64(s.Checkpoint().Size) })
 	m.gauge("perennial_checkpoint_unsigned_entries", "Entries that no signed checkpoint is over yet.", nil, func() float64 {
 		size := s.Checkpoint().Size
@@ -151,6 +164,10 @@ func (m *Metrics) counter(name, help string) prometheus.Counter {
 	c := prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
 	m.add(c, name, "counter", help)
 	return c
+}
+
+func (m *Metrics) counted(name, help string, read func() float64) {
+	m.add(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, read), name, "counter", help)
 }
 
 func (m *Metrics) counters(name, help string, labels ...string) *prometheus.CounterVec {

@@ -65,6 +65,9 @@ type Notifier struct {
 	failed  atomic.Int64 // tries without success since the start
 	sent    atomic.Int64
 	lastDay string
+	seen    atomic.Int64 // the last entry that was looked at
+	waiting atomic.Int64
+	ours    atomic.Int64 // 1 while this process does the work
 }
 
 // New makes a notifier.
@@ -72,14 +75,18 @@ func New(c Config) *Notifier {
 	return &Notifier{Config: c, holder: string(c.Program.IDs.New(id.Command))}
 }
 
-// Sent and Failed count since the start, for metrics.
-func (n *Notifier) Sent() int64   { return n.sent.Load() }
-func (n *Notifier) Failed() int64 { return n.failed.Load() }
+// Lag is how many entries were not looked at yet, and Waiting how many messages are to be sent, as of the last Run; both are 0 while
+// another process does the work. Sent and Failed count since the start.
+func (n *Notifier) Lag() int64     { return max(0, n.Program.Head()-n.seen.Load()) * n.ours.Load() }
+func (n *Notifier) Waiting() int64 { return n.waiting.Load() * n.ours.Load() }
+func (n *Notifier) Sent() int64    { return n.sent.Load() }
+func (n *Notifier) Failed() int64  { return n.failed.Load() }
 
 const (
 	page     = 500              // entries looked at in one transaction
 	sending  = 15 * time.Minute // after which a sending without an end is done again
 	leased   = 30 * time.Second
+	stale    = 48 * time.Hour // an entry that was not looked at for so long is no news, as after months without a mail server
 	linkLife = 14 * 24 * time.Hour
 
 	// UpcomingDays is how many days before an order its subscriber hears of it.
@@ -112,6 +119,7 @@ type note struct {
 func (n *Notifier) Run(ctx context.Context) error {
 	ours, err := n.Store.Lease(ctx, "messages", n.holder, leased)
 	if err != nil || !ours {
+		n.ours.Store(0)
 		return err
 	}
 	if err := n.follow(ctx); err != nil {
@@ -120,7 +128,11 @@ func (n *Notifier) Run(ctx context.Context) error {
 	if err := n.upcoming(ctx); err != nil {
 		return err
 	}
-	return n.deliver(ctx)
+	err = n.deliver(ctx)
+	if waiting, werr := n.Store.PostsWaiting(ctx, n.Store.Read); werr == nil {
+		n.waiting.Store(waiting)
+	}
+	return err
 }
 
 // write writes machinery.
@@ -149,8 +161,14 @@ func (n *Notifier) follow(ctx context.Context) error {
 		return db.Fault(err)
 	}
 	if !ok { // what was before is not told
-		return n.write(ctx, func(b *store.Batch) error { return b.Follow(head.Seq + 1) })
+		if err := n.write(ctx, func(b *store.Batch) error { return b.Follow(head.Seq + 1) }); err != nil {
+			return err
+		}
+		next = head.Seq + 1
 	}
+	n.seen.Store(next - 1)
+	n.ours.Store(1)
+	old := n.Program.Now().Add(-stale)
 	for next <= head.Seq {
 		end := min(head.Seq+1, next+page)
 		var list []store.Posted
@@ -158,7 +176,7 @@ func (n *Notifier) follow(ctx context.Context) error {
 			if err != nil {
 				return store.Fault(err)
 			}
-			if told, ok := tells(st.Event); ok {
+			if told, ok := tells(st.Event); ok && st.RecordedAt.After(old) {
 				told.Seq, told.Event = st.Seq, st.ID
 				list = append(list, n.posted(string(st.ID), told))
 			}
@@ -167,6 +185,7 @@ func (n *Notifier) follow(ctx context.Context) error {
 			return err
 		}
 		next = end
+		n.seen.Store(end - 1)
 	}
 	return nil
 }

@@ -19,7 +19,7 @@ import (
 // observe makes the metrics, and has everybody below tell of what they do.
 func (s *Server) observe() {
 	s.metrics = metrics.New(metrics.Sources{
-		Head: s.Program.Head, Indexed: func() int64 { return s.Finder.Indexed() - 1 }, Counted: func() int64 { return s.Analytics.Counted() - 1 }, Waiting: s.Program.Waiting, Streams: func() int { return s.api.Streams() },
+		Head: s.Program.Head, Indexed: func() int64 { return s.Finder.Indexed() - 1 }, Counted: func() int64 { return s.Analytics.Counted() - 1 }, Messages: s.messageFigures, Waiting: s.Program.Waiting, Streams: func() int { return s.api.Streams() },
 		Checkpoint: func() metrics.Checkpoint {
 			if g := s.signing.Load(); g != nil {
 				return g.last
@@ -36,6 +36,13 @@ func (s *Server) observe() {
 		}
 	})
 	s.engine.Observer = engine.Observer{Due: s.metrics.Due, Attempt: s.metrics.Attempt}
+}
+
+func (s *Server) messageFigures() metrics.Messages {
+	if s.letters == nil {
+		return metrics.Messages{}
+	}
+	return metrics.Messages{Lag: s.letters.Lag(), Waiting: s.letters.Waiting(), Sent: s.letters.Sent(), Failed: s.letters.Failed()}
 }
 
 // request is what is told of one request.
