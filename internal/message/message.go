@@ -59,7 +59,7 @@ var Kinds = []Kind{
 	{LoginCode, "Code to sign in", "When a subscriber asks for a code to sign in to the Portal.", true, with(everywhere, "code")},
 	{MagicLink, "Link to sign in", "When the team sends a subscriber a link into the Portal.", true, with(everywhere, "link")},
 	{SubscriptionCreated, "Subscription created", "When a subscription begins.", false, aboutSub},
-	{OrderUpcoming, "Upcoming order", "Some days before the next order is made.", false, with(aboutSub, "total", "skip_link", "reschedule_link")},
+	{OrderUpcoming, "Upcoming order", "Some days before the next order is made.", false, with(aboutSub, "total", "skip_link", "reschedule_link", "swap_link")},
 	{OrderPlaced, "Order placed", "When an order is paid.", false, with(aboutSub, "order_number", "total")},
 	{PaymentFailed, "Payment failed", "Each time a payment fails.", false, with(aboutSub, "order_number", "total", "card", "pay_link", "card_link")},
 	{ActionRequired, "Payment needs a confirmation", "When the bank wants the subscriber to confirm a payment.", false, with(aboutSub, "order_number", "total", "card", "pay_link")},
@@ -86,7 +86,7 @@ func Of(n Name) (Kind, bool) {
 }
 
 // links are the variables that are addresses. Only they may stand as one.
-var links = []string{"portal_link", "subscription_link", "link", "skip_link", "reschedule_link", "pay_link", "card_link", "reactivate_link"}
+var links = []string{"portal_link", "subscription_link", "link", "skip_link", "reschedule_link", "swap_link", "pay_link", "card_link", "reactivate_link"}
 
 // Sample gives values to look at a text with, where nothing better is at hand.
 func Sample(shop string) map[string]string {

@@ -49,10 +49,11 @@ type Config struct {
 
 // Link is what a link in a message lets its reader do, once, until it expires.
 type Link struct {
-	Action       string // "skip", "reschedule", "reactivate", "pay"
+	Action       string // "skip", "reschedule", "swap", "reactivate", "pay"
 	Customer     id.ID
 	Subscription id.ID
 	Order        id.ID  // of a payment
+	Item         id.ID  // that is swapped
 	Message      id.ID  // in which it stands
 	Date         string // of the order that it is about
 	Expires      time.Time

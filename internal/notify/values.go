@@ -115,7 +115,7 @@ func (v *values) about() (ok bool, err error) {
 		if v.out["total"], err = v.upcoming(s); err != nil {
 			return false, err
 		}
-		return true, v.links(s, map[string]string{"skip_link": "skip", "reschedule_link": "reschedule"})
+		return true, v.links(s, subscription.ActionSkip, subscription.ActionReschedule, subscription.ActionSwapItem)
 	case message.OrderPlaced, message.PaymentFailed, message.ActionRequired:
 		o, err := journal.Get[billing.Order](v.r, journal.Order, v.what.Order)
 		if err != nil {
@@ -130,7 +130,8 @@ func (v *values) about() (ok bool, err error) {
 			if o.Status != billing.Pending {
 				return false, nil // it was paid or given up since
 			}
-			return true, v.links(s, map[string]string{"pay_link": "pay"})
+			v.out["pay_link"], err = v.link(s, "pay", "")
+			return true, err
 		}
 	case message.Skipped:
 		v.out["date"] = v.date(v.event.Detail("date"))
@@ -147,20 +148,43 @@ func (v *values) about() (ok bool, err error) {
 		if s.MergedInto != "" {
 			return false, nil // it goes on as a part of another
 		}
-		return true, v.links(s, map[string]string{"reactivate_link": "reactivate"})
+		return true, v.links(s, subscription.ActionReactivate)
 	}
 	return true, nil
 }
 
-func (v *values) links(s *subscription.Subscription, actions map[string]string) error {
-	for name, action := range actions {
-		at, err := v.n.Links(Link{Action: action, Customer: v.who.ID, Subscription: s.ID, Order: v.what.Order, Message: v.key, Date: v.what.Date, Expires: v.n.Program.Now().Add(linkLife)})
-		if err != nil {
+// links puts in the addresses of actions that the store offers now. Of swapping it is the first item that comes with every order.
+func (v *values) links(s *subscription.Subscription, actions ...subscription.Action) error {
+	portal, err := journal.Find[settings.Portal](v.r, journal.Settings, settings.PagePortal)
+	if err != nil {
+		return err
+	}
+	bill, err := journal.Find[settings.Billing](v.r, journal.Settings, settings.PageBilling)
+	if err != nil {
+		return err
+	}
+	today := settings.Today(v.general, v.n.Program.Now())
+	for _, a := range actions {
+		if subscription.Offered(s, a, nil, portal, bill, today) != nil {
+			continue
+		}
+		name, item := string(a), id.ID("")
+		if a == subscription.ActionSwapItem {
+			i := slices.IndexFunc(s.Items, func(it subscription.Item) bool { return !it.OneTime })
+			if i < 0 {
+				continue
+			}
+			name, item = "swap", s.Items[i].ID
+		}
+		if v.out[name+"_link"], err = v.link(s, name, item); err != nil {
 			return err
 		}
-		v.out[name] = at
 	}
 	return nil
+}
+
+func (v *values) link(s *subscription.Subscription, action string, item id.ID) (string, error) {
+	return v.n.Links(Link{Action: action, Customer: v.who.ID, Subscription: s.ID, Order: v.what.Order, Item: item, Message: v.key, Date: v.what.Date, Expires: v.n.Program.Now().Add(linkLife)})
 }
 
 func (v *values) card(key id.ID) error {

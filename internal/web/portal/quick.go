@@ -58,15 +58,19 @@ func (c *call) quick() (q quickAction, err error) {
 	c.meta.Source.Channel = journal.ChannelQuickAction
 	c.who = who
 	c.listen()
+	c.r.SetPathValue("part", string(q.Item))
 	for i, a := range actions {
 		if a.name == q.Action {
 			q.action = &actions[i]
 		}
 	}
-	if q.action == nil && q.Action != "pay" {
-		return q, over
+	if q.action == nil {
+		if q.Action != "pay" {
+			return q, over
+		}
+		return q, nil
 	}
-	return q, nil
+	return q, c.hasPart(*q.action, q.s)
 }
 
 // command is what the link does, with the fields of its form.

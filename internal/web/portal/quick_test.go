@@ -8,7 +8,9 @@ import (
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/notify"
+	"perennial/internal/program"
 	"perennial/internal/settings"
+	"perennial/internal/subscription"
 )
 
 func (w *world) link(action, date string) string {
@@ -45,6 +47,24 @@ func TestQuickActions(t *testing.T) {
 	w.want(v.post(move, "next_billing_date", "2020-01-01"), 422, move)
 	w.want(v.post(move, "next_billing_date", "2027-05-10", "rhythm", "keep"), 200, move, "Done") // what was refused did not use it up
 	w.want(v.post(move, "next_billing_date", "2027-05-11", "rhythm", "keep"), 410, move, "used already")
+
+	swap := func(item id.ID) string {
+		at, err := w.p.QuickLink(notify.Link{Action: "swap", Item: item, Customer: w.ada, Subscription: w.hers, Message: w.IDs.New(id.Message), Expires: w.clock().Add(time.Hour)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.TrimPrefix(at, w.http.URL)
+	}
+	s, err := journal.Get[subscription.Subscription](program.NewReader(t.Context(), w.Store, w.Store.Read), journal.Subscription, w.hers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other = swap(s.Items[0].ID)
+	w.want(v.get(other), 200, other, "variant_id")
+	w.want(v.post(other, "variant_id", string(w.other)), 200, other, "Done")
+	w.last("subscription.item_swapped")
+	other = swap("item_gone")
+	w.want(v.get(other), 404, other)
 
 	// Limited to its action, its subscription, its time, and to what the store offers.
 	w.want(v.get("/portal/subscriptions/"+string(w.hers)), 200, "/portal/signin")
