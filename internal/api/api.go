@@ -42,6 +42,8 @@ type Config struct {
 	PortalURL string // where subscribers reach the Portal; empty: /portal of BaseURL
 	Mails     bool   // whether messages are sent
 	Rate      int    // requests a second for each API key, twice as many at once; 0: no limit
+	// Values gives what the variables of messages stand for, of a real subscription, in a language; nil: only made-up values.
+	Values func(ctx context.Context, language string) (map[string]string, error)
 	// Noted, when it is set, is told of each request what only its route knows: the route's pattern, empty when nobody got so far,
 	// the request's id, and what kind of actor it was.
 	Noted func(ctx context.Context, pattern, requestID string, actor journal.ActorKind)

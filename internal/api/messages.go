@@ -33,10 +33,8 @@ type (
 		Variables []string       `json:"variables" nullable:"false"`
 		Texts     []templateText `json:"texts" nullable:"false" doc:"One for each language."`
 	}
-	templateList struct {
-		Items []templateView `json:"items" nullable:"false"`
-	}
-	patchTemplate struct {
+	templateFilter struct{ Page }
+	patchTemplate  struct {
 		Commented
 		Enabled bool `json:"enabled"`
 	}
@@ -48,6 +46,12 @@ type (
 	previewInput struct {
 		ID       string `path:"id"`
 		Language string `query:"language" enum:"en,de,fr,es" default:"en"`
+	}
+	previewBody struct {
+		Commented
+		Language string  `json:"language,omitempty" doc:"en, the default, de, fr or es."`
+		Subject  *string `json:"subject,omitempty" doc:"In place of the one that is saved."`
+		Body     *string `json:"body,omitempty" doc:"In place of the one that is saved."`
 	}
 	previewView struct {
 		Subject string `json:"subject"`
@@ -92,37 +96,37 @@ func (a *API) notificationTemplates() {
 	a.views[journal.NotificationTemplate] = anyView(viewTemplate)
 	const tag = "Messages"
 	view, edit := team.NotificationsView, team.NotificationsEdit
-	read(a, route{method: http.MethodGet, path: "/notification-templates", tag: tag, summary: "List the messages to subscribers", permission: view},
-		func(ctx context.Context, _ *noInput) (out templateList, err error) {
+	list(a, route{method: http.MethodGet, path: "/notification-templates", tag: tag, summary: "List the messages to subscribers", permission: view},
+		func(in *templateFilter) (Page, any) { return in.Page, nil },
+		func(ctx context.Context, _ *templateFilter, limit int, after string) (out []templateView, err error) {
+			skip := after != ""
 			for _, k := range message.Kinds {
+				if skip {
+					skip = string(k.Name) != after
+					continue
+				}
 				_, row, err := a.template(ctx, string(k.Name))
-				if err != nil {
+				if err != nil || len(out) == limit {
 					return out, err
 				}
 				t, _ := row.State.(*message.Template)
-				out.Items = append(out.Items, viewOfTemplate(k, t, row.Version))
+				out = append(out, viewOfTemplate(k, t, row.Version))
 			}
 			return out, nil
-		})
+		}, func(v templateView) string { return string(v.ID) })
 	read(a, route{method: http.MethodGet, path: "/notification-templates/{id}", tag: tag, summary: "Read a message", permission: view},
 		func(ctx context.Context, in *byID) (templateView, error) {
 			k, row, err := a.template(ctx, in.ID)
 			t, _ := row.State.(*message.Template)
 			return viewOfTemplate(k, t, row.Version), err
 		})
-	read(a, route{method: http.MethodGet, path: "/notification-templates/{id}/preview", tag: tag, summary: "Show a message as a mail, with made-up values", permission: view},
+	read(a, route{method: http.MethodGet, path: "/notification-templates/{id}/preview", tag: tag, summary: "Show a message as a mail", permission: view},
 		func(ctx context.Context, in *previewInput) (previewView, error) {
-			k, row, err := a.template(ctx, in.ID)
-			if err != nil {
-				return previewView{}, err
-			}
-			general, err := journal.Get[settings.General](program.NewReader(ctx, a.Store, a.Store.Read), journal.Settings, settings.PageGeneral)
-			if err != nil {
-				return previewView{}, err
-			}
-			t, _ := row.State.(*message.Template)
-			m, err := message.Render(message.Says(k.Name, t, in.Language), general.Name, message.Sample(general.Name))
-			return previewView{m.Subject, m.Text, m.HTML}, err
+			return a.preview(ctx, in.ID, previewBody{Language: in.Language})
+		})
+	read(a, route{method: http.MethodPost, path: "/notification-templates/{id}/preview", tag: tag, summary: "Show a text as a mail, before it is saved", permission: view},
+		func(ctx context.Context, in *onThing[previewBody]) (previewView, error) {
+			return a.preview(ctx, in.ID, in.Body)
 		})
 	change(a, route{method: http.MethodPatch, path: "/notification-templates/{id}", tag: tag, summary: "Switch a message off, or on", permission: edit,
 		events: []string{"notification_template.enabled", "notification_template.disabled"}},
@@ -139,4 +143,35 @@ func (a *API) notificationTemplates() {
 			c := message.UpdateText{Name: message.Name(in.ID), Text: message.Text{Language: strings.ToLower(in.Part), Subject: in.Body.Subject, Body: in.Body.Body}}
 			return plan{command: journal.Bind(c), target: journal.Ref{Kind: journal.NotificationTemplate, ID: id.ID(in.ID)}}, nil
 		}, viewTemplate)
+}
+
+// preview is a message with values of a real subscription, for who may see them; else with made-up ones.
+func (a *API) preview(ctx context.Context, name string, in previewBody) (out previewView, err error) {
+	k, row, err := a.template(ctx, name)
+	if err != nil {
+		return out, err
+	}
+	general, err := journal.Get[settings.General](program.NewReader(ctx, a.Store, a.Store.Read), journal.Settings, settings.PageGeneral)
+	if err != nil {
+		return out, err
+	}
+	t, _ := row.State.(*message.Template)
+	text := message.Says(k.Name, t, in.Language)
+	if in.Subject != nil {
+		text.Subject = *in.Subject
+	}
+	if in.Body != nil {
+		text.Body = *in.Body
+	}
+	if err := text.Check(k.Name); err != nil {
+		return out, err
+	}
+	values := message.Sample(general.Name)
+	if a.Values != nil && callOf(ctx).personal {
+		if values, err = a.Values(ctx, text.Language); err != nil {
+			return out, err
+		}
+	}
+	m, err := message.Render(text, general.Name, values)
+	return previewView{m.Subject, m.Text, m.HTML}, err
 }

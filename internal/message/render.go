@@ -43,6 +43,17 @@ func (t Text) check(f *fault.Fields, k Kind, at string) {
 	}
 }
 
+// Check refuses a text that the message cannot have.
+func (t Text) Check(n Name) error {
+	k, ok := Of(n)
+	if !ok {
+		return unknown(n)
+	}
+	var f fault.Fields
+	t.check(&f, k, "")
+	return f.Err()
+}
+
 // parsed is a text that can be written with values. Each variable is one character in it that no text may have, so that no rule of
 // Markdown takes it apart, and no value is ever read as a part of the text.
 type parsed struct {

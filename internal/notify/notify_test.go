@@ -340,3 +340,27 @@ func TestNewDevice(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// TestValues are of a real subscription, and let nobody do anything.
+func TestValues(t *testing.T) {
+	w := newWorld(t)
+	got, err := w.n.Values(t.Context(), "de")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"shop_name": "Test shop", "customer_first_name": "Ada", "items": "2 × Coffee, 250 g", "rhythm": "jeden Monat", "next_date": "3. April 2027", "skip_link": "https://harbor.example/portal"} {
+		if got[name] != want {
+			t.Errorf("%s: got %q, want %q", name, got[name], want)
+		}
+	}
+	for _, k := range message.Kinds {
+		for _, v := range k.Variables {
+			if got[v] == "" {
+				t.Errorf("{{%s}} of %s is empty", v, k.Name)
+			}
+		}
+	}
+	if len(w.post.letters()) != 0 || w.count("notification.sent") != 0 {
+		t.Error("looking sends")
+	}
+}

@@ -57,6 +57,50 @@ func (v *values) language(own, shop string) {
 	v.p = words().Printer(name, locale)
 }
 
+// Values gives values to look at a message with: those of the newest subscription that is active, where there is one, and made up ones
+// for what only comes with an entry. Nothing can be done with its links.
+func (n *Notifier) Values(ctx context.Context, language string) (map[string]string, error) {
+	general, err := n.general(ctx)
+	if err != nil || general == nil {
+		return message.Sample("Perennial"), err
+	}
+	out := message.Sample(general.Name)
+	if general.SupportEmail != "" {
+		out["support_email"] = general.SupportEmail
+	}
+	for name := range out {
+		if strings.HasSuffix(name, "_link") {
+			out[name] = n.Portal
+		}
+	}
+	out["link"] = n.Portal
+	rows, err := n.Store.List(ctx, n.Store.Read, journal.Subscription, `status = $2 ORDER BY id DESC LIMIT 1`, string(subscription.Active))
+	if err != nil || len(rows) == 0 {
+		return out, store.Fault(err)
+	}
+	s := rows[0].State.(*subscription.Subscription)
+	r := n.reader(ctx)
+	who, err := journal.Get[customer.Customer](r, journal.Customer, s.CustomerID)
+	if err != nil || who.Status != customer.Active {
+		return out, err
+	}
+	v := values{n: n, ctx: ctx, r: r, who: who, general: general, what: note{Subscription: s.ID}, out: map[string]string{}}
+	v.language(language, general.Locale)
+	if _, err := v.about(); err != nil {
+		return nil, err
+	}
+	if v.out["total"], err = v.upcoming(s); err != nil {
+		return nil, err
+	}
+	v.out["date"], v.out["customer_first_name"] = v.out["next_date"], who.FirstName.Value
+	for name, value := range v.out {
+		if value != "" {
+			out[name] = value
+		}
+	}
+	return out, nil
+}
+
 // fill gives the values of a message. ok is false when there is nothing to say any more: it tells of an order that was skipped since, of a
 // device that is known.
 func (v *values) fill() (out map[string]string, ok bool, err error) {

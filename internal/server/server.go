@@ -42,6 +42,7 @@ type Server struct {
 	api     *api.API
 	portal  *portal.Portal
 	letters *notify.Notifier // nil: no messages are sent
+	samples *notify.Notifier // values to look at a message with
 	mail    mail.Sender      // the same
 	engine  *engine.Engine
 	metrics *metrics.Metrics
@@ -115,7 +116,10 @@ func Start(ctx context.Context, i *Instance, gateway payment.Gateway, extra map[
 	}
 	mux := http.NewServeMux()
 	base := cmp.Or(strings.TrimSuffix(i.Config.PublicURL, "/"), "http://"+s.Addr)
-	s.api = api.New(api.Config{Program: i.Program, Store: i.Store, Finder: i.Finder, Analytics: i.Analytics, Log: i.Config.Log, Version: i.Config.Version, BaseURL: base, PortalURL: i.Config.portal(base), Mails: i.Config.SMTP != "" || i.Config.MailDir != "", Rate: i.Config.Rate, Noted: noted}, mux)
+	s.api = api.New(api.Config{Program: i.Program, Store: i.Store, Finder: i.Finder, Analytics: i.Analytics, Log: i.Config.Log, Version: i.Config.Version, BaseURL: base, PortalURL: i.Config.portal(base), Mails: i.Config.SMTP != "" || i.Config.MailDir != "", Rate: i.Config.Rate, Noted: noted,
+		Values: func(ctx context.Context, language string) (map[string]string, error) {
+			return s.samples.Values(ctx, language)
+		}}, mux)
 	if err := s.subscribers(mux, base); err != nil {
 		return failed(err)
 	}
@@ -367,8 +371,9 @@ func (s *Server) subscribers(mux *http.ServeMux, base string) error {
 	if err != nil {
 		return fault.Wrap(err, fault.Refused, "portal_url", "The Portal cannot be at %s: its address has to look like https://store.example/account, in frames of origins such as https://store.example.", i.Config.portal(base))
 	}
+	s.samples = notify.New(notify.Config{Program: i.Program, Store: i.Store, Mail: sender, Log: i.Config.Log, Portal: i.Config.portal(base), Links: s.portal.QuickLink, SignIns: i.signIns})
 	if sender != nil {
-		s.letters = notify.New(notify.Config{Program: i.Program, Store: i.Store, Mail: sender, Log: i.Config.Log, Portal: i.Config.portal(base), Links: s.portal.QuickLink, SignIns: i.signIns})
+		s.letters = s.samples
 	}
 	h := s.portal.Handler()
 	for _, at := range slices.Compact([]string{"/portal", s.portal.Base()}) {
@@ -387,7 +392,7 @@ func (c Config) portal(base string) string {
 func (s *Server) team(mux *http.ServeMux, base string) (err error) {
 	i := s.Instance
 	s.Dashboard, err = dashboard.New(dashboard.Config{Program: i.Program, Store: i.Store, Finder: i.Finder, Analytics: i.Analytics, IDs: i.IDs, Log: i.Config.Log, BaseURL: base, PortalURL: i.Config.portal(base), Provider: i.Config.Provider, Noted: noted,
-		DataCopy: s.api.DataCopy, ViewAs: s.portal.ViewAs, Mail: s.mail})
+		DataCopy: s.api.DataCopy, ViewAs: s.portal.ViewAs, Mail: s.mail, Values: s.samples.Values})
 	if err != nil {
 		return fault.Wrap(err, fault.Refused, "public_url", "The address %s cannot be used: it has to look like https://shop.example.", base)
 	}

@@ -50,6 +50,8 @@ type Config struct {
 	ViewAs func(w http.ResponseWriter, r *http.Request, m program.Meta, customer id.ID) error
 	// Mail sends a test of a message; nil: no messages are sent.
 	Mail mail.Sender
+	// Values gives what the variables of messages stand for, of a real subscription, in a language; nil: only made-up values.
+	Values func(ctx context.Context, language string) (map[string]string, error)
 	// Noted, when it is set, is told of each request its route's pattern, its id, and what kind of actor it was.
 	Noted func(ctx context.Context, pattern, requestID string, actor journal.ActorKind)
 }

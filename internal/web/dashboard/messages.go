@@ -136,7 +136,14 @@ type messageView struct {
 // rendered is the message of the address in a language, with values to look at.
 func (c *call) rendered(k message.Kind, t *message.Template, language string) (message.Mail, error) {
 	shop := c.here().general.Name
-	return message.Render(message.Says(k.Name, t, language), shop, message.Sample(shop))
+	values := message.Sample(shop)
+	if c.Values != nil && c.permitted(team.PersonalDataView) {
+		var err error
+		if values, err = c.Values(c.ctx, language); err != nil {
+			return message.Mail{}, err
+		}
+	}
+	return message.Render(message.Says(k.Name, t, language), shop, values)
 }
 
 func (c *call) messagePage() (answer, error) {
@@ -181,7 +188,7 @@ func (c *call) messagePreview() (answer, error) {
 		return answer{}, err
 	}
 	c.w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	c.w.Header().Set("Content-Security-Policy", "sandbox; default-src 'none'; style-src 'unsafe-inline'")
+	c.w.Header().Set("Content-Security-Policy", "sandbox; default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'")
 	_, err = fmt.Fprint(c.w, m.HTML)
 	return answer{sent: true}, err
 }
