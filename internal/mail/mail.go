@@ -5,6 +5,7 @@ package mail
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -114,7 +115,23 @@ func (s *SMTP) Send(ctx context.Context, m Message) error {
 	if err != nil {
 		return err
 	}
-	return s.client.DialAndSendWithContext(ctx, msg)
+	return told(s.client.DialAndSendWithContext(ctx, msg))
+}
+
+// ErrRefused is that the server will not take a message, however often it is tried (RFC 5321, 4.2.1: a reply of 5xx).
+var ErrRefused = errors.New("the server will not take this message")
+
+// told is what a server said, without its words: they may name the reader, and errors get into the log.
+func told(err error) error {
+	se, ok := errors.AsType[*gomail.SendError](err)
+	if !ok {
+		return err
+	}
+	why := fmt.Errorf("mail: %s (SMTP %d %s)", se.Reason, se.ErrorCode(), se.EnhancedStatusCode())
+	if code := se.ErrorCode(); code >= 550 && code < 560 {
+		return errors.Join(ErrRefused, why)
+	}
+	return why
 }
 
 // Folder keeps each message as an .eml file.

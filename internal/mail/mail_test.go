@@ -8,6 +8,8 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -26,13 +28,22 @@ import (
 )
 
 // inbox is a server that keeps what it gets.
-type inbox struct{ got chan string }
+type inbox struct {
+	got    chan string
+	refuse *smtp.SMTPError
+}
 
 func (b inbox) NewSession(*smtp.Conn) (smtp.Session, error) { return b, nil }
 func (inbox) Reset()                                        {}
 func (inbox) Logout() error                                 { return nil }
 func (inbox) Mail(string, *smtp.MailOptions) error          { return nil }
-func (inbox) Rcpt(string, *smtp.RcptOptions) error          { return nil }
+
+func (b inbox) Rcpt(string, *smtp.RcptOptions) error {
+	if b.refuse != nil {
+		return b.refuse
+	}
+	return nil
+}
 
 func (b inbox) Data(r io.Reader) error {
 	raw, err := io.ReadAll(r)
@@ -40,9 +51,9 @@ func (b inbox) Data(r io.Reader) error {
 	return err
 }
 
-func serve(t *testing.T) (inbox, *mail.SMTP) {
+func serve(t *testing.T, refuse *smtp.SMTPError) (inbox, *mail.SMTP) {
 	t.Helper()
-	b := inbox{make(chan string, 1)}
+	b := inbox{make(chan string, 1), refuse}
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -65,7 +76,7 @@ func serve(t *testing.T) (inbox, *mail.SMTP) {
 var hello = mail.Message{To: "ada@example.com", FromName: "Röst & Co", Subject: "Schön", Text: "Grüße\n", HTML: "<p>Grüße</p>", Unsubscribe: "mailto:help@harbor.example", ID: "msg_1"}
 
 func TestHeader(t *testing.T) {
-	b, s := serve(t)
+	b, s := serve(t, nil)
 	if err := s.Send(t.Context(), hello); err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +121,7 @@ func TestSigned(t *testing.T) {
 			} else if public, err = x509.MarshalPKIXPublicKey(key.Public()); err != nil {
 				t.Fatal(err)
 			}
-			b, s := serve(t)
+			b, s := serve(t, nil)
 			if err := s.Sign(file, "spring"); err != nil {
 				t.Fatal(err)
 			}
@@ -141,10 +152,28 @@ func TestSigned(t *testing.T) {
 }
 
 func TestSignNeedsAKey(t *testing.T) {
-	_, s := serve(t)
+	_, s := serve(t, nil)
 	for _, c := range []struct{ file, selector, code string }{{"none.pem", "spring", "dkim_key"}, {"mail_test.go", "spring", "dkim_key"}, {"mail_test.go", "", "dkim_selector"}} {
 		if got := fault.As(s.Sign(c.file, c.selector)).Code; got != c.code {
 			t.Errorf("%v: got %s", c, got)
 		}
+	}
+}
+
+// What a server says names nobody in an error, and tells whether it is worth another try.
+func TestRefusals(t *testing.T) {
+	for code, final := range map[int]bool{451: false, 550: true, 552: true} {
+		_, s := serve(t, &smtp.SMTPError{Code: code, EnhancedCode: smtp.EnhancedCode{code / 100, 1, 1}, Message: "no ada@example.com here"})
+		err := s.Send(t.Context(), hello)
+		if err == nil || errors.Is(err, mail.ErrRefused) != final || strings.Contains(err.Error(), "ada@") || !strings.Contains(err.Error(), fmt.Sprint(code)) {
+			t.Errorf("%d: got %v", code, err)
+		}
+	}
+	s, err := mail.NewSMTP("smtp://127.0.0.1:1", "shop@harbor.example", time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Send(t.Context(), hello); err == nil || errors.Is(err, mail.ErrRefused) {
+		t.Errorf("nobody there: %v", err)
 	}
 }

@@ -5,7 +5,7 @@
 //   - Each entry has at most one message, also when the following is begun again: the outbox keeps its cause.
 //   - A sending is noted before and after. One whose process ended in between is sent once more, with the same message id, by which mail
 //     programs know it; nothing better can be had by SMTP.
-//   - What fails is tried again, less and less often, and given up after a day with an entry.
+//   - What fails is tried again, less and less often, and given up after a day with an entry; at once when the server says that it will never take it.
 //   - The outbox holds no address and no text: both are made when the message is sent, so that nobody who was erased is written to. A
 //     code or a link waits there sealed (secret.go).
 //
@@ -339,7 +339,7 @@ func (n *Notifier) one(ctx context.Context, p store.Posted) error {
 	default:
 		n.failed.Add(1)
 		n.Log.Warn("a message could not be sent", "message", p.ID, "name", what.Name, "try", what.Tries+1, "error", failure)
-		if what.Tries++; what.Tries <= len(backoff) {
+		if what.Tries++; what.Tries <= len(backoff) && !errors.Is(failure, mail.ErrRefused) {
 			p.State, p.DueAt = store.PostQueued, n.Program.Now().Add(backoff[what.Tries-1])
 			p.Body = what.body()
 			return n.write(ctx, func(b *store.Batch) error { return b.Repost(p) })

@@ -38,6 +38,7 @@ type post struct {
 	mu           sync.Mutex
 	got          []string
 	refuse, drop bool
+	never        bool
 }
 
 func (p *post) NewSession(c *smtp.Conn) (smtp.Session, error) { return &session{p, c}, nil }
@@ -53,6 +54,9 @@ func (s *session) Mail(string, *smtp.MailOptions) error { return nil }
 func (s *session) Rcpt(_ string, _ *smtp.RcptOptions) error {
 	s.p.mu.Lock()
 	defer s.p.mu.Unlock()
+	if s.p.never {
+		return &smtp.SMTPError{Code: 550, Message: "nobody here"}
+	}
 	if s.p.refuse {
 		return &smtp.SMTPError{Code: 451, Message: "not now"}
 	}
@@ -253,6 +257,15 @@ func TestAServerThatRefuses(t *testing.T) {
 	}
 	if n := w.count("notification.failed"); n != 1 {
 		t.Errorf("%d entries of messages that were given up, want 1", n)
+	}
+}
+
+func TestAServerThatNeverTakesIt(t *testing.T) {
+	w := newWorld(t)
+	w.post.never = true
+	w.run()
+	if w.count("notification.failed") != 1 || w.n.Waiting() != 0 {
+		t.Errorf("%d entries, %d messages waiting", w.count("notification.failed"), w.n.Waiting())
 	}
 }
 
