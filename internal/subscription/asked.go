@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"perennial/internal/catalog"
 	"perennial/internal/civil"
 	"perennial/internal/fault"
 	"perennial/internal/id"
@@ -45,7 +46,29 @@ func (c Asked) Run(r journal.Reader, now time.Time) (journal.Decision, error) {
 	if err := Offered(s, c.Action, c.Date, portal, bill, settings.Today(general, now)); err != nil {
 		return journal.Decision{}, err
 	}
+	if c.Action == ActionCancel {
+		plan, err := journal.Find[catalog.Plan](r, journal.SellingPlan, s.SellingPlanID)
+		if err != nil {
+			return journal.Decision{}, err
+		}
+		if err := bound(s, plan); err != nil {
+			return journal.Decision{}, err
+		}
+	}
 	return c.Do.Run(r, now)
+}
+
+// bound refuses a subscriber's cancellation before the plan's least number of orders was paid (min_cycles). plan may be nil. The
+// team can cancel at any time.
+func bound(s *Subscription, plan *catalog.Plan) error {
+	if plan == nil || plan.MinCycles == nil || s.Cycle >= *plan.MinCycles {
+		return nil
+	}
+	orders := "orders"
+	if *plan.MinCycles == 1 {
+		orders = "order"
+	}
+	return fault.New(fault.Conflict, "min_cycles", "This subscription runs for at least %d %s, and %d came so far. It can be cancelled after that; until then you can write to the store.", *plan.MinCycles, orders, s.Cycle)
 }
 
 // beforeCutoff are the actions that change the next order.

@@ -5,8 +5,12 @@ import (
 	"testing"
 
 	"perennial/internal/cancelflow"
+	"perennial/internal/catalog"
+	"perennial/internal/civil"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/money"
+	"perennial/internal/subscription"
 )
 
 // flow makes a flow for everybody, with two reasons.
@@ -73,4 +77,25 @@ func TestCancelling(t *testing.T) {
 			t.Errorf("%s of somebody else: got %d", path, s.status)
 		}
 	}
+}
+
+// TestCancellingTooEarly: a plan's least number of orders holds a subscriber, and not the team.
+func TestCancellingTooEarly(t *testing.T) {
+	w := newWorld(t)
+	w.flow()
+	product, variant := w.IDs.New(id.Product), w.IDs.New(id.Variant)
+	w.Do(journal.Bind(catalog.CreateProduct{ID: product, Title: "Tea"}))
+	w.Do(journal.Bind(catalog.CreateVariant{ID: variant, ProductID: product, Title: "100 g", Price: money.Of(1000, "EUR")}))
+	group, plan, sub := w.IDs.New(id.SellingPlanGroup), w.IDs.New(id.SellingPlan), w.IDs.New(id.Subscription)
+	policy := catalog.Policy{Interval: civil.Month, IntervalCount: 1}
+	w.Do(journal.Bind(catalog.CreateGroup{ID: group, Name: "Year", ProductIDs: []id.ID{product}}))
+	w.Do(journal.Bind(catalog.CreatePlan{ID: plan, GroupID: group, Name: "Monthly", BillingPolicy: policy, MinCycles: new(2)}))
+	w.Do(journal.Bind(subscription.Create{ID: sub, CustomerID: w.ada, SellingPlanID: plan, Items: []subscription.NewItem{{ID: w.IDs.New(id.Item), VariantID: variant, Quantity: 1}}}))
+	v := w.signIn("ada@example.com")
+	at := "/portal/subscriptions/" + string(sub)
+	const why = "minimum number of orders"
+	w.want(v.get(at+"/cancel"), 409, at+"/cancel", why)
+	w.want(v.post(at+"/cancel"), 422, at+"/cancel", why)
+	w.Do(journal.Bind(subscription.Cancel{ID: sub}))
+	w.want(v.get(at+"/cancel"), 200, at+"/cancel", "cancelled")
 }
