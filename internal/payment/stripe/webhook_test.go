@@ -68,7 +68,6 @@ func TestParse(t *testing.T) {
 		"canceled":           {"payment_intent.canceled", intent("canceled"), nil, pay(payment.ChargeResult{GatewayID: "pi_1", Status: payment.Declined, Code: "canceled", Message: "The payment was cancelled at Stripe."})},
 		"not our payment":    {"payment_intent.succeeded", intent("succeeded", map[string]any{"metadata": map[string]any{}}), nil, nil},
 		"refund":             {"refund.updated", refund("succeeded", nil), nil, given},
-		"refund by a charge": {"charge.refund.updated", refund("succeeded", nil), nil, given},
 		"refund begun":       {"refund.created", refund("pending", nil), nil, pending},
 		"refund failed":      {"refund.failed", refund("failed", map[string]any{"failure_reason": "declined"}), nil, failed},
 		"refund by hand":     {"refund.created", refund("succeeded", map[string]any{"metadata": nil}), nil, byHand},
