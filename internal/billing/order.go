@@ -1,6 +1,7 @@
 package billing
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -112,7 +113,8 @@ func (o *Order) repay(amount money.Amount, now time.Time) {
 	}
 }
 
-// FinishRepayment records what the gateway says of a refund. One that it refuses takes the refund back. A second answer changes nothing.
+// FinishRepayment records what the gateway says of a refund. One that it refuses takes the refund back, also when it had said that it
+// succeeded: a bank can send money back. Any other second answer changes nothing.
 type FinishRepayment struct {
 	OrderID   id.ID
 	Number    string
@@ -135,10 +137,11 @@ func (c FinishRepayment) Decide(w World, now time.Time) (journal.Decision, error
 	next := journal.Clone(w.Order)
 	for i := range next.Repayments {
 		r := &next.Repayments[i]
-		if r.Number != c.Number || r.Status != AttemptStarted {
+		late := !c.Succeeded && r.Status == AttemptSucceeded
+		if r.Number != c.Number || r.Status != AttemptStarted && !late {
 			continue
 		}
-		r.FinishedAt, r.GatewayID = journal.AtPtr(now), c.GatewayID
+		r.FinishedAt, r.GatewayID = journal.AtPtr(now), cmp.Or(c.GatewayID, r.GatewayID)
 		typ := "order.refund_completed"
 		r.Status = AttemptSucceeded
 		if !c.Succeeded {

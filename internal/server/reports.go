@@ -11,8 +11,10 @@ import (
 	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/payment"
 	"perennial/internal/payment/stripe"
 	"perennial/internal/program"
+	"perennial/internal/store"
 )
 
 // reporter is a gateway that sends reports.
@@ -58,7 +60,10 @@ func (s *Server) take(ctx context.Context, g reporter, e stripe.Event) error {
 	case stripe.PaymentReport:
 		s.engine.AskAgain(id.ID(r.Key)) // at its next look, in some seconds
 	case stripe.RefundReport:
-		if r.Key == "" {
+		switch {
+		case r.Result.Status == payment.Declined && !r.Pending:
+			return s.returned(ctx, g, r)
+		case r.Key == "":
 			s.Config.Log.Warn("money was given back on the gateway's own pages: refund the order here too, by the same amount", "charge", r.ChargeID, "refund", r.RefundID, "amount", r.Amount.String())
 		}
 	case stripe.DisputeReport:
@@ -76,12 +81,41 @@ func (s *Server) take(ctx context.Context, g reporter, e stripe.Event) error {
 				c.Status = billing.DisputeWon
 			}
 		}
-		meta := program.Meta{Actor: journal.Actor{Kind: journal.ActorIntegration, ID: "stripe"}, Source: journal.Origin{Channel: journal.ChannelWebhook}}
-		if _, err := s.Program.Do(ctx, &program.Request{Meta: meta, Command: journal.Bind(c)}); err != nil && fault.As(err).Kind != fault.NotFound {
+		if _, err := s.Program.Do(ctx, &program.Request{Meta: fromStripe(), Command: journal.Bind(c)}); err != nil && fault.As(err).Kind != fault.NotFound {
 			return err
 		}
 	case stripe.MethodReport:
 		s.Config.Log.Info("a card changed at the gateway", "change", r.Change, "exp_month", r.Method.ExpMonth, "exp_year", r.Method.ExpYear)
 	}
 	return nil
+}
+
+// returned takes back a refund that did not come through in the end.
+func (s *Server) returned(ctx context.Context, g reporter, r stripe.RefundReport) error {
+	order, err := g.OrderOf(ctx, r.ChargeID)
+	if errors.Is(err, stripe.ErrNotFound) || err == nil && order == "" {
+		return nil // not a charge of ours
+	}
+	if err != nil {
+		return err
+	}
+	row, err := s.Store.Load(ctx, s.Store.Read, journal.Ref{Kind: journal.Order, ID: id.ID(order)})
+	if err != nil {
+		return store.Fault(err)
+	}
+	o, ok := row.State.(*billing.Order)
+	if !ok {
+		return nil
+	}
+	for _, repayment := range o.Repayments {
+		if repayment.GatewayID == r.RefundID && r.RefundID != "" {
+			_, err := s.Program.Do(ctx, &program.Request{Meta: fromStripe(), Command: journal.Bind(billing.FinishRepayment{OrderID: o.ID, Number: repayment.Number, Code: r.Result.Code, GatewayID: r.RefundID})})
+			return err
+		}
+	}
+	return nil
+}
+
+func fromStripe() program.Meta {
+	return program.Meta{Actor: journal.Actor{Kind: journal.ActorIntegration, ID: "stripe"}, Source: journal.Origin{Channel: journal.ChannelWebhook}}
 }

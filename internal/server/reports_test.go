@@ -119,6 +119,23 @@ func TestReportsOfStripe(t *testing.T) {
 	if d := row.State.(*billing.Order).Dispute; d == nil || d.Status != billing.DisputeLost {
 		t.Errorf("the order's dispute: %+v", d)
 	}
+	// A refund that the bank sends back: once, in whatever order it is told.
+	do(t, i, journal.Bind(billing.Refund{OrderID: order, Amount: new(money.Of(400, "USD"))}))
+	do(t, i, journal.Bind(billing.FinishRepayment{OrderID: order, Number: "001", Succeeded: true, GatewayID: "re_1"}))
+	refund := func(status string) string {
+		return fmt.Sprintf(`{"id":"evt_3","object":"event","created":%d,"type":"refund.updated","data":{"object":{"object":"refund","id":"re_1","amount":400,"currency":"usd","payment_intent":"pi_1","status":%q,"failure_reason":"declined","metadata":{"perennial_key":"x"}}}}`, now.Unix(), status)
+	}
+	for _, status := range []string{"succeeded", "failed", "failed", "succeeded"} {
+		if got := send(refund(status), reportSecret, now); got != http.StatusNoContent {
+			t.Errorf("a refund that %s: got %d", status, got)
+		}
+	}
+	if row, err = i.Store.Load(t.Context(), i.Store.Read, journal.Ref{Kind: journal.Order, ID: order}); err != nil {
+		t.Fatal(err)
+	}
+	if o := row.State.(*billing.Order); !o.Refunded.IsZero() || o.Status != billing.Placed || o.Repayments[0].Status != billing.AttemptFailed {
+		t.Errorf("after the bank sent it back: %s, %v refunded, %+v", o.Status, o.Refunded, o.Repayments)
+	}
 	payment := fmt.Sprintf(`{"id":"evt_2","object":"event","created":%d,"type":"payment_intent.succeeded","data":{"object":{"object":"payment_intent","id":"pi_1","amount":1000,"currency":"usd","status":"succeeded","metadata":{"perennial_key":%q,"perennial_order":%q}}}}`, now.Unix(), attempt, order)
 	if got := send(payment, reportSecret, now); got != http.StatusNoContent {
 		t.Errorf("a payment: got %d", got)
