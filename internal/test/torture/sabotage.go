@@ -65,15 +65,18 @@ func loseAll(_ context.Context, r *run) error {
 }
 
 // commitLater lets PostgreSQL acknowledge commits that are not on the disk. The server asks for synchronous_commit=on with each
-// connection, so a trigger has to talk it out of that.
+// connection, so triggers have to talk it out of that: on every table, because any commit that is flushed takes those before it along.
 func commitLater(_ context.Context, r *run) error {
 	d, err := sql.Open("pgx", r.url)
 	if err != nil {
 		return err
 	}
 	_, err = d.Exec(`CREATE FUNCTION later() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM set_config('synchronous_commit', 'off', true); RETURN NULL; END $$;
-		CREATE TRIGGER later AFTER INSERT ON event FOR EACH STATEMENT EXECUTE FUNCTION later();
-		CREATE TRIGGER later AFTER INSERT ON checkpoint FOR EACH STATEMENT EXECUTE FUNCTION later()`)
+		DO $$ DECLARE t regclass; BEGIN
+			FOR t IN SELECT c.oid::regclass FROM pg_class c WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition LOOP
+				EXECUTE format('CREATE TRIGGER later AFTER INSERT OR UPDATE OR DELETE ON %s FOR EACH STATEMENT EXECUTE FUNCTION later()', t);
+			END LOOP;
+		END $$`)
 	return errors.Join(err, d.Close())
 }
 
