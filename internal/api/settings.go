@@ -39,6 +39,8 @@ type (
 
 		MissedOrders string `json:"missed_orders" required:"false" default:"skip" doc:"What becomes of missed orders beyond those: skip, restart (one is made now, and the rhythm goes on from there) or pause."`
 		OutOfStock   string `json:"out_of_stock" required:"false" default:"skip" doc:"What becomes of an order whose variant is out of stock: skip, swap (the variant's backup for the same price; without one, skip) or hold (it waits)."`
+
+		UpcomingDays int `json:"upcoming_days" required:"false" default:"3" doc:"1 to 30: how many days before an order its subscriber is told."`
 	}
 	RecoveryPage struct {
 		RetryDays []int  `json:"retry_days" nullable:"false" doc:"Days after the failed charge at which it is tried again, rising: at most 10 of 1 to 60."`

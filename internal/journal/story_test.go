@@ -125,9 +125,9 @@ func (s *story) settings() {
 	save := func(d settings.Document) { s.t.Helper(); s.tried(journal.Bind(settings.Update{Document: d})) }
 	save(&settings.General{Name: "Harbor & Sons", TimeZone: "Europe/Berlin", Currency: "USD", Locale: "en"})
 	save(&settings.General{Name: "Harbor & Sons", TimeZone: "Europe/Berlin", Currency: "USD", Locale: "en", SupportEmail: "help@harbor.example"})
-	save(&settings.Billing{BillingHour: 6, MaxCatchUpOrders: 1, TaxBasisPoints: 770, MissedOrders: settings.MissedSkip, OutOfStock: settings.StockSkip})
-	save(&settings.Billing{BillingHour: 7, MaxCatchUpOrders: 1, TaxBasisPoints: 770, MissedOrders: settings.MissedSkip, OutOfStock: settings.StockSkip})
-	save(&settings.Billing{BillingHour: 7, MaxCatchUpOrders: 2, TaxBasisPoints: 770, CutoffDays: 2, MissedOrders: settings.MissedSkip, OutOfStock: settings.StockSkip})
+	save(&settings.Billing{BillingHour: 6, MaxCatchUpOrders: 1, TaxBasisPoints: 770, MissedOrders: settings.MissedSkip, OutOfStock: settings.StockSkip, UpcomingDays: settings.DefaultUpcomingDays})
+	save(&settings.Billing{BillingHour: 7, MaxCatchUpOrders: 1, TaxBasisPoints: 770, MissedOrders: settings.MissedSkip, OutOfStock: settings.StockSkip, UpcomingDays: settings.DefaultUpcomingDays})
+	save(&settings.Billing{BillingHour: 7, MaxCatchUpOrders: 2, TaxBasisPoints: 770, CutoffDays: 2, MissedOrders: settings.MissedSkip, OutOfStock: settings.StockSkip, UpcomingDays: settings.DefaultUpcomingDays})
 	save(&settings.Recovery{RetryDays: []int{1, 3}, EndAction: settings.EndPause})
 	save(&settings.Recovery{RetryDays: []int{1, 3}, EndAction: settings.EndSkip})
 	save(&settings.Shipping{DefaultDeliveryPrice: usd(490), Countries: []string{}})
@@ -513,7 +513,7 @@ func (s *story) failures() {
 	s.do(journal.Bind(catalog.UpdateVariant{ID: medium, Inventory: catalog.Set(int64(1))}))
 	s.on("2027-07-03")
 	s.due(sub, 7) // out of stock
-	s.do(journal.Bind(settings.Update{Document: &settings.Billing{BillingHour: 7, MaxCatchUpOrders: 2, TaxBasisPoints: 770, CutoffDays: 2, MissedOrders: settings.MissedSkip, OutOfStock: settings.StockHold}}))
+	s.do(journal.Bind(settings.Update{Document: &settings.Billing{BillingHour: 7, MaxCatchUpOrders: 2, TaxBasisPoints: 770, CutoffDays: 2, MissedOrders: settings.MissedSkip, OutOfStock: settings.StockHold, UpcomingDays: settings.DefaultUpcomingDays}}))
 	s.on("2027-08-03")
 	s.due(sub, 8)
 	s.prepaid()

@@ -232,6 +232,7 @@ var fieldNamed = map[string]string{
 	"backup_variant_id":        "backup variant",
 	"missed_orders":            "rule for missed orders",
 	"out_of_stock":             "rule for orders out of stock",
+	"upcoming_days":            "days before a message about an order",
 	"ends_at":                  "end",
 	"exp_month":                "expiry month",
 	"exp_year":                 "expiry year",

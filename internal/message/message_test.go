@@ -98,6 +98,16 @@ func TestBothParts(t *testing.T) {
 	}
 }
 
+// TestNothingToOffer leaves out a list of links that lead nowhere, with the words before it.
+func TestNothingToOffer(t *testing.T) {
+	for _, language := range message.Languages {
+		m, err := message.Render(message.Says(message.OrderUpcoming, nil, language), "Harbor", map[string]string{"next_date": "3 April", "items": "tea", "total": "1", "subscription_link": "https://shop.example/s"})
+		if err != nil || strings.Contains(m.Text, "- ") || strings.Count(m.Text, "\n\n") != 2 || strings.Contains(m.HTML, "<ul") || strings.Count(m.HTML, "<a ") != 1 {
+			t.Errorf("%s: %v\n%s", language, err, m.Text)
+		}
+	}
+}
+
 func TestALoneLinkIsAButton(t *testing.T) {
 	m, err := message.Render(message.Text{Language: "en", Subject: "S", Body: "See [here]({{link}}), or:\n\n[Open it]({{link}})"}, "Harbor", map[string]string{"link": "https://shop.example/a?b=1&c=2"})
 	if err != nil || strings.Count(m.HTML, "inline-block") != 1 || !strings.Contains(m.HTML, `href="https://shop.example/a?b=1&amp;c=2"`) || !strings.Contains(m.Text, "Open it: https://shop.example/a?b=1&c=2") {

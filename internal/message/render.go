@@ -230,6 +230,9 @@ func (w *writer) fill(s string, written func(string) string) string {
 			s, value = s[size:], w.values[name]
 			if value == "" {
 				before = strings.TrimSuffix(before, " ")
+				if strings.HasPrefix(s, ":") || strings.HasPrefix(s, ",") { // "Hola, {{customer_first_name}}:"
+					before = strings.TrimSuffix(before, ",")
+				}
 			}
 		}
 		// "\*" and "&amp;" of Markdown are "*" and "&".
@@ -256,11 +259,13 @@ func (w *writer) blocks(parent ast.Node) {
 	for n := parent.FirstChild(); n != nil; n = n.NextSibling() {
 		switch n := n.(type) {
 		case *ast.Paragraph, *ast.TextBlock, *ast.Heading:
-			if !w.nowhere(n) {
+			if l, ok := n.NextSibling().(*ast.List); !w.nowhere(n) && (!ok || !w.empty(l)) { // what leads to a list goes with it
 				w.paragraph(n)
 			}
 		case *ast.List:
-			w.list(n)
+			if !w.empty(n) {
+				w.list(n)
+			}
 		case *ast.Blockquote:
 			inside := w.inside(n)
 			w.html.WriteString(`<div style="margin:0 0 14px;padding-left:12px;border-left:3px solid #9ca3af">` + inside.html.String() + "</div>\n")
@@ -302,6 +307,16 @@ func (w *writer) paragraph(n ast.Node) {
 	}
 	w.html.WriteString(rich + "\n")
 	w.plain.WriteString("\n")
+}
+
+// empty says whether no entry of a list is left.
+func (w *writer) empty(l *ast.List) bool {
+	for n := l.FirstChild(); n != nil; n = n.NextSibling() {
+		if w.inside(n).html.Len() > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 func (w *writer) list(l *ast.List) {

@@ -89,9 +89,6 @@ const (
 	leased   = 30 * time.Second
 	stale    = 48 * time.Hour // an entry that was not looked at for so long is no news, as after months without a mail server
 	linkLife = 14 * 24 * time.Hour
-
-	// UpcomingDays is how many days before an order its subscriber hears of it.
-	UpcomingDays = 3
 )
 
 // backoff is when a message that could not be sent is tried again; after the last it is given up.
@@ -246,19 +243,29 @@ var byType = map[string]message.Name{
 	"customer.logged_in":                     message.NewDevice,
 }
 
-// upcoming puts the messages of the orders to come on their way, once a day.
+// upcoming puts the messages of the orders to come on their way, once a day. It looks at all days until then: a day on which the server
+// was down is made up for, and each order has one message.
 func (n *Notifier) upcoming(ctx context.Context) error {
 	general, err := n.general(ctx)
 	if err != nil || general == nil {
 		return err
 	}
 	now := n.Program.Now()
-	day := settings.Today(general, now).AddDays(UpcomingDays)
+	bill, err := journal.Find[settings.Billing](n.reader(ctx), journal.Settings, settings.PageBilling)
+	if err != nil {
+		return err
+	}
+	ahead := settings.DefaultUpcomingDays
+	if bill != nil && bill.UpcomingDays > 0 {
+		ahead = bill.UpcomingDays
+	}
+	today := settings.Today(general, now)
+	day := today.AddDays(ahead)
 	if n.lastDay == day.String() {
 		return nil
 	}
 	for last := ""; ; {
-		rows, err := n.Store.List(ctx, n.Store.Read, journal.Subscription, `status = $2 AND next_billing_date = $3 AND id > $4 ORDER BY id LIMIT 500`, string(subscription.Active), day.String(), last)
+		rows, err := n.Store.List(ctx, n.Store.Read, journal.Subscription, `status = $2 AND next_billing_date > $3 AND next_billing_date <= $4 AND id > $5 ORDER BY id LIMIT 500`, string(subscription.Active), today.String(), day.String(), last)
 		if err != nil {
 			return store.Fault(err)
 		}
@@ -266,7 +273,7 @@ func (n *Notifier) upcoming(ctx context.Context) error {
 		for _, row := range rows {
 			s := row.State.(*subscription.Subscription)
 			last = string(s.ID)
-			list = append(list, n.posted("upcoming "+last+" "+day.String(), note{Name: message.OrderUpcoming, Customer: s.CustomerID, Subscription: s.ID, Date: day.String()}))
+			list = append(list, n.posted("upcoming "+last+" "+s.NextBillingDate.String(), note{Name: message.OrderUpcoming, Customer: s.CustomerID, Subscription: s.ID, Date: s.NextBillingDate.String()}))
 		}
 		if len(list) > 0 {
 			if err := n.write(ctx, func(b *store.Batch) error { return b.Post(list...) }); err != nil {

@@ -28,6 +28,8 @@ import (
 	"perennial/internal/money"
 	"perennial/internal/notify"
 	"perennial/internal/privacy"
+	"perennial/internal/program"
+	"perennial/internal/settings"
 	"perennial/internal/store"
 	"perennial/internal/subscription"
 	"perennial/internal/test/shop"
@@ -328,14 +330,40 @@ func TestUpcoming(t *testing.T) {
 	w := newWorld(t)
 	w.Do(journal.Bind(subscription.Reschedule{ID: w.sub, Date: civil.Date{Year: 2027, Month: 3, Day: 20}}))
 	w.run()
-	before := len(w.post.letters())
+	sent := func() int {
+		before := len(w.post.letters())
+		w.run()
+		w.pass(time.Hour)
+		w.run()
+		got := w.post.letters()[before:]
+		for _, letter := range got {
+			if !strings.Contains(letter, "quick/skip") || !strings.Contains(letter, "List-Unsubscribe") || !strings.Contains(strings.ReplaceAll(letter, "=\r\n", ""), "20. M") {
+				t.Errorf("got %q", letter)
+			}
+		}
+		return len(got)
+	}
+	general, err := journal.Get[settings.General](program.NewReader(t.Context(), w.Store, w.Store.Read), journal.Settings, settings.PageGeneral)
+	if err != nil {
+		t.Fatal(err)
+	}
+	with := *general
+	with.SupportEmail = "help@harbor.example"
+	w.Do(journal.Bind(settings.Update{Document: &with}))
+	bill := *settings.Default(settings.PageBilling, general).(*settings.Billing)
+	bill.UpcomingDays = 2
+	w.Do(journal.Bind(settings.Update{Document: &bill}))
 	w.pass(14 * 24 * time.Hour)
-	w.run()
-	w.pass(time.Hour)
-	w.run()
-	got := w.post.letters()[before:]
-	if len(got) != 1 || !strings.Contains(got[0], "quick/skip") || !strings.Contains(strings.ReplaceAll(got[0], "=\r\n", ""), "20. M") {
-		t.Errorf("got %q", got)
+	if n := sent(); n != 0 {
+		t.Errorf("%d messages three days before, want none", n)
+	}
+	w.pass(2 * 24 * time.Hour) // the server was down two days before
+	if n := sent(); n != 1 {
+		t.Errorf("%d messages one day before, want 1", n)
+	}
+	w.n = w.again()
+	if n := sent(); n != 0 {
+		t.Errorf("%d messages when it was told already", n)
 	}
 }
 

@@ -46,6 +46,9 @@ const (
 	StockHold = "hold" // the order waits until there are pieces again
 )
 
+// DefaultUpcomingDays is how many days before an order its subscriber is told, where nobody said otherwise.
+const DefaultUpcomingDays = 3
+
 // The actions that a subscriber can be allowed: the values of Portal.Actions.
 const (
 	ActionPause               = "pause"
@@ -128,7 +131,7 @@ func Default(page id.ID, general *General) Document {
 	case PageGeneral:
 		return journal.Clone(general)
 	case PageBilling:
-		return &Billing{BillingHour: 6, MaxCatchUpOrders: 1, MissedOrders: MissedSkip, OutOfStock: StockSkip}
+		return &Billing{BillingHour: 6, MaxCatchUpOrders: 1, MissedOrders: MissedSkip, OutOfStock: StockSkip, UpcomingDays: DefaultUpcomingDays}
 	case PageRecovery:
 		return &Recovery{RetryDays: []int{1, 3, 5, 7}, EndAction: EndPause}
 	case PageShipping:
@@ -226,6 +229,9 @@ func (d *Billing) check(f *fault.Fields) {
 	}
 	if !slices.Contains([]string{"", StockSkip, StockSwap, StockHold}, d.OutOfStock) {
 		f.Add("/out_of_stock", "Choose skip, swap or hold.")
+	}
+	if d.UpcomingDays < 0 || d.UpcomingDays > 30 {
+		f.Add("/upcoming_days", "Give a whole number of days from 1 to 30.")
 	}
 }
 

@@ -46,6 +46,8 @@ type Billing struct {
 
 	MissedOrders string `json:"missed_orders"` // what becomes of those beyond: "skip", which "" means too, "restart" or "pause"
 	OutOfStock   string `json:"out_of_stock"`  // what becomes of an order whose variant is out of stock: "skip", which "" means too, "swap" or "hold"
+
+	UpcomingDays int `json:"upcoming_days"` // 1 to 30: how many days before an order its subscriber is told; 0 means 3
 }
 
 // Recovery is the page "recovery": what happens when a charge fails. When the charge is tried again is said either as a

@@ -71,12 +71,14 @@ var settingsPages = []settingsPage{
 			return []formField{whole(v, "billing_hour", "Hour of the day", b.BillingHour, "0 to 23, in the shop's time zone: orders that are due are made then."), whole(v, "cutoff_days", "Cut-off in days", b.CutoffDays, "So many days before an order, subscribers can no longer change it."),
 				textField("input", "tax", "Tax in per cent", filled(v, "tax", money.Of(int64(b.TaxBasisPoints), "EUR").Decimal()), "A flat rate on items and delivery, such as 19 or 7.7."), whole(v, "max_catch_up_orders", "After a downtime, at most so many missed orders", b.MaxCatchUpOrders, "1 to 12, for each subscription."),
 				{kind: "select", Field: ui.Field{Name: "missed_orders", Label: "The missed orders beyond those", Value: filled(v, "missed_orders", cmp.Or(b.MissedOrders, settings.MissedSkip))}, options: missedOptions},
-				{kind: "select", Field: ui.Field{Name: "out_of_stock", Label: "When something is out of stock", Value: filled(v, "out_of_stock", cmp.Or(b.OutOfStock, settings.StockSkip))}, options: stockOptions}}
+				{kind: "select", Field: ui.Field{Name: "out_of_stock", Label: "When something is out of stock", Value: filled(v, "out_of_stock", cmp.Or(b.OutOfStock, settings.StockSkip))}, options: stockOptions},
+				whole(v, "upcoming_days", "Tell subscribers of an order so many days before", cmp.Or(b.UpcomingDays, settings.DefaultUpcomingDays), "1 to 30. The message “Upcoming order” says so, unless it is switched off.")}
 		},
 		document: func(_ *call, d settings.Document, in *input) settings.Document {
 			b := journal.Clone(d.(*settings.Billing))
 			b.BillingHour, b.CutoffDays, b.MaxCatchUpOrders = in.number("billing_hour", 0), in.number("cutoff_days", 0), in.number("max_catch_up_orders", 1)
 			b.MissedOrders, b.OutOfStock = in.text("missed_orders"), in.text("out_of_stock")
+			b.UpcomingDays = in.number("upcoming_days", settings.DefaultUpcomingDays)
 			points, ok := minorOf(in.text("tax"), 2)
 			if !ok {
 				in.wrong.Add("/tax", "Give a number such as 19 or 7.7.")
