@@ -148,12 +148,19 @@ func (p *parsed) refuse(n ast.Node, depth int) string {
 		if why := p.leads(string(n.Destination)); why != "" {
 			return why
 		}
+		if n.ChildCount() == 0 {
+			return "A link has words: [words]({{portal_link}})."
+		}
+	case *ast.Text:
+		if why := p.spelled(n); why != "" {
+			return why
+		}
 	case *ast.AutoLink:
 		if why := p.leads(string(n.URL(p.source))); n.AutoLinkType == ast.AutoLinkURL && why != "" {
 			return why
 		}
 	case *ast.Document, *ast.Paragraph, *ast.TextBlock, *ast.Heading, *ast.List, *ast.ListItem, *ast.Blockquote, *ast.ThematicBreak, *ast.Emphasis,
-		*ast.CodeSpan, *ast.Text, *ast.String:
+		*ast.CodeSpan, *ast.String:
 	default:
 		return "This part of Markdown is not taken here."
 	}
@@ -165,13 +172,31 @@ func (p *parsed) refuse(n ast.Node, depth int) string {
 	return ""
 }
 
+// spelled says why a text may not have what it spells by numbers or names, such as "&#8238;": what it may not have as it is.
+func (p *parsed) spelled(n *ast.Text) string {
+	if n.IsRaw() {
+		return ""
+	}
+	typed := strings.Map(func(r rune) rune {
+		if isMark(r) {
+			return ' '
+		}
+		return r
+	}, string(n.Value(p.source)))
+	s := decode(typed)
+	if strings.ContainsFunc(s, isMark) {
+		return "The text has a character that means nothing."
+	}
+	return plain.MultiLine(s, maxBody)
+}
+
 // leads says why a link may not lead somewhere: it leads to one variable that is an address, or to an address without variables.
 func (p *parsed) leads(to string) string {
 	name, ok := p.variable(to)
 	if ok && slices.Contains(links, name) {
 		return ""
 	}
-	if ok || strings.ContainsFunc(to, isMark) || plain.URL(to) != "" {
+	if to = decode(to); ok || strings.ContainsFunc(to, isMark) || plain.URL(to) != "" {
 		return "A link leads to one variable that is an address, such as {{portal_link}}, or to an address that begins with https://."
 	}
 	return ""
@@ -189,7 +214,7 @@ func Render(t Text, shop string, values map[string]string) (Mail, error) {
 	}
 	w := &writer{parsed: p, values: values}
 	w.blocks(p.doc)
-	m := Mail{Subject: strings.Join(strings.Fields(w.fill(p.subject, asText)), " "), Text: strings.TrimSpace(w.plain.String()) + "\n"}
+	m := Mail{Subject: strings.Join(strings.Fields(w.fill(p.subject, asText, asText)), " "), Text: strings.TrimSpace(w.plain.String()) + "\n"}
 	m.HTML = fmt.Sprintf(frame, html.EscapeString(t.Language), asHTML(m.Subject), asHTML(shop), w.html.String())
 	return m, nil
 }
@@ -215,8 +240,38 @@ func asText(s string) string { return s }
 
 func asHTML(s string) string { return strings.ReplaceAll(html.EscapeString(s), "\n", "<br>") }
 
-// fill puts values in the places of their marks.
-func (w *writer) fill(s string, written func(string) string) string {
+// decode reads what Markdown says of single characters: "\*" is "*" and "&amp;" is "&". What comes of that is not read again.
+func decode(s string) string {
+	var b strings.Builder
+	for s != "" {
+		i := strings.IndexAny(s, `\&`)
+		if i < 0 || i+1 == len(s) {
+			break
+		}
+		b.WriteString(s[:i])
+		end := strings.IndexByte(s[i:], ';')
+		switch {
+		case s[i] == '\\' && util.IsPunct(s[i+1]):
+			b.WriteByte(s[i+1])
+			s = s[i+2:]
+		case s[i] == '&' && end > 0 && !strings.ContainsAny(s[i+1:i+end], `\&`):
+			entity := []byte(s[i : i+end+1])
+			known := util.ResolveEntityNames(entity)
+			if slices.Equal(known, entity) {
+				known = util.ResolveNumericReferences(entity)
+			}
+			b.Write(known)
+			s = s[i+end+1:]
+		default:
+			b.WriteByte(s[i])
+			s = s[i+1:]
+		}
+	}
+	return b.String() + s
+}
+
+// fill puts values in the places of their marks, and reads what is between them.
+func (w *writer) fill(s string, read, written func(string) string) string {
 	var b strings.Builder
 	for s != "" {
 		i := strings.IndexFunc(s, isMark)
@@ -235,9 +290,7 @@ func (w *writer) fill(s string, written func(string) string) string {
 				}
 			}
 		}
-		// "\*" and "&amp;" of Markdown are "*" and "&".
-		before = string(util.UnescapePunctuations(util.ResolveEntityNames(util.ResolveNumericReferences([]byte(before)))))
-		b.WriteString(written(before))
+		b.WriteString(written(read(before)))
 		b.WriteString(written(value))
 	}
 	return b.String()
@@ -348,8 +401,11 @@ func (w *writer) inlines(parent ast.Node) (rich, simple string) {
 	for n := parent.FirstChild(); n != nil; n = n.NextSibling() {
 		switch n := n.(type) {
 		case *ast.Text:
-			raw := string(n.Value(w.source))
-			put(w.fill(raw, asHTML), w.fill(raw, asText))
+			raw, read := string(n.Value(w.source)), decode
+			if n.IsRaw() { // code
+				read = asText
+			}
+			put(w.fill(raw, read, asHTML), w.fill(raw, read, asText))
 			if n.SoftLineBreak() || n.HardLineBreak() {
 				put("<br>", "\n")
 			}
@@ -392,7 +448,7 @@ func (w *writer) target(l *ast.Link) string {
 	if name, ok := w.variable(string(l.Destination)); ok {
 		return w.values[name]
 	}
-	return string(l.Destination)
+	return decode(string(l.Destination))
 }
 
 // frame is around every message: quiet, one column, readable where styles are not, light and dark.
