@@ -354,7 +354,7 @@ func (w *writer) paragraph(n ast.Node) {
 	default:
 		if l, ok := n.FirstChild().(*ast.Link); ok && n.ChildCount() == 1 { // a paragraph that is one link is a button
 			rich, _ = w.inlines(l)
-			rich = `<a href="` + html.EscapeString(w.target(l)) + `" style="display:inline-block;padding:11px 20px;border-radius:8px;background:#1f4fd8;color:#ffffff;text-decoration:none;font-weight:600">` + rich + "</a>"
+			rich = `<a href="` + html.EscapeString(w.target(l)) + `" class="button" style="display:inline-block;padding:11px 20px;border-radius:8px;background:#1f4fd8;color:#ffffff;text-decoration:none;font-weight:600">` + rich + "</a>"
 		}
 		rich = `<p style="margin:0 0 14px">` + rich + "</p>"
 	}
@@ -451,13 +451,15 @@ func (w *writer) target(l *ast.Link) string {
 	return decode(string(l.Destination))
 }
 
-// frame is around every message: quiet, one column, readable where styles are not, light and dark.
+// frame is around every message: quiet, one column, readable where styles are not. Colours are at their elements, which every reader of
+// mail knows; those that know a style sheet too have the dark ones.
 const frame = `<!doctype html>
-<html lang="%s"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark"><title>%s</title></head>
-<body style="margin:0;padding:0;background:#f3f4f6">
-<table role="presentation" width="100%%" cellpadding="0" cellspacing="0"><tr><td align="center" style="padding:28px 12px">
+<html lang="%s"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark"><title>%s</title>
+<style>@media (prefers-color-scheme:dark){.page{background:#0b0f17!important}.name{color:#9ca3af!important}.words{background:#1a202c!important;color:#e5e7eb!important}.words a{color:#9dbbff!important}.words a.button{color:#ffffff!important}}</style></head>
+<body class="page" style="margin:0;padding:0;background:#f3f4f6">
+<table class="page" role="presentation" width="100%%" cellpadding="0" cellspacing="0" style="background:#f3f4f6"><tr><td align="center" style="padding:28px 12px">
 <table role="presentation" width="100%%" cellpadding="0" cellspacing="0" style="max-width:560px">
-<tr><td style="padding:0 4px 12px;font:600 15px -apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif;color:#4b5563">%s</td></tr>
-<tr><td style="background:#ffffff;border-radius:12px;padding:28px;font:15px/1.55 -apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif;color:#111827">
+<tr><td class="name" style="padding:0 4px 12px;font:600 15px -apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif;color:#4b5563">%s</td></tr>
+<tr><td class="words" style="background:#ffffff;border-radius:12px;padding:28px;font:15px/1.55 -apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif;color:#111827">
 %s</td></tr></table></td></tr></table></body></html>
 `
