@@ -13,6 +13,7 @@ import (
 	"perennial/internal/journal"
 	"perennial/internal/journal/journaltest"
 	"perennial/internal/message"
+	"perennial/internal/plain"
 )
 
 func world() *journaltest.World {
@@ -184,9 +185,10 @@ func TestTemplates(t *testing.T) {
 	}
 }
 
-// Whatever is accepted comes out, and never as markup of a value.
+// Whatever is accepted comes out, never as markup of a value, and with no character that a text may not have.
 func FuzzTemplate(f *testing.F) {
 	f.Add("Hello {{customer_first_name}}", "# x\n\n[a]({{portal_link}})\n\n**{{items}}**")
+	f.Add("x &#8238;", "&#8238; \\&#8238; `&#8238;` &amp;#8238; [&rlm;](https://shop.example/&#8238;) {{items}}&#xE000;")
 	f.Add("x", "a `{{items}}` b\n\n    {{items}}\n\n> {{items}}\n\n1. {{items}}")
 	f.Fuzz(func(t *testing.T, subject, body string) {
 		x := message.Text{Language: "en", Subject: subject, Body: body}
@@ -198,6 +200,9 @@ func FuzzTemplate(f *testing.F) {
 		m, err := message.Render(x, "Harbor", v)
 		if err != nil || strings.Contains(m.HTML, "<evil>") || strings.ContainsAny(m.Subject, "\r\n") {
 			t.Fatalf("%v\n%s\n%s", err, m.Subject, m.HTML)
+		}
+		if why := plain.MultiLine(m.Text, len(m.Text)); why != "" {
+			t.Fatalf("%s\n%q", why, m.Text)
 		}
 	})
 }
