@@ -63,6 +63,7 @@ type Page struct {
 
 	mu       sync.Mutex
 	troubles []string // guarded by mu; what the console said
+	refusals bool     // guarded by mu; an answer of 4xx is no trouble
 	load     Load     // guarded by mu; what was asked for since Measure began
 }
 
@@ -94,7 +95,9 @@ func Open(t testing.TB, o Options) *Page {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		for _, s := range p.troubles {
-			t.Errorf("the console: %s", s)
+			if !p.refusals || !strings.Contains(s, "responded with a status of 4") {
+				t.Errorf("the console: %s", s)
+			}
 		}
 	})
 	p.do(chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
@@ -125,11 +128,11 @@ func (p *Page) trouble(s string) {
 	p.troubles = append(p.troubles, s)
 }
 
-// Forgive forgets what the console said of a page that was meant to be refused.
+// Forgive says that some pages of this tab are meant to be refused. The console tells of it when it comes to it, so before and after.
 func (p *Page) Forgive() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.troubles = nil
+	p.refusals = true
 }
 
 func (p *Page) do(actions ...chromedp.Action[chromedp.Void]) {
@@ -174,17 +177,23 @@ func (p *Page) Go(address string) {
 	p.do(chromedp.Navigate(address), chromedp.WaitReady("main"))
 }
 
-// Click clicks what a selector names, once it is there.
+// Click clicks what a selector names, once it is there and no longer moves.
 func (p *Page) Click(selector string) {
 	p.t.Helper()
-	p.do(chromedp.WaitVisible(selector), chromedp.Click(selector))
+	p.do(chromedp.WaitVisible(selector))
+	p.Becomes(fmt.Sprintf(`(r => {
+		const now = r && !document.querySelector('.htmx-request') ? r.x + ' ' + r.y : '', still = now && now === window.place
+		window.place = now
+		return Boolean(still)
+	})(document.querySelector(%q)?.getBoundingClientRect())`, selector), selector+" does not come to rest")
+	p.do(chromedp.Click(selector))
 }
 
 // Fill writes into a field, in the place of what was there.
 func (p *Page) Fill(selector, text string) {
 	p.t.Helper()
 	p.do(chromedp.WaitVisible(selector), chromedp.SetValue(selector, text))
-	p.Run(fmt.Sprintf(`document.querySelector(%q).dispatchEvent(new Event('change', {bubbles: true}))`, selector))
+	p.Run(fmt.Sprintf(`for (const what of ['input', 'change']) document.querySelector(%q).dispatchEvent(new Event(what, {bubbles: true}))`, selector))
 }
 
 // Type presses keys in a field.
@@ -221,7 +230,7 @@ func (p *Page) Text(selector string) string {
 func (p *Page) Holds(words ...string) {
 	p.t.Helper()
 	var body string
-	for range 60 { // the page may be changing under our eyes
+	for end := time.Now().Add(patience); time.Now().Before(end); { // the page may be changing under our eyes
 		ctx, cancel := context.WithTimeout(p.ctx, patience)
 		now, err := chromedp.Run(ctx, chromedp.Text("body"))
 		cancel()
@@ -254,7 +263,7 @@ func (p *Page) Run(script string) {
 	p.do(chromedp.Evaluate[chromedp.Void](script))
 }
 
-// Asks runs a script that gives a truth.
+// Asks runs a script that gives a truth about the page as it is now. What a click or a key brings about is for Becomes.
 func (p *Page) Asks(script string) bool {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.ctx, patience)
@@ -264,6 +273,20 @@ func (p *Page) Asks(script string) bool {
 		p.t.Fatalf("%s: %v at %s", script, err, p.where())
 	}
 	return yes
+}
+
+// Becomes fails unless a script gives true, now or soon: the page answers a click or a key when it comes to it.
+func (p *Page) Becomes(script, otherwise string) {
+	p.t.Helper()
+	for end := time.Now().Add(patience); time.Now().Before(end); p.do(chromedp.Sleep(20 * time.Millisecond)) {
+		ctx, cancel := context.WithTimeout(p.ctx, patience)
+		yes, err := chromedp.Run(ctx, chromedp.Evaluate[bool](script))
+		cancel()
+		if err == nil && yes { // an error: the page is being left
+			return
+		}
+	}
+	p.t.Fatalf("%s: %s", p.where(), otherwise)
 }
 
 // Says runs a script that promises a text, and gives the text.

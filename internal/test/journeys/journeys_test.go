@@ -365,9 +365,7 @@ func TestFilters(t *testing.T) {
 	p.Go(at("/events"))
 	p.Fill("select[name=type]", "subscription.*")
 	p.Holds("Clear the filters")
-	if !p.Asks(`location.search.includes('type=subscription')`) {
-		t.Error("the address does not keep the filter")
-	}
+	p.Becomes(`location.search.includes('type=subscription')`, "the address does not keep the filter")
 	p.Go(at("/events?q=no+entry+says+this+ever"))
 	p.Holds("Nothing matches", "Clear the filters")
 	p.Go(at("/events?from=soon"))
@@ -382,9 +380,7 @@ func TestKeysInTheLog(t *testing.T) {
 	p.Keys("j")
 	p.Keys("\r")
 	p.Holds("What else happened")
-	if !p.Asks(`document.querySelectorAll('.entry')[1].querySelector('details').open`) {
-		t.Error("j, j and Enter did not open the second entry")
-	}
+	p.Becomes(`document.querySelectorAll('.entry')[1].querySelector('details').open`, "j, j and Enter did not open the second entry")
 }
 
 func TestPalette(t *testing.T) {

@@ -2116,7 +2116,7 @@ func actionBody(v actionView) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 140, "\" hx-target=\"#foreseen\" hx-select=\"#foreseen\" hx-swap=\"outerHTML\" hx-trigger=\"change\">")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 140, "\" hx-target=\"#foreseen\" hx-select=\"#foreseen\" hx-swap=\"outerHTML\" hx-trigger=\"input delay:200ms\">")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -2543,7 +2543,7 @@ func newSubscriptionBody(v newSubscriptionView) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 174, "<form class=\"form\" method=\"post\" action=\"/subscriptions\" data-guard hx-get=\"/subscriptions/new\" hx-target=\"#foreseen\" hx-select=\"#foreseen\" hx-swap=\"outerHTML\" hx-trigger=\"change\">")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 174, "<form class=\"form\" method=\"post\" action=\"/subscriptions\" data-guard hx-get=\"/subscriptions/new\" hx-target=\"#foreseen\" hx-select=\"#foreseen\" hx-swap=\"outerHTML\" hx-trigger=\"input delay:200ms\">")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

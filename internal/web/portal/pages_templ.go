@@ -1861,7 +1861,7 @@ func formBody(v formView) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 131, "\" hx-target=\"#effect\" hx-select=\"#effect\" hx-swap=\"outerHTML\" hx-trigger=\"change\">")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 131, "\" hx-target=\"#effect\" hx-select=\"#effect\" hx-swap=\"outerHTML\" hx-trigger=\"input delay:200ms\">")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
