@@ -45,24 +45,24 @@ func (t *story) decision() journal.Decision {
 func (t *story) tell(d journal.Draft, cause int) int {
 	d.CausedByDraft = cause
 	t.drafts = append(t.drafts, d)
-	switch s := d.After.(type) {
-	case *Order:
-		t.order = s
-	case *subscription.Subscription:
-		t.sub = s
-	}
+	t.moved(d.After)
 	return len(t.drafts)
 }
 
 // retell adds events that another package put together; those without a cause of their own get this one.
 func (t *story) retell(drafts []journal.Draft, cause int) {
-	before := len(t.drafts)
+	t.drafts = journal.AppendDrafts(t.drafts, cause, drafts...)
 	for _, d := range drafts {
-		because := cause
-		if d.CausedByDraft > 0 {
-			because = before + d.CausedByDraft
-		}
-		t.tell(d, because)
+		t.moved(d.After)
+	}
+}
+
+func (t *story) moved(s journal.State) {
+	switch s := s.(type) {
+	case *Order:
+		t.order = s
+	case *subscription.Subscription:
+		t.sub = s
 	}
 }
 

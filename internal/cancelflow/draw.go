@@ -116,20 +116,11 @@ func Cooling(sessions []*Session, days int, now time.Time) bool {
 
 // reasonsOf are the reasons of a flow in order, deleted ones left out.
 func reasonsOf(r journal.Reader, flow id.ID) ([]*Reason, error) {
-	ids, err := r.Where(journal.CancelReason, "flow_id", string(flow))
+	out, err := journal.Where[Reason](r, journal.CancelReason, "flow_id", string(flow))
 	if err != nil {
 		return nil, err
 	}
-	var out []*Reason
-	for _, key := range ids {
-		reason, err := journal.Get[Reason](r, journal.CancelReason, key)
-		if err != nil {
-			return nil, err
-		}
-		if reason.Status != Deleted {
-			out = append(out, reason)
-		}
-	}
+	out = slices.DeleteFunc(out, func(reason *Reason) bool { return reason.Status == Deleted })
 	slices.SortFunc(out, func(a, b *Reason) int { return cmp.Or(cmp.Compare(a.Position, b.Position), cmp.Compare(a.ID, b.ID)) })
 	return out, nil
 }

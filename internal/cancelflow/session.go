@@ -46,10 +46,10 @@ func (c Start) Load(r journal.Reader) (w World, err error) {
 	if err = w.shop(r); err != nil {
 		return w, err
 	}
-	if w.Flows, err = rows[Flow](r, journal.CancelFlow, "status", string(Active)); err != nil {
+	if w.Flows, err = journal.Where[Flow](r, journal.CancelFlow, "status", string(Active)); err != nil {
 		return w, err
 	}
-	w.Sessions, err = rows[Session](r, journal.CancelSession, "customer_id", string(w.Subscription.CustomerID))
+	w.Sessions, err = journal.Where[Session](r, journal.CancelSession, "customer_id", string(w.Subscription.CustomerID))
 	return w, err
 }
 
@@ -240,15 +240,7 @@ func (w World) reason(key id.ID) *Reason {
 // with puts a session's end before what it brought about.
 func (w World) with(end journal.Draft) journal.Decision {
 	d := w.Inner
-	d.Drafts = []journal.Draft{end}
-	for _, draft := range w.Inner.Drafts {
-		if draft.CausedByDraft > 0 {
-			draft.CausedByDraft++
-		} else {
-			draft.CausedByDraft = 1
-		}
-		d.Drafts = append(d.Drafts, draft)
-	}
+	d.Drafts = journal.AppendDrafts([]journal.Draft{end}, 1, w.Inner.Drafts...)
 	d.Result = w.Subscription.Ref()
 	return d
 }
@@ -304,7 +296,7 @@ func load(r journal.Reader, session id.ID) (w World, err error) {
 	if w.Reasons, err = reasonsOf(r, w.Session.FlowID); err != nil {
 		return w, err
 	}
-	if w.Sessions, err = rows[Session](r, journal.CancelSession, "customer_id", string(w.Session.CustomerID)); err != nil {
+	if w.Sessions, err = journal.Where[Session](r, journal.CancelSession, "customer_id", string(w.Session.CustomerID)); err != nil {
 		return w, err
 	}
 	w.Discounts, w.Variants = map[string]*catalog.Discount{}, map[id.ID]*catalog.Variant{}
@@ -339,29 +331,9 @@ func (w *World) offer(r journal.Reader, o Offer) error {
 	return nil
 }
 
-// rows loads the rows of a kind whose column has a value, in order of id.
-func rows[T any, P interface {
-	*T
-	journal.State
-}](r journal.Reader, kind journal.Kind, column, value string) ([]P, error) {
-	ids, err := r.Where(kind, column, value)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]P, 0, len(ids))
-	for _, key := range ids {
-		row, err := journal.Get[T, P](r, kind, key)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, row)
-	}
-	return out, nil
-}
-
 // Current gives the session of a subscription that is gone on with, nil when there is none.
 func Current(r journal.Reader, s *subscription.Subscription, now time.Time) (*Session, error) {
-	list, err := rows[Session](r, journal.CancelSession, "customer_id", string(s.CustomerID))
+	list, err := journal.Where[Session](r, journal.CancelSession, "customer_id", string(s.CustomerID))
 	for _, c := range list {
 		if c.SubscriptionID == s.ID && c.Status == Open && now.Sub(c.StartedAt.Time) < reuse {
 			return c, err

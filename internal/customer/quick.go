@@ -34,14 +34,6 @@ func (c QuickAction) Run(r journal.Reader, now time.Time) (journal.Decision, err
 	if err != nil {
 		return journal.Decision{}, err
 	}
-	inner := d.Drafts
-	d.Drafts = []journal.Draft{first}
-	for _, draft := range inner {
-		draft.CausedByDraft++
-		if draft.CausedBy != "" {
-			draft.CausedByDraft = 0
-		}
-		d.Drafts = append(d.Drafts, draft)
-	}
+	d.Drafts = journal.AppendDrafts([]journal.Draft{first}, 1, d.Drafts...)
 	return d, nil
 }

@@ -107,6 +107,22 @@ func (b bound[W]) Run(r Reader, now time.Time) (Decision, error) {
 	return b.d.Decide(w, now)
 }
 
+// AppendDrafts appends the drafts of a decision that is part of a larger one. What they say of the drafts that caused them counts from
+// their own beginning; those without a cause are caused by the one at position cause of the whole, from 1 (0: by none).
+func AppendDrafts(drafts []Draft, cause int, more ...Draft) []Draft {
+	before := len(drafts)
+	for _, d := range more {
+		switch {
+		case d.CausedByDraft > 0:
+			d.CausedByDraft += before
+		case d.CausedBy == "":
+			d.CausedByDraft = cause
+		}
+		drafts = append(drafts, d)
+	}
+	return drafts
+}
+
 // Bind makes a Command of a Decider.
 func Bind[W any](d Decider[W]) Command { return bound[W]{d} }
 
@@ -120,6 +136,26 @@ func Get[T any, P interface {
 		return nil, fault.New(fault.NotFound, "unknown_"+string(kind), "There is no %s %s in this shop.", kind.Words(), key)
 	}
 	return s, err
+}
+
+// Where loads the states of a kind that have a value in an indexed column, in order of id.
+func Where[T any, P interface {
+	*T
+	State
+}](r Reader, kind Kind, column, value string) ([]P, error) {
+	ids, err := r.Where(kind, column, value)
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]P, 0, len(ids))
+	for _, key := range ids {
+		row, err := Get[T, P](r, kind, key)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, row)
+	}
+	return rows, nil
 }
 
 // Find loads one state that may be missing: nil then.

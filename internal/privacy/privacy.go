@@ -45,16 +45,16 @@ func (c Redact) Load(r journal.Reader) (w World, err error) {
 	if w.Customer, err = journal.Get[customer.Customer](r, journal.Customer, c.CustomerID); err != nil {
 		return w, err
 	}
-	if w.Addresses, err = of[customer.Address](r, journal.Address, c.CustomerID); err != nil {
+	if w.Addresses, err = journal.Where[customer.Address](r, journal.Address, "customer_id", string(c.CustomerID)); err != nil {
 		return w, err
 	}
-	if w.PaymentMethods, err = of[customer.PaymentMethod](r, journal.PaymentMethod, c.CustomerID); err != nil {
+	if w.PaymentMethods, err = journal.Where[customer.PaymentMethod](r, journal.PaymentMethod, "customer_id", string(c.CustomerID)); err != nil {
 		return w, err
 	}
-	if w.Subscriptions, err = of[subscription.Subscription](r, journal.Subscription, c.CustomerID); err != nil {
+	if w.Subscriptions, err = journal.Where[subscription.Subscription](r, journal.Subscription, "customer_id", string(c.CustomerID)); err != nil {
 		return w, err
 	}
-	if w.Orders, err = of[billing.Order](r, journal.Order, c.CustomerID); err != nil {
+	if w.Orders, err = journal.Where[billing.Order](r, journal.Order, "customer_id", string(c.CustomerID)); err != nil {
 		return w, err
 	}
 	var pending []*billing.Order
@@ -94,55 +94,23 @@ func (c Redact) Decide(w World, now time.Time) (journal.Decision, error) {
 		for _, draft := range cancel.Drafts {
 			ended[i] = draft.After.(*subscription.Subscription)
 		}
-		d.Drafts = join(d.Drafts, cancel.Drafts)
+		d.Drafts = journal.AppendDrafts(d.Drafts, 0, cancel.Drafts...)
 	}
 	orders, released, err := billing.Redact(w.Orders, w.Stock, now)
 	if err != nil {
 		return journal.Decision{}, err
 	}
-	d.Drafts = join(d.Drafts, orders)
+	d.Drafts = journal.AppendDrafts(d.Drafts, 0, orders...)
 	for _, s := range ended {
 		next := journal.Clone(s)
 		journal.Erase(next)
 		d.Drafts = append(d.Drafts, journal.Draft{Type: "subscription.redacted", Before: s, After: next, Mentions: []journal.Ref{w.Customer.Ref()}})
 	}
 	own, names := customer.RedactOwn(w.Customer, w.Addresses, w.PaymentMethods)
-	d.Drafts = join(d.Drafts, own)
+	d.Drafts = journal.AppendDrafts(d.Drafts, 0, own...)
 	d.Reservations = append(released, names...)
 	for i := range d.Drafts {
 		d.Drafts[i].KeyGone = restored
 	}
 	return d, nil
-}
-
-// join appends drafts of another decision: what they say about their causes counts from its beginning.
-func join(drafts, more []journal.Draft) []journal.Draft {
-	offset := len(drafts)
-	for _, d := range more {
-		if d.CausedByDraft > 0 {
-			d.CausedByDraft += offset
-		}
-		drafts = append(drafts, d)
-	}
-	return drafts
-}
-
-// of loads the rows of a kind that belong to a customer, in order of id.
-func of[T any, P interface {
-	*T
-	journal.State
-}](r journal.Reader, kind journal.Kind, owner id.ID) ([]P, error) {
-	ids, err := r.Where(kind, "customer_id", string(owner))
-	if err != nil {
-		return nil, err
-	}
-	rows := make([]P, 0, len(ids))
-	for _, key := range ids {
-		row, err := journal.Get[T, P](r, kind, key)
-		if err != nil {
-			return nil, err
-		}
-		rows = append(rows, row)
-	}
-	return rows, nil
 }

@@ -22,16 +22,12 @@ func (s Sequence) Run(r journal.Reader, now time.Time) (all journal.Decision, er
 		if err != nil {
 			return journal.Decision{}, err
 		}
-		before := len(all.Drafts)
 		for _, draft := range d.Drafts {
-			if draft.CausedByDraft > 0 {
-				draft.CausedByDraft += before
-			}
 			if draft.After != nil {
 				a.states[draft.After.Ref()] = draft.After
 			}
-			all.Drafts = append(all.Drafts, draft)
 		}
+		all.Drafts = journal.AppendDrafts(all.Drafts, 0, d.Drafts...)
 		for _, n := range d.Reservations {
 			owner := n.Owner
 			if n.Release {

@@ -84,23 +84,13 @@ func (w *World) variants(r journal.Reader, ids ...id.ID) error {
 
 // others loads the customer's other open subscriptions.
 func (w *World) others(r journal.Reader) error {
-	ids, err := r.Where(journal.Subscription, "customer_id", string(w.Subscription.CustomerID))
-	if err != nil {
-		return err
-	}
-	for _, key := range ids {
-		if key == w.Subscription.ID {
-			continue
-		}
-		o, err := journal.Find[Subscription](r, journal.Subscription, key)
-		if err != nil {
-			return err
-		}
-		if o != nil && o.Open() {
+	all, err := journal.Where[Subscription](r, journal.Subscription, "customer_id", string(w.Subscription.CustomerID))
+	for _, o := range all {
+		if o.ID != w.Subscription.ID && o.Open() {
 			w.Others = append(w.Others, o)
 		}
 	}
-	return nil
+	return err
 }
 
 func (w World) today(now time.Time) civil.Date { return settings.Today(w.General, now) }

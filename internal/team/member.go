@@ -389,20 +389,13 @@ func loadChange(r journal.Reader, key id.ID, who journal.Actor) (World, error) {
 
 // otherOwners counts the owners who can sign in, besides one.
 func otherOwners(r journal.Reader, besides id.ID) (n int, err error) {
-	ids, err := r.Where(journal.TeamMember, "role", string(Owner))
-	if err != nil {
-		return 0, err
-	}
-	for _, key := range ids {
-		m, err := journal.Find[TeamMember](r, journal.TeamMember, key)
-		if err != nil {
-			return 0, err
-		}
-		if m != nil && m.ID != besides && m.Role == Owner && m.Status == Active {
+	owners, err := journal.Where[TeamMember](r, journal.TeamMember, "role", string(Owner))
+	for _, m := range owners {
+		if m.ID != besides && m.Role == Owner && m.Status == Active {
 			n++
 		}
 	}
-	return n, nil
+	return n, err
 }
 
 func emailOwner(r journal.Reader, address string) (id.ID, error) {
