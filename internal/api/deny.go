@@ -2,9 +2,6 @@ package api
 
 import (
 	"context"
-	"net"
-	"net/http"
-	"net/netip"
 
 	"perennial/internal/id"
 	"perennial/internal/journal"
@@ -47,28 +44,6 @@ func (a *API) FlushDenials(ctx context.Context) {
 		a.record(ctx, program.Meta{Actor: journal.Actor{Kind: journal.ActorAnonymous, ID: string(session)}, Source: from},
 			team.RecordDenial{Refused: session, Path: "the API with an unknown key", Count: n})
 	}
-}
-
-// networkOf is where a request comes from, as far as it tells one source from another: an address, or of IPv6 the network
-// that one customer of a provider has.
-func networkOf(r *http.Request) string {
-	ip, err := netip.ParseAddr(clientIP(r))
-	if err != nil || ip.Unmap().Is4() {
-		return clientIP(r)
-	}
-	p, err := ip.Prefix(64)
-	if err != nil {
-		return clientIP(r)
-	}
-	return p.Addr().String()
-}
-
-func clientIP(r *http.Request) string {
-	ip, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	return ip
 }
 
 func checkComment(s string) error {

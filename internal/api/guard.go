@@ -17,6 +17,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"perennial/internal/auth"
 	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
@@ -77,7 +78,7 @@ func (a *API) guard(next http.Handler) http.Handler {
 				if fault.As(err).Kind == fault.Unauthenticated {
 					w.Header().Set("WWW-Authenticate", `Bearer realm="perennial"`)
 					if r.Header.Get("Authorization") != "" {
-						a.guesses.Note(networkOf(r), a.now())
+						a.guesses.Note(auth.Network(r), a.now())
 					}
 				}
 				writeProblem(w, err, c.requestID)
@@ -185,7 +186,7 @@ func (a *API) identify(r *http.Request, c *call) error {
 	}
 	c.meta = program.Meta{
 		Actor: journal.Actor{Kind: journal.ActorAPIKey, ID: string(k.ID)},
-		Source: journal.Origin{Channel: journal.ChannelAPI, RequestID: c.requestID, IP: journal.Secluded(clientIP(r)),
+		Source: journal.Origin{Channel: journal.ChannelAPI, RequestID: c.requestID, IP: journal.Secluded(auth.Address(r)),
 			UserAgent: journal.Secluded(plain.Escape(agent))},
 	}
 	return nil

@@ -133,21 +133,6 @@ func (n *Notifier) Run(ctx context.Context) error {
 	return err
 }
 
-// write writes machinery.
-func (n *Notifier) write(ctx context.Context, f func(b *store.Batch) error) error {
-	return n.Program.Exclusive(ctx, func(w *store.Writer) error {
-		b, err := w.Begin(ctx, n.Program.Now())
-		if err != nil {
-			return err
-		}
-		defer b.Rollback()
-		if err := f(b); err != nil {
-			return store.Fault(err)
-		}
-		return store.Fault(b.Commit())
-	})
-}
-
 // follow looks at the entries since the last time.
 func (n *Notifier) follow(ctx context.Context) error {
 	next, ok, err := n.Store.Followed(ctx, n.Store.Read)
@@ -159,7 +144,7 @@ func (n *Notifier) follow(ctx context.Context) error {
 		return db.Fault(err)
 	}
 	if !ok { // what was before is not told
-		if err := n.write(ctx, func(b *store.Batch) error { return b.Follow(head.Seq + 1) }); err != nil {
+		if err := n.Program.Upkeep(ctx, func(b *store.Batch) error { return b.Follow(head.Seq + 1) }); err != nil {
 			return err
 		}
 		next = head.Seq + 1
@@ -179,7 +164,7 @@ func (n *Notifier) follow(ctx context.Context) error {
 				list = append(list, n.posted(string(st.ID), told))
 			}
 		}
-		if err := n.write(ctx, func(b *store.Batch) error { return errors.Join(b.Post(list...), b.Follow(end)) }); err != nil {
+		if err := n.Program.Upkeep(ctx, func(b *store.Batch) error { return errors.Join(b.Post(list...), b.Follow(end)) }); err != nil {
 			return err
 		}
 		next = end
@@ -276,7 +261,7 @@ func (n *Notifier) upcoming(ctx context.Context) error {
 			list = append(list, n.posted("upcoming "+last+" "+s.NextBillingDate.String(), note{Name: message.OrderUpcoming, Customer: s.CustomerID, Subscription: s.ID, Date: s.NextBillingDate.String()}))
 		}
 		if len(list) > 0 {
-			if err := n.write(ctx, func(b *store.Batch) error { return b.Post(list...) }); err != nil {
+			if err := n.Program.Upkeep(ctx, func(b *store.Batch) error { return b.Post(list...) }); err != nil {
 				return err
 			}
 		}
@@ -327,13 +312,13 @@ func (n *Notifier) one(ctx context.Context, p store.Posted) error {
 		p.State, what.Secret = store.PostDropped, ""
 		p.Body = what.body()
 		if !late {
-			return n.write(ctx, func(b *store.Batch) error { return b.Repost(p) })
+			return n.Program.Upkeep(ctx, func(b *store.Batch) error { return b.Repost(p) })
 		}
 		p.State, record.Tries, record.Language = store.PostFailed, max(what.Tries, 1), cmp.Or(text.Language, what.Language, "en")
 		return n.finish(ctx, p, record)
 	}
 	p.State, p.DueAt = store.PostSending, n.Program.Now().Add(sending)
-	if err := n.write(ctx, func(b *store.Batch) error { return b.Repost(p) }); err != nil {
+	if err := n.Program.Upkeep(ctx, func(b *store.Batch) error { return b.Repost(p) }); err != nil {
 		return err
 	}
 	failure := n.Mail.Send(ctx, *m)
@@ -349,7 +334,7 @@ func (n *Notifier) one(ctx context.Context, p store.Posted) error {
 		if what.Tries++; what.Tries <= len(backoff) && !errors.Is(failure, mail.ErrRefused) {
 			p.State, p.DueAt = store.PostQueued, n.Program.Now().Add(backoff[what.Tries-1])
 			p.Body = what.body()
-			return n.write(ctx, func(b *store.Batch) error { return b.Repost(p) })
+			return n.Program.Upkeep(ctx, func(b *store.Batch) error { return b.Repost(p) })
 		}
 		p.State, record.Tries = store.PostFailed, what.Tries
 	}

@@ -351,6 +351,35 @@ func (p *Program) Checkpoint(ctx context.Context) (c store.Checkpoint, err error
 	return c, err
 }
 
+// Upkeep writes machinery that belongs to no command (sessions, the outbox), in a transaction of its own between two batches.
+func (p *Program) Upkeep(ctx context.Context, f func(b *store.Batch) error) error {
+	return p.Exclusive(ctx, func(w *store.Writer) error {
+		b, err := w.Begin(ctx, p.Now())
+		if err != nil {
+			return store.Fault(err)
+		}
+		defer b.Rollback()
+		if err := f(b); err != nil {
+			return store.Fault(err)
+		}
+		return store.Fault(b.Commit())
+	})
+}
+
+// Spend says whether this is the first use of a thing that is worthless after until, whichever process asks.
+func (p *Program) Spend(ctx context.Context, thing string, until time.Time) (bool, error) {
+	first := make(chan bool, 1) // the writer may come to it after this caller has gone
+	err := p.Upkeep(ctx, func(b *store.Batch) error {
+		yes, err := b.Spend(thing, until)
+		first <- yes
+		return err
+	})
+	if err != nil {
+		return false, err
+	}
+	return <-first, nil
+}
+
 // Exclusive runs something that writes but changes nothing (a checkpoint, upkeep of the file) between two batches, with
 // the writing connection to itself.
 func (p *Program) Exclusive(ctx context.Context, f func(w *store.Writer) error) error {

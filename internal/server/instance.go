@@ -167,17 +167,7 @@ func Open(ctx context.Context, c Config) (_ *Instance, err error) {
 
 // LeaveUntold says that no message tells of what is in the journal so far, as it was only simulated.
 func (i *Instance) LeaveUntold(ctx context.Context) error {
-	return i.Program.Exclusive(ctx, func(w *store.Writer) error {
-		b, err := w.Begin(ctx, i.Program.Now())
-		if err != nil {
-			return store.Fault(err)
-		}
-		defer b.Rollback()
-		if err := b.Follow(i.Program.Head() + 1); err != nil {
-			return store.Fault(err)
-		}
-		return store.Fault(b.Commit())
-	})
+	return i.Program.Upkeep(ctx, func(b *store.Batch) error { return b.Follow(i.Program.Head() + 1) })
 }
 
 // Migrate brings the schema of a database up to date, without opening a shop. With dry it only says what it would do; with

@@ -76,7 +76,7 @@ func (c *call) changeName() (answer, error) {
 
 // reauthenticate asks for the password again before what a borrowed session must not do. It is limited as a sign-in is.
 func (c *call) reauthenticate() error {
-	try := auth.Try{Account: plain.EmailKey(c.member.Email.Value), Network: c.network(c.r), Device: c.knownDevice(c.member.ID)}
+	try := auth.Try{Account: plain.EmailKey(c.member.Email.Value), Network: auth.Network(c.r), Device: c.knownDevice(c.member.ID)}
 	if err := c.admit(try, c.member.ID); err != nil {
 		return err
 	}

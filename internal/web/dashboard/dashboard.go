@@ -41,8 +41,6 @@ type Config struct {
 	// BaseURL is where people reach the server: "https://shop.example". Cookies are for https only when it is https.
 	BaseURL   string
 	PortalURL string // where subscribers reach the Portal; empty: /portal of BaseURL
-	// ClientIP gives the address that a request comes from; nil: the connection's.
-	ClientIP func(r *http.Request) string
 	Provider auth.ProviderConfig
 	// DataCopy puts together what the shop keeps of a customer, for a request that is in the log.
 	DataCopy func(ctx context.Context, m program.Meta, customer, request id.ID) ([]byte, error)
@@ -137,57 +135,7 @@ func (d *Dashboard) Drain() {
 // Sweep writes down what was only counted, and deletes sessions and links that ended long ago. It is for each minute.
 func (d *Dashboard) Sweep(ctx context.Context) error {
 	d.FlushTallies(ctx)
-	return d.upkeep(ctx, func(b *store.Batch) error { return b.SweepSignIn(idleAfter) })
-}
-
-// upkeep writes machinery that belongs to no command.
-func (d *Dashboard) upkeep(ctx context.Context, f func(b *store.Batch) error) error {
-	return d.Program.Exclusive(ctx, func(w *store.Writer) error {
-		b, err := w.Begin(ctx, d.Program.Now())
-		if err != nil {
-			return err
-		}
-		defer b.Rollback()
-		if err := f(b); err != nil {
-			return store.Fault(err)
-		}
-		return store.Fault(b.Commit())
-	})
-}
-
-// spend says whether this is the first use of a thing that is worthless after until, whichever process asks.
-func (d *Dashboard) spend(ctx context.Context, thing string, until time.Time) (bool, error) {
-	first := make(chan bool, 1) // the writer may come to it after this caller has gone
-	err := d.upkeep(ctx, func(b *store.Batch) error {
-		yes, err := b.Spend(thing, until)
-		first <- yes
-		return err
-	})
-	if err != nil {
-		return false, err
-	}
-	return <-first, nil
-}
-
-// network is where a request comes from, as the limits see it: an IPv4 address, or the half of an IPv6 address that its
-// owner was given.
-func (d *Dashboard) network(r *http.Request) string {
-	ip := net.ParseIP(d.ip(r))
-	if ip == nil || ip.To4() != nil {
-		return d.ip(r)
-	}
-	return ip.Mask(net.CIDRMask(64, 128)).String()
-}
-
-func (d *Dashboard) ip(r *http.Request) string {
-	if d.ClientIP != nil {
-		return d.ClientIP(r)
-	}
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	return host
+	return d.Program.Upkeep(ctx, func(b *store.Batch) error { return b.SweepSignIn(idleAfter) })
 }
 
 // shopName is what the pages are headed with.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -80,7 +81,10 @@ func newWorld(t testing.TB, provider auth.ProviderConfig) *world {
 	w.Shop = shop.OpenWith(t, t.TempDir(), w.clock, rand.Reader, db.Options{})
 	w.Found()
 	var handler http.Handler
-	w.http = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { handler.ServeHTTP(rw, r) }))
+	w.http = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		r.RemoteAddr = net.JoinHostPort(r.Header.Get("X-Test-IP"), "1")
+		handler.ServeHTTP(rw, r)
+	}))
 	base := strings.Replace(w.http.URL, "127.0.0.1", "localhost", 1)
 	finder, err := find.Open(t.Context(), w.Store, filepath.Join(w.Dir, "find.db"), nil)
 	if err != nil {
@@ -90,8 +94,7 @@ func newWorld(t testing.TB, provider auth.ProviderConfig) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.d, err = New(Config{Program: w.Program, Store: w.Store, Finder: finder, Analytics: figures, IDs: w.IDs, Log: slog.New(slog.NewTextHandler(w.log, nil)), BaseURL: base, Provider: provider,
-		ClientIP: func(r *http.Request) string { return r.Header.Get("X-Test-IP") }})
+	w.d, err = New(Config{Program: w.Program, Store: w.Store, Finder: finder, Analytics: figures, IDs: w.IDs, Log: slog.New(slog.NewTextHandler(w.log, nil)), BaseURL: base, Provider: provider})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,7 +39,7 @@ func (d *Dashboard) SetupLink(ctx context.Context) (string, error) {
 		return "", err
 	}
 	link, secret := d.IDs.New(id.Link), auth.NewSecret()
-	err = d.upkeep(ctx, func(b *store.Batch) error {
+	err = d.Program.Upkeep(ctx, func(b *store.Batch) error {
 		return b.PutTeamLink(link, secret, string(team.ForSetup), "", b.Now.Add(setupLifetime))
 	})
 	return d.linkTo(team.ForSetup, link, secret), err

@@ -12,6 +12,7 @@ import (
 
 	"github.com/a-h/templ"
 
+	"perennial/internal/auth"
 	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
@@ -156,7 +157,7 @@ func (d *Dashboard) source(r *http.Request, requestID string) journal.Origin {
 	if len(agent) > 400 {
 		agent = agent[:400]
 	}
-	return journal.Origin{Channel: journal.ChannelDashboard, RequestID: requestID, IP: journal.Secluded(d.ip(r)), UserAgent: journal.Secluded(plain.Escape(agent))}
+	return journal.Origin{Channel: journal.ChannelDashboard, RequestID: requestID, IP: journal.Secluded(auth.Address(r)), UserAgent: journal.Secluded(plain.Escape(agent))}
 }
 
 func (c *call) forbidden() error {

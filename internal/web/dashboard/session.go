@@ -101,7 +101,7 @@ func (c *call) identify() error {
 	c.meta.Actor = journal.Actor{Kind: journal.ActorTeamMember, ID: string(m.ID)}
 	if now.Sub(s.SeenAt) >= touchEvery {
 		// A page does not fail because of it.
-		if err := c.upkeep(c.ctx, func(b *store.Batch) error { return b.TouchSession(s.ID) }); err != nil {
+		if err := c.Program.Upkeep(c.ctx, func(b *store.Batch) error { return b.TouchSession(s.ID) }); err != nil {
 			c.Log.Warn("note the use of a session", "request_id", c.meta.Source.RequestID, "error", err)
 		}
 	}

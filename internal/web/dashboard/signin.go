@@ -172,7 +172,7 @@ func shortly(d time.Duration) string {
 
 // failSignIn makes the entry of a failed attempt, or counts it.
 func (c *call) failSignIn(member id.ID, email string, why team.Failure) {
-	if c.failures.Note(c.network(c.r), c.Program.Now()) {
+	if c.failures.Note(auth.Network(c.r), c.Program.Now()) {
 		c.recordFailure(context.WithoutCancel(c.ctx), c.meta.Source, team.FailLogIn{Member: member, Email: email, Why: why, Count: 1})
 	}
 }
@@ -196,7 +196,7 @@ func (c *call) signInWithPassword() (answer, error) {
 	if m != nil {
 		known = m.ID
 	}
-	try := auth.Try{Account: plain.EmailKey(email), Network: c.network(c.r), Device: c.knownDevice(known)}
+	try := auth.Try{Account: plain.EmailKey(email), Network: auth.Network(c.r), Device: c.knownDevice(known)}
 	if err := c.admit(try, known); err != nil {
 		return answer{}, err
 	}
@@ -234,7 +234,7 @@ func (c *call) signInWithCode() (answer, error) {
 	if err != nil || m == nil || !m.AuthenticatorApp {
 		return goTo("/signin"), err
 	}
-	try := auth.Try{Account: string(m.ID), Network: c.network(c.r), Device: c.knownDevice(m.ID), Code: true}
+	try := auth.Try{Account: string(m.ID), Network: auth.Network(c.r), Device: c.knownDevice(m.ID), Code: true}
 	if err := c.admit(try, m.ID); err != nil {
 		return answer{}, err
 	}
@@ -273,7 +273,7 @@ func (c *call) checkCode(m *team.TeamMember, seed, code string) (bool, error) {
 	if !ok {
 		return false, nil
 	}
-	return c.spend(c.ctx, fmt.Sprint("code ", m.ID, period), auth.CodeEnd(period))
+	return c.Program.Spend(c.ctx, fmt.Sprint("code ", m.ID, period), auth.CodeEnd(period))
 }
 
 // purposeSeed is what seeds of authenticator apps are sealed for in the database.
@@ -311,7 +311,7 @@ func (c *call) ceremony() (auth.Ceremony, error) {
 	var k auth.Ceremony
 	first, err := false, error(nil)
 	if c.kept(ceremonyCookie, &k) {
-		first, err = c.spend(c.ctx, "challenge "+k.Challenge(), c.Program.Now().Add(stepLifetime))
+		first, err = c.Program.Spend(c.ctx, "challenge "+k.Challenge(), c.Program.Now().Add(stepLifetime))
 	}
 	if err != nil {
 		return k, err
@@ -328,7 +328,7 @@ func (c *call) signInWithPasskey() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if err := c.admit(auth.Try{Network: c.network(c.r)}, ""); err != nil {
+	if err := c.admit(auth.Try{Network: auth.Network(c.r)}, ""); err != nil {
 		return answer{}, err
 	}
 	var m *team.TeamMember
@@ -388,7 +388,7 @@ func (c *call) backFromProvider() (answer, error) {
 		return c.done("/signin", "That took too long. Sign in again.", nil)
 	}
 	c.dropCookie(ceremonyCookie)
-	if err := c.admit(auth.Try{Network: c.network(c.r)}, ""); err != nil {
+	if err := c.admit(auth.Try{Network: auth.Network(c.r)}, ""); err != nil {
 		return answer{}, err
 	}
 	email, err := c.provider.Finish(c.ctx, at.Errand, c.r.FormValue("state"), c.r.FormValue("code"), c.Program.Now())

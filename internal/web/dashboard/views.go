@@ -84,12 +84,12 @@ func (c *call) saveView() (answer, error) {
 	if len(list) >= viewsAtMost {
 		return answer{}, fault.New(fault.Conflict, "too_many_views", "You have %d views already. Forget one first.", viewsAtMost)
 	}
-	err = c.upkeep(c.ctx, func(b *store.Batch) error { return b.PutSavedView(c.member.ID, subscriptionsList, view) })
+	err = c.Program.Upkeep(c.ctx, func(b *store.Batch) error { return b.PutSavedView(c.member.ID, subscriptionsList, view) })
 	return c.done("/subscriptions?"+view.Query, "The view is saved, for you.", err)
 }
 
 func (c *call) forgetView() (answer, error) {
-	err := c.upkeep(c.ctx, func(b *store.Batch) error {
+	err := c.Program.Upkeep(c.ctx, func(b *store.Batch) error {
 		return b.DropSavedView(c.member.ID, subscriptionsList, c.r.PostFormValue("name"))
 	})
 	return c.done("/subscriptions", "The view is forgotten.", err)

@@ -15,7 +15,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/big"
-	"net"
 	"net/http"
 	"net/url"
 	"path"
@@ -52,7 +51,6 @@ type Config struct {
 	BaseURL        string   // where people reach the server
 	PortalURL      string   // where subscribers reach the Portal, behind a proxy; empty: /portal of BaseURL
 	FrameAncestors []string // who may show the Portal in a frame, as CSP says it; empty: nobody
-	ClientIP       func(r *http.Request) string
 	Mails          bool // false: no codes can be sent, and only links let people in
 	Noted          func(ctx context.Context, pattern, requestID string, actor journal.ActorKind)
 }
@@ -164,7 +162,7 @@ func (p *Portal) on(pattern string, open bool, h handler) {
 		r.Body = http.MaxBytesReader(w, r.Body, formLimit)
 		c := &call{Portal: p, w: w, r: r, ctx: lang.With(ctx, catalogue().Printer(lang.English, lang.English)), pattern: pattern}
 		agent := r.UserAgent()
-		c.meta.Source = journal.Origin{Channel: journal.ChannelPortal, RequestID: string(p.IDs.New(id.Request)), IP: journal.Secluded(p.ip(r)), UserAgent: journal.Secluded(plain.Escape(agent[:min(len(agent), 400)]))}
+		c.meta.Source = journal.Origin{Channel: journal.ChannelPortal, RequestID: string(p.IDs.New(id.Request)), IP: journal.Secluded(auth.Address(r)), UserAgent: journal.Secluded(plain.Escape(agent[:min(len(agent), 400)]))}
 		if p.Noted != nil {
 			defer func() { p.Noted(r.Context(), pattern, c.meta.Source.RequestID, c.meta.Actor.Kind) }()
 		}
@@ -202,17 +200,6 @@ func (p *Portal) on(pattern string, open bool, h handler) {
 			c.render(a)
 		}
 	})
-}
-
-func (p *Portal) ip(r *http.Request) string {
-	if p.ClientIP != nil {
-		return p.ClientIP(r)
-	}
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	return host
 }
 
 func (p *Portal) cookieName(name string) string {
@@ -366,40 +353,11 @@ func (c *call) identify() error {
 		return nil
 	}
 	if now.Sub(s.SeenAt) >= touchEvery {
-		if err := c.upkeep(func(b *store.Batch) error { return b.TouchSession(s.ID) }); err != nil {
+		if err := c.Program.Upkeep(c.ctx, func(b *store.Batch) error { return b.TouchSession(s.ID) }); err != nil {
 			c.Log.Warn("note the use of a session", "request_id", c.meta.Source.RequestID, "error", err)
 		}
 	}
 	return nil
-}
-
-// upkeep writes machinery that belongs to no command.
-func (c *call) upkeep(f func(b *store.Batch) error) error {
-	return c.Program.Exclusive(c.ctx, func(w *store.Writer) error {
-		b, err := w.Begin(c.ctx, c.Program.Now())
-		if err != nil {
-			return err
-		}
-		defer b.Rollback()
-		if err := f(b); err != nil {
-			return store.Fault(err)
-		}
-		return store.Fault(b.Commit())
-	})
-}
-
-// spend says whether this is the first use of a thing that is worthless after until.
-func (c *call) spend(thing string, until time.Time) (first bool, err error) {
-	done := make(chan bool, 1) // the writer may come to it after this caller has gone
-	err = c.upkeep(func(b *store.Batch) error {
-		yes, err := b.Spend(thing, until)
-		done <- yes
-		return err
-	})
-	if err != nil {
-		return false, err
-	}
-	return <-done, nil
 }
 
 // newCode makes a code of six digits.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"iter"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -106,9 +107,11 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	var handler http.Handler
-	w.http = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { handler.ServeHTTP(rw, r) }))
-	w.p, err = New(Config{Program: w.Program, Store: w.Store, Finder: finder, IDs: w.IDs, Log: slog.New(slog.DiscardHandler), BaseURL: w.http.URL, Mails: true,
-		ClientIP: func(r *http.Request) string { return r.Header.Get("X-Test-IP") }})
+	w.http = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		r.RemoteAddr = net.JoinHostPort(r.Header.Get("X-Test-IP"), "1")
+		handler.ServeHTTP(rw, r)
+	}))
+	w.p, err = New(Config{Program: w.Program, Store: w.Store, Finder: finder, IDs: w.IDs, Log: slog.New(slog.DiscardHandler), BaseURL: w.http.URL, Mails: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -107,7 +107,7 @@ func (c *call) quickPage(p ui.Problems) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	viewed, err := c.spend("viewed "+string(q.Message)+" "+q.Action, q.Expires)
+	viewed, err := c.Program.Spend(c.ctx, "viewed "+string(q.Message)+" "+q.Action, q.Expires)
 	if err != nil {
 		return answer{}, err
 	}
@@ -149,7 +149,7 @@ func (c *call) quickAct() (answer, error) {
 	}
 	cmd := customer.QuickAction{Message: q.Message, CustomerID: q.Customer, Action: q.Action, About: q.about(), Do: q.command(c, q.filledIn(c.r.PostForm))}
 	if _, err = cmd.Run(c.reader(), c.Program.Now()); err == nil { // a refusal does not use the link up
-		first, serr := c.spend("used "+string(q.Message)+" "+q.Action, q.Expires)
+		first, serr := c.Program.Spend(c.ctx, "used "+string(q.Message)+" "+q.Action, q.Expires)
 		if serr != nil {
 			return answer{}, serr
 		}

@@ -69,7 +69,7 @@ func (c *call) askForCode() (answer, error) {
 	if !c.kept(deviceCookie, &device) || device != owner {
 		device = ""
 	}
-	if refused := admit(c.limits, plain.EmailKey(email), c.ip(c.r), device, c.Program.Now()); refused > 0 {
+	if refused := admit(c.limits, plain.EmailKey(email), auth.Network(c.r), device, c.Program.Now()); refused > 0 {
 		return answer{}, &fault.Error{Kind: fault.TooMany, Code: "too_many_attempts", Public: "Too many codes were asked for. Wait a moment, then try again.", RetryAfter: refused}
 	}
 	w := awaited{Attempt: c.IDs.New(id.SignIn), Email: email}
@@ -146,7 +146,7 @@ func (c *call) enterCode() (answer, error) {
 	until := c.Program.Now().Add(codeLifetime)
 	tried := false
 	for n := range codeTries { // the tries of a code are used up one by one, whichever process asks
-		first, err := c.spend("code "+string(w.Attempt)+" "+string(rune('0'+n)), until)
+		first, err := c.Program.Spend(c.ctx, "code "+string(w.Attempt)+" "+string(rune('0'+n)), until)
 		if err != nil {
 			return answer{}, err
 		}
@@ -182,7 +182,7 @@ func (c *call) enterCode() (answer, error) {
 		}
 		return wrong(c.say("code.old"))
 	}
-	if first, err := c.spend("code "+string(w.Attempt)+" used", until); err != nil || !first {
+	if first, err := c.Program.Spend(c.ctx, "code "+string(w.Attempt)+" used", until); err != nil || !first {
 		return answer{to: "/portal/signin"}, err
 	}
 	if err := c.begin(w.Customer, customer.ByCode, sessionLifetime, func(b *store.Batch) error { return b.UseTeamLink(w.Attempt) }); err != nil {
@@ -237,7 +237,7 @@ func (c *call) useLink() (answer, error) {
 	if !ok || !c.Program.Now().Before(l.ExpiresAt) {
 		return answer{}, fault.New(fault.Gone, "link_over", "This link is over, or was used already. Sign in with your e-mail address, or ask the store for a new link.")
 	}
-	if first, err := c.spend("link "+string(l.SignIn), l.ExpiresAt); err != nil || !first {
+	if first, err := c.Program.Spend(c.ctx, "link "+string(l.SignIn), l.ExpiresAt); err != nil || !first {
 		if err == nil {
 			err = fault.New(fault.Gone, "link_over", "This link was used already.")
 		}
