@@ -2,6 +2,7 @@ package cancelflow
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -223,7 +224,7 @@ func (c ReasonFields) missing(r journal.Reader) (out []string, err error) {
 		return nil, nil
 	}
 	for i, o := range *c.Offers {
-		at := "/offers/" + string(rune('0'+min(i, 9)))
+		at := "/offers/" + strconv.Itoa(i)
 		if o.VariantID != "" {
 			v, err := journal.Find[catalog.Variant](r, journal.Variant, o.VariantID)
 			if err != nil {

@@ -12,7 +12,6 @@ import (
 	"perennial/internal/cancelflow"
 	"perennial/internal/catalog"
 	"perennial/internal/civil"
-	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/money"
@@ -33,25 +32,25 @@ func (d *Dashboard) registerCancelFlows() {
 		command: func(c *call, _ subject, in *input) journal.Command {
 			return journal.Bind(cancelflow.CreateFlow{ID: c.IDs.New(id.CancelFlow), Fields: in.flow(c)})
 		}, to: resultOf("/cancel-flows/")})
-	edit(form{path: "/cancel-flows/{id}/edit", title: "Change the flow", verb: "Save", events: []string{"cancel_flow.updated"}, on: (*call).aboutFlow,
+	edit(form{path: "/cancel-flows/{id}/edit", title: "Change the flow", verb: "Save", events: []string{"cancel_flow.updated"}, on: aboutFlow,
 		fields: func(c *call, s subject, v url.Values) ([]formField, error) {
 			return c.flowFields(s.state.(*cancelflow.Flow), v)
 		},
 		command: func(c *call, s subject, in *input) journal.Command {
 			return journal.Bind(cancelflow.UpdateFlow{ID: s.state.Ref().ID, Fields: in.flow(c)})
 		}})
-	edit(form{path: "/cancel-flows/{id}/delete", title: "Delete the flow", verb: "Delete", danger: true, lead: "Nobody is asked with it any more. What came of it stays.", events: []string{"cancel_flow.deleted"}, on: (*call).aboutFlow,
+	edit(form{path: "/cancel-flows/{id}/delete", title: "Delete the flow", verb: "Delete", danger: true, lead: "Nobody is asked with it any more. What came of it stays.", events: []string{"cancel_flow.deleted"}, on: aboutFlow,
 		command: func(_ *call, s subject, _ *input) journal.Command {
 			return journal.Bind(cancelflow.DeleteFlow{ID: s.state.Ref().ID})
 		}, to: func(subject, *program.Outcome) string { return "/cancel-flows" }})
-	edit(form{path: "/cancel-flows/{id}/reasons/new", title: "Add a reason", verb: "Add", events: []string{"cancel_reason.created"}, on: (*call).aboutFlow,
+	edit(form{path: "/cancel-flows/{id}/reasons/new", title: "Add a reason", verb: "Add", events: []string{"cancel_reason.created"}, on: aboutFlow,
 		fields: func(c *call, s subject, v url.Values) ([]formField, error) {
 			return c.reasonFields(s.state.Ref().ID, nil, v)
 		},
 		command: func(c *call, s subject, in *input) journal.Command {
 			return journal.Bind(cancelflow.CreateReason{ID: c.IDs.New(id.CancelReason), FlowID: s.state.Ref().ID, ParentID: id.ID(in.text("parent_id")), Fields: in.reason()})
 		}, to: func(s subject, _ *program.Outcome) string { return s.back }})
-	edit(form{path: "/cancel-flows/{id}/reasons/{part}/edit", title: "Change the reason", verb: "Save", events: []string{"cancel_reason.updated"}, on: (*call).aboutReason,
+	edit(form{path: "/cancel-flows/{id}/reasons/{part}/edit", title: "Change the reason", verb: "Save", events: []string{"cancel_reason.updated"}, on: aboutReason,
 		fields: func(c *call, s subject, v url.Values) ([]formField, error) {
 			r := s.state.(*cancelflow.Reason)
 			return c.reasonFields(r.FlowID, r, v)
@@ -59,41 +58,22 @@ func (d *Dashboard) registerCancelFlows() {
 		command: func(_ *call, s subject, in *input) journal.Command {
 			return journal.Bind(cancelflow.UpdateReason{ID: s.state.Ref().ID, Fields: in.reason()})
 		}})
-	edit(form{path: "/cancel-flows/{id}/reasons/{part}/delete", title: "Delete the reason", verb: "Delete", danger: true, lead: "It is not an answer any more. What was answered with it stays.", events: []string{"cancel_reason.deleted"}, on: (*call).aboutReason,
+	edit(form{path: "/cancel-flows/{id}/reasons/{part}/delete", title: "Delete the reason", verb: "Delete", danger: true, lead: "It is not an answer any more. What was answered with it stays.", events: []string{"cancel_reason.deleted"}, on: aboutReason,
 		command: func(_ *call, s subject, _ *input) journal.Command {
 			return journal.Bind(cancelflow.DeleteReason{ID: s.state.Ref().ID})
 		}})
 }
 
-func (c *call) aboutFlow() (subject, error) {
-	f, version, err := stateOf[cancelflow.Flow](c, journal.CancelFlow, c.r.PathValue("id"))
-	if err != nil {
-		return subject{}, err
-	}
-	at := "/cancel-flows/" + string(f.ID)
-	return subject{f, version, at, []ui.Link{{Href: "/cancel-flows", Text: "Cancel flows"}, {Href: at, Text: f.Name}}}, nil
-}
+var aboutFlow = about(journal.CancelFlow, ui.Link{Href: "/cancel-flows", Text: "Cancel flows"}, func(f *cancelflow.Flow) string { return f.Name })
 
-func (c *call) aboutReason() (subject, error) {
-	s, err := c.aboutFlow()
-	if err != nil {
-		return s, err
-	}
-	r, version, err := stateOf[cancelflow.Reason](c, journal.CancelReason, string(part(c)))
-	if err == nil && r.FlowID != s.state.Ref().ID {
-		err = fault.New(fault.NotFound, "unknown_cancel_reason", "There is no such reason in this flow.")
-	}
-	s.state, s.version = r, version
-	return s, err
-}
+var aboutReason = aboutPart(aboutFlow, journal.CancelReason, func(r *cancelflow.Reason) id.ID { return r.FlowID })
 
+// number is a whole number whose absence says 0.
 func number(v url.Values, name, label string, now int, hint string) formField {
-	first := ""
-	if now > 0 {
-		first = strconv.Itoa(now)
+	f := whole(v, name, label, now, hint)
+	if f.Value == "0" {
+		f.Value = ""
 	}
-	f := textField("input", name, label, filled(v, name, first), hint)
-	f.Type, f.Min = "number", "0"
 	return f
 }
 
@@ -262,30 +242,23 @@ func (c *call) reasons(flow id.ID) ([]*cancelflow.Reason, error) {
 	w.equal("status", string(cancelflow.Active))
 	rows, err := c.allRows(journal.CancelReason, w, "id")
 	list := make([]*cancelflow.Reason, len(rows))
-	place := map[id.ID]int{}
+	places := map[id.ID]int{}
 	for i, r := range rows {
 		list[i] = r.State.(*cancelflow.Reason)
-		place[list[i].ID] = list[i].Position
+		places[list[i].ID] = list[i].Position
 	}
-	first := func(r *cancelflow.Reason) (int, id.ID, bool) {
+	first := func(r *cancelflow.Reason) (place int, top id.ID, depth int) {
 		if r.ParentID != "" {
-			return place[r.ParentID], r.ParentID, true
+			return places[r.ParentID], r.ParentID, 1
 		}
-		return r.Position, r.ID, false
+		return r.Position, r.ID, 0
 	}
 	slices.SortFunc(list, func(a, b *cancelflow.Reason) int {
 		p, above, below := first(a)
 		q, other, under := first(b)
-		return cmp.Or(cmp.Compare(p, q), cmp.Compare(above, other), cmp.Compare(btoi(below), btoi(under)), cmp.Compare(a.Position, b.Position), cmp.Compare(a.ID, b.ID))
+		return cmp.Or(cmp.Compare(p, q), cmp.Compare(above, other), cmp.Compare(below, under), cmp.Compare(a.Position, b.Position), cmp.Compare(a.ID, b.ID))
 	})
 	return list, err
-}
-
-func btoi(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // offerWords say what an offer is, to the team.
@@ -444,7 +417,7 @@ type cancelFlowView struct {
 }
 
 func (c *call) cancelFlowPage() (answer, error) {
-	s, err := c.aboutFlow()
+	s, err := aboutFlow(c)
 	if err != nil {
 		return answer{}, err
 	}

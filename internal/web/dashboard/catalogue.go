@@ -10,7 +10,6 @@ import (
 
 	"perennial/internal/catalog"
 	"perennial/internal/civil"
-	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/money"
@@ -43,25 +42,25 @@ func (d *Dashboard) registerProductForms() {
 		command: func(c *call, _ subject, in *input) journal.Command {
 			return journal.Bind(catalog.CreateProduct{ID: c.IDs.New(id.Product), Title: in.text("title"), Description: in.text("description"), ImageURL: in.text("image_url"), Status: catalog.Status(in.text("status")), PortalVisible: new(in.yes("portal_visible")), Upsell: in.yes("upsell")})
 		}, to: resultOf("/products/")})
-	edit(form{path: "/products/{id}/edit", title: "Change the product", verb: "Save", events: []string{"product.updated", "product_settings.updated", "product_upsell.variant_settings_updated", "product.archived"}, on: (*call).aboutProduct,
+	edit(form{path: "/products/{id}/edit", title: "Change the product", verb: "Save", events: []string{"product.updated", "product_settings.updated", "product_upsell.variant_settings_updated", "product.archived"}, on: aboutProduct,
 		fields: func(_ *call, s subject, v url.Values) ([]formField, error) {
 			return productFields(s.state.(*catalog.Product), v), nil
 		},
 		command: func(_ *call, s subject, in *input) journal.Command {
 			return journal.Bind(catalog.UpdateProduct{ID: s.state.Ref().ID, Title: in.given("title"), Description: in.given("description"), ImageURL: in.given("image_url"), Status: new(catalog.Status(in.text("status"))), PortalVisible: new(in.yes("portal_visible")), Upsell: new(in.yes("upsell"))})
 		}})
-	edit(form{path: "/products/{id}/archive", title: "Archive the product", verb: "Archive", danger: true, lead: "Nobody can subscribe to it any more. Subscriptions that have it keep it.", events: []string{"product.archived"}, on: (*call).aboutProduct,
+	edit(form{path: "/products/{id}/archive", title: "Archive the product", verb: "Archive", danger: true, lead: "Nobody can subscribe to it any more. Subscriptions that have it keep it.", events: []string{"product.archived"}, on: aboutProduct,
 		command: func(_ *call, s subject, _ *input) journal.Command {
 			return journal.Bind(catalog.ArchiveProduct{ID: s.state.Ref().ID})
 		}})
-	edit(form{path: "/products/{id}/variants/new", title: "Add a variant", verb: "Add", events: []string{"variant.created"}, on: (*call).aboutProduct,
+	edit(form{path: "/products/{id}/variants/new", title: "Add a variant", verb: "Add", events: []string{"variant.created"}, on: aboutProduct,
 		fields: func(c *call, _ subject, v url.Values) ([]formField, error) {
 			return c.variantFields(&catalog.Variant{Price: money.Zero(c.here().general.Currency)}, v), nil
 		},
 		command: func(c *call, s subject, in *input) journal.Command {
 			return journal.Bind(catalog.CreateVariant{ID: c.IDs.New(id.Variant), ProductID: s.state.Ref().ID, Title: in.text("title"), SKU: in.text("sku"), Price: in.amount("price", c.here().general.Currency), WeightGrams: in.number("weight_grams", 0), Inventory: in.stock()})
 		}, to: func(s subject, _ *program.Outcome) string { return s.back }})
-	edit(form{path: "/products/{id}/variants/{part}/edit", title: "Change the variant", verb: "Save", lead: "Subscriptions keep the price that they have; new ones get the new price.", events: []string{"variant.updated", "variant.inventory_changed"}, on: (*call).aboutVariant,
+	edit(form{path: "/products/{id}/variants/{part}/edit", title: "Change the variant", verb: "Save", lead: "Subscriptions keep the price that they have; new ones get the new price.", events: []string{"variant.updated", "variant.inventory_changed"}, on: aboutVariant,
 		fields: func(c *call, s subject, v url.Values) ([]formField, error) {
 			return c.variantFields(s.state.(*catalog.Variant), v), nil
 		},
@@ -69,7 +68,7 @@ func (d *Dashboard) registerProductForms() {
 			return journal.Bind(catalog.UpdateVariant{ID: s.state.Ref().ID, Title: in.given("title"), SKU: in.given("sku"), Price: new(in.amount("price", c.here().general.Currency)), WeightGrams: new(in.number("weight_grams", 0)),
 				Inventory: catalog.Nullable[int64]{Given: true, Value: in.stock()}})
 		}})
-	edit(form{path: "/products/{id}/variants/{part}/archive", title: "Archive the variant", verb: "Archive", danger: true, lead: "Nobody can subscribe to it any more. Subscriptions that have it keep it.", events: []string{"variant.archived"}, on: (*call).aboutVariant,
+	edit(form{path: "/products/{id}/variants/{part}/archive", title: "Archive the variant", verb: "Archive", danger: true, lead: "Nobody can subscribe to it any more. Subscriptions that have it keep it.", events: []string{"variant.archived"}, on: aboutVariant,
 		command: func(_ *call, s subject, _ *input) journal.Command {
 			return journal.Bind(catalog.ArchiveVariant{ID: s.state.Ref().ID})
 		}})
@@ -114,27 +113,9 @@ func ticked(v url.Values, name string, now bool) string {
 	return yesNo(now)
 }
 
-func (c *call) aboutProduct() (subject, error) {
-	p, version, err := stateOf[catalog.Product](c, journal.Product, c.r.PathValue("id"))
-	if err != nil {
-		return subject{}, err
-	}
-	at := "/products/" + string(p.ID)
-	return subject{p, version, at, []ui.Link{{Href: "/products", Text: "Products"}, {Href: at, Text: p.Title}}}, nil
-}
+var aboutProduct = about(journal.Product, ui.Link{Href: "/products", Text: "Products"}, func(p *catalog.Product) string { return p.Title })
 
-func (c *call) aboutVariant() (subject, error) {
-	s, err := c.aboutProduct()
-	if err != nil {
-		return s, err
-	}
-	v, version, err := stateOf[catalog.Variant](c, journal.Variant, string(part(c)))
-	if err == nil && v.ProductID != s.state.Ref().ID {
-		err = fault.New(fault.NotFound, "unknown_variant", "There is no such variant of this product.")
-	}
-	s.state, s.version = v, version
-	return s, err
-}
+var aboutVariant = aboutPart(aboutProduct, journal.Variant, func(v *catalog.Variant) id.ID { return v.ProductID })
 
 var productStatuses = []ui.Option{{Value: "active", Label: "Active"}, {Value: "draft", Label: "Draft: nobody can subscribe to it yet"}, {Value: "archived", Label: "Archived"}}
 
@@ -287,7 +268,7 @@ type variantLine struct {
 }
 
 func (c *call) productPage() (answer, error) {
-	s, err := c.aboutProduct()
+	s, err := aboutProduct(c)
 	if err != nil {
 		return answer{}, err
 	}
@@ -335,18 +316,18 @@ func (d *Dashboard) registerPlanForms() {
 		command: func(c *call, _ subject, in *input) journal.Command {
 			return journal.Bind(catalog.CreateGroup{ID: c.IDs.New(id.SellingPlanGroup), Name: in.text("name"), ProductIDs: in.ids("product_ids")})
 		}, to: resultOf("/plans/")})
-	edit(form{path: "/plans/{id}/edit", title: "Change the group", verb: "Save", events: []string{"selling_plan_group.updated"}, on: (*call).aboutGroup,
+	edit(form{path: "/plans/{id}/edit", title: "Change the group", verb: "Save", events: []string{"selling_plan_group.updated"}, on: aboutGroup,
 		fields: func(c *call, s subject, v url.Values) ([]formField, error) {
 			return c.groupFields(s.state.(*catalog.Group), v)
 		},
 		command: func(_ *call, s subject, in *input) journal.Command {
 			return journal.Bind(catalog.UpdateGroup{ID: s.state.Ref().ID, Name: in.given("name"), ProductIDs: new(in.ids("product_ids"))})
 		}})
-	edit(form{path: "/plans/{id}/delete", title: "Delete the group", verb: "Delete", danger: true, lead: "Its plans are no longer offered. Subscriptions on them keep their rhythm and their price.", events: []string{"selling_plan_group.deleted"}, on: (*call).aboutGroup,
+	edit(form{path: "/plans/{id}/delete", title: "Delete the group", verb: "Delete", danger: true, lead: "Its plans are no longer offered. Subscriptions on them keep their rhythm and their price.", events: []string{"selling_plan_group.deleted"}, on: aboutGroup,
 		command: func(_ *call, s subject, _ *input) journal.Command {
 			return journal.Bind(catalog.DeleteGroup{ID: s.state.Ref().ID})
 		}})
-	edit(form{path: "/plans/{id}/plans/new", title: "Add a plan", verb: "Add", events: []string{"selling_plan.created"}, on: (*call).aboutGroup,
+	edit(form{path: "/plans/{id}/plans/new", title: "Add a plan", verb: "Add", events: []string{"selling_plan.created"}, on: aboutGroup,
 		fields: func(_ *call, _ subject, v url.Values) ([]formField, error) {
 			return planFields(&catalog.Plan{BillingPolicy: catalog.Policy{Interval: civil.Month, IntervalCount: 1}}, v), nil
 		},
@@ -354,7 +335,7 @@ func (d *Dashboard) registerPlanForms() {
 			billing, delivery := in.policies()
 			return journal.Bind(catalog.CreatePlan{ID: c.IDs.New(id.SellingPlan), GroupID: s.state.Ref().ID, Name: in.text("name"), BillingPolicy: billing, DeliveryPolicy: delivery, Pricing: in.pricing(), MinCycles: in.optional("min_cycles"), MaxCycles: in.optional("max_cycles")})
 		}, to: func(s subject, _ *program.Outcome) string { return s.back }})
-	edit(form{path: "/plans/{id}/plans/{part}/edit", title: "Change the plan", verb: "Save", lead: "Subscriptions keep the rhythm that they were made with; prices hold for every order that is made from now on.", events: []string{"selling_plan.updated"}, on: (*call).aboutPlan,
+	edit(form{path: "/plans/{id}/plans/{part}/edit", title: "Change the plan", verb: "Save", lead: "Subscriptions keep the rhythm that they were made with; prices hold for every order that is made from now on.", events: []string{"selling_plan.updated"}, on: aboutPlan,
 		fields: func(_ *call, s subject, v url.Values) ([]formField, error) {
 			return planFields(s.state.(*catalog.Plan), v), nil
 		},
@@ -363,7 +344,7 @@ func (d *Dashboard) registerPlanForms() {
 			return journal.Bind(catalog.UpdatePlan{ID: s.state.Ref().ID, Name: in.given("name"), BillingPolicy: &billing, DeliveryPolicy: catalog.Nullable[catalog.Policy]{Given: true, Value: delivery}, Pricing: new(in.pricing()),
 				MinCycles: catalog.Nullable[int]{Given: true, Value: in.optional("min_cycles")}, MaxCycles: catalog.Nullable[int]{Given: true, Value: in.optional("max_cycles")}})
 		}})
-	edit(form{path: "/plans/{id}/plans/{part}/delete", title: "Delete the plan", verb: "Delete", danger: true, lead: "It is no longer offered. Subscriptions on it keep their rhythm and their price.", events: []string{"selling_plan.deleted"}, on: (*call).aboutPlan,
+	edit(form{path: "/plans/{id}/plans/{part}/delete", title: "Delete the plan", verb: "Delete", danger: true, lead: "It is no longer offered. Subscriptions on it keep their rhythm and their price.", events: []string{"selling_plan.deleted"}, on: aboutPlan,
 		command: func(_ *call, s subject, _ *input) journal.Command {
 			return journal.Bind(catalog.DeletePlan{ID: s.state.Ref().ID})
 		}})
@@ -401,27 +382,9 @@ func (in *input) pricing() []catalog.Pricing {
 	return out
 }
 
-func (c *call) aboutGroup() (subject, error) {
-	g, version, err := stateOf[catalog.Group](c, journal.SellingPlanGroup, c.r.PathValue("id"))
-	if err != nil {
-		return subject{}, err
-	}
-	at := "/plans/" + string(g.ID)
-	return subject{g, version, at, []ui.Link{{Href: "/plans", Text: "Plans"}, {Href: at, Text: g.Name}}}, nil
-}
+var aboutGroup = about(journal.SellingPlanGroup, ui.Link{Href: "/plans", Text: "Plans"}, func(g *catalog.Group) string { return g.Name })
 
-func (c *call) aboutPlan() (subject, error) {
-	s, err := c.aboutGroup()
-	if err != nil {
-		return s, err
-	}
-	p, version, err := stateOf[catalog.Plan](c, journal.SellingPlan, string(part(c)))
-	if err == nil && p.GroupID != s.state.Ref().ID {
-		err = fault.New(fault.NotFound, "unknown_plan", "There is no such plan in this group.")
-	}
-	s.state, s.version = p, version
-	return s, err
-}
+var aboutPlan = aboutPart(aboutGroup, journal.SellingPlan, func(p *catalog.Plan) id.ID { return p.GroupID })
 
 func (c *call) groupFields(g *catalog.Group, v url.Values) ([]formField, error) {
 	options, err := c.productOptions("")
@@ -578,7 +541,7 @@ type groupView struct {
 }
 
 func (c *call) groupPage() (answer, error) {
-	s, err := c.aboutGroup()
+	s, err := aboutGroup(c)
 	if err != nil {
 		return answer{}, err
 	}
@@ -676,7 +639,7 @@ func (d *Dashboard) registerDiscountForms() {
 		command: func(c *call, _ subject, in *input) journal.Command {
 			return journal.Bind(catalog.CreateDiscount{ID: c.IDs.New(id.Discount), Code: in.text("code"), Kind: in.text("kind"), Value: in.discount(c), MaxCycles: in.optional("max_cycles"), MaxRedemptions: in.optional("max_redemptions"), EndsAt: in.end(c)})
 		}, to: resultOf("/discounts/")})
-	edit(form{path: "/discounts/{id}/edit", title: "Change the discount", verb: "Save", lead: "Subscriptions that have it keep it as it was when it was applied.", events: []string{"discount.updated"}, on: (*call).aboutDiscount,
+	edit(form{path: "/discounts/{id}/edit", title: "Change the discount", verb: "Save", lead: "Subscriptions that have it keep it as it was when it was applied.", events: []string{"discount.updated"}, on: aboutDiscount,
 		fields: func(c *call, s subject, v url.Values) ([]formField, error) {
 			return c.discountFields(s.state.(*catalog.Discount), v), nil
 		},
@@ -684,7 +647,7 @@ func (d *Dashboard) registerDiscountForms() {
 			return journal.Bind(catalog.UpdateDiscount{ID: s.state.Ref().ID, Kind: in.given("kind"), Value: new(in.discount(c)), MaxCycles: catalog.Nullable[int]{Given: true, Value: in.optional("max_cycles")},
 				MaxRedemptions: catalog.Nullable[int]{Given: true, Value: in.optional("max_redemptions")}, EndsAt: catalog.Nullable[time.Time]{Given: true, Value: in.end(c)}})
 		}})
-	edit(form{path: "/discounts/{id}/deactivate", title: "End the discount", verb: "End it", danger: true, lead: "Nobody can use the code any more. Subscriptions that have it keep it.", events: []string{"discount.deactivated"}, on: (*call).aboutDiscount,
+	edit(form{path: "/discounts/{id}/deactivate", title: "End the discount", verb: "End it", danger: true, lead: "Nobody can use the code any more. Subscriptions that have it keep it.", events: []string{"discount.deactivated"}, on: aboutDiscount,
 		command: func(_ *call, s subject, _ *input) journal.Command {
 			return journal.Bind(catalog.DeactivateDiscount{ID: s.state.Ref().ID})
 		}})
@@ -707,14 +670,7 @@ func (in *input) end(c *call) *time.Time {
 	return new(d.AddDays(1).Start(c.here().zone))
 }
 
-func (c *call) aboutDiscount() (subject, error) {
-	d, version, err := stateOf[catalog.Discount](c, journal.Discount, c.r.PathValue("id"))
-	if err != nil {
-		return subject{}, err
-	}
-	at := "/discounts/" + string(d.ID)
-	return subject{d, version, at, []ui.Link{{Href: "/discounts", Text: "Discounts"}, {Href: at, Text: d.Code}}}, nil
-}
+var aboutDiscount = about(journal.Discount, ui.Link{Href: "/discounts", Text: "Discounts"}, func(d *catalog.Discount) string { return d.Code })
 
 func (c *call) discountFields(d *catalog.Discount, v url.Values) []formField {
 	var out []formField
@@ -801,7 +757,7 @@ func (c *call) discountsPage() (answer, error) {
 }
 
 func (c *call) discountPage() (answer, error) {
-	s, err := c.aboutDiscount()
+	s, err := aboutDiscount(c)
 	if err != nil {
 		return answer{}, err
 	}

@@ -73,7 +73,7 @@ func (d *Dashboard) registerCustomers() {
 		command: func(c *call, s subject, in *input) journal.Command {
 			return journal.Bind(customer.UpdateAddress{ID: s.state.Ref().ID, CustomerID: id.ID(c.r.PathValue("id")), Fields: in.address()})
 		}})
-	edit(form{path: "/customers/{id}/addresses/{part}/remove", title: "Remove an address", verb: "Remove", danger: true, events: []string{"address.removed", "customer.default_address_changed"}, on: (*call).aboutAddress,
+	edit(form{path: "/customers/{id}/addresses/{part}/remove", title: "Remove an address", verb: "Remove", danger: true, events: []string{"address.removed", "customer.default_address_changed"}, on: aboutAddress,
 		command: func(c *call, s subject, _ *input) journal.Command {
 			return journal.Bind(customer.RemoveAddress{ID: s.state.Ref().ID, CustomerID: id.ID(c.r.PathValue("id"))})
 		}})
@@ -137,7 +137,7 @@ func (c *call) openCustomer() (*customer.Customer, error) {
 
 // aboutOpenCustomer and aboutOpenAddress are the subjects of forms that begin with the personal values that there are.
 func (c *call) aboutOpenCustomer() (subject, error) { return c.open((*call).aboutCustomer) }
-func (c *call) aboutOpenAddress() (subject, error)  { return c.open((*call).aboutAddress) }
+func (c *call) aboutOpenAddress() (subject, error)  { return c.open(aboutAddress) }
 
 func (c *call) open(about func(*call) (subject, error)) (subject, error) {
 	s, err := about(c)
@@ -156,18 +156,7 @@ func (c *call) aboutCustomer() (subject, error) {
 	return subject{who, version, at, []ui.Link{{Href: "/customers", Text: "Customers"}, {Href: at, Text: c.called(who)}}}, nil
 }
 
-func (c *call) aboutAddress() (subject, error) {
-	s, err := c.aboutCustomer()
-	if err != nil {
-		return s, err
-	}
-	a, version, err := stateOf[customer.Address](c, journal.Address, string(part(c)))
-	if err == nil && a.CustomerID != s.state.Ref().ID {
-		_, _, err = stateOf[customer.Address](c, journal.Address, "")
-	}
-	s.state, s.version = a, version
-	return s, err
-}
+var aboutAddress = aboutPart((*call).aboutCustomer, journal.Address, func(a *customer.Address) id.ID { return a.CustomerID })
 
 func profileFields(who *customer.Customer, v url.Values) []formField {
 	f := []formField{textField("input", "email", "E-mail", filled(v, "email", who.Email.Value), ""), textField("input", "first_name", "First name", filled(v, "first_name", who.FirstName.Value), ""),

@@ -41,7 +41,7 @@ type Config struct {
 	// BaseURL is where people reach the server: "https://shop.example". Cookies are for https only when it is https.
 	BaseURL   string
 	PortalURL string // where subscribers reach the Portal; empty: /portal of BaseURL
-	Provider auth.ProviderConfig
+	Provider  auth.ProviderConfig
 	// DataCopy puts together what the shop keeps of a customer, for a request that is in the log.
 	DataCopy func(ctx context.Context, m program.Meta, customer, request id.ID) ([]byte, error)
 	// ViewAs starts a look at the Portal as a customer sees it, under both names.

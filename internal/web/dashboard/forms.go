@@ -39,6 +39,40 @@ type subject struct {
 	crumbs  []ui.Link
 }
 
+// about finds what the form at an address with {id} is about: a row of a kind, whose page is below that of the list.
+func about[T any, P interface {
+	*T
+	journal.State
+}](kind journal.Kind, list ui.Link, name func(P) string) func(*call) (subject, error) {
+	return func(c *call) (subject, error) {
+		row, version, err := stateOf[T, P](c, kind, c.r.PathValue("id"))
+		if err != nil {
+			return subject{}, err
+		}
+		at := list.Href + "/" + string(row.Ref().ID)
+		return subject{row, version, at, []ui.Link{list, {Href: at, Text: name(row)}}}, nil
+	}
+}
+
+// aboutPart finds the row {part} of a kind, which has to belong to the whole.
+func aboutPart[T any, P interface {
+	*T
+	journal.State
+}](whole func(*call) (subject, error), kind journal.Kind, owner func(P) id.ID) func(*call) (subject, error) {
+	return func(c *call) (subject, error) {
+		s, err := whole(c)
+		if err != nil {
+			return s, err
+		}
+		row, version, err := stateOf[T, P](c, kind, string(part(c)))
+		if err == nil && owner(row) != s.state.Ref().ID {
+			_, _, err = stateOf[T, P](c, kind, "")
+		}
+		s.state, s.version = row, version
+		return s, err
+	}
+}
+
 func (d *Dashboard) form(f form) {
 	d.on(route{pattern: "GET " + f.path, permission: f.permission}, func(c *call) (answer, error) { return c.showForm(f, c.r.URL.Query(), nil) })
 	d.on(route{pattern: "POST " + f.path, permission: f.permission, events: f.events}, func(c *call) (answer, error) { return c.sendForm(f) })

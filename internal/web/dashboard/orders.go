@@ -30,7 +30,7 @@ func (d *Dashboard) registerOrders() {
 	view("GET /orders", (*call).ordersPage)
 	view("GET /orders/{id}", (*call).orderPage)
 	view("GET /upcoming", (*call).upcomingPage)
-	edit := func(f form) { f.permission, f.on = team.SubscriptionsEdit, (*call).aboutOrder; d.form(f) }
+	edit := func(f form) { f.permission, f.on = team.SubscriptionsEdit, aboutOrder; d.form(f) }
 	edit(form{path: "/orders/{id}/refund", title: "Refund the order", verb: "Refund", danger: true, lead: "The money goes back the way it came. A refund cannot be undone.", events: []string{"order.refunded"},
 		fields: func(c *call, s subject, v url.Values) ([]formField, error) {
 			o := s.state.(*billing.Order)
@@ -55,14 +55,7 @@ func (d *Dashboard) registerOrders() {
 		}})
 }
 
-func (c *call) aboutOrder() (subject, error) {
-	o, version, err := stateOf[billing.Order](c, journal.Order, c.r.PathValue("id"))
-	if err != nil {
-		return subject{}, err
-	}
-	at := "/orders/" + string(o.ID)
-	return subject{o, version, at, []ui.Link{{Href: "/orders", Text: "Orders"}, {Href: at, Text: o.Number}}}, nil
-}
+var aboutOrder = about(journal.Order, ui.Link{Href: "/orders", Text: "Orders"}, func(o *billing.Order) string { return o.Number })
 
 // orderBadge is an order's status as a badge.
 func orderBadge(o *billing.Order) ui.Badge {
@@ -195,7 +188,7 @@ type orderView struct {
 }
 
 func (c *call) orderPage() (answer, error) {
-	s, err := c.aboutOrder()
+	s, err := aboutOrder(c)
 	if err != nil {
 		return answer{}, err
 	}

@@ -51,7 +51,7 @@ type Config struct {
 	BaseURL        string   // where people reach the server
 	PortalURL      string   // where subscribers reach the Portal, behind a proxy; empty: /portal of BaseURL
 	FrameAncestors []string // who may show the Portal in a frame, as CSP says it; empty: nobody
-	Mails          bool // false: no codes can be sent, and only links let people in
+	Mails          bool     // false: no codes can be sent, and only links let people in
 	Noted          func(ctx context.Context, pattern, requestID string, actor journal.ActorKind)
 }
 

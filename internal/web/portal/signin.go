@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -146,7 +147,7 @@ func (c *call) enterCode() (answer, error) {
 	until := c.Program.Now().Add(codeLifetime)
 	tried := false
 	for n := range codeTries { // the tries of a code are used up one by one, whichever process asks
-		first, err := c.Program.Spend(c.ctx, "code "+string(w.Attempt)+" "+string(rune('0'+n)), until)
+		first, err := c.Program.Spend(c.ctx, "code "+string(w.Attempt)+" "+strconv.Itoa(n), until)
 		if err != nil {
 			return answer{}, err
 		}
