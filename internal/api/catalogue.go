@@ -26,7 +26,10 @@ type (
 		Status        catalog.Status `json:"status" enum:"active,draft,archived"`
 		PortalVisible bool           `json:"portal_visible" doc:"Subscribers see it in the portal."`
 		Upsell        bool           `json:"upsell" doc:"The portal offers it as a one-time addition."`
-		Variants      []variantView  `json:"variants" nullable:"false" doc:"Those that were not archived, oldest first."`
+
+		UpsellDiscount int           `json:"upsell_discount" doc:"Percent off as a one-time addition, while it is offered."`
+		UpsellLimit    int           `json:"upsell_limit" doc:"Pieces of it that a subscriber may add to one order; 0: as many as they like."`
+		Variants       []variantView `json:"variants" nullable:"false" doc:"Those that were not archived, oldest first."`
 	}
 	variantView struct {
 		ID          id.ID        `json:"id"`
@@ -82,7 +85,7 @@ func viewProduct(q program.Query, _ journal.Ref, row store.Row) (productView, er
 	}
 	variants, err := nested(q, s.ID, journal.Variant, viewVariant)
 	return productView{ID: s.ID, Version: row.Version, Title: s.Title, Description: s.Description, ImageURL: s.ImageURL, Status: s.Status,
-		PortalVisible: s.PortalVisible, Upsell: s.Upsell, Variants: variants}, err
+		PortalVisible: s.PortalVisible, Upsell: s.Upsell, UpsellDiscount: s.UpsellDiscount, UpsellLimit: s.UpsellLimit, Variants: variants}, err
 }
 
 func viewVariant(_ program.Query, _ journal.Ref, row store.Row) (variantView, error) {
@@ -146,6 +149,9 @@ type (
 		Status        catalog.Status `json:"status,omitempty" doc:"active, the default, or draft."`
 		PortalVisible *bool          `json:"portal_visible,omitempty" doc:"Default: true."`
 		Upsell        bool           `json:"upsell,omitempty"`
+
+		UpsellDiscount int `json:"upsell_discount,omitempty"`
+		UpsellLimit    int `json:"upsell_limit,omitempty"`
 	}
 	patchProduct struct {
 		Commented
@@ -155,6 +161,9 @@ type (
 		Status        *catalog.Status `json:"status,omitempty"`
 		PortalVisible *bool           `json:"portal_visible,omitempty"`
 		Upsell        *bool           `json:"upsell,omitempty"`
+
+		UpsellDiscount *int `json:"upsell_discount,omitempty"`
+		UpsellLimit    *int `json:"upsell_limit,omitempty"`
 	}
 	createVariant struct {
 		Commented
@@ -255,14 +264,14 @@ func (a *API) products() {
 	change(a, route{method: http.MethodPost, path: "/products", tag: tag, summary: "Create a product", permission: edit, status: http.StatusCreated, events: []string{"product.created"}},
 		func(_ context.Context, in *withBody[createProduct]) (plan, error) {
 			b := in.Body
-			c := catalog.CreateProduct{ID: a.newID(id.Product), Title: b.Title, Description: b.Description, ImageURL: b.ImageURL, Status: b.Status, PortalVisible: b.PortalVisible, Upsell: b.Upsell}
+			c := catalog.CreateProduct{ID: a.newID(id.Product), Title: b.Title, Description: b.Description, ImageURL: b.ImageURL, Status: b.Status, PortalVisible: b.PortalVisible, Upsell: b.Upsell, UpsellDiscount: b.UpsellDiscount, UpsellLimit: b.UpsellLimit}
 			return plan{command: journal.Bind(c), location: "/products/%s"}, nil
 		}, viewProduct)
 	change(a, route{method: http.MethodPatch, path: "/products/{id}", tag: tag, summary: "Change a product", permission: edit,
-		events: []string{"product.updated", "product_settings.updated", "product_upsell.variant_settings_updated", "product.archived"}},
+		events: []string{"product.updated", "product_settings.updated", "product_upsell.variant_settings_updated", "product_upsell.discount_updated", "product_upsell.limit_updated", "product.archived"}},
 		func(_ context.Context, in *onThing[patchProduct]) (plan, error) {
 			b := in.Body
-			c := catalog.UpdateProduct{ID: id.ID(in.ID), Title: b.Title, Description: b.Description, ImageURL: b.ImageURL, Status: b.Status, PortalVisible: b.PortalVisible, Upsell: b.Upsell}
+			c := catalog.UpdateProduct{ID: id.ID(in.ID), Title: b.Title, Description: b.Description, ImageURL: b.ImageURL, Status: b.Status, PortalVisible: b.PortalVisible, Upsell: b.Upsell, UpsellDiscount: b.UpsellDiscount, UpsellLimit: b.UpsellLimit}
 			return plan{command: journal.Bind(c), target: journal.Ref{Kind: journal.Product, ID: c.ID}}, nil
 		}, viewProduct)
 	change(a, route{method: http.MethodDelete, path: "/products/{id}", tag: tag, summary: "Archive a product", permission: edit, events: []string{"product.archived"}},

@@ -37,6 +37,22 @@ type Product struct {
 	PortalVisible bool         `json:"portal_visible"`
 	Upsell        bool         `json:"upsell"` // offered as a one-time addition in the portal
 	CreatedAt     journal.Time `json:"created_at"`
+
+	UpsellDiscount int `json:"upsell_discount"` // percent off as a one-time addition while it is offered, 0 to 100
+	UpsellLimit    int `json:"upsell_limit"`    // pieces of it that a subscriber may add to one order, 0 to 999; 0: as many as they like
+}
+
+// OncePrice is what a variant costs as a one-time addition: while its product is offered as one, with the discount of that. A
+// fraction of a minor unit is rounded half up.
+func OncePrice(p *Product, v *Variant) money.Amount {
+	if !p.Upsell {
+		return v.Price
+	}
+	price, err := v.Price.MulRatio(int64(100-p.UpsellDiscount), 100, money.HalfUp)
+	if err != nil { // cannot be: at most the price, which is an amount
+		return v.Price
+	}
+	return price
 }
 
 // Variant is one form of a product, with its price.

@@ -108,6 +108,8 @@ func TestEvents(t *testing.T) {
 		{"title", journal.Bind(catalog.UpdateProduct{ID: "prod_1", Title: new("Beans")}), "product.updated"},
 		{"visible", journal.Bind(catalog.UpdateProduct{ID: "prod_1", PortalVisible: new(false)}), "product_settings.updated"},
 		{"upsell", journal.Bind(catalog.UpdateProduct{ID: "prod_1", Upsell: new(true)}), "product_upsell.variant_settings_updated"},
+		{"upsell discount", journal.Bind(catalog.UpdateProduct{ID: "prod_1", UpsellDiscount: new(20)}), "product_upsell.discount_updated"},
+		{"upsell limit", journal.Bind(catalog.UpdateProduct{ID: "prod_1", UpsellLimit: new(2)}), "product_upsell.limit_updated"},
 		{"all kinds", journal.Bind(catalog.UpdateProduct{ID: "prod_1", Title: new("Beans"), Upsell: new(true), PortalVisible: new(false), Status: new(catalog.Archived)}),
 			"product.updated product_settings.updated product_upsell.variant_settings_updated product.archived"},
 		{"to a draft", journal.Bind(catalog.UpdateProduct{ID: "prod_1", Status: new(catalog.Draft)}), "product.updated"},
@@ -348,5 +350,20 @@ func checkWorld(t interface {
 	}
 	if diff := cmp.Diff(live, replayed, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("states and replay differ (-live +replay):\n%s", diff)
+	}
+}
+
+func TestOncePrice(t *testing.T) {
+	for _, test := range []struct {
+		offered     bool
+		off         int
+		price, want int64
+	}{{true, 0, 999, 999}, {true, 10, 999, 899}, {true, 15, 850, 723}, {true, 100, 850, 0}, {false, 50, 850, 850}} {
+		if got := catalog.OncePrice(&catalog.Product{Upsell: test.offered, UpsellDiscount: test.off}, &catalog.Variant{Price: usd(test.price)}); got != usd(test.want) {
+			t.Errorf("%+v: %s", test, got.Format())
+		}
+	}
+	if _, err := (catalog.UpdateProduct{UpsellDiscount: new(101), UpsellLimit: new(-1)}).Decide(catalog.World{Product: &catalog.Product{Title: "Coffee", Status: catalog.Active}}, time.Now()); err == nil || len(fault.As(err).Fields) != 2 {
+		t.Errorf("a discount of 101 percent and a limit of -1: %v", err)
 	}
 }

@@ -29,6 +29,7 @@ const (
 	MaxCycles              = 1_000
 	MaxRedemptions         = 1_000_000_000
 	maxWeightGrams         = 1_000_000
+	maxUpsell              = 999
 	maxGroupProducts       = 200
 	maxPricingSteps        = 20
 )
@@ -71,6 +72,12 @@ func (p *Product) check(f *fault.Fields) {
 	}
 	if p.Status != Active && p.Status != Draft && p.Status != Archived {
 		f.Add("/status", "A product is active, draft or archived.")
+	}
+	if p.UpsellDiscount < 0 || p.UpsellDiscount > 100 {
+		f.Add("/upsell_discount", "A discount is 0 to 100 percent.")
+	}
+	if p.UpsellLimit < 0 || p.UpsellLimit > maxUpsell {
+		f.Add("/upsell_limit", "A limit is 0, which is none, to %d.", maxUpsell)
 	}
 }
 

@@ -19,6 +19,8 @@ type CreateProduct struct {
 	Status        Status // active or draft; empty: active
 	PortalVisible *bool  // nil: visible
 	Upsell        bool
+
+	UpsellDiscount, UpsellLimit int
 }
 
 // Load needs nothing.
@@ -28,7 +30,7 @@ func (CreateProduct) Load(journal.Reader) (World, error) { return World{}, nil }
 func (c CreateProduct) Decide(_ World, now time.Time) (journal.Decision, error) {
 	next := &Product{
 		ID: c.ID, Title: c.Title, Description: c.Description, ImageURL: c.ImageURL, Status: c.Status,
-		PortalVisible: c.PortalVisible == nil || *c.PortalVisible, Upsell: c.Upsell, CreatedAt: journal.At(now),
+		PortalVisible: c.PortalVisible == nil || *c.PortalVisible, Upsell: c.Upsell, UpsellDiscount: c.UpsellDiscount, UpsellLimit: c.UpsellLimit, CreatedAt: journal.At(now),
 	}
 	if next.Status == "" {
 		next.Status = Active
@@ -44,7 +46,7 @@ func (c CreateProduct) Decide(_ World, now time.Time) (journal.Decision, error) 
 	return created("product.created", next), nil
 }
 
-// UpdateProduct changes the fields that are not nil. What belongs to the product itself, to its settings and to its
+// UpdateProduct changes the fields that are not nil. What belongs to the product itself, to its settings, and each part of its
 // upsell become an event each. Setting the status to archived archives the product; an archived product changes only
 // together with a status that takes it out of the archive (status_archived).
 type UpdateProduct struct {
@@ -55,6 +57,8 @@ type UpdateProduct struct {
 	Status        *Status
 	PortalVisible *bool
 	Upsell        *bool
+
+	UpsellDiscount, UpsellLimit *int
 }
 
 // Load needs the product.
@@ -72,6 +76,8 @@ func (c UpdateProduct) Decide(w World, _ time.Time) (journal.Decision, error) {
 	put(&whole.Status, c.Status)
 	put(&whole.PortalVisible, c.PortalVisible)
 	put(&whole.Upsell, c.Upsell)
+	put(&whole.UpsellDiscount, c.UpsellDiscount)
+	put(&whole.UpsellLimit, c.UpsellLimit)
 	var f fault.Fields
 	whole.check(&f)
 	if err := f.Err(); err != nil {
@@ -99,6 +105,16 @@ func (c UpdateProduct) Decide(w World, _ time.Time) (journal.Decision, error) {
 	next = journal.Clone(next)
 	next.Upsell = whole.Upsell
 	if err := s.add("product_upsell.variant_settings_updated", next); err != nil {
+		return journal.Decision{}, err
+	}
+	next = journal.Clone(next)
+	next.UpsellDiscount = whole.UpsellDiscount
+	if err := s.add("product_upsell.discount_updated", next); err != nil {
+		return journal.Decision{}, err
+	}
+	next = journal.Clone(next)
+	next.UpsellLimit = whole.UpsellLimit
+	if err := s.add("product_upsell.limit_updated", next); err != nil {
 		return journal.Decision{}, err
 	}
 	next = journal.Clone(next)

@@ -111,7 +111,11 @@ func (l *life) stock() error {
 		{"Oat Biscuits", "Baked on Thursdays.", true, []variant{{title: "Box of 12", price: 850}}},
 	} {
 		pr := product{id: l.p.IDs.New(id.Product), title: p.title}
-		if err := l.must(by, journal.Bind(catalog.CreateProduct{ID: pr.id, Title: p.title, Description: p.text, Upsell: p.upsell})); err != nil {
+		limit := 0
+		if p.upsell {
+			limit = 4
+		}
+		if err := l.must(by, journal.Bind(catalog.CreateProduct{ID: pr.id, Title: p.title, Description: p.text, Upsell: p.upsell, UpsellLimit: limit})); err != nil {
 			return err
 		}
 		for _, v := range p.variants {

@@ -157,6 +157,8 @@ var catalogue = []Type{
 	activity("products", "product_settings.bulk_updated", "Bulk-updated product settings", Operation).details("setting", "changed").mentions(Product).
 		never("Undo the change of each product."),
 	activity("products", "product_upsell.variant_settings_updated", "Updated upsell settings", Product, "upsell").undoSelf(),
+	activity("products", "product_upsell.discount_updated", "Changed the upsell discount", Product, "upsell_discount").undoSelf(),
+	activity("products", "product_upsell.limit_updated", "Changed the upsell limit", Product, "upsell_limit").undoSelf(),
 	activity("products", "selling_plan_group.created", "Created a selling plan group", SellingPlanGroup, All).mentions(Product).never("Delete the group instead."),
 	activity("products", "selling_plan_group.updated", "Updated a selling plan group", SellingPlanGroup, All).mentions(Product).undoSelf(),
 	activity("products", "selling_plan_group.deleted", "Deleted a selling plan group", SellingPlanGroup, "status").mentions(Product).undo("selling_plan_group.updated"),

@@ -229,6 +229,8 @@ func (s *story) catalogue() {
 	update(catalog.UpdateProduct{Status: new(catalog.Draft)})
 	update(catalog.UpdateProduct{PortalVisible: new(false)})
 	update(catalog.UpdateProduct{Upsell: new(true)})
+	update(catalog.UpdateProduct{UpsellDiscount: new(15)})
+	update(catalog.UpdateProduct{UpsellLimit: new(2)})
 	s.do(journal.Bind(catalog.UpdateProduct{ID: harbor, Title: new("Harbor Blend"), Status: new(catalog.Active), PortalVisible: new(true)}))
 	s.undo(s.do(journal.Bind(catalog.ArchiveProduct{ID: harbor})))
 

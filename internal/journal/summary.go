@@ -126,6 +126,28 @@ var accountSentences = map[string]sentence{
 		did:   either("upsell", "Offered the product as a one-time addition", "Stopped offering the product as a one-time addition"),
 		undid: either("upsell", "Undid the end of the upsell: the product is offered as a one-time addition again", "Undid the upsell: the product is no longer offered as a one-time addition"),
 	},
+	"product_upsell.discount_updated": {
+		did: func(e *Event) string {
+			return fmt.Sprintf("Changed the discount of the product as a one-time addition from %d%% to %d%%", number(beforeOf(e, "upsell_discount")), number(afterOf(e, "upsell_discount")))
+		},
+		undid: func(e *Event) string {
+			return fmt.Sprintf("Undid a change of the discount of the product as a one-time addition: it is %d%% again", number(afterOf(e, "upsell_discount")))
+		},
+	},
+	"product_upsell.limit_updated": {
+		did: func(e *Event) string {
+			if n := number(afterOf(e, "upsell_limit")); n > 0 {
+				return fmt.Sprintf("Limited the product as a one-time addition to %d in one order", n)
+			}
+			return "Removed the limit of the product as a one-time addition"
+		},
+		undid: func(e *Event) string {
+			if n := number(afterOf(e, "upsell_limit")); n > 0 {
+				return fmt.Sprintf("Undid a change of the limit of the product as a one-time addition: it is %d in one order again", n)
+			}
+			return "Undid the limit of the product as a one-time addition"
+		},
+	},
 	"variant.created": {did: func(e *Event) string {
 		return "Added the variant" + called(e, "title") + form(" at %s", cash(afterOf(e, "price")))
 	}},

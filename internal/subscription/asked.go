@@ -55,7 +55,53 @@ func (c Asked) Run(r journal.Reader, now time.Time) (journal.Decision, error) {
 			return journal.Decision{}, err
 		}
 	}
-	return c.Do.Run(r, now)
+	d, err := c.Do.Run(r, now)
+	for _, draft := range d.Drafts {
+		before, was := draft.Before.(*Subscription)
+		after, is := draft.After.(*Subscription)
+		if err == nil && was && is {
+			err = after.onShelf(before, func(key id.ID) (*catalog.Product, error) {
+				return journal.Get[catalog.Product](r, journal.Product, key)
+			})
+		}
+	}
+	if err != nil {
+		return journal.Decision{}, err
+	}
+	return d, nil
+}
+
+// onShelf refuses what a subscriber took that the Portal does not offer (not_offered): for each order it has the visible products, for
+// the next one alone those that are offered as a one-time addition, of each so many as the store allows (upsell_limit).
+func (s *Subscription) onShelf(before *Subscription, product func(id.ID) (*catalog.Product, error)) error {
+	for _, it := range s.Items {
+		i := slices.IndexFunc(before.Items, func(was Item) bool { return was.ID == it.ID })
+		fresh := i < 0 || before.Items[i].VariantID != it.VariantID
+		if !fresh && it.Quantity <= before.Items[i].Quantity {
+			continue
+		}
+		p, err := product(it.ProductID)
+		if err != nil {
+			return err
+		}
+		if fresh && (it.OneTime && !p.Upsell || !it.OneTime && !p.PortalVisible) {
+			return notOffered()
+		}
+		pieces := 0
+		for _, other := range s.Items {
+			if other.OneTime && other.ProductID == p.ID {
+				pieces += other.Quantity
+			}
+		}
+		if it.OneTime && p.UpsellLimit > 0 && pieces > p.UpsellLimit {
+			return fault.New(fault.Conflict, "upsell_limit", "At most %d of it can be added to one order.", p.UpsellLimit)
+		}
+	}
+	return nil
+}
+
+func notOffered() error {
+	return fault.New(fault.Conflict, "not_offered", "The store does not offer this here. Write to the store if you need it.")
 }
 
 // bound refuses a subscriber's cancellation before the plan's least number of orders was paid (min_cycles). plan may be nil. The
@@ -81,7 +127,7 @@ func Offered(s *Subscription, a Action, date *civil.Date, portal *settings.Porta
 		portal = settings.Default(settings.PagePortal, &settings.General{}).(*settings.Portal)
 	}
 	if !slices.Contains(portal.Actions, string(a)) {
-		return fault.New(fault.Conflict, "not_offered", "The store does not offer this here. Write to the store if you need it.")
+		return notOffered()
 	}
 	if bill != nil && bill.CutoffDays > 0 && slices.Contains(beforeCutoff, a) && s.NextBillingDate != nil && today.DaysUntil(*s.NextBillingDate) < bill.CutoffDays &&
 		(date == nil || *date == *s.NextBillingDate || a == ActionReschedule) {

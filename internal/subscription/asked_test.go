@@ -1,10 +1,12 @@
 package subscription
 
 import (
+	"slices"
 	"testing"
 
 	"perennial/internal/catalog"
 	"perennial/internal/fault"
+	"perennial/internal/id"
 )
 
 func TestBound(t *testing.T) {
@@ -37,5 +39,46 @@ func TestBound(t *testing.T) {
 	}
 	if err := bound(&Subscription{}, nil); err != nil {
 		t.Errorf("without a plan: %v", err)
+	}
+}
+
+func TestOnShelf(t *testing.T) {
+	products := map[id.ID]*catalog.Product{
+		"shown":  {ID: "shown", PortalVisible: true},
+		"once":   {ID: "once", Upsell: true, UpsellLimit: 3},
+		"hidden": {ID: "hidden"},
+	}
+	item := func(key, product id.ID, quantity int, once bool) Item {
+		return Item{ID: key, VariantID: product + "_v", ProductID: product, Quantity: quantity, OneTime: once}
+	}
+	have := []Item{item("a", "hidden", 1, false), item("b", "once", 2, true)}
+	tests := []struct {
+		name string
+		now  []Item
+		want string
+	}{
+		{"nothing new", have, ""},
+		{"what is shown", append(slices.Clone(have), item("c", "shown", 9, false)), ""},
+		{"what is shown, once", append(slices.Clone(have), item("c", "shown", 1, true)), "not_offered"},
+		{"what is hidden", append(slices.Clone(have), item("c", "hidden", 1, false)), "not_offered"},
+		{"more of what is hidden", []Item{item("a", "hidden", 5, false), have[1]}, ""},
+		{"in its place what is hidden", []Item{have[0], item("b", "hidden", 1, true)}, "not_offered"},
+		{"an addition for always", append(slices.Clone(have), item("c", "once", 1, false)), "not_offered"},
+		{"as much as may be", []Item{have[0], item("b", "once", 3, true)}, ""},
+		{"more than may be", []Item{have[0], item("b", "once", 4, true)}, "upsell_limit"},
+		{"more than may be, in two", append(slices.Clone(have), item("c", "once", 2, true)), "upsell_limit"},
+		{"less, of what was too much", []Item{item("b", "once", 1, true)}, ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			err := (&Subscription{Items: test.now}).onShelf(&Subscription{Items: have}, func(key id.ID) (*catalog.Product, error) { return products[key], nil })
+			got := ""
+			if err != nil {
+				got = fault.As(err).Code
+			}
+			if got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
 	}
 }

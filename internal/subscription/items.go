@@ -17,7 +17,7 @@ type NewItem struct {
 	ID        id.ID
 	VariantID id.ID
 	Quantity  int           // 1 to MaxQuantity
-	UnitPrice *money.Amount // nil: the variant's price
+	UnitPrice *money.Amount // nil: the variant's price, of a one-time item with the discount of the upsell
 	OneTime   bool
 }
 
@@ -249,6 +249,8 @@ func (w World) item(f *fault.Fields, at string, n NewItem, currency string) Item
 		it.UnitPrice = *n.UnitPrice
 	case v.Price.Currency != currency:
 		f.Add(at+"/variant_id", "The variant's price is in %s, the subscription in %s.", v.Price.Currency, currency)
+	case n.OneTime:
+		it.UnitPrice = catalog.OncePrice(p, v)
 	default:
 		it.UnitPrice = v.Price
 	}

@@ -40,14 +40,14 @@ func (d *Dashboard) registerProductForms() {
 			return productFields(&catalog.Product{Status: catalog.Active, PortalVisible: true}, v), nil
 		},
 		command: func(c *call, _ subject, in *input) journal.Command {
-			return journal.Bind(catalog.CreateProduct{ID: c.IDs.New(id.Product), Title: in.text("title"), Description: in.text("description"), ImageURL: in.text("image_url"), Status: catalog.Status(in.text("status")), PortalVisible: new(in.yes("portal_visible")), Upsell: in.yes("upsell")})
+			return journal.Bind(catalog.CreateProduct{ID: c.IDs.New(id.Product), Title: in.text("title"), Description: in.text("description"), ImageURL: in.text("image_url"), Status: catalog.Status(in.text("status")), PortalVisible: new(in.yes("portal_visible")), Upsell: in.yes("upsell"), UpsellDiscount: in.number("upsell_discount", 0), UpsellLimit: in.number("upsell_limit", 0)})
 		}, to: resultOf("/products/")})
-	edit(form{path: "/products/{id}/edit", title: "Change the product", verb: "Save", events: []string{"product.updated", "product_settings.updated", "product_upsell.variant_settings_updated", "product.archived"}, on: aboutProduct,
+	edit(form{path: "/products/{id}/edit", title: "Change the product", verb: "Save", events: []string{"product.updated", "product_settings.updated", "product_upsell.variant_settings_updated", "product_upsell.discount_updated", "product_upsell.limit_updated", "product.archived"}, on: aboutProduct,
 		fields: func(_ *call, s subject, v url.Values) ([]formField, error) {
 			return productFields(s.state.(*catalog.Product), v), nil
 		},
 		command: func(_ *call, s subject, in *input) journal.Command {
-			return journal.Bind(catalog.UpdateProduct{ID: s.state.Ref().ID, Title: in.given("title"), Description: in.given("description"), ImageURL: in.given("image_url"), Status: new(catalog.Status(in.text("status"))), PortalVisible: new(in.yes("portal_visible")), Upsell: new(in.yes("upsell"))})
+			return journal.Bind(catalog.UpdateProduct{ID: s.state.Ref().ID, Title: in.given("title"), Description: in.given("description"), ImageURL: in.given("image_url"), Status: new(catalog.Status(in.text("status"))), PortalVisible: new(in.yes("portal_visible")), Upsell: new(in.yes("upsell")), UpsellDiscount: new(in.number("upsell_discount", 0)), UpsellLimit: new(in.number("upsell_limit", 0))})
 		}})
 	edit(form{path: "/products/{id}/archive", title: "Archive the product", verb: "Archive", danger: true, lead: "Nobody can subscribe to it any more. Subscriptions that have it keep it.", events: []string{"product.archived"}, on: aboutProduct,
 		command: func(_ *call, s subject, _ *input) journal.Command {
@@ -124,9 +124,22 @@ func productFields(p *catalog.Product, v url.Values) []formField {
 		textField("input", "image_url", "Address of a picture", filled(v, "image_url", p.ImageURL), "It begins with https://."),
 		{kind: "select", Field: ui.Field{Name: "status", Label: "Status", Value: filled(v, "status", string(p.Status))}, options: productStatuses},
 		{kind: "box", Field: ui.Field{Name: "portal_visible", Label: "Subscribers see it in the Portal", Value: ticked(v, "portal_visible", p.PortalVisible)}},
-		{kind: "box", Field: ui.Field{Name: "upsell", Label: "Offered in the Portal as a one-time addition", Value: ticked(v, "upsell", p.Upsell)}}}
+		{kind: "box", Field: ui.Field{Name: "upsell", Label: "Offered in the Portal as a one-time addition", Value: ticked(v, "upsell", p.Upsell)}},
+		number(v, "upsell_discount", "Percent off as an addition", p.UpsellDiscount, "Leave it empty for the usual price."), number(v, "upsell_limit", "Most pieces of it in one order, as an addition", p.UpsellLimit, "Leave it empty for as many as they like.")}
 	f[0].Required = true
 	return f
+}
+
+// addition says how a product is offered as a one-time addition.
+func addition(p *catalog.Product) string {
+	s := "It is offered there as a one-time addition"
+	if p.UpsellDiscount > 0 {
+		s += fmt.Sprintf(", %d%% off", p.UpsellDiscount)
+	}
+	if p.UpsellLimit > 0 {
+		s += fmt.Sprintf(", at most %d in one order", p.UpsellLimit)
+	}
+	return s + "."
 }
 
 func (c *call) variantFields(p *catalog.Variant, v url.Values) []formField {

@@ -116,12 +116,17 @@ var actions = []action{
 		}},
 	{name: "items", title: "action.items.title", icon: "plus", verb: "action.items.verb", rule: subscription.ActionAddItem,
 		fields: func(c *call, _ *subscription.Subscription, v url.Values) ([]field, error) {
-			o, err := c.products()
-			return []field{{Field: ui.Field{Name: "variant_id", Label: c.say("field.what"), Value: v.Get("variant_id")}, options: o}, {Field: ui.Field{Name: "quantity", Label: c.say("field.quantity"), Type: "number", Min: "1", Max: "999", Value: filled(v, "quantity", "1")}},
-				{Field: ui.Field{Name: "one_time", Label: c.say("field.how_often"), Value: filled(v, "one_time", "yes")}, options: []ui.Option{{Value: "yes", Label: c.say("field.once")}, {Value: "no", Label: c.say("field.always")}}}}, err
+			return c.adding(v, false)
 		},
 		command: func(c *call, s *subscription.Subscription, v url.Values) journal.Command {
-			return journal.Bind(subscription.AddItem{ID: s.ID, Item: subscription.NewItem{ID: c.IDs.New(id.Item), VariantID: id.ID(v.Get("variant_id")), Quantity: count(v, "quantity"), OneTime: v.Get("one_time") == "yes"}})
+			return journal.Bind(subscription.AddItem{ID: s.ID, Item: subscription.NewItem{ID: c.IDs.New(id.Item), VariantID: id.ID(v.Get("variant_id")), Quantity: count(v, "quantity")}})
+		}},
+	{name: "once", title: "action.once.title", icon: "plus", verb: "action.once.verb", rule: subscription.ActionAddItem,
+		fields: func(c *call, _ *subscription.Subscription, v url.Values) ([]field, error) {
+			return c.adding(v, true)
+		},
+		command: func(c *call, s *subscription.Subscription, v url.Values) journal.Command {
+			return journal.Bind(subscription.AddItem{ID: s.ID, Item: subscription.NewItem{ID: c.IDs.New(id.Item), VariantID: id.ID(v.Get("variant_id")), Quantity: count(v, "quantity"), OneTime: true}})
 		}},
 	{name: "discounts", title: "action.discounts.title", icon: "badge-percent", verb: "action.discounts.verb", rule: subscription.ActionDiscount,
 		fields: func(c *call, _ *subscription.Subscription, v url.Values) ([]field, error) {
@@ -179,7 +184,7 @@ var actions = []action{
 		}},
 	{name: "swap", part: true, title: "action.swap.title", icon: "refresh-cw", verb: "action.swap.verb", rule: subscription.ActionSwapItem,
 		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]field, error) {
-			o, err := c.products()
+			o, err := c.products(c.item(s).OneTime)
 			return []field{{Field: ui.Field{Name: "variant_id", Label: c.say("field.swap_for"), Value: filled(v, "variant_id", string(c.item(s).VariantID))}, options: o}}, err
 		},
 		command: func(c *call, s *subscription.Subscription, v url.Values) journal.Command {
@@ -233,30 +238,47 @@ func (c *call) dateField(s *subscription.Subscription, v url.Values, skipped boo
 	return []field{{Field: ui.Field{Name: "date", Label: c.say("field.date"), Value: v.Get("date")}, options: o}}, err
 }
 
-// products are what the store shows in the Portal.
-func (c *call) products() ([]ui.Option, error) {
+// adding are the fields of a form that adds something to each order, or once.
+func (c *call) adding(v url.Values, once bool) ([]field, error) {
+	o, err := c.products(once)
+	return []field{{Field: ui.Field{Name: "variant_id", Label: c.say("field.what"), Value: v.Get("variant_id")}, options: o},
+		{Field: ui.Field{Name: "quantity", Label: c.say("field.quantity"), Type: "number", Min: "1", Max: "999", Value: filled(v, "quantity", "1")}}}, err
+}
+
+// products are what the store offers in the Portal for each order, or as a one-time addition.
+func (c *call) products(once bool) ([]ui.Option, error) {
 	rows, err := c.Store.List(c.ctx, c.Store.DB.Reader, journal.Product, "status = $2 ORDER BY id", string(catalog.Active))
 	if err != nil {
 		return nil, err
 	}
-	titles := map[id.ID]string{}
+	offered := map[id.ID]*catalog.Product{}
 	for _, r := range rows {
-		if p := r.State.(*catalog.Product); p.PortalVisible {
-			titles[p.ID] = p.Title
+		if p := r.State.(*catalog.Product); once && p.Upsell || !once && p.PortalVisible {
+			offered[p.ID] = p
 		}
 	}
 	variants, err := c.Store.List(c.ctx, c.Store.DB.Reader, journal.Variant, "1 = 1 ORDER BY product_id, id")
 	out := []ui.Option{{Label: c.say("field.choose")}}
 	for _, r := range variants {
 		x := r.State.(*catalog.Variant)
-		title, shown := titles[x.ProductID]
-		if !shown || x.Status != catalog.Active || x.Inventory != nil && *x.Inventory < 1 {
+		p := offered[x.ProductID]
+		if p == nil || x.Status != catalog.Active || x.Inventory != nil && *x.Inventory < 1 {
 			continue
 		}
+		title, price := p.Title, c.cash(x.Price)
 		if x.Title != title {
 			title += ", " + x.Title
 		}
-		out = append(out, ui.Option{Value: string(x.ID), Label: title + " (" + c.cash(x.Price) + ")"})
+		if now := catalog.OncePrice(p, x); once && now != x.Price {
+			price = c.say("field.instead", "now", c.cash(now), "before", price)
+		}
+		if once && p.UpsellLimit > 0 {
+			price = c.say("field.at_most", "price", price, "count", p.UpsellLimit)
+		}
+		out = append(out, ui.Option{Value: string(x.ID), Label: title + " (" + price + ")"})
+	}
+	if len(out) == 1 {
+		out[0].Label = c.say("field.nothing_offered")
 	}
 	return out, err
 }

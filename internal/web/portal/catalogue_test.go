@@ -202,7 +202,7 @@ func TestEveryPageInEveryLanguage(t *testing.T) {
 	v := w.signIn("ada@example.com")
 	at := "/portal/subscriptions/" + string(w.hers)
 	w.want(v.post(at+"/skip", "date", "2027-04-03", "comment", "Holiday"), 200, at)
-	w.want(v.post(at+"/items", "variant_id", string(w.other), "quantity", "2", "one_time", "yes"), 200, at)
+	w.want(v.post(at+"/once", "variant_id", string(w.other), "quantity", "2"), 200, at)
 	w.want(v.post(at+"/order-now"), 200, at)
 	paths := []string{"/portal", at, "/portal/orders", "/portal/history", "/portal/account", "/portal/addresses/new", "/portal/nothing-here"}
 	for _, a := range actions {
