@@ -30,6 +30,7 @@ type (
 		Currency     string `json:"currency" doc:"ISO 4217. It stays once there is a subscription."`
 		Locale       string `json:"locale" doc:"BCP 47."`
 		SupportEmail string `json:"support_email"`
+		SenderName   string `json:"sender_name" required:"false" doc:"Whom messages come from, at most 100 characters; empty: the name. Answers to them go to the address for support."`
 	}
 	BillingPage struct {
 		BillingHour      int `json:"billing_hour" doc:"0 to 23: the hour of the day in the shop's zone at which due orders are made."`

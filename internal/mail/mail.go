@@ -24,6 +24,7 @@ import (
 type Message struct {
 	To, Subject string
 	FromName    string // the shop's; the address is the sender's
+	ReplyTo     string // the shop's address for answers; empty: the sender's
 	Text        string
 	HTML        string // empty: only text
 	Unsubscribe string // where its reader can end such messages, an address "mailto:…"; empty: it is not one of a row
@@ -45,6 +46,11 @@ func compose(m Message, from string, now time.Time) (*gomail.Msg, error) {
 	}
 	if err := msg.To(m.To); err != nil {
 		return nil, err
+	}
+	if m.ReplyTo != "" {
+		if err := msg.ReplyTo(m.ReplyTo); err != nil {
+			return nil, err
+		}
 	}
 	msg.Subject(m.Subject)
 	msg.SetDateWithValue(now)

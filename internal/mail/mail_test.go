@@ -73,7 +73,7 @@ func serve(t *testing.T, refuse *smtp.SMTPError) (inbox, *mail.SMTP) {
 	return b, s
 }
 
-var hello = mail.Message{To: "ada@example.com", FromName: "Röst & Co", Subject: "Schön", Text: "Grüße\n", HTML: "<p>Grüße</p>", Unsubscribe: "mailto:help@harbor.example", ID: "msg_1"}
+var hello = mail.Message{To: "ada@example.com", FromName: "Röst & Co", Subject: "Schön", Text: "Grüße\n", ReplyTo: "help@harbor.example", HTML: "<p>Grüße</p>", Unsubscribe: "mailto:help@harbor.example", ID: "msg_1"}
 
 func TestHeader(t *testing.T) {
 	b, s := serve(t, nil)
@@ -84,7 +84,7 @@ func TestHeader(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for key, want := range map[string]string{"To": "<ada@example.com>", "Message-Id": "<msg_1@harbor.example>", "List-Unsubscribe": "<mailto:help@harbor.example>", "Dkim-Signature": ""} {
+	for key, want := range map[string]string{"To": "<ada@example.com>", "Reply-To": "<help@harbor.example>", "Message-Id": "<msg_1@harbor.example>", "List-Unsubscribe": "<mailto:help@harbor.example>", "Dkim-Signature": ""} {
 		if got := m.Header.Get(key); got != want {
 			t.Errorf("%s: got %q, want %q", key, got, want)
 		}

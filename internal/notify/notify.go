@@ -400,5 +400,12 @@ func (n *Notifier) compose(ctx context.Context, key id.ID, what note) (*mail.Mes
 	if reminders[what.Name] && general.SupportEmail != "" {
 		unsubscribe = "mailto:" + general.SupportEmail
 	}
-	return &mail.Message{Unsubscribe: unsubscribe, To: who.Email.Value, FromName: general.Name, Subject: out.Subject, Text: out.Text, HTML: out.HTML, ID: string(key)}, text, nil
+	m := Letter(general, who.Email.Value, out)
+	m.Unsubscribe, m.ID = unsubscribe, string(key)
+	return &m, text, nil
+}
+
+// Letter is what is sent of a message that was rendered: from the shop, and answered to its address for support.
+func Letter(general *settings.General, to string, out message.Mail) mail.Message {
+	return mail.Message{To: to, FromName: cmp.Or(general.SenderName, general.Name), ReplyTo: general.SupportEmail, Subject: out.Subject, Text: out.Text, HTML: out.HTML}
 }

@@ -94,5 +94,6 @@ func (n *Notifier) composeSecret(ctx context.Context, what note, general *settin
 	if err != nil {
 		return nil, text, err
 	}
-	return &mail.Message{To: to.Value, FromName: general.Name, Subject: out.Subject, Text: out.Text, HTML: out.HTML}, text, nil
+	m := Letter(general, to.Value, out)
+	return &m, text, nil
 }

@@ -8,9 +8,11 @@ import (
 	"perennial/internal/customer"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/mail"
 	"perennial/internal/message"
 	"perennial/internal/notify"
 	"perennial/internal/program"
+	"perennial/internal/settings"
 	"perennial/internal/store"
 	"perennial/internal/team"
 )
@@ -136,4 +138,18 @@ func TestInvitation(t *testing.T) {
 		}
 	}
 	t.Error("no entry names who was written to")
+}
+
+func TestLetter(t *testing.T) {
+	for _, test := range []struct {
+		general settings.General
+		want    mail.Message
+	}{
+		{settings.General{Name: "Harbor Roast"}, mail.Message{To: "a@b.example", FromName: "Harbor Roast", Subject: "S"}},
+		{settings.General{Name: "Harbor Roast", SenderName: "Ada of Harbor", SupportEmail: "help@harbor.example"}, mail.Message{To: "a@b.example", FromName: "Ada of Harbor", ReplyTo: "help@harbor.example", Subject: "S"}},
+	} {
+		if got := notify.Letter(&test.general, "a@b.example", message.Mail{Subject: "S"}); got != test.want {
+			t.Errorf("got %+v", got)
+		}
+	}
 }

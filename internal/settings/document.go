@@ -212,6 +212,11 @@ func (d *General) check(f *fault.Fields) {
 	if why := plain.Locale(d.Locale); why != "" {
 		f.Add("/locale", "%s", why)
 	}
+	if d.SenderName != "" {
+		if why := plain.Text(d.SenderName, maxNameLength); why != "" {
+			f.Add("/sender_name", "%s", why)
+		}
+	}
 	if d.SupportEmail != "" {
 		if why := plain.Email(d.SupportEmail); why != "" {
 			f.Add("/support_email", "%s", why)

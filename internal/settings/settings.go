@@ -35,6 +35,7 @@ type General struct {
 	Currency     string `json:"currency"`      // ISO 4217; fixed once a subscription exists
 	Locale       string `json:"locale"`        // BCP 47
 	SupportEmail string `json:"support_email"` // of the shop, not of a person; may be empty
+	SenderName   string `json:"sender_name"`   // whom messages come from, at most 100 characters; empty: Name
 }
 
 // Billing is the page "billing".

@@ -10,8 +10,8 @@ import (
 	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
-	"perennial/internal/mail"
 	"perennial/internal/message"
+	"perennial/internal/notify"
 	"perennial/internal/team"
 	"perennial/internal/web/ui"
 )
@@ -207,7 +207,7 @@ func (c *call) messageTest() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if err := c.Mail.Send(c.ctx, mail.Message{To: c.member.Email.Value, FromName: c.here().general.Name, Subject: m.Subject, Text: m.Text, HTML: m.HTML}); err != nil {
+	if err := c.Mail.Send(c.ctx, notify.Letter(c.here().general, c.member.Email.Value, m)); err != nil {
 		c.Log.Warn("a test message could not be sent", "request_id", c.meta.Source.RequestID, "error", err)
 		return answer{}, fault.Wrap(err, fault.Conflict, "mail_refused", "The mail server did not take the message. Its words are in the server's log.")
 	}

@@ -58,11 +58,13 @@ var settingsPages = []settingsPage{
 			}
 			return []formField{textField("input", "name", "Name", filled(v, "name", g.Name), "Customers see it."), {kind: "select", Field: ui.Field{Name: "time_zone", Label: "Time zone", Value: zone, Hint: "Billing dates are days in this zone."}, options: o},
 				textField("input", "currency", "Currency", filled(v, "currency", g.Currency), "Three letters. It is fixed once there is a subscription."), textField("input", "locale", "Language", filled(v, "locale", g.Locale), "Such as en-US or de."),
-				textField("input", "support_email", "E-mail address for support", filled(v, "support_email", g.SupportEmail), "Customers see it in messages and in the Portal.")}
+				textField("input", "support_email", "E-mail address for support", filled(v, "support_email", g.SupportEmail), "Customers see it in messages and in the Portal, and answers to messages go there."),
+				textField("input", "sender_name", "Sender of messages", filled(v, "sender_name", g.SenderName), "Whom messages come from. Leave it empty for the name of the store.")}
 		},
 		document: func(_ *call, d settings.Document, in *input) settings.Document {
 			g := journal.Clone(d.(*settings.General))
-			g.Name, g.TimeZone, g.Currency, g.Locale, g.SupportEmail = in.text("name"), in.text("time_zone"), strings.ToUpper(in.text("currency")), in.text("locale"), in.text("support_email")
+			g.Name, g.TimeZone, g.Currency, g.Locale = in.text("name"), in.text("time_zone"), strings.ToUpper(in.text("currency")), in.text("locale")
+			g.SupportEmail, g.SenderName = in.text("support_email"), in.text("sender_name")
 			return g
 		}},
 	{page: settings.PageBilling, title: "Billing", lead: "When orders are made, and with which tax.", view: team.BillingSettingsView, edit: team.BillingSettingsEdit,
