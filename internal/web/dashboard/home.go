@@ -43,6 +43,9 @@ type homeView struct {
 	Empty bool // the shop has nothing yet
 }
 
+// people are who acts but the program itself.
+var people = []string{string(journal.ActorTeamMember), string(journal.ActorCustomer), string(journal.ActorAPIKey)}
+
 func (c *call) homePage() (answer, error) {
 	v := homeView{Name: c.show(c.member).Name}
 	if c.permitted(team.SubscriptionsView) {
@@ -54,7 +57,7 @@ func (c *call) homePage() (answer, error) {
 		}
 	}
 	if c.permitted(team.EventsView) {
-		found, err := take(c.Finder.Events(c.ctx, store.Opened, find.Filter{}, -1), 12)
+		found, err := take(c.Finder.Events(c.ctx, store.Opened, find.Filter{ActorKinds: people}, -1), 12)
 		if err != nil {
 			return answer{}, err
 		}

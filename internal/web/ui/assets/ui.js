@@ -121,7 +121,7 @@ if (finder) {
 	}
 	const open = () => {
 		if (d) return
-		input = make('input', { type: 'search', value: field.value, placeholder: 'Find a customer, a subscription, a page', ariaLabel: 'Find', autocomplete: 'off' })
+		input = make('input', { type: 'search', value: field.value, placeholder: 'A customer, a subscription, a page', ariaLabel: 'Find', autocomplete: 'off' })
 		input.setAttribute('role', 'combobox'); input.setAttribute('aria-expanded', 'true'); input.setAttribute('aria-controls', 'found')
 		list = make('ul', { id: 'found', ariaLabel: 'Found' }); d = make('dialog', { className: 'palette', ariaLabel: 'Find' }, input, list)
 		let wait; input.oninput = () => { clearTimeout(wait); wait = setTimeout(ask, 90) }
