@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/yuin/goldmark"
@@ -212,11 +213,16 @@ func Render(t Text, shop string, values map[string]string) (Mail, error) {
 	if subject != "" || body != "" {
 		return Mail{}, errors.New("message: this text cannot be sent: " + subject + body)
 	}
-	w := &writer{parsed: p, values: values}
+	w := &writer{parsed: p, values: values, french: t.Language == "fr"}
 	w.blocks(p.doc)
-	m := Mail{Subject: strings.Join(strings.Fields(w.fill(p.subject, asText, asText)), " "), Text: strings.TrimSpace(w.plain.String()) + "\n"}
+	m := Mail{Subject: oneLine(w.fill(p.subject, asText, asText)), Text: strings.TrimSpace(w.plain.String()) + "\n"}
 	m.HTML = fmt.Sprintf(frame, html.EscapeString(t.Language), asHTML(m.Subject), asHTML(shop), w.html.String())
 	return m, nil
+}
+
+// oneLine takes out line breaks and needless blanks, and leaves those that hold two words together.
+func oneLine(s string) string {
+	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return unicode.IsSpace(r) && r != '\u00a0' }), " ")
 }
 
 // all are the variables of every message.
@@ -232,6 +238,7 @@ var all = sync.OnceValue(func() (names []string) {
 type writer struct {
 	*parsed
 	values map[string]string
+	french bool // which has a blank before a colon
 	html   strings.Builder
 	plain  strings.Builder
 }
@@ -332,7 +339,7 @@ func (w *writer) blocks(parent ast.Node) {
 
 // inside writes the blocks inside a node for themselves.
 func (w *writer) inside(n ast.Node) *writer {
-	in := &writer{parsed: w.parsed, values: w.values}
+	in := &writer{parsed: w.parsed, values: w.values, french: w.french}
 	in.blocks(n)
 	return in
 }
@@ -430,8 +437,14 @@ func (w *writer) inlines(parent ast.Node) (rich, simple string) {
 		case *ast.Link:
 			to := w.target(n)
 			r, s := w.inlines(n)
-			if s != to {
+			switch alone := parent.ChildCount() == 1; {
+			case s == to:
+			case alone && w.french:
+				s += "\u00a0: " + to
+			case alone:
 				s += ": " + to
+			default: // what follows is no part of the address
+				s += " <" + to + ">"
 			}
 			put(anchor(to, r), s)
 		}

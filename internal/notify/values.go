@@ -6,6 +6,7 @@ import (
 	"embed"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"unicode"
@@ -68,6 +69,17 @@ func (n *Notifier) Values(ctx context.Context, language string) (map[string]stri
 	if general.SupportEmail != "" {
 		out["support_email"] = general.SupportEmail
 	}
+	r := n.reader(ctx)
+	v := values{n: n, ctx: ctx, r: r, general: general, out: map[string]string{}}
+	v.language(language, general.Locale)
+	now := n.Program.Now().In(settings.Zone(general))
+	today := settings.Today(general, now)
+	v.out["until"], v.out["next_try"] = v.p.Say("until.date", "date", today.AddDays(60)), v.p.Say("next_try.date", "date", today.AddDays(3))
+	v.out["device"], v.out["time"] = v.p.Say("device.both", "browser", "Firefox", "system", "Linux"), v.p.Time(now)
+	v.out["date"], v.out["next_date"], v.out["rhythm"] = v.p.Date(today.AddDays(3)), v.p.Date(today.AddDays(33)), v.p.Say("rhythm.month", "count", 1)
+	if v.out["if_not_you"], err = v.ifNotYou(); err != nil {
+		return nil, err
+	}
 	for name := range out {
 		if strings.HasSuffix(name, "_link") {
 			out[name] = n.Portal
@@ -75,30 +87,40 @@ func (n *Notifier) Values(ctx context.Context, language string) (map[string]stri
 	}
 	out["link"] = n.Portal
 	rows, err := n.Store.List(ctx, n.Store.Read, journal.Subscription, `status = $2 ORDER BY id DESC LIMIT 1`, string(subscription.Active))
-	if err != nil || len(rows) == 0 {
-		return out, store.Fault(err)
+	if err != nil {
+		return nil, store.Fault(err)
 	}
-	s := rows[0].State.(*subscription.Subscription)
-	r := n.reader(ctx)
-	who, err := journal.Get[customer.Customer](r, journal.Customer, s.CustomerID)
-	if err != nil || who.Status != customer.Active {
-		return out, err
+	if len(rows) > 0 {
+		if err := v.sample(rows[0].State.(*subscription.Subscription)); err != nil {
+			return nil, err
+		}
 	}
-	v := values{n: n, ctx: ctx, r: r, who: who, general: general, what: note{Subscription: s.ID}, out: map[string]string{}}
-	v.language(language, general.Locale)
-	if _, err := v.about(); err != nil {
-		return nil, err
-	}
-	if v.out["total"], err = v.upcoming(s); err != nil {
-		return nil, err
-	}
-	v.out["date"], v.out["customer_first_name"] = v.out["next_date"], who.FirstName.Value
 	for name, value := range v.out {
 		if value != "" {
 			out[name] = value
 		}
 	}
 	return out, nil
+}
+
+// sample fills in what a message says of a subscription, for somebody to look at.
+func (v *values) sample(s *subscription.Subscription) error {
+	who, err := journal.Get[customer.Customer](v.r, journal.Customer, s.CustomerID)
+	if err != nil || who.Status != customer.Active {
+		return err
+	}
+	v.who, v.what.Subscription = who, s.ID
+	if _, err := v.about(); err != nil {
+		return err
+	}
+	if v.out["total"], err = v.upcoming(s); err != nil {
+		return err
+	}
+	v.out["customer_first_name"] = who.FirstName.Value
+	if s.NextBillingDate != nil {
+		v.out["date"] = v.p.Date(s.NextBillingDate.AddDays(-7))
+	}
+	return nil
 }
 
 // fill gives the values of a message. ok is false when there is nothing to say any more: it tells of an order that was skipped since, of a
@@ -117,7 +139,7 @@ func (v *values) fill() (out map[string]string, ok bool, err error) {
 		if err != nil || known {
 			return nil, false, err
 		}
-		v.out["device"], v.out["time"] = cmp.Or(ui.Device(v.event.Source.UserAgent.Value), v.p.Say("device.unknown")), v.p.Time(v.event.RecordedAt.In(settings.Zone(v.general)))
+		v.out["device"], v.out["time"] = v.device(v.event.Source.UserAgent.Value), v.p.Time(v.event.RecordedAt.In(settings.Zone(v.general)))
 	}
 	if err := v.card(v.what.Method); err != nil {
 		return nil, false, err
@@ -170,6 +192,9 @@ func (v *values) about() (ok bool, err error) {
 			items = append(items, fmt.Sprintf("%d × %s", it.Quantity, it.Title))
 		}
 		v.out["items"], v.out["order_number"], v.out["total"] = strings.Join(items, ", "), o.Number, ui.Money(o.Total, v.p.Locale)
+		if v.what.Name == message.PaymentFailed {
+			return v.failed(o, s)
+		}
 		if v.what.Name != message.OrderPlaced {
 			if o.Status != billing.Pending {
 				return false, nil // it was paid or given up since
@@ -188,6 +213,9 @@ func (v *values) about() (ok bool, err error) {
 		if s.PausedUntil != nil {
 			v.out["until"] = v.p.Say("until.date", "date", *s.PausedUntil)
 		}
+	case message.AddressChanged, message.PaymentMethodChanged:
+		v.out["if_not_you"], err = v.ifNotYou()
+		return true, err
 	case message.Cancelled:
 		if s.MergedInto != "" {
 			return false, nil // it goes on as a part of another
@@ -195,6 +223,55 @@ func (v *values) about() (ok bool, err error) {
 		return true, v.links(s, subscription.ActionReactivate)
 	}
 	return true, nil
+}
+
+// failed says what comes after a payment that failed. Nothing is said of one that was tried again since: how that ends is told by itself.
+func (v *values) failed(o *billing.Order, s *subscription.Subscription) (ok bool, err error) {
+	if string(v.event.Detail("attempt")) != strconv.Itoa(len(o.Attempts)) {
+		return false, nil
+	}
+	waits := s.Recovery != nil && s.Recovery.OrderID == o.ID
+	switch {
+	case o.Status == billing.Failed:
+		v.out["next_try"] = v.p.Say("next_try.none")
+	case o.Status != billing.Pending || !waits:
+		return false, nil // it was paid or cancelled since
+	case s.Recovery.NextRetry != nil:
+		v.out["next_try"] = v.p.Say("next_try.date", "date", *s.Recovery.NextRetry)
+	case s.Recovery.EndsOn != nil:
+		v.out["next_try"] = v.p.Say("next_try.card_by", "date", *s.Recovery.EndsOn)
+	default:
+		v.out["next_try"] = v.p.Say("next_try.card")
+	}
+	if waits && !s.Recovery.NeedsCard {
+		v.out["pay_link"], err = v.link(s, "pay", "")
+	}
+	return true, err
+}
+
+// ifNotYou says what to do about a change that the reader did not make: whom to tell, where the store says it.
+func (v *values) ifNotYou() (string, error) {
+	portal, err := journal.Find[settings.Portal](v.r, journal.Settings, settings.PagePortal)
+	if err != nil {
+		return "", err
+	}
+	contact := v.general.SupportEmail
+	if portal != nil && portal.SupportContact != "" {
+		contact = portal.SupportContact
+	}
+	if contact == "" {
+		return v.p.Say("if_not_you.alone"), nil
+	}
+	return v.p.Say("if_not_you.contact", "contact", contact), nil
+}
+
+// device is how a browser calls itself, in the reader's language.
+func (v *values) device(agent string) string {
+	name := ui.Device(agent)
+	if browser, system, ok := strings.Cut(name, " on "); ok {
+		return v.p.Say("device.both", "browser", browser, "system", system)
+	}
+	return cmp.Or(name, v.p.Say("device.unknown"))
 }
 
 // links puts in the addresses of actions that the store offers now. Of swapping it is the first item that comes with every order.
@@ -239,7 +316,6 @@ func (v *values) card(key id.ID) error {
 	if err != nil || m == nil {
 		return err
 	}
-	v.out["card"] = v.p.Say("card.any")
 	if m.Brand != "" && m.Last4.Value != "" {
 		r, size := utf8.DecodeRuneInString(m.Brand)
 		v.out["card"] = string(unicode.ToUpper(r)) + m.Brand[size:] + " " + m.Last4.Value
