@@ -2,7 +2,8 @@
 // and one some days before an order; then it sends what is due.
 //
 //   - What leaves is what was committed: a message is made from an entry, never from a command.
-//   - Each entry has at most one message, also when the following is begun again: the outbox keeps its cause.
+//   - Each entry has at most one message, also when the following is begun again: the outbox keeps its cause, for longer than an entry
+//     is news.
 //   - A sending is noted before and after. One whose process ended in between is sent once more, with the same message id, by which mail
 //     programs know it; nothing better can be had by SMTP.
 //   - What fails is tried again, less and less often, and given up after a day with an entry; at once when the server says that it will never take it.

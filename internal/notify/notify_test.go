@@ -405,3 +405,45 @@ func TestValues(t *testing.T) {
 		t.Error("looking sends")
 	}
 }
+
+// TestOldMessagesGo deletes what was sent long ago, and nothing that is still on its way; none of it is sent again.
+func TestOldMessagesGo(t *testing.T) {
+	w := newWorld(t)
+	w.run()
+	sweep := func(want int) {
+		t.Helper()
+		if err := w.Program.Exclusive(t.Context(), func(wr *store.Writer) error {
+			b, err := wr.Begin(t.Context(), w.clock())
+			if err != nil {
+				return err
+			}
+			if err := b.SweepPosts(); err != nil {
+				return err
+			}
+			if _, err := b.ExecContext(t.Context(), `UPDATE outbox_followed SET next = 0`); err != nil { // the following is begun again
+				return err
+			}
+			return b.Commit()
+		}); err != nil {
+			t.Fatal(err)
+		}
+		var left int
+		if err := w.Store.Read.QueryRowContext(t.Context(), `SELECT count(*) FROM outbox WHERE shop_id = $1`, w.Store.Shop).Scan(&left); err != nil || left != want {
+			t.Errorf("%d messages are kept, %v, want %d", left, err, want)
+		}
+	}
+	w.post.set(true, false)
+	w.Do(journal.Bind(subscription.Pause{ID: w.sub}))
+	w.run() // the mail server does not take this one
+	w.pass(89 * 24 * time.Hour)
+	sweep(2)
+	w.pass(2 * 24 * time.Hour)
+	sweep(1)
+	w.post.set(false, false)
+	w.run()
+	sweep(0)
+	w.run()
+	if got := w.post.letters(); len(got) != 2 {
+		t.Errorf("%d messages were sent, want each once: %q", len(got), got)
+	}
+}

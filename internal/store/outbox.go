@@ -66,6 +66,18 @@ func (b *Batch) Repost(p Posted) error {
 	return err
 }
 
+const (
+	postsKept  = 90 * 24 * time.Hour // from when a message was put on its way; what caused it is no news long before
+	postsSwept = 2000                // at a time, so that nobody's command waits long behind them
+)
+
+// SweepPosts deletes messages that were over long ago: their entries tell of them.
+func (b *Batch) SweepPosts() error {
+	_, err := b.ExecContext(b.ctx, `DELETE FROM outbox WHERE shop_id = $1 AND id IN (SELECT id FROM outbox WHERE shop_id = $1 AND id < $2 AND due_at IS NULL ORDER BY id LIMIT $3)`,
+		b.s.Shop, id.First(id.Message, b.Now.Add(-postsKept)), postsSwept)
+	return err
+}
+
 // DuePosts gives the messages that are due, the longest due first.
 func (s *Store) DuePosts(ctx context.Context, q db.Querier, now time.Time, limit int) (out []Posted, err error) {
 	err = db.Each(ctx, q, func(r *sql.Rows) error {

@@ -9,6 +9,7 @@ package dashboard
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -132,10 +133,10 @@ func (d *Dashboard) Drain() {
 	d.work.Wait()
 }
 
-// Sweep writes down what was only counted, and deletes sessions and links that ended long ago. It is for each minute.
+// Sweep writes down what was only counted, and deletes sessions, links and messages that were over long ago. It is for each minute.
 func (d *Dashboard) Sweep(ctx context.Context) error {
 	d.FlushTallies(ctx)
-	return d.Program.Upkeep(ctx, func(b *store.Batch) error { return b.SweepSignIn(idleAfter) })
+	return d.Program.Upkeep(ctx, func(b *store.Batch) error { return errors.Join(b.SweepSignIn(idleAfter), b.SweepPosts()) })
 }
 
 // shopName is what the pages are headed with.
