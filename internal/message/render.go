@@ -473,6 +473,6 @@ const frame = `<!doctype html>
 <table class="page" role="presentation" width="100%%" cellpadding="0" cellspacing="0" style="background:#f3f4f6"><tr><td align="center" style="padding:28px 12px">
 <table role="presentation" width="100%%" cellpadding="0" cellspacing="0" style="max-width:560px">
 <tr><td class="name" style="padding:0 4px 12px;font:600 15px -apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif;color:#4b5563">%s</td></tr>
-<tr><td class="words" style="background:#ffffff;border-radius:12px;padding:28px;font:15px/1.55 -apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif;color:#111827">
+<tr><td class="words" style="background:#ffffff;border-radius:12px;padding:28px 28px 14px;font:15px/1.55 -apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif;color:#111827">
 %s</td></tr></table></td></tr></table></body></html>
 `

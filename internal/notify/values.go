@@ -140,6 +140,7 @@ func (v *values) fill() (out map[string]string, ok bool, err error) {
 			return nil, false, err
 		}
 		v.out["device"], v.out["time"] = v.device(v.event.Source.UserAgent.Value), v.p.Time(v.event.RecordedAt.In(settings.Zone(v.general)))
+		v.out["portal_link"] += "/account" // where the devices are
 	}
 	if err := v.card(v.what.Method); err != nil {
 		return nil, false, err

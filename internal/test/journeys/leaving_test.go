@@ -205,7 +205,7 @@ func leaving(t *testing.T, name string, o browser.Options) {
 	p.Holds("Cancelled the subscription")
 	look("cancelled")
 	who.happened(t, "cancel_session.completed", "subscription.cancelled")
-	letter(t, who.email, "Your subscription is cancelled.")
+	letter(t, who.email, "is cancelled. No order comes any more")
 
 	// The law's way out: the second click cancels, without an answer.
 	api(t, "POST", "/subscriptions/"+who.sub+"/reactivate", "", nil)
@@ -347,7 +347,7 @@ func TestTheMessagePages(t *testing.T) {
 	letter(t, shop.OwnerEmail, "See you soon.")
 	p.Go(at("/messages/paused/en/edit"))
 	p.Fill("#subject", "Your subscription is paused")
-	p.Fill("#body", "Hello {{customer_first_name}},\n\nYour subscription is paused. {{until}} No order comes and nothing is charged in the meantime.\n\n[See my subscription]({{subscription_link}})")
+	p.Fill("#body", "Hello {{customer_first_name}},\n\nYour subscription ({{items}}) is paused. {{until}} No order comes and nothing is charged in the meantime.\n\n[See my subscription]({{subscription_link}})")
 	p.Click("main form .buttons button")
 	p.Wait("[data-toast]")
 	p.Go(at("/messages/paused?language=en"))

@@ -396,6 +396,9 @@ func (c *call) foresee(v *formView, s *subscription.Subscription, cmd journal.Co
 		if err != nil {
 			return err
 		}
+		if e.Target().Kind == journal.CancelSession {
+			continue // the page says itself what an offer is
+		}
 		if told := c.sentence(e); told != "" && len(v.Effect) < 3 {
 			v.Effect = append(v.Effect, told)
 		}
