@@ -227,6 +227,7 @@ var byType = map[string]message.Name{
 	"billing_attempt.action_required":        message.ActionRequired,
 	"payment_method.expiring":                message.CardExpiring,
 	"customer.logged_in":                     message.NewDevice,
+	"customer.data_requested":                message.ExportReady,
 }
 
 // upcoming puts the messages of the orders to come on their way, once a day. It looks at all days until then: a day on which the server

@@ -77,8 +77,10 @@ func (n *Notifier) Values(ctx context.Context, language string) (map[string]stri
 	v.out["until"], v.out["next_try"] = v.p.Say("until.date", "date", today.AddDays(60)), v.p.Say("next_try.date", "date", today.AddDays(3))
 	v.out["device"], v.out["time"] = v.p.Say("device.both", "browser", "Firefox", "system", "Linux"), v.p.Time(now)
 	v.out["date"], v.out["next_date"], v.out["rhythm"] = v.p.Date(today.AddDays(3)), v.p.Date(today.AddDays(33)), v.p.Say("rhythm.month", "count", 1)
-	if v.out["if_not_you"], err = v.ifNotYou(); err != nil {
-		return nil, err
+	for _, key := range []string{"if_not_you", "if_not_reached"} {
+		if v.out[key], err = v.orTell(key); err != nil {
+			return nil, err
+		}
 	}
 	for name := range out {
 		if strings.HasSuffix(name, "_link") {
@@ -141,6 +143,12 @@ func (v *values) fill() (out map[string]string, ok bool, err error) {
 		}
 		v.out["device"], v.out["time"] = v.device(v.event.Source.UserAgent.Value), v.p.Time(v.event.RecordedAt.In(settings.Zone(v.general)))
 		v.out["portal_link"] += "/account" // where the devices are
+	}
+	if v.what.Name == message.ExportReady {
+		v.out["time"] = v.p.Time(v.event.RecordedAt.In(settings.Zone(v.general)))
+		if v.out["if_not_reached"], err = v.orTell("if_not_reached"); err != nil {
+			return nil, false, err
+		}
 	}
 	if err := v.card(v.what.Method); err != nil {
 		return nil, false, err
@@ -215,7 +223,7 @@ func (v *values) about() (ok bool, err error) {
 			v.out["until"] = v.p.Say("until.date", "date", *s.PausedUntil)
 		}
 	case message.AddressChanged, message.PaymentMethodChanged:
-		v.out["if_not_you"], err = v.ifNotYou()
+		v.out["if_not_you"], err = v.orTell("if_not_you")
 		return true, err
 	case message.Cancelled:
 		if s.MergedInto != "" {
@@ -250,8 +258,8 @@ func (v *values) failed(o *billing.Order, s *subscription.Subscription) (ok bool
 	return true, err
 }
 
-// ifNotYou says what to do about a change that the reader did not make: whom to tell, where the store says it.
-func (v *values) ifNotYou() (string, error) {
+// orTell says what to do about what should not be so: whom to tell, where the store says it.
+func (v *values) orTell(key string) (string, error) {
 	portal, err := journal.Find[settings.Portal](v.r, journal.Settings, settings.PagePortal)
 	if err != nil {
 		return "", err
@@ -261,9 +269,9 @@ func (v *values) ifNotYou() (string, error) {
 		contact = portal.SupportContact
 	}
 	if contact == "" {
-		return v.p.Say("if_not_you.alone"), nil
+		return v.p.Say(key + ".alone"), nil
 	}
-	return v.p.Say("if_not_you.contact", "contact", contact), nil
+	return v.p.Say(key+".contact", "contact", contact), nil
 }
 
 // device is how a browser calls itself, in the reader's language.

@@ -94,7 +94,7 @@ func (d *Dashboard) registerCustomers() {
 		command: func(c *call, s subject, _ *input) journal.Command {
 			return journal.Bind(customer.RemovePaymentMethod{ID: part(c), CustomerID: s.state.Ref().ID})
 		}})
-	d.form(form{path: "/customers/{id}/data-request", title: "Hand out the customer's data", verb: "Make the export", lead: "Everything that the shop keeps about this person is put together, for the person to have. The request is in the log.", permission: team.PersonalDataEdit,
+	d.form(form{path: "/customers/{id}/data-request", title: "Hand out the customer's data", verb: "Make the export", lead: "Everything that the shop keeps about this person is put together, for the person to have. The request is in the log, and the person is told of it by the message “Copy of the data made”, where it is on.", permission: team.PersonalDataEdit,
 		events: []string{"customer.data_requested"}, on: (*call).aboutCustomer,
 		command: func(c *call, s subject, _ *input) journal.Command {
 			return journal.Bind(customer.RequestData{CustomerID: s.state.Ref().ID, RequestID: c.IDs.New(id.Job)})

@@ -113,3 +113,19 @@ func TestIfNotYou(t *testing.T) {
 		t.Errorf("with one:\n%s", text)
 	}
 }
+
+// TestACopyOfTheData tells the person of it, without anything that is in it.
+func TestACopyOfTheData(t *testing.T) {
+	w := newWorld(t)
+	w.run()
+	before := len(w.post.letters())
+	w.Do(journal.Bind(customer.RequestData{CustomerID: w.ada, RequestID: w.IDs.New(id.Job)}))
+	w.run()
+	letters := w.post.letters()[before:]
+	if len(letters) != 1 {
+		t.Fatalf("%d letters", len(letters))
+	}
+	if text := words(t, letters[0]); !strings.Contains(text, "am 3. März 2027") || !strings.Contains(text, "fragen Sie im Shop nach") || strings.Contains(text, "job_") || strings.Contains(text, "http") {
+		t.Errorf("got\n%s", text)
+	}
+}
