@@ -69,6 +69,8 @@ const (
 	ActionBackupPaymentMethod = "backup_payment_method"
 	ActionDiscount            = "discount"
 	ActionGift                = "gift"
+	ActionMerge               = "merge"
+	ActionSplit               = "split"
 	ActionNote                = "note"
 )
 
@@ -94,7 +96,7 @@ func PortalActions() []string {
 	return []string{
 		ActionSkip, ActionUnskip, ActionReschedule, ActionFrequency, ActionPause, ActionResume, ActionOrderNow, ActionAddItem,
 		ActionChangeQuantity, ActionSwapItem, ActionRemoveItem, ActionShippingAddress, ActionPaymentMethod, ActionBackupPaymentMethod,
-		ActionDiscount, ActionGift, ActionNote, ActionCancel, ActionReactivate,
+		ActionDiscount, ActionGift, ActionMerge, ActionSplit, ActionNote, ActionCancel, ActionReactivate,
 	}
 }
 

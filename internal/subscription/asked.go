@@ -19,17 +19,20 @@ type Asked struct {
 	Customer id.ID // who asks; the subscription of somebody else is unknown
 	Action   Action
 	Date     *civil.Date // the day that the action names, if it names one
+	With     id.ID       // the other subscription that the action names, if it names one: theirs too
 	Do       journal.Command
 }
 
 // Run implements journal.Command.
 func (c Asked) Run(r journal.Reader, now time.Time) (journal.Decision, error) {
-	s, err := journal.Get[Subscription](r, journal.Subscription, c.ID)
+	s, err := c.own(r, c.ID)
 	if err != nil {
 		return journal.Decision{}, err
 	}
-	if s.CustomerID != c.Customer {
-		return journal.Decision{}, fault.New(fault.NotFound, "unknown_subscription", "There is no such subscription.")
+	if c.With != "" {
+		if _, err := c.own(r, c.With); err != nil {
+			return journal.Decision{}, err
+		}
 	}
 	general, err := journal.Find[settings.General](r, journal.Settings, settings.PageGeneral)
 	if err != nil {
@@ -43,10 +46,11 @@ func (c Asked) Run(r journal.Reader, now time.Time) (journal.Decision, error) {
 	if err != nil {
 		return journal.Decision{}, err
 	}
-	if err := Offered(s, c.Action, c.Date, portal, bill, settings.Today(general, now)); err != nil {
+	today := settings.Today(general, now)
+	if err := Offered(s, c.Action, c.Date, portal, bill, today); err != nil {
 		return journal.Decision{}, err
 	}
-	if c.Action == ActionCancel {
+	if c.Action == ActionCancel || c.Action == ActionMerge { // both end it
 		plan, err := journal.Find[catalog.Plan](r, journal.SellingPlan, s.SellingPlanID)
 		if err != nil {
 			return journal.Decision{}, err
@@ -59,7 +63,10 @@ func (c Asked) Run(r journal.Reader, now time.Time) (journal.Decision, error) {
 	for _, draft := range d.Drafts {
 		before, was := draft.Before.(*Subscription)
 		after, is := draft.After.(*Subscription)
-		if err == nil && was && is {
+		if err == nil && was && before.ID != s.ID && pastCutoff(before, c.Action, bill, today) {
+			err = fault.New(fault.Conflict, "other_cutoff_passed", "The next order of another subscription that this changes is being prepared already.")
+		}
+		if err == nil && was && is && c.Action != ActionMerge { // which takes nothing new
 			err = after.onShelf(before, func(key id.ID) (*catalog.Product, error) {
 				return journal.Get[catalog.Product](r, journal.Product, key)
 			})
@@ -69,6 +76,15 @@ func (c Asked) Run(r journal.Reader, now time.Time) (journal.Decision, error) {
 		return journal.Decision{}, err
 	}
 	return d, nil
+}
+
+// own loads a subscription of who asks.
+func (c Asked) own(r journal.Reader, key id.ID) (*Subscription, error) {
+	s, err := journal.Find[Subscription](r, journal.Subscription, key)
+	if err == nil && (s == nil || s.CustomerID != c.Customer) {
+		err = fault.New(fault.NotFound, "unknown_subscription", "There is no such subscription.")
+	}
+	return s, err
 }
 
 // onShelf refuses what a subscriber took that the Portal does not offer (not_offered): for each order it has the visible products, for
@@ -118,7 +134,7 @@ func bound(s *Subscription, plan *catalog.Plan) error {
 }
 
 // beforeCutoff are the actions that change the next order.
-var beforeCutoff = []Action{ActionSkip, ActionUnskip, ActionReschedule, ActionFrequency, ActionAddItem, ActionChangeQuantity, ActionSwapItem, ActionRemoveItem, ActionShippingAddress, ActionGift, ActionDiscount}
+var beforeCutoff = []Action{ActionSkip, ActionUnskip, ActionReschedule, ActionFrequency, ActionAddItem, ActionChangeQuantity, ActionSwapItem, ActionRemoveItem, ActionShippingAddress, ActionGift, ActionDiscount, ActionMerge, ActionSplit}
 
 // Offered says why a subscriber may not do something now, or nil. portal and bill are nil until they are first saved, which allows
 // what the defaults do.
@@ -129,8 +145,7 @@ func Offered(s *Subscription, a Action, date *civil.Date, portal *settings.Porta
 	if !slices.Contains(portal.Actions, string(a)) {
 		return notOffered()
 	}
-	if bill != nil && bill.CutoffDays > 0 && slices.Contains(beforeCutoff, a) && s.NextBillingDate != nil && today.DaysUntil(*s.NextBillingDate) < bill.CutoffDays &&
-		(date == nil || *date == *s.NextBillingDate || a == ActionReschedule) {
+	if pastCutoff(s, a, bill, today) && (date == nil || *date == *s.NextBillingDate || a == ActionReschedule) {
 		return fault.New(fault.Conflict, "cutoff_passed", "The order of %s is being prepared already, so it can no longer be changed.", s.NextBillingDate.Long())
 	}
 	if date != nil && a == ActionReschedule && date.Before(today.AddDays(portal.MinDaysAhead)) {
@@ -143,6 +158,11 @@ func Offered(s *Subscription, a Action, date *civil.Date, portal *settings.Porta
 		return fault.New(fault.Conflict, "too_many_skips", "At most %d orders in a row can be skipped. Pause the subscription instead.", portal.MaxSkipsInRow)
 	}
 	return nil
+}
+
+// pastCutoff says whether an action would come too late for the next order.
+func pastCutoff(s *Subscription, a Action, bill *settings.Billing, today civil.Date) bool {
+	return bill != nil && bill.CutoffDays > 0 && slices.Contains(beforeCutoff, a) && s.NextBillingDate != nil && today.DaysUntil(*s.NextBillingDate) < bill.CutoffDays
 }
 
 // LastChange is the last day on which a subscriber can change the next order; nil when there is no cut-off, or no next order.

@@ -35,8 +35,8 @@ const (
 	ActionGift                Action = settings.ActionGift
 	ActionNote                Action = settings.ActionNote
 	ActionAttributes          Action = "attributes"
-	ActionMerge               Action = "merge"
-	ActionSplit               Action = "split"
+	ActionMerge               Action = settings.ActionMerge
+	ActionSplit               Action = settings.ActionSplit
 )
 
 // rule says from which statuses an action is allowed, and ends the sentence of its refusal.
