@@ -61,15 +61,21 @@ func (c ChangeShippingAddress) Decide(w World, _ time.Time) (journal.Decision, e
 	return d, nil
 }
 
-// ChangePaymentMethod charges orders to another of the customer's payment methods; unless cancelled or expired.
+// ChangePaymentMethod charges orders to another of the customer's payment methods; unless cancelled or expired. With
+// AllSubscriptions the customer's other open subscriptions follow, with an event on each.
 type ChangePaymentMethod struct {
-	ID              id.ID
-	PaymentMethodID id.ID
+	ID               id.ID
+	PaymentMethodID  id.ID
+	AllSubscriptions bool
 }
 
-// Load needs the subscription and the payment method.
+// Load needs the subscription, the payment method, and the others that follow.
 func (c ChangePaymentMethod) Load(r journal.Reader) (World, error) {
-	return withMethod(r, c.ID, c.PaymentMethodID)
+	w, err := withMethod(r, c.ID, c.PaymentMethodID)
+	if err == nil && c.AllSubscriptions {
+		err = w.others(r)
+	}
+	return w, err
 }
 
 // Decide is the rule.
@@ -83,9 +89,16 @@ func (c ChangePaymentMethod) Decide(w World, _ time.Time) (journal.Decision, err
 	if err := f.Err(); err != nil {
 		return journal.Decision{}, err
 	}
-	next := journal.Clone(s)
-	next.PaymentMethodID = c.PaymentMethodID
-	return decide("subscription.payment_method_changed", s, next, nil, w.PaymentMethod.Ref())
+	d := journal.Decision{Result: s.Ref()}
+	for _, each := range slices.Concat([]*Subscription{s}, w.Others) {
+		if each.PaymentMethodID == c.PaymentMethodID {
+			continue
+		}
+		next := journal.Clone(each)
+		next.PaymentMethodID = c.PaymentMethodID
+		d.Drafts = append(d.Drafts, change("subscription.payment_method_changed", each, next, nil, w.PaymentMethod.Ref()))
+	}
+	return d, nil
 }
 
 // ChangeBackupPaymentMethod says what is charged when the payment method fails; unless cancelled or expired. An empty

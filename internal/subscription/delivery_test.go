@@ -29,6 +29,25 @@ func TestShippingAddressForAll(t *testing.T) {
 	equal(t, "alone", s.do(journal.Bind(ChangeShippingAddress{ID: "sub_1", AddressID: "addr_1"})), []string{"subscription.shipping_address_changed"})
 }
 
+func TestPaymentMethodForAll(t *testing.T) {
+	s := started(t, "2027-01-31")
+	for _, c := range []struct{ key, customer string }{{"sub_2", "cus_1"}, {"sub_3", "cus_1"}, {"sub_4", "cus_2"}} {
+		s.do(journal.Bind(Create{ID: id.ID(c.key), CustomerID: id.ID(c.customer), Items: []NewItem{{ID: "item_1", VariantID: "var_1", Quantity: 1}}, BillingPolicy: &monthly}))
+	}
+	s.do(journal.Bind(Cancel{ID: "sub_3"}))
+	_, events, err := s.try(journal.Bind(ChangePaymentMethod{ID: "sub_1", PaymentMethodID: "pm_3", AllSubscriptions: true}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var targets []id.ID
+	for _, e := range events {
+		targets = append(targets, e.Target().ID)
+		equal(t, "mentions", e.Targets[1:], []journal.Ref{{Kind: journal.Customer, ID: "cus_1"}, {Kind: journal.PaymentMethod, ID: "pm_3"}})
+	}
+	equal(t, "open subscriptions of the customer", targets, []id.ID{"sub_1", "sub_2"})
+	equal(t, "again is nothing", s.do(journal.Bind(ChangePaymentMethod{ID: "sub_1", PaymentMethodID: "pm_3", AllSubscriptions: true})), nil)
+}
+
 func TestDeliveryAndPayment(t *testing.T) {
 	s := started(t, "2027-01-31")
 	equal(t, "method", s.do(journal.Bind(ChangePaymentMethod{ID: "sub_1", PaymentMethodID: "pm_3"})), []string{"subscription.payment_method_changed"})

@@ -105,7 +105,7 @@ func (m *machine) command(t *rapid.T, s *Subscription) (Action, journal.Command)
 		address := rapid.SampledFrom([]id.ID{"addr_1", "addr_2", "addr_old"}).Draw(t, "address")
 		return action, journal.Bind(ChangeShippingAddress{ID: s.ID, AddressID: address, AllSubscriptions: rapid.Bool().Draw(t, "all")})
 	case ActionPaymentMethod:
-		return action, journal.Bind(ChangePaymentMethod{ID: s.ID, PaymentMethodID: rapid.SampledFrom([]id.ID{"pm_1", "pm_3", "pm_old"}).Draw(t, "method")})
+		return action, journal.Bind(ChangePaymentMethod{ID: s.ID, PaymentMethodID: rapid.SampledFrom([]id.ID{"pm_1", "pm_3", "pm_old"}).Draw(t, "method"), AllSubscriptions: rapid.Bool().Draw(t, "all")})
 	case ActionBackupPaymentMethod:
 		return action, journal.Bind(ChangeBackupPaymentMethod{ID: s.ID, PaymentMethodID: rapid.SampledFrom([]id.ID{"", "pm_2", "pm_3"}).Draw(t, "method")})
 	case ActionDeliveryPrice:

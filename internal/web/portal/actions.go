@@ -20,11 +20,14 @@ import (
 	"perennial/internal/web/ui"
 )
 
-// field is a field of an action's form: one with options is a choice.
+// field is a field of an action's form: one with options is a choice, of one or of many (Value are those, with spaces between them).
 type field struct {
 	ui.Field
-	options []ui.Option
+	options     []ui.Option
+	many, lines bool
 }
+
+func (f field) has(value string) bool { return slices.Contains(strings.Fields(f.Value), value) }
 
 // action is something a subscriber can do. Its command runs inside subscription.Asked, which holds it against what the store offers.
 type action struct {
@@ -32,9 +35,11 @@ type action struct {
 	title, verb, lead string // keys
 	rule              subscription.Action
 	danger, part      bool
-	date              string // the field that names a day, for what the store allows
-	fields            func(c *call, s *subscription.Subscription, v url.Values) ([]field, error)
-	command           func(c *call, s *subscription.Subscription, v url.Values) journal.Command
+	date, with        string // the fields that name a day, and another subscription, for what the store allows
+	// sense says whether there is a use in showing it; nil: always.
+	sense   func(c *call, s *subscription.Subscription) (bool, error)
+	fields  func(c *call, s *subscription.Subscription, v url.Values) ([]field, error)
+	command func(c *call, s *subscription.Subscription, v url.Values) journal.Command
 }
 
 func dateOf(v url.Values, name string) *civil.Date {
@@ -73,6 +78,7 @@ var actions = []action{
 			return journal.Bind(subscription.Skip{ID: s.ID, Date: dateOf(v, "date")})
 		}},
 	{name: "unskip", title: "action.unskip.title", icon: "undo-2", verb: "action.unskip.verb", rule: subscription.ActionUnskip, date: "date",
+		sense: func(_ *call, s *subscription.Subscription) (bool, error) { return len(s.SkippedDates) > 0, nil },
 		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]field, error) {
 			return c.dateField(s, v, true)
 		},
@@ -145,26 +151,91 @@ var actions = []action{
 				}
 			}
 			return []field{{Field: ui.Field{Name: "address_id", Label: c.say("field.address"), Value: filled(v, "address_id", string(s.ShippingAddressID)), Hint: c.say("field.address_hint")}, options: o},
-				{Field: ui.Field{Name: "all", Label: c.say("field.for"), Value: filled(v, "all", "one")}, options: []ui.Option{{Value: "one", Label: c.say("field.for_one")}, {Value: "all", Label: c.say("field.for_all")}}}}, err
+				c.forAll(v)}, err
 		},
 		command: func(_ *call, s *subscription.Subscription, v url.Values) journal.Command {
 			return journal.Bind(subscription.ChangeShippingAddress{ID: s.ID, AddressID: id.ID(v.Get("address_id")), AllSubscriptions: v.Get("all") == "all"})
 		}},
 	{name: "payment-method", title: "action.method.title", icon: "credit-card", verb: "action.method.verb", rule: subscription.ActionPaymentMethod,
 		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]field, error) {
-			rows, err := c.rows(journal.PaymentMethod, "id", 50)
-			var o []ui.Option
-			for _, r := range rows {
-				if m := r.State.(*customer.PaymentMethod); m.Status == customer.StatusActive {
-					o = append(o, ui.Option{Value: string(m.ID), Label: c.methodWords(m)})
-				}
-			}
-			return []field{{Field: ui.Field{Name: "payment_method_id", Label: c.say("field.pay_with"), Value: filled(v, "payment_method_id", string(s.PaymentMethodID))}, options: o}}, err
+			o, err := c.methods("")
+			return []field{{Field: ui.Field{Name: "payment_method_id", Label: c.say("field.pay_with"), Value: filled(v, "payment_method_id", string(s.PaymentMethodID))}, options: o}, c.forAll(v)}, err
 		},
 		command: func(_ *call, s *subscription.Subscription, v url.Values) journal.Command {
-			return journal.Bind(subscription.ChangePaymentMethod{ID: s.ID, PaymentMethodID: id.ID(v.Get("payment_method_id"))})
+			return journal.Bind(subscription.ChangePaymentMethod{ID: s.ID, PaymentMethodID: id.ID(v.Get("payment_method_id")), AllSubscriptions: v.Get("all") == "all"})
+		}},
+	{name: "backup-payment-method", title: "action.backup.title", icon: "credit-card", verb: "action.backup.verb", rule: subscription.ActionBackupPaymentMethod, lead: "action.backup.lead",
+		sense: func(c *call, s *subscription.Subscription) (bool, error) {
+			o, err := c.methods(s.PaymentMethodID)
+			return len(o) > 0 || s.BackupPaymentMethodID != "", err
+		},
+		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]field, error) {
+			o, err := c.methods(s.PaymentMethodID)
+			return []field{{Field: ui.Field{Name: "payment_method_id", Label: c.say("field.backup"), Value: filled(v, "payment_method_id", string(s.BackupPaymentMethodID))}, options: append([]ui.Option{{Label: c.say("field.no_backup")}}, o...)}}, err
+		},
+		command: func(_ *call, s *subscription.Subscription, v url.Values) journal.Command {
+			return journal.Bind(subscription.ChangeBackupPaymentMethod{ID: s.ID, PaymentMethodID: id.ID(v.Get("payment_method_id"))})
+		}},
+	{name: "gift", title: "action.gift.title", icon: "gift", verb: "action.gift.verb", rule: subscription.ActionGift, date: "date", lead: "action.gift.lead",
+		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]field, error) {
+			out, err := c.dateField(s, v, false)
+			for _, f := range addressNames {
+				if f.name != "phone" {
+					out = append(out, field{Field: ui.Field{Name: f.name, Label: c.say(f.label), Value: v.Get(f.name), Complete: "off", Required: slices.Contains(addressNeeds, f.name)}})
+				}
+			}
+			return append(out, field{Field: ui.Field{Name: "message", Label: c.say("field.message"), Hint: c.say("field.message_hint"), Value: v.Get("message"), Length: "500"}, lines: true}), err
+		},
+		command: func(_ *call, s *subscription.Subscription, v url.Values) journal.Command {
+			given := func(name string) string { return strings.TrimSpace(v.Get(name)) }
+			return journal.Bind(subscription.GiftOrder{ID: s.ID, Date: must(dateOf(v, "date")), Message: given("message"), Address: subscription.GiftAddress{FirstName: given("first_name"), LastName: given("last_name"), Company: given("company"),
+				Line1: given("line1"), Line2: given("line2"), PostalCode: given("postal_code"), City: given("city"), Region: given("region"), Country: strings.ToUpper(given("country"))}})
+		}},
+	{name: "merge", title: "action.merge.title", icon: "merge", verb: "action.merge.verb", rule: subscription.ActionMerge, with: "into", lead: "action.merge.lead",
+		sense: func(c *call, s *subscription.Subscription) (bool, error) {
+			o, err := c.others(s)
+			return len(o) > 0, err
+		},
+		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]field, error) {
+			o, err := c.others(s)
+			if len(o) != 1 {
+				o = append([]ui.Option{{Label: c.say("field.choose")}}, o...)
+			}
+			return []field{{Field: ui.Field{Name: "into", Label: c.say("field.into"), Value: v.Get("into")}, options: o}}, err
+		},
+		command: func(c *call, s *subscription.Subscription, v url.Values) journal.Command {
+			cmd := subscription.Merge{ID: s.ID, Into: id.ID(v.Get("into"))}
+			for range s.Items {
+				cmd.ItemIDs = append(cmd.ItemIDs, c.IDs.New(id.Item))
+			}
+			return journal.Bind(cmd)
+		}},
+	{name: "split", title: "action.split.title", icon: "split", verb: "action.split.verb", rule: subscription.ActionSplit, lead: "action.split.lead",
+		sense: func(_ *call, s *subscription.Subscription) (bool, error) {
+			lasting := 0
+			for _, it := range s.Items {
+				if !it.OneTime {
+					lasting++
+				}
+			}
+			return lasting > 1, nil
+		},
+		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]field, error) {
+			var o []ui.Option
+			for _, it := range s.Items {
+				o = append(o, ui.Option{Value: string(it.ID), Label: fmt.Sprintf("%d × %s", it.Quantity, it.Title)})
+			}
+			return []field{{Field: ui.Field{Name: "item_ids", Label: c.say("field.goes"), Value: strings.Join(v["item_ids"], " ")}, options: o, many: true}}, nil
+		},
+		command: func(c *call, s *subscription.Subscription, v url.Values) journal.Command {
+			cmd := subscription.Split{ID: s.ID, NewID: c.IDs.New(id.Subscription)}
+			for _, it := range v["item_ids"] {
+				cmd.ItemIDs = append(cmd.ItemIDs, id.ID(it))
+			}
+			return journal.Bind(cmd)
 		}},
 	{name: "reactivate", title: "action.reactivate.title", icon: "play", verb: "action.reactivate.verb", rule: subscription.ActionReactivate, date: "next_billing_date", fields: nextDate,
+		sense: func(_ *call, s *subscription.Subscription) (bool, error) { return s.MergedInto == "", nil },
 		command: func(_ *call, s *subscription.Subscription, v url.Values) journal.Command {
 			return journal.Bind(subscription.Reactivate{ID: s.ID, NextBillingDate: dateOf(v, "next_billing_date")})
 		}},
@@ -238,6 +309,35 @@ func (c *call) dateField(s *subscription.Subscription, v url.Values, skipped boo
 	return []field{{Field: ui.Field{Name: "date", Label: c.say("field.date"), Value: v.Get("date")}, options: o}}, err
 }
 
+// forAll asks whether the customer's other subscriptions follow.
+func (c *call) forAll(v url.Values) field {
+	return field{Field: ui.Field{Name: "all", Label: c.say("field.for"), Value: filled(v, "all", "one")}, options: []ui.Option{{Value: "one", Label: c.say("field.for_one")}, {Value: "all", Label: c.say("field.for_all")}}}
+}
+
+// methods are the customer's payment methods that can be charged, without one of them.
+func (c *call) methods(without id.ID) ([]ui.Option, error) {
+	rows, err := c.rows(journal.PaymentMethod, "id", 50)
+	var o []ui.Option
+	for _, r := range rows {
+		if m := r.State.(*customer.PaymentMethod); m.Status == customer.StatusActive && m.ID != without {
+			o = append(o, ui.Option{Value: string(m.ID), Label: c.methodWords(m)})
+		}
+	}
+	return o, err
+}
+
+// others are the customer's subscriptions that one could be merged into.
+func (c *call) others(s *subscription.Subscription) ([]ui.Option, error) {
+	rows, err := c.rows(journal.Subscription, "id DESC", 100)
+	var out []ui.Option
+	for _, r := range rows {
+		if o := r.State.(*subscription.Subscription); o.ID != s.ID && o.Status == subscription.Active && o.Currency == s.Currency {
+			out = append(out, ui.Option{Value: string(o.ID), Label: contents(o) + " (" + c.nextWords(o) + ")"})
+		}
+	}
+	return out, err
+}
+
 // adding are the fields of a form that adds something to each order, or once.
 func (c *call) adding(v url.Values, once bool) ([]field, error) {
 	o, err := c.products(once)
@@ -289,9 +389,15 @@ func (c *call) inOrder() []action {
 	return slices.SortedStableFunc(slices.Values(actions), func(a, b action) int { return place(a) - place(b) })
 }
 
-// shows says whether an action is possible in the subscription's status and offered by the store.
-func (c *call) shows(s *subscription.Subscription, a action) bool {
-	return s.May(a.rule) == nil && c.offered(s, a.rule, nil) == nil
+// shows says whether an action is possible in the subscription's status, offered by the store, and of any use.
+func (c *call) shows(s *subscription.Subscription, a action) (bool, error) {
+	if s.May(a.rule) != nil || c.offered(s, a.rule, nil) != nil {
+		return false, nil
+	}
+	if a.sense == nil {
+		return true, nil
+	}
+	return a.sense(c, s)
 }
 
 func (p *Portal) registerActions() {
@@ -315,6 +421,9 @@ func (c *call) asked(a action, s *subscription.Subscription, v url.Values) journ
 	if a.date != "" {
 		cmd.Date = dateOf(v, a.date)
 	}
+	if a.with != "" {
+		cmd.With = id.ID(v.Get(a.with))
+	}
 	return cmd
 }
 
@@ -327,7 +436,13 @@ type formView struct {
 	Refusal              string
 	Effect               []string // what will happen
 	Trouble              string   // why it cannot, as the form stands
-	Before, After        []line
+	Orders               []ordersThen
+}
+
+// ordersThen are the next orders of a subscription, before and after.
+type ordersThen struct {
+	Title         string
+	Before, After []line
 }
 
 func (c *call) form(a action, v url.Values, p ui.Problems) (answer, error) {
@@ -363,7 +478,7 @@ func (c *call) form(a action, v url.Values, p ui.Problems) (answer, error) {
 		if len(f.options) > 0 && first == "" {
 			first = f.options[0].Value
 		}
-		if !values.Has(f.Name) {
+		if !values.Has(f.Name) && !f.many {
 			values.Set(f.Name, first)
 		}
 	}
@@ -375,19 +490,21 @@ func (c *call) form(a action, v url.Values, p ui.Problems) (answer, error) {
 }
 
 // foresee says what a command would come to now, without doing it.
-func (c *call) foresee(v *formView, s *subscription.Subscription, cmd journal.Command) (err error) {
-	if v.Before, err = c.lines(s, 3); err != nil {
-		return err
-	}
+func (c *call) foresee(v *formView, s *subscription.Subscription, cmd journal.Command) error {
 	d, err := cmd.Run(c.reader(), c.Program.Now())
 	if err != nil {
 		f := fault.As(err)
 		if f.Kind == fault.Internal || f.Kind == fault.Unavailable {
 			return err
 		}
-		v.Trouble = c.refusal(f, s)
-		for _, field := range f.Fields {
-			v.Trouble = c.wrong(field.Detail)
+		if len(f.Fields) == 0 {
+			v.Trouble = c.refusal(f, s)
+		}
+		for _, wrong := range f.Fields {
+			empty := func(f field) bool { return f.Name == fieldOf(wrong) && f.Value == "" }
+			if !slices.ContainsFunc(v.Fields, empty) { // what is still to be filled in is no trouble
+				v.Trouble = c.wrong(wrong.Detail)
+			}
 		}
 		return nil
 	}
@@ -399,14 +516,33 @@ func (c *call) foresee(v *formView, s *subscription.Subscription, cmd journal.Co
 		if e.Target().Kind == journal.CancelSession {
 			continue // the page says itself what an offer is
 		}
-		if told := c.sentence(e); told != "" && len(v.Effect) < 3 {
+		if told := c.sentence(e); told != "" && len(v.Effect) < 3 && !slices.Contains(v.Effect, told) {
 			v.Effect = append(v.Effect, told)
 		}
-		if after, ok := draft.After.(*subscription.Subscription); ok && after.ID == s.ID {
-			if v.After, err = c.lines(after, 3); err != nil {
+		if after, ok := draft.After.(*subscription.Subscription); ok {
+			before, _ := draft.Before.(*subscription.Subscription)
+			if err := c.compare(v, before, after, s); err != nil {
 				return err
 			}
 		}
+	}
+	return nil
+}
+
+// compare adds what becomes of the next orders of a subscription; of another one than s only if something does. before may be nil.
+func (c *call) compare(v *formView, before, after, s *subscription.Subscription) (err error) {
+	then := ordersThen{Title: contents(after)}
+	if before != nil {
+		then.Title = contents(before)
+		if then.Before, err = c.lines(before, 3); err != nil {
+			return err
+		}
+	}
+	if then.After, err = c.lines(after, 3); err != nil {
+		return err
+	}
+	if after.ID == s.ID || !slices.Equal(then.Before, then.After) {
+		v.Orders = append(v.Orders, then)
 	}
 	return nil
 }
@@ -429,9 +565,13 @@ func (c *call) act(a action) (answer, error) {
 		again.status = http.StatusUnprocessableEntity
 		return again, err
 	}
-	to := "/portal/subscriptions/" + string(s.ID)
+	about := s.ID
+	if a.with != "" {
+		about = id.ID(c.r.PostFormValue(a.with))
+	}
+	to := "/portal/subscriptions/" + string(about)
 	for _, e := range out.Events {
-		if e.Target() == s.Ref() {
+		if e.Target().ID == about {
 			return answer{to: fmt.Sprintf("%s?done=%s", to, e.ID)}, nil
 		}
 	}

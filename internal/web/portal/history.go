@@ -108,6 +108,13 @@ var told = map[string]func(c *call, e *journal.Event) (more string, args []any){
 	"subscription.paused":      dated("paused_until", "until"),
 	"subscription.resumed":     dated("next_billing_date", "next"),
 	"subscription.reactivated": dated("next_billing_date", "next"),
+	"subscription.merged": func(c *call, e *journal.Event) (string, []any) {
+		if text(e.Detail("from")) == string(e.Target().ID) {
+			return "away", nil
+		}
+		return items(added)(c, e)
+	},
+	"subscription.split": items(removed),
 	"subscription.order_skipped": func(_ *call, e *journal.Event) (string, []any) {
 		more := ""
 		if text(e.Detail("reason")) == "out_of_stock" {

@@ -172,6 +172,7 @@ func (c *call) upcoming(s *subscription.Subscription, count int) ([]subscription
 
 type line struct {
 	Date, Day, Total string
+	Gift             string // whom it goes to
 	Skipped          bool
 	MaySkip, MayBack bool
 }
@@ -179,10 +180,15 @@ type line struct {
 func (c *call) lines(s *subscription.Subscription, count int) ([]line, error) {
 	orders, err := c.upcoming(s, count)
 	var out []line
+	gifts := journal.Clone(s)
 	for _, o := range orders {
 		l := line{Date: o.Date.String(), Day: c.words().Day(o.Date), Total: c.cash(o.Total), Skipped: o.Skipped}
 		l.MaySkip = !o.Skipped && s.May(subscription.ActionSkip) == nil && c.offered(s, subscription.ActionSkip, &o.Date) == nil
 		l.MayBack = o.Skipped && s.May(subscription.ActionUnskip) == nil && c.offered(s, subscription.ActionUnskip, &o.Date) == nil
+		if g, ok := gifts.GiftFor(o.Date); ok && !o.Skipped {
+			l.Gift = cmp.Or(strings.TrimSpace(g.Address.FirstName+" "+g.Address.LastName), g.Address.Company)
+			gifts.Gifts.Value = slices.DeleteFunc(gifts.Gifts.Value, func(other subscription.Gift) bool { return other.Date == g.Date })
+		}
 		out = append(out, l)
 	}
 	return out, err
@@ -213,6 +219,7 @@ type subscriptionView struct {
 	Upcoming []line
 	Actions  []ui.MenuItem
 	Method   string
+	Backup   string
 	Address  string
 	History  []entry
 }
@@ -233,14 +240,24 @@ func (c *call) subscriptionPage() (answer, error) {
 	for _, it := range s.Items {
 		item := itemLine{ID: it.ID, Title: it.Title, Quantity: fmt.Sprint(it.Quantity), Price: c.cash(it.UnitPrice)}
 		for _, a := range actions {
-			if a.part && c.shows(s, a) {
+			if !a.part {
+				continue
+			}
+			if shown, err := c.shows(s, a); err != nil {
+				return answer{}, err
+			} else if shown {
 				item.Actions = append(item.Actions, ui.MenuItem{Href: v.At + "/" + a.name + "/" + string(it.ID), Label: c.say(a.title), Icon: a.icon, Dialog: true})
 			}
 		}
 		v.Items = append(v.Items, item)
 	}
 	for _, a := range c.inOrder() {
-		if !a.part && c.shows(s, a) && (a.name != "unskip" || len(s.SkippedDates) > 0) {
+		if a.part {
+			continue
+		}
+		if shown, err := c.shows(s, a); err != nil {
+			return answer{}, err
+		} else if shown {
 			v.Actions = append(v.Actions, ui.MenuItem{Href: v.At + "/" + a.name, Label: c.say(a.title), Icon: a.icon, Danger: a.danger, Dialog: true})
 		}
 	}
@@ -249,6 +266,12 @@ func (c *call) subscriptionPage() (answer, error) {
 		return answer{}, err
 	}
 	v.Method = c.methodWords(m)
+	if s.BackupPaymentMethodID != "" {
+		if m, err = journal.Find[customer.PaymentMethod](c.reader(), journal.PaymentMethod, s.BackupPaymentMethodID); err != nil {
+			return answer{}, err
+		}
+		v.Backup = c.methodWords(m)
+	}
 	address, err := journal.Find[customer.Address](c.reader(), journal.Address, s.ShippingAddressID)
 	if err != nil {
 		return answer{}, err
@@ -403,13 +426,18 @@ func (c *call) wrongWith(err error, s *subscription.Subscription) (ui.Problems, 
 	}
 	p := ui.Problems{}
 	for _, field := range f.Fields {
-		name, _, _ := strings.Cut(strings.TrimPrefix(field.Pointer, "/"), "/")
-		p[name] = c.wrong(field.Detail)
+		p[fieldOf(field)] = c.wrong(field.Detail)
 	}
 	if len(f.Fields) == 0 {
 		p[""] = c.refusal(f, s)
 	}
 	return p, nil
+}
+
+// fieldOf is the name that a form has for what a pointer names.
+func fieldOf(f fault.Field) string {
+	name, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(f.Pointer, "/"), "address/"), "/")
+	return name
 }
 
 func (c *call) changeProfile() (answer, error) {
@@ -428,6 +456,9 @@ func (c *call) changeProfile() (answer, error) {
 // addressNames are the fields of an address, with the keys of their labels.
 var addressNames = []struct{ name, label, complete string }{{"first_name", "account.first_name", "given-name"}, {"last_name", "account.last_name", "family-name"}, {"company", "address.company", "organization"}, {"line1", "address.line1", "address-line1"}, {"line2", "address.line2", "address-line2"},
 	{"postal_code", "address.postal_code", "postal-code"}, {"city", "address.city", "address-level2"}, {"region", "address.region", "address-level1"}, {"country", "address.country", "country"}, {"phone", "account.phone", "tel"}}
+
+// addressNeeds are those that an address cannot be without.
+var addressNeeds = []string{"line1", "city", "country"}
 
 // address loads an address of the customer; "new" is one that is to be made.
 func (c *call) address() (*customer.Address, error) {
@@ -454,7 +485,7 @@ func (c *call) addressPage(typed url.Values, p ui.Problems) (answer, error) {
 		if typed.Has(f.name) {
 			value = typed.Get(f.name)
 		}
-		fields = append(fields, ui.Field{Name: f.name, Label: c.say(f.label), Value: value, Complete: f.complete, Problem: p[f.name], Required: slices.Contains([]string{"line1", "address.line1", "country"}, f.name)})
+		fields = append(fields, ui.Field{Name: f.name, Label: c.say(f.label), Value: value, Complete: f.complete, Problem: p[f.name], Required: slices.Contains(addressNeeds, f.name)})
 	}
 	title := c.say("address.change")
 	if a.ID == "" {

@@ -78,11 +78,7 @@ func (q quickAction) command(c *call, v url.Values) journal.Command {
 	if q.action == nil {
 		return journal.Bind(billing.RetryOrder{OrderID: q.Order, AttemptID: c.IDs.New(id.BillingAttempt), Today: settings.Today(c.shop(), c.Program.Now()), Asked: true})
 	}
-	cmd := subscription.Asked{ID: q.s.ID, Customer: q.Customer, Action: q.action.rule, Do: q.action.command(c, q.s, v)}
-	if q.action.date != "" {
-		cmd.Date = dateOf(v, q.action.date)
-	}
-	return cmd
+	return c.asked(*q.action, q.s, v)
 }
 
 func (q quickAction) about() []journal.Ref {

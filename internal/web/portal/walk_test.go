@@ -26,6 +26,7 @@ func TestEveryPage(t *testing.T) {
 		w.Do(journal.Bind(subscription.Create{ID: sub, CustomerID: w.ada, Items: []subscription.NewItem{{ID: w.IDs.New(id.Item), VariantID: w.variant, Quantity: 1}}, BillingPolicy: &catalog.Policy{Interval: civil.Month, IntervalCount: 1}}))
 		w.Do(cmd(sub))
 	}
+	w.spare()
 	dear, _ := w.flow()
 	session := w.IDs.New(id.CancelSession)
 	w.Do(journal.Bind(cancelflow.Start{ID: session, SubscriptionID: w.hers}))
