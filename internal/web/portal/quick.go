@@ -113,6 +113,9 @@ func (c *call) quickPage(p ui.Problems) (answer, error) {
 		}
 	}
 	v := q.filledIn(c.r.PostForm)
+	if c.r.Method == http.MethodGet {
+		v = q.filledIn(c.r.URL.Query())
+	}
 	view := formView{At: c.r.URL.Path, Back: "/portal", Verb: c.say("quick.pay"), Problems: p}
 	out := answer{title: c.say("quick.pay")}
 	if q.action != nil {
