@@ -55,6 +55,11 @@ func (r recipient) does(t *testing.T, o browser.Options, sub, action, typ string
 		r.Accessible()
 	}
 	r.Fits()
+	for _, language := range []string{"de", "fr", "es", "en"} {
+		speak(r.Page, language)
+		r.Fits()
+		r.Picture(fmt.Sprintf("portal-%s-%v-%s", action, o.NoScript, language))
+	}
 	fill()
 	if o.NoScript {
 		r.Click("noscript button")
@@ -62,6 +67,8 @@ func (r recipient) does(t *testing.T, o browser.Options, sub, action, typ string
 	}
 	r.Holds(append(effect, "What will happen", "Orders now", "Orders then")...)
 	if !o.NoScript {
+		r.Accessible()
+		r.Run(`document.documentElement.dataset.theme = 'dark'`)
 		r.Accessible()
 	}
 	r.Fits()
