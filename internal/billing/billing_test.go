@@ -675,6 +675,16 @@ func TestGatewayWords(t *testing.T) {
 		t.Errorf("got code %q and message %q, want declined and %q", a.Code, a.Message, want)
 	}
 	s.check()
+	s = newShop(t)
+	s.on(first)
+	s.create(1)
+	s.do(journal.Bind(billing.FinishAttempt{OrderID: orderID(1), AttemptID: attemptID(1), Result: billing.Succeeded, GatewayID: "pi_2"}))
+	s.do(journal.Bind(billing.Refund{OrderID: orderID(1)}))
+	s.do(journal.Bind(billing.FinishRepayment{OrderID: orderID(1), Number: "001", Code: "no\x00\n" + strings.Repeat("x", 200), GatewayID: "re\u202e"}))
+	if r := s.order(1).Repayments[0]; r.Code != `no\u{0} `+strings.Repeat("x", 100-len(`no\u{0} `)) || r.GatewayID != `re\u{202e}` {
+		t.Errorf("a refund's code %q and id %q", r.Code, r.GatewayID)
+	}
+	s.check()
 }
 
 func TestBecomes(t *testing.T) {

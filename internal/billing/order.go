@@ -141,11 +141,11 @@ func (c FinishRepayment) Decide(w World, now time.Time) (journal.Decision, error
 		if r.Number != c.Number || r.Status != AttemptStarted && !late {
 			continue
 		}
-		r.FinishedAt, r.GatewayID = journal.AtPtr(now), cmp.Or(c.GatewayID, r.GatewayID)
+		r.FinishedAt, r.GatewayID = journal.AtPtr(now), cmp.Or(line(c.GatewayID, 200), r.GatewayID)
 		typ := "order.refund_completed"
 		r.Status = AttemptSucceeded
 		if !c.Succeeded {
-			typ, r.Status, r.Code = "order.refund_failed", AttemptFailed, c.Code
+			typ, r.Status, r.Code = "order.refund_failed", AttemptFailed, code(c.Code)
 			next.Refunded.Minor -= r.Amount.Minor
 		}
 		details := repaymentDetails{r.Number, r.Amount, r.Code}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"perennial/internal/api"
@@ -55,6 +56,8 @@ type reach struct {
 	DKIMSelector        string   `name:"dkim-selector" help:"The name under which the public key is in the DNS of the domain of --mail-from." env:"PERENNIAL_DKIM_SELECTOR" placeholder:"NAME"`
 	StripeSecretKey     string   `name:"stripe-secret-key" help:"Stripe's secret key: charges are real then. Better in the environment than in the arguments. Without it a simulated gateway is used." env:"PERENNIAL_STRIPE_SECRET_KEY" placeholder:"KEY"`
 	StripeWebhookSecret string   `name:"stripe-webhook-secret" help:"What signs the reports that Stripe sends to /webhooks/stripe." env:"PERENNIAL_STRIPE_WEBHOOK_SECRET" placeholder:"SECRET"`
+	StripeSecretFile    string   `name:"stripe-secret-key-file" help:"A file with Stripe's secret key, in place of the key itself." env:"PERENNIAL_STRIPE_SECRET_KEY_FILE" placeholder:"FILE"`
+	StripeWebhookFile   string   `name:"stripe-webhook-secret-file" help:"A file with the secret of Stripe's reports." env:"PERENNIAL_STRIPE_WEBHOOK_SECRET_FILE" placeholder:"FILE"`
 	StripeURL           string   `name:"stripe-url" help:"Another address of Stripe's API, for tests." env:"PERENNIAL_STRIPE_URL" placeholder:"URL" hidden:""`
 	OIDCIssuer          string   `help:"An identity provider (OpenID Connect) that the team may sign in with." env:"PERENNIAL_OIDC_ISSUER" placeholder:"URL"`
 	OIDCClientID        string   `help:"Our id at the identity provider." env:"PERENNIAL_OIDC_CLIENT_ID" placeholder:"ID"`
@@ -92,6 +95,14 @@ func (c serveCommand) Run(w *world) error {
 			return closing(i, err)
 		}
 		fmt.Fprintf(w.out, "A new shop. Its first API key, shown once, has every permission:\n\n  %s\n\n", key)
+	}
+	for _, secret := range []struct {
+		value *string
+		file  string
+	}{{&c.StripeSecretKey, c.StripeSecretFile}, {&c.StripeWebhookSecret, c.StripeWebhookFile}} {
+		if err := secretOf(secret.value, secret.file); err != nil {
+			return closing(i, err)
+		}
 	}
 	if c.StripeSecretKey != "" {
 		g, err := stripe.New(stripe.Config{SecretKey: c.StripeSecretKey, WebhookSecret: c.StripeWebhookSecret, BaseURL: c.StripeURL})
@@ -198,4 +209,22 @@ func (c reindexCommand) Run(w *world) error {
 	}
 	fmt.Fprintf(w.out, "Indexed and counted %s entries.\n", thousands(total))
 	return i.Close(context.Background())
+}
+
+// secretOf reads a secret that is in a file of its own, as the secrets of a container are.
+func secretOf(value *string, file string) error {
+	if file == "" {
+		return nil
+	}
+	if *value != "" {
+		return fault.New(fault.Refused, "secret_twice", "Give the secret or the file %s, not both.", file)
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return fault.Wrap(err, fault.Unavailable, "secret_file", "The file %s cannot be read.", file)
+	}
+	if *value = strings.TrimSpace(string(b)); *value == "" {
+		return fault.New(fault.Refused, "secret_file", "The file %s is empty.", file)
+	}
+	return nil
 }

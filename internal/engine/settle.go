@@ -168,7 +168,9 @@ func (e *Engine) ask(ctx context.Context, o *billing.Order, a billing.Attempt, f
 	case err == nil:
 		return result, nil
 	case errors.Is(err, payment.ErrInvalid), errors.Is(err, payment.ErrKeyReused):
-		return payment.ChargeResult{Status: payment.Declined, Code: payment.CodeProcessingError, Message: "The gateway cannot carry out this charge.", Hard: true}, nil
+		// The card is not to blame: the request is wrong, or the account at the gateway.
+		e.log.Error("the gateway refuses a charge as it is asked for", "order", o.ID, "attempt", a.ID, "error", err)
+		return payment.ChargeResult{Status: payment.Declined, Code: payment.CodeProcessingError, Message: "The gateway cannot carry out this charge."}, nil
 	case ctx.Err() != nil:
 		return payment.ChargeResult{}, ctx.Err()
 	}
@@ -203,6 +205,7 @@ func (e *Engine) repay(ctx context.Context, o *billing.Order, r billing.Repaymen
 	case err != nil && ctx.Err() != nil:
 		return ctx.Err()
 	case errors.Is(err, payment.ErrInvalid), errors.Is(err, payment.ErrKeyReused):
+		e.log.Error("the gateway refuses a refund as it is asked for", "order", o.ID, "refund", r.Number, "error", err)
 		result = payment.RefundResult{Status: payment.Declined, Code: payment.CodeProcessingError}
 	case err != nil:
 		return e.noAnswer(o, billing.Attempt{ID: id.ID(r.Key(o.ID))}, fmt.Errorf("%w: %w", errSilent, err))

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"perennial/internal/billing"
+	"perennial/internal/customer"
 	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
@@ -21,6 +22,8 @@ import (
 type reporter interface {
 	Parse(body []byte, header string, now time.Time) (stripe.Event, error)
 	OrderOf(ctx context.Context, chargeID string) (string, error)
+	CustomerOf(ctx context.Context, reference string) (id.ID, error)
+	PaymentMethodOf(ctx context.Context, reference string) (stripe.Method, error)
 }
 
 // maxReport is the longest report that is read, in bytes.
@@ -85,7 +88,43 @@ func (s *Server) take(ctx context.Context, g reporter, e stripe.Event) error {
 			return err
 		}
 	case stripe.MethodReport:
+		if r.Change == stripe.MethodUpdated {
+			return s.renewed(ctx, g, r.Method.Reference)
+		}
 		s.Config.Log.Info("a card changed at the gateway", "change", r.Change, "exp_month", r.Method.ExpMonth, "exp_year", r.Method.ExpYear)
+	}
+	return nil
+}
+
+// renewed records a card as the gateway has it now: the bank sent a new one, or somebody changed it there.
+func (s *Server) renewed(ctx context.Context, g reporter, reference string) error {
+	now, err := g.PaymentMethodOf(ctx, reference)
+	if errors.Is(err, stripe.ErrNotFound) {
+		return nil // it was taken off the customer since
+	}
+	if err != nil {
+		return err
+	}
+	owner, err := g.CustomerOf(ctx, reference)
+	if err != nil || owner == "" {
+		return err
+	}
+	methods, err := s.Store.List(ctx, s.Store.Read, journal.PaymentMethod, `customer_id = $2 AND status <> 'removed' ORDER BY id`, string(owner))
+	if err != nil {
+		return store.Fault(err)
+	}
+	for _, row := range methods {
+		m := row.State.(*customer.PaymentMethod)
+		if m.GatewayReference.Erased || m.GatewayReference.Value != reference {
+			continue
+		}
+		update := customer.UpdatePaymentMethod{ID: m.ID, CustomerID: owner, Fields: customer.PaymentMethodFields{Brand: &now.Brand, Last4: &now.Last4, ExpMonth: &now.ExpMonth, ExpYear: &now.ExpYear}}
+		if _, err := s.Program.Do(ctx, &program.Request{Meta: fromStripe(), Command: journal.Bind(update)}); err != nil {
+			if f := fault.As(err); f.Kind != fault.Refused && f.Kind != fault.Conflict {
+				return err
+			}
+			s.Config.Log.Warn("a card that changed at the gateway cannot be recorded", "payment_method", m.ID, "error", err)
+		}
 	}
 	return nil
 }

@@ -43,7 +43,14 @@ func TestReportsOfStripe(t *testing.T) {
 	}
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		if !strings.HasSuffix(r.URL.Path, "/payment_intents/pi_1") {
+		switch {
+		case strings.HasSuffix(r.URL.Path, "/payment_methods/pm_1"):
+			fmt.Fprint(w, `{"id":"pm_1","object":"payment_method","type":"card","customer":"cus_1","card":{"brand":"visa","last4":"4242","exp_month":4,"exp_year":2095}}`)
+			return
+		case strings.HasSuffix(r.URL.Path, "/customers/cus_1"):
+			fmt.Fprintf(w, `{"id":"cus_1","object":"customer","metadata":{"perennial_customer":%q}}`, who)
+			return
+		case !strings.HasSuffix(r.URL.Path, "/payment_intents/pi_1"):
 			w.WriteHeader(http.StatusNotFound)
 			fmt.Fprint(w, `{"error":{"type":"invalid_request_error","code":"resource_missing","message":"no"}}`)
 			return
@@ -135,6 +142,20 @@ func TestReportsOfStripe(t *testing.T) {
 	}
 	if o := row.State.(*billing.Order); !o.Refunded.IsZero() || o.Status != billing.Placed || o.Repayments[0].Status != billing.AttemptFailed {
 		t.Errorf("after the bank sent it back: %s, %v refunded, %+v", o.Status, o.Refunded, o.Repayments)
+	}
+	// A card that the bank renewed: once, and as it is now, whatever the report says.
+	head = i.Program.Head()
+	for _, method := range []string{"pm_1", "pm_1", "pm_2"} {
+		body := fmt.Sprintf(`{"id":"evt_4","object":"event","created":%d,"type":"payment_method.automatically_updated","data":{"object":{"id":%q,"object":"payment_method","type":"card","customer":"cus_1","card":{"brand":"visa","last4":"1111","exp_month":1,"exp_year":2090}}}}`, now.Unix(), method)
+		if got := send(body, reportSecret, now); got != http.StatusNoContent {
+			t.Errorf("a renewed card: got %d", got)
+		}
+	}
+	if row, err = i.Store.Load(t.Context(), i.Store.Read, journal.Ref{Kind: journal.PaymentMethod, ID: card}); err != nil {
+		t.Fatal(err)
+	}
+	if m := row.State.(*customer.PaymentMethod); m.ExpMonth != 4 || m.ExpYear != 2095 || m.Last4.Value != "4242" || i.Program.Head() != head+1 {
+		t.Errorf("the renewed card: %+v, after %d entries", m, i.Program.Head()-head)
 	}
 	payment := fmt.Sprintf(`{"id":"evt_2","object":"event","created":%d,"type":"payment_intent.succeeded","data":{"object":{"object":"payment_intent","id":"pi_1","amount":1000,"currency":"usd","status":"succeeded","metadata":{"perennial_key":%q,"perennial_order":%q}}}}`, now.Unix(), attempt, order)
 	if got := send(payment, reportSecret, now); got != http.StatusNoContent {

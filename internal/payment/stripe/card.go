@@ -139,6 +139,19 @@ func (g *Gateway) Confirm(ctx context.Context, chargeID string) (Confirmation, e
 	return c, nil
 }
 
+// CustomerOf is our customer who has a card, by its reference; empty for a customer at Stripe that is not ours.
+func (g *Gateway) CustomerOf(ctx context.Context, reference string) (id.ID, error) {
+	customer, _, ok := splitReference(reference)
+	if !ok {
+		return "", ErrNotFound
+	}
+	c, err := g.api.V1Customers.Retrieve(ctx, customer, nil)
+	if err != nil {
+		return "", plain(err)
+	}
+	return id.ID(c.Metadata[metaCustomer]), nil
+}
+
 // OrderOf is the order that a charge of ours paid for; empty for a charge that is not ours.
 func (g *Gateway) OrderOf(ctx context.Context, chargeID string) (string, error) {
 	if !objectID(chargeID) {

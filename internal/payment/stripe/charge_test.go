@@ -88,6 +88,10 @@ func TestChargeAnswers(t *testing.T) {
 		"requires action":   {with(intent("requires_action")), unconfirmed},
 		"authentication":    {fails(402, failed("authentication_required", "authentication_required")), unconfirmed},
 		"only by decline":   {fails(402, failed("card_declined", "authentication_required")), unconfirmed},
+		"action required":   {fails(402, failed("payment_intent_action_required", "")), unconfirmed},
+		"restricted":        {fails(402, failed("card_declined", "restricted_card")), decline("pi_1", "restricted_card", "No.", true)},
+		"never again":       {fails(402, failed("card_declined", "do_not_try_again")), decline("pi_1", "do_not_try_again", "No.", true)},
+		"no reason given":   {fails(402, failed("card_declined", "do_not_honor")), decline("pi_1", "do_not_honor", "No.", false)},
 		"generic":           {fails(402, failed("card_declined", "generic_decline")), decline("pi_1", payment.CodeCardDeclined, "No.", false)},
 		"no decline code":   {fails(402, failed("card_declined", "")), decline("pi_1", payment.CodeCardDeclined, "No.", false)},
 		"funds":             {fails(402, failed("card_declined", "insufficient_funds")), decline("pi_1", payment.CodeInsufficientFunds, "No.", false)},
@@ -141,9 +145,12 @@ func TestChargeInvalid(t *testing.T) {
 	if len(s.calls) != 0 {
 		t.Errorf("Stripe was asked: %v", s.calls)
 	}
-	s = at(t, map[string]answer{"POST /v1/payment_intents": fails(400, map[string]any{"type": "invalid_request_error", "code": "amount_too_small", "param": "amount", "message": "Too small."})})
-	if _, err := s.Charge(t.Context(), order); !errors.Is(err, payment.ErrInvalid) || !strings.Contains(err.Error(), "Too small.") {
-		t.Errorf("got %v, want ErrInvalid", err)
+	for _, wrong := range []map[string]any{{"code": "amount_too_small", "param": "amount"}, {"code": "resource_missing", "param": "on_behalf_of"}, {"code": "account_invalid"}} {
+		wrong["type"], wrong["message"] = "invalid_request_error", "This is ours."
+		s = at(t, map[string]answer{"POST /v1/payment_intents": fails(400, wrong)})
+		if _, err := s.Charge(t.Context(), order); !errors.Is(err, payment.ErrInvalid) || !strings.Contains(err.Error(), "This is ours.") {
+			t.Errorf("%v: got %v, want ErrInvalid", wrong, err)
+		}
 	}
 }
 

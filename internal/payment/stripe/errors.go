@@ -47,6 +47,11 @@ func keyReused(err error) bool {
 	return ok && e.Type == sdk.ErrorTypeIdempotency && e.HTTPStatusCode == http.StatusBadRequest
 }
 
+// wantsCustomer says whether the bank asks for the customer, who was not there.
+func wantsCustomer(e *sdk.Error) bool {
+	return e.DeclineCode == payment.CodeAuthenticationRequired || e.Code == payment.CodeAuthenticationRequired || e.Code == sdk.ErrorCodePaymentIntentActionRequired
+}
+
 // declined is the answer for a card that was not charged.
 func declined(gatewayID string, e *sdk.Error) payment.ChargeResult {
 	code := string(e.DeclineCode)
@@ -62,7 +67,8 @@ func declined(gatewayID string, e *sdk.Error) payment.ChargeResult {
 	return payment.ChargeResult{GatewayID: gatewayID, Status: payment.Declined, Code: code, Message: e.Msg, Hard: hard[code]}
 }
 
-// hard are the codes after which the same card will not work again.
+// hard are the codes after which the same card will not work again, or must not be tried: the bank says so, or the card was stolen. The
+// others pass: no money, a limit, a bank that cannot be reached, and the many for which a bank gives no reason.
 var hard = map[string]bool{
 	payment.CodeExpiredCard:             true,
 	payment.CodeLostCard:                true,
@@ -70,15 +76,23 @@ var hard = map[string]bool{
 	payment.CodeMethodUnknown:           true,
 	"card_not_supported":                true,
 	"currency_not_supported":            true,
+	"do_not_try_again":                  true,
+	"fraudulent":                        true,
 	"incorrect_number":                  true,
 	"invalid_account":                   true,
 	"invalid_expiry_month":              true,
 	"invalid_expiry_year":               true,
 	"invalid_number":                    true,
+	"merchant_blacklist":                true,
 	"new_account_information_available": true,
+	"not_permitted":                     true,
 	"pickup_card":                       true,
+	"restricted_card":                   true,
 	"revocation_of_all_authorizations":  true,
 	"revocation_of_authorization":       true,
+	"security_violation":                true,
+	"service_not_allowed":               true,
 	"stop_payment_order":                true,
+	"testmode_decline":                  true,
 	"transaction_not_allowed":           true,
 }

@@ -143,9 +143,10 @@ func (g *Gateway) Charge(ctx context.Context, r payment.ChargeRequest) (payment.
 		return decided(e.PaymentIntent)
 	case e.Type == sdk.ErrorTypeCard:
 		return declined("", e), nil
-	case e.Param == "payment_method" || e.Param == "customer" || e.Code == sdk.ErrorCodeResourceMissing:
+	case e.Param == "payment_method" || e.Param == "customer":
 		return unknownMethod(e.Msg), nil
 	}
+	// What is wrong is ours, or how the account is set up: nothing is said of the card.
 	return payment.ChargeResult{}, fmt.Errorf("%w: %w", payment.ErrInvalid, plain(err))
 }
 
@@ -239,7 +240,7 @@ func outcome(intent *sdk.PaymentIntent) (result payment.ChargeResult, known bool
 			return payment.ChargeResult{}, false
 		}
 		// Off session the intent does not wait in requires_action: the customer confirms it on a page with its secret.
-		if e.Code == payment.CodeAuthenticationRequired || e.DeclineCode == payment.CodeAuthenticationRequired {
+		if wantsCustomer(e) {
 			return action, true
 		}
 		return declined(intent.ID, e), true

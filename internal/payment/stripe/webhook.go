@@ -195,8 +195,14 @@ func readDispute(raw []byte, closed bool) (Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	return DisputeReport{DisputeID: d.ID, ChargeID: d.PaymentIntent.ID, Amount: amount, Reason: string(d.Reason), Closed: closed,
-		Won: closed && d.Status != sdk.DisputeStatusLost}, nil
+	r := DisputeReport{DisputeID: d.ID, ChargeID: d.PaymentIntent.ID, Amount: amount, Reason: string(d.Reason)}
+	switch d.Status {
+	case sdk.DisputeStatusWon, sdk.DisputeStatusWarningClosed: // an inquiry that came to nothing took no money
+		r.Closed, r.Won = closed, closed
+	case sdk.DisputeStatusLost, sdk.DisputeStatusPrevented: // by giving the money back
+		r.Closed = closed
+	}
+	return r, nil
 }
 
 // readMethod reads a payment method. One that was detached has no customer any more: the event says who had it.

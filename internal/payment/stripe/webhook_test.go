@@ -76,6 +76,8 @@ func TestParse(t *testing.T) {
 		"dispute lost":       {"charge.dispute.closed", dispute("lost"), nil, lostIt},
 		"dispute won":        {"charge.dispute.closed", dispute("won"), nil, wonIt},
 		"warning over":       {"charge.dispute.closed", dispute("warning_closed"), nil, wonIt},
+		"dispute prevented":  {"charge.dispute.closed", dispute("prevented"), nil, lostIt},
+		"dispute not over":   {"charge.dispute.closed", dispute("under_review"), nil, contested},
 		"new card":           {"payment_method.automatically_updated", card(nil), nil, stripe.MethodReport{Change: stripe.MethodUpdated, Method: visa}},
 		"card updated":       {"payment_method.updated", card(nil), nil, stripe.MethodReport{Change: stripe.MethodUpdated, Method: visa}},
 		"card detached":      {"payment_method.detached", card(map[string]any{"customer": nil}), map[string]any{"customer": "cus_1"}, stripe.MethodReport{Change: stripe.MethodDetached, Method: visa}},
