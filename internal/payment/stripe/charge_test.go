@@ -91,7 +91,7 @@ func TestChargeAnswers(t *testing.T) {
 		"action required":   {fails(402, failed("payment_intent_action_required", "")), unconfirmed},
 		"restricted":        {fails(402, failed("card_declined", "restricted_card")), decline("pi_1", "restricted_card", "No.", true)},
 		"never again":       {fails(402, failed("card_declined", "do_not_try_again")), decline("pi_1", "do_not_try_again", "No.", true)},
-		"no reason given":   {fails(402, failed("card_declined", "do_not_honor")), decline("pi_1", "do_not_honor", "No.", false)},
+		"no reason given":   {fails(402, failed("card_declined", "call_issuer")), decline("pi_1", "call_issuer", "No.", false)},
 		"generic":           {fails(402, failed("card_declined", "generic_decline")), decline("pi_1", payment.CodeCardDeclined, "No.", false)},
 		"no decline code":   {fails(402, failed("card_declined", "")), decline("pi_1", payment.CodeCardDeclined, "No.", false)},
 		"funds":             {fails(402, failed("card_declined", "insufficient_funds")), decline("pi_1", payment.CodeInsufficientFunds, "No.", false)},

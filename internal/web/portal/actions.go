@@ -391,11 +391,9 @@ func (c *call) inOrder() []action {
 
 // shows says whether an action is possible in the subscription's status, offered by the store, and of any use.
 func (c *call) shows(s *subscription.Subscription, a action) (bool, error) {
-	if s.May(a.rule) != nil || c.offered(s, a.rule, nil) != nil {
-		return false, nil
-	}
-	if a.sense == nil {
-		return true, nil
+	possible := s.May(a.rule) == nil && c.offered(s, a.rule, nil) == nil
+	if !possible || a.sense == nil {
+		return possible, nil
 	}
 	return a.sense(c, s)
 }
