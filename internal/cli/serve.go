@@ -58,6 +58,7 @@ type reach struct {
 	StripeWebhookSecret string   `name:"stripe-webhook-secret" help:"What signs the reports that Stripe sends to /webhooks/stripe." env:"PERENNIAL_STRIPE_WEBHOOK_SECRET" placeholder:"SECRET"`
 	StripeSecretFile    string   `name:"stripe-secret-key-file" help:"A file with Stripe's secret key, in place of the key itself." env:"PERENNIAL_STRIPE_SECRET_KEY_FILE" placeholder:"FILE"`
 	StripeWebhookFile   string   `name:"stripe-webhook-secret-file" help:"A file with the secret of Stripe's reports." env:"PERENNIAL_STRIPE_WEBHOOK_SECRET_FILE" placeholder:"FILE"`
+	StripePublishable   string   `name:"stripe-publishable-key" help:"Stripe's publishable key, pk_…: subscribers can add cards in the Portal then." env:"PERENNIAL_STRIPE_PUBLISHABLE_KEY" placeholder:"KEY"`
 	StripeURL           string   `name:"stripe-url" help:"Another address of Stripe's API, for tests." env:"PERENNIAL_STRIPE_URL" placeholder:"URL" hidden:""`
 	OIDCIssuer          string   `help:"An identity provider (OpenID Connect) that the team may sign in with." env:"PERENNIAL_OIDC_ISSUER" placeholder:"URL"`
 	OIDCClientID        string   `help:"Our id at the identity provider." env:"PERENNIAL_OIDC_CLIENT_ID" placeholder:"ID"`
@@ -105,7 +106,7 @@ func (c serveCommand) Run(w *world) error {
 		}
 	}
 	if c.StripeSecretKey != "" {
-		g, err := stripe.New(stripe.Config{SecretKey: c.StripeSecretKey, WebhookSecret: c.StripeWebhookSecret, BaseURL: c.StripeURL})
+		g, err := stripe.New(stripe.Config{SecretKey: c.StripeSecretKey, WebhookSecret: c.StripeWebhookSecret, Publishable: c.StripePublishable, BaseURL: c.StripeURL})
 		if err != nil {
 			return closing(i, fault.Wrap(err, fault.Refused, "stripe", "Stripe cannot be used: %v.", err))
 		}

@@ -153,7 +153,7 @@ func (v *values) fill() (out map[string]string, ok bool, err error) {
 	if err := v.card(v.what.Method); err != nil {
 		return nil, false, err
 	}
-	v.out["card_link"] = v.n.Portal + "/account"
+	v.out["card_link"] = v.n.Portal + "/payment-methods/new"
 	if v.what.Subscription != "" {
 		if ok, err := v.about(); err != nil || !ok {
 			return nil, false, err

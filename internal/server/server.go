@@ -45,6 +45,7 @@ type Server struct {
 	samples *notify.Notifier // values to look at a message with
 	mail    mail.Sender      // the same
 	engine  *engine.Engine
+	gateway payment.Gateway
 	metrics *metrics.Metrics
 	gate    *gate
 	http    []*http.Server
@@ -83,7 +84,7 @@ func Start(ctx context.Context, i *Instance, gateway payment.Gateway, extra map[
 	if i.Config.Listen == "" {
 		return nil, fault.New(fault.Refused, "listen", "Give an address to listen on.")
 	}
-	s := &Server{Instance: i, engine: engine.New(i.Program, i.Store, gateway, i.Config.Log), gate: newGate()}
+	s := &Server{Instance: i, gateway: gateway, engine: engine.New(i.Program, i.Store, gateway, i.Config.Log), gate: newGate()}
 	s.engine.InFlight = engine.Busy
 	s.observe()
 	l, err := listen(ctx, i.Config.Listen)
@@ -367,7 +368,7 @@ func (s *Server) subscribers(mux *http.ServeMux, base string) error {
 		return err
 	}
 	s.mail = sender
-	s.portal, err = portal.New(portal.Config{Program: i.Program, Store: i.Store, Finder: i.Finder, IDs: i.IDs, Log: i.Config.Log, BaseURL: base, PortalURL: i.Config.portal(base), FrameAncestors: i.Config.FrameAncestors, Mails: sender != nil, Noted: noted})
+	s.portal, err = portal.New(portal.Config{Program: i.Program, Store: i.Store, Finder: i.Finder, IDs: i.IDs, Log: i.Config.Log, BaseURL: base, PortalURL: i.Config.portal(base), FrameAncestors: i.Config.FrameAncestors, Mails: sender != nil, Gateway: s.gateway, Noted: noted})
 	if err != nil {
 		return fault.Wrap(err, fault.Refused, "portal_url", "The Portal cannot be at %s: its address has to look like https://store.example/account, in frames of origins such as https://store.example.", i.Config.portal(base))
 	}

@@ -8,6 +8,7 @@ import (
 	sdk "github.com/stripe/stripe-go/v85"
 
 	"perennial/internal/id"
+	"perennial/internal/payment"
 )
 
 // ErrNotFinished says that a customer has not finished to add a card.
@@ -58,13 +59,8 @@ func (g *Gateway) CreateSetupIntent(ctx context.Context, customerID string) (Set
 	return SetupIntent{ID: made.ID, ClientSecret: made.ClientSecret}, nil
 }
 
-// Method is a card as Stripe shows it.
-type Method struct {
-	Reference         string // for [payment.ChargeRequest]; empty if no customer has the card
-	Brand             string
-	Last4             string
-	ExpMonth, ExpYear int
-}
+// Method is a card as Stripe shows it. Its reference is empty if no customer has the card.
+type Method = payment.Card
 
 // FinishSetup gives the card that a setup intent added to a customer. What a browser says of it is not to be believed: the
 // intent has to be that customer's. It is ErrNotFinished until Stripe says that the card may be charged.
@@ -137,6 +133,18 @@ func (g *Gateway) Confirm(ctx context.Context, chargeID string) (Confirmation, e
 		c.URL = a.RedirectToURL.URL
 	}
 	return c, nil
+}
+
+// Publishable is the key for Stripe's own script on a page; empty: no card can be asked for.
+func (g *Gateway) Publishable() string { return g.publishable }
+
+// CustomerIn is the customer at Stripe of a reference, empty for one that is not Stripe's.
+func CustomerIn(reference string) string {
+	customer, _, ok := splitReference(reference)
+	if !ok {
+		return ""
+	}
+	return customer
 }
 
 // CustomerOf is our customer who has a card, by its reference; empty for a customer at Stripe that is not ours.

@@ -28,6 +28,7 @@ import (
 type Config struct {
 	SecretKey     string       // sk_…, or a restricted key rk_…
 	WebhookSecret string       // whsec_…; Parse refuses everything without one
+	Publishable   string       // pk_…, for Stripe's own script on the page of a card; empty: no page can ask for one
 	BaseURL       string       // empty for Stripe itself
 	HTTPClient    *http.Client // nil for one of our own, with a time-out
 }
@@ -48,6 +49,7 @@ const (
 type Gateway struct {
 	api           *sdk.Client
 	webhookSecret string
+	publishable   string
 }
 
 var _ payment.Gateway = (*Gateway)(nil)
@@ -72,7 +74,7 @@ func New(c Config) (*Gateway, error) {
 	if c.BaseURL != "" {
 		b.URL = &c.BaseURL
 	}
-	return &Gateway{api: sdk.NewClient(c.SecretKey, sdk.WithBackends(sdk.NewBackendsWithConfig(b))), webhookSecret: c.WebhookSecret}, nil
+	return &Gateway{api: sdk.NewClient(c.SecretKey, sdk.WithBackends(sdk.NewBackendsWithConfig(b))), webhookSecret: c.WebhookSecret, publishable: c.Publishable}, nil
 }
 
 // Reference is a card of a customer as [payment.ChargeRequest] names it.

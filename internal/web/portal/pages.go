@@ -42,6 +42,7 @@ func (p *Portal) register() {
 	p.on("POST /portal/account", false, (*call).changeProfile)
 	p.on("GET /portal/addresses/{address}", false, func(c *call) (answer, error) { return c.addressPage(nil, nil) })
 	p.on("POST /portal/addresses/{address}", false, (*call).changeAddress)
+	p.registerCards()
 	p.on("POST /portal/sessions/{session}/end", false, (*call).endSession)
 	p.mux.HandleFunc("GET /portal/brand/{file}", p.serveStyle)
 	p.on("GET /portal/", true, func(*call) (answer, error) {
@@ -371,11 +372,12 @@ type accountView struct {
 	Problems  ui.Problems
 	Addresses []ui.Link
 	Methods   []string
+	NewCard   bool // one can be added
 	Sessions  []sessionRow
 }
 
 func (c *call) accountPage(typed url.Values, p ui.Problems) (answer, error) {
-	v := accountView{Email: c.who.Email.Value, Problems: p}
+	v := accountView{Email: c.who.Email.Value, Problems: p, NewCard: c.mayAddCard()}
 	for _, f := range []struct{ name, label, now, complete string }{{"first_name", c.say("account.first_name"), c.who.FirstName.Value, "given-name"}, {"last_name", c.say("account.last_name"), c.who.LastName.Value, "family-name"}, {"phone", c.say("account.phone"), c.who.Phone.Value, "tel"}} {
 		value := f.now
 		if typed.Has(f.name) {

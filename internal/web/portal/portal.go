@@ -30,6 +30,7 @@ import (
 	"perennial/internal/find"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/payment"
 	"perennial/internal/plain"
 	"perennial/internal/program"
 	"perennial/internal/settings"
@@ -48,10 +49,11 @@ type Config struct {
 	Finder         *find.Finder
 	IDs            *id.Maker
 	Log            *slog.Logger
-	BaseURL        string   // where people reach the server
-	PortalURL      string   // where subscribers reach the Portal, behind a proxy; empty: /portal of BaseURL
-	FrameAncestors []string // who may show the Portal in a frame, as CSP says it; empty: nobody
-	Mails          bool     // false: no codes can be sent, and only links let people in
+	BaseURL        string          // where people reach the server
+	PortalURL      string          // where subscribers reach the Portal, behind a proxy; empty: /portal of BaseURL
+	FrameAncestors []string        // who may show the Portal in a frame, as CSP says it; empty: nobody
+	Mails          bool            // false: no codes can be sent, and only links let people in
+	Gateway        payment.Gateway // what takes new cards; nil: nothing does
 	Noted          func(ctx context.Context, pattern, requestID string, actor journal.ActorKind)
 }
 
@@ -86,6 +88,7 @@ const (
 	codeCookie    = "perennial_code" // which code the browser waits for
 	noteCookie    = "perennial_portal_note"
 	deviceCookie  = "perennial_portal_device" // whose device it is
+	nextCookie    = "perennial_portal_next"   // the page that was asked for before signing in
 )
 
 // New makes a portal.
@@ -149,6 +152,7 @@ type answer struct {
 	body   templ.Component
 	to     string
 	toast  *ui.Toast
+	stripe bool // Stripe's script is on the page
 }
 
 type handler func(c *call) (answer, error)
@@ -181,6 +185,9 @@ func (p *Portal) on(pattern string, open bool, h handler) {
 		}
 		c.listen()
 		if c.who == nil && !open {
+			if r.Method == http.MethodGet {
+				_ = c.keep(nextCookie, r.URL.RequestURI(), codeLifetime) // text always seals
+			}
 			http.Redirect(w, r, p.outside("/portal/signin"), http.StatusSeeOther)
 			return
 		}
@@ -287,7 +294,11 @@ func (c *call) render(a answer) {
 		http.Error(c.w, "Something went wrong here.", http.StatusInternalServerError)
 		return
 	}
-	c.w.Header().Set("Content-Security-Policy", c.policy())
+	policy := c.policy()
+	if a.stripe {
+		policy += stripePolicy
+	}
+	c.w.Header().Set("Content-Security-Policy", policy)
 	ui.Send(c.w, c.r, cmp.Or(a.status, http.StatusOK), c.placed(b.Bytes()))
 }
 

@@ -29,6 +29,7 @@ import (
 	"perennial/internal/mail"
 	"perennial/internal/money"
 	"perennial/internal/notify"
+	"perennial/internal/payment/simulated"
 	"perennial/internal/program"
 	"perennial/internal/settings"
 	"perennial/internal/store"
@@ -111,7 +112,7 @@ func newWorld(t *testing.T) *world {
 		r.RemoteAddr = net.JoinHostPort(r.Header.Get("X-Test-IP"), "1")
 		handler.ServeHTTP(rw, r)
 	}))
-	w.p, err = New(Config{Program: w.Program, Store: w.Store, Finder: finder, IDs: w.IDs, Log: slog.New(slog.DiscardHandler), BaseURL: w.http.URL, Mails: true})
+	w.p, err = New(Config{Program: w.Program, Store: w.Store, Finder: finder, IDs: w.IDs, Log: slog.New(slog.DiscardHandler), BaseURL: w.http.URL, Mails: true, Gateway: simulated.New(w.clock, simulated.Options{})})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,6 +141,7 @@ type visitor struct {
 type seen struct {
 	status     int
 	path, body string
+	policy     string // its Content-Security-Policy
 }
 
 func (w *world) visitor() *visitor {
@@ -176,7 +178,7 @@ func (v *visitor) send(method, path string, form url.Values) seen {
 			v.w.t.Errorf("%s %s: %s", method, path, wrong)
 		}
 	}
-	return seen{res.StatusCode, res.Request.URL.Path, string(b)}
+	return seen{res.StatusCode, res.Request.URL.Path, string(b), res.Header.Get("Content-Security-Policy")}
 }
 
 func (v *visitor) get(path string) seen { return v.send(http.MethodGet, path, nil) }

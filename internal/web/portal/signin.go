@@ -190,7 +190,11 @@ func (c *call) enterCode() (answer, error) {
 		return answer{}, err
 	}
 	c.setCookie(codeCookie, "", -time.Second)
-	return answer{to: "/portal"}, nil
+	to := "/portal"
+	if c.kept(nextCookie, &to) {
+		c.setCookie(nextCookie, "", -time.Second)
+	}
+	return answer{to: to}, nil
 }
 
 // reject makes the entry of a code that was not accepted; of an address that nobody has there is none.

@@ -1,0 +1,226 @@
+package portal
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"perennial/internal/customer"
+	"perennial/internal/fault"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/payment"
+	"perennial/internal/payment/stripe"
+	"perennial/internal/program"
+	"perennial/internal/store"
+	"perennial/internal/subscription"
+	"perennial/internal/web/ui"
+)
+
+// A new card. Its number never comes to us: with Stripe, Stripe's own script asks for it in a frame of Stripe's, and we learn the name
+// under which Stripe keeps the card. The simulated gateway has numbers for trying things out, typed into a plain form.
+
+// testCards is a gateway that charges nobody.
+type testCards interface {
+	Card(number string, month, year int) (payment.Card, error)
+}
+
+// stripeCards is Stripe, as far as cards go.
+type stripeCards interface {
+	Publishable() string
+	CreateCustomer(ctx context.Context, c stripe.NewCustomer) (string, error)
+	CreateSetupIntent(ctx context.Context, customerID string) (stripe.SetupIntent, error)
+	FinishSetup(ctx context.Context, customerID, setupIntentID string) (payment.Card, error)
+}
+
+// stripePolicy is what Stripe's script needs of the page that it is on, as Stripe says.
+const stripePolicy = "; script-src 'self' https://js.stripe.com https://*.js.stripe.com; frame-src https://js.stripe.com https://*.js.stripe.com https://hooks.stripe.com; connect-src 'self' https://api.stripe.com"
+
+const (
+	setupCookie   = "perennial_card" // whose card is being added at Stripe
+	setupLifetime = time.Hour
+)
+
+func (p *Portal) registerCards() {
+	p.on("GET /portal/payment-methods/new", false, func(c *call) (answer, error) { return c.cardPage(nil) })
+	p.on("POST /portal/payment-methods", false, (*call).addTestCard)
+	p.on("GET /portal/payment-methods/finish", false, (*call).cardConfirmed)
+	p.on("POST /portal/payment-methods/finish", false, (*call).addStripeCard)
+}
+
+// cardView is the page of a new card.
+type cardView struct {
+	Number, Expiry, Use ui.Field
+	Uses                []ui.Option
+	Problems            ui.Problems
+	Test                bool
+	Publishable, Secret string // for Stripe's script; empty: cards cannot be added here
+	SetupIntent         string // one that was confirmed at the bank's page
+	Contact             string
+}
+
+// mayAddCard says whether the store lets its subscribers say what is charged. A member of the team who looks on has no card to add.
+func (c *call) mayAddCard() bool {
+	return c.viewer == "" && slices.Contains(c.offer().Actions, string(subscription.ActionPaymentMethod))
+}
+
+func (c *call) cardPage(p ui.Problems) (answer, error) {
+	if !c.mayAddCard() {
+		return answer{}, fault.New(fault.Conflict, "not_offered", "The store does not offer this here. Write to the store if you need it.")
+	}
+	typed := func(name string) string { return c.r.PostFormValue(name) }
+	v := cardView{Problems: p, Contact: c.contact(),
+		Number: ui.Field{Name: "number", Label: c.say("newcard.number"), Value: typed("number"), Mode: "numeric", Complete: "off", Required: true, Length: "30", Problem: p["number"]},
+		Expiry: ui.Field{Name: "expiry", Label: c.say("newcard.expiry"), Value: typed("expiry"), Placeholder: "MM/YY", Complete: "off", Required: true, Length: "9", Problem: p["expiry"]},
+		Use:    ui.Field{Name: "use", Label: c.say("newcard.use"), Value: typed("use")},
+		Uses:   []ui.Option{{Value: "all", Label: c.say("newcard.use_all")}, {Value: "none", Label: c.say("newcard.use_none")}}}
+	out := answer{title: c.say("newcard.title"), crumbs: []ui.Link{{Href: "/portal/account", Text: c.say("account.title")}}}
+	if p != nil {
+		out.status = http.StatusUnprocessableEntity
+	}
+	switch g := c.Gateway.(type) {
+	case testCards:
+		v.Test = true
+	case stripeCards:
+		if g.Publishable() == "" {
+			break
+		}
+		owner, err := c.atStripe(g)
+		if err != nil {
+			return answer{}, unreachable(err)
+		}
+		setup, err := g.CreateSetupIntent(c.ctx, owner)
+		if err != nil {
+			return answer{}, unreachable(err)
+		}
+		if err := c.keep(setupCookie, owner, setupLifetime); err != nil {
+			return answer{}, err
+		}
+		v.Publishable, v.Secret, out.stripe = g.Publishable(), setup.ClientSecret, true
+	}
+	out.body = cardBody(v)
+	return out, nil
+}
+
+// atStripe is the customer's id at Stripe: that of a card of theirs, or of a customer that is made there now.
+func (c *call) atStripe(g stripeCards) (string, error) {
+	rows, err := c.rows(journal.PaymentMethod, "id DESC", 50)
+	if err != nil {
+		return "", err
+	}
+	for _, r := range rows {
+		if owner := stripe.CustomerIn(r.State.(*customer.PaymentMethod).GatewayReference.Value); owner != "" {
+			return owner, nil
+		}
+	}
+	return g.CreateCustomer(c.ctx, stripe.NewCustomer{IdempotencyKey: "customer_" + string(c.who.ID), CustomerID: c.who.ID,
+		Name: strings.TrimSpace(c.who.FirstName.Value + " " + c.who.LastName.Value), Email: c.who.Email.Value})
+}
+
+func unreachable(err error) error {
+	return fault.Wrap(err, fault.Unavailable, "gateway_unreachable", "The payment provider cannot be reached at the moment. Try again in a while.")
+}
+
+var expiry = regexp.MustCompile(`^(\d{1,2}) ?[/-] ?(?:20)?(\d{2})$`)
+
+func (c *call) addTestCard() (answer, error) {
+	g, ok := c.Gateway.(testCards)
+	if !ok {
+		return answer{}, fault.New(fault.NotFound, "unknown_page", "There is nothing here.")
+	}
+	p := ui.Problems{}
+	var month, year int
+	if m := expiry.FindStringSubmatch(strings.TrimSpace(c.r.PostFormValue("expiry"))); m != nil {
+		month, _ = strconv.Atoi(m[1]) // digits
+		year, _ = strconv.Atoi("20" + m[2])
+	}
+	if month < 1 || month > 12 {
+		p["expiry"] = c.say("newcard.no_expiry")
+	}
+	card, err := g.Card(c.r.PostFormValue("number"), month, year)
+	switch {
+	case errors.Is(err, payment.ErrCardDeclined):
+		p["number"] = c.say("newcard.declined")
+	case err != nil:
+		p["number"] = c.say("newcard.no_number")
+	}
+	if len(p) > 0 {
+		return c.cardPage(p)
+	}
+	return c.storeCard("simulated", card)
+}
+
+// cardConfirmed is where the page of a bank leads back to.
+func (c *call) cardConfirmed() (answer, error) {
+	intent := c.r.URL.Query().Get("setup_intent")
+	if intent == "" || c.r.URL.Query().Get("redirect_status") == "failed" {
+		return answer{to: "/portal/payment-methods/new"}, nil
+	}
+	v := cardView{SetupIntent: intent, Use: ui.Field{Name: "use", Label: c.say("newcard.use")},
+		Uses: []ui.Option{{Value: "all", Label: c.say("newcard.use_all")}, {Value: "none", Label: c.say("newcard.use_none")}}}
+	return answer{title: c.say("newcard.title"), body: cardBody(v)}, nil
+}
+
+func (c *call) addStripeCard() (answer, error) {
+	g, ok := c.Gateway.(stripeCards)
+	var owner string
+	if !ok || !c.kept(setupCookie, &owner) {
+		return answer{to: "/portal/payment-methods/new"}, nil
+	}
+	card, err := g.FinishSetup(c.ctx, owner, c.r.PostFormValue("setup_intent"))
+	switch {
+	case errors.Is(err, stripe.ErrNotFound), errors.Is(err, stripe.ErrNotFinished):
+		return c.cardPage(ui.Problems{"": c.say("newcard.not_finished")})
+	case err != nil:
+		return answer{}, unreachable(err)
+	}
+	return c.storeCard("stripe", card)
+}
+
+// storeCard keeps a card, and has it charged from now on where its customer wants that. What waits for a new card is tried again by the engine.
+func (c *call) storeCard(gateway string, card payment.Card) (answer, error) {
+	if !c.mayAddCard() {
+		return c.cardPage(nil)
+	}
+	rows, err := c.rows(journal.PaymentMethod, "id", 50)
+	if err != nil {
+		return answer{}, err
+	}
+	for _, r := range rows {
+		if m := r.State.(*customer.PaymentMethod); gateway == "stripe" && m.Status == customer.StatusActive && m.GatewayReference.Value == card.Reference {
+			return answer{to: "/portal/account"}, nil // the form was sent twice
+		}
+	}
+	key := c.IDs.New(id.PaymentMethod)
+	cmd := program.Sequence{journal.Bind(customer.AddPaymentMethod{ID: key, CustomerID: c.who.ID, Gateway: gateway,
+		Fields: customer.PaymentMethodFields{GatewayReference: &card.Reference, Brand: &card.Brand, Last4: &card.Last4, ExpMonth: &card.ExpMonth, ExpYear: &card.ExpYear}})}
+	if c.r.PostFormValue("use") != "none" {
+		cmd = append(cmd, journal.Bind(customer.SetDefaultPaymentMethod{CustomerID: c.who.ID, PaymentMethodID: key}))
+		subs, err := c.rows(journal.Subscription, "id DESC", 100)
+		if err != nil {
+			return answer{}, err
+		}
+		if i := slices.IndexFunc(subs, func(r store.Row) bool { return r.State.(*subscription.Subscription).Open() }); i >= 0 {
+			first := subs[i].State.(*subscription.Subscription)
+			cmd = append(cmd, subscription.Asked{ID: first.ID, Customer: c.who.ID, Action: subscription.ActionPaymentMethod,
+				Do: journal.Bind(subscription.ChangePaymentMethod{ID: first.ID, PaymentMethodID: key, AllSubscriptions: true})})
+		}
+	}
+	out, err := c.run(cmd)
+	if err != nil {
+		p, err := c.wrongWith(err, nil)
+		if err != nil {
+			return answer{}, err
+		}
+		if _, old := p["exp_year"]; old {
+			p = ui.Problems{"expiry": c.say("newcard.expired")}
+		}
+		return c.cardPage(p)
+	}
+	return done("/portal/account", out.Events), nil
+}

@@ -1,0 +1,138 @@
+package portal
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"perennial/internal/customer"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/payment/stripe"
+	"perennial/internal/settings"
+	"perennial/internal/subscription"
+)
+
+const cards = "/portal/payment-methods"
+
+func (w *world) methodsOf(who id.ID) (out []*customer.PaymentMethod) {
+	w.t.Helper()
+	rows, err := w.Store.List(w.t.Context(), w.Store.Read, journal.PaymentMethod, "customer_id = $2 ORDER BY id", string(who))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, r := range rows {
+		out = append(out, r.State.(*customer.PaymentMethod))
+	}
+	return out
+}
+
+func TestATestCard(t *testing.T) {
+	w := newWorld(t)
+	second := w.another(w.subscription(w.hers).NextBillingDate.AddDays(3), "")
+	v := w.visitor() // by the link of a mail: the page comes after signing in
+	w.want(v.get(cards+"/new"), 200, "/portal/signin")
+	w.want(v.post("/portal/signin", "email", "ada@example.com"), 200, "/portal/code")
+	w.want(v.post("/portal/code", "code", w.code()), 200, cards+"/new", "Card number")
+	w.want(v.get("/portal/account"), 200, "/portal/account", cards+"/new")
+	w.want(v.get(cards+"/new"), 200, cards+"/new", "4242 4242 4242 4242", "No real card is charged here")
+	for _, wrong := range [][3]string{{"4000 0000 0000 0002", "04/31", "The bank declined this card"}, {"4111 1111 1111 1111", "04/31", "not one of the numbers"}, {"4242 4242 4242 4242", "13/31", "month and a year"},
+		{"4242 4242 4242 4242", "soon", "month and a year"}, {"4242 4242 4242 4242", "02/27", "has expired"}} {
+		w.want(v.post(cards, "number", wrong[0], "expiry", wrong[1]), 422, cards, wrong[2])
+	}
+	if n := len(w.methodsOf(w.ada)); n != 1 {
+		t.Fatalf("%d payment methods after refusals", n)
+	}
+	w.want(v.post(cards, "number", "5555 5555 5555 4444", "expiry", "4/2031", "use", "none"), 200, "/portal/account", "Mastercard", "4444")
+	if s := w.subscription(w.hers); s.PaymentMethodID != w.methodsOf(w.ada)[0].ID {
+		t.Error("a card that is only kept is charged")
+	}
+	w.want(v.post(cards, "number", "4242 4242 4242 4242", "expiry", "04/31", "use", "all"), 200, "/portal/account")
+	added := w.methodsOf(w.ada)[2]
+	if w.subscription(w.hers).PaymentMethodID != added.ID || w.subscription(second).PaymentMethodID != added.ID {
+		t.Error("not every subscription is charged to the new card")
+	}
+	for _, typ := range []string{"payment_method.added", "payment_method.default_changed", "subscription.payment_method_changed"} {
+		if e := w.last(typ); e.Actor != (journal.Actor{Kind: journal.ActorCustomer, ID: string(w.ada)}) || e.Source.Channel != journal.ChannelPortal || e.CorrelationID != w.last("payment_method.added").CorrelationID {
+			t.Errorf("%s: %+v", typ, e)
+		}
+	}
+	if n := len(w.methodsOf(w.ben)); n != 1 {
+		t.Errorf("somebody else has %d payment methods", n)
+	}
+	portal := *settings.Default(settings.PagePortal, &settings.General{}).(*settings.Portal)
+	portal.Actions = []string{string(subscription.ActionSkip)}
+	w.Do(journal.Bind(settings.Update{Document: &portal}))
+	w.want(v.get(cards+"/new"), 409, cards+"/new", "does not offer this")
+	w.want(v.post(cards, "number", "4242 4242 4242 4242", "expiry", "04/31"), 409, cards)
+	if n := len(w.methodsOf(w.ada)); n != 3 {
+		t.Errorf("%d payment methods", n)
+	}
+}
+
+// TestACardAtStripe walks the way of a card beside Stripe's script, which asks for the number.
+func TestACardAtStripe(t *testing.T) {
+	w := newWorld(t)
+	made := 0
+	setup := func(id, customer, status string) string {
+		return fmt.Sprintf(`{"id":%q,"object":"setup_intent","client_secret":"seti_1_secret_x","customer":%q,"status":%q,"payment_method":{"id":"pm_9","object":"payment_method","type":"card","customer":%q,"card":{"brand":"visa","last4":"1881","exp_month":4,"exp_year":2031}}}`, id, customer, status, customer)
+	}
+	api := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		rw.Header().Set("Content-Type", "application/json")
+		switch {
+		case r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/customers"):
+			made++
+			fmt.Fprint(rw, `{"id":"cus_ada","object":"customer"}`)
+		case r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/setup_intents"):
+			fmt.Fprint(rw, setup("seti_1", "cus_ada", "requires_payment_method"))
+		case strings.HasSuffix(r.URL.Path, "/seti_1"):
+			fmt.Fprint(rw, setup("seti_1", "cus_ada", "succeeded"))
+		case strings.HasSuffix(r.URL.Path, "/seti_open"):
+			fmt.Fprint(rw, setup("seti_open", "cus_ada", "requires_action"))
+		case strings.HasSuffix(r.URL.Path, "/seti_ben"):
+			fmt.Fprint(rw, setup("seti_ben", "cus_ben", "succeeded"))
+		default:
+			rw.WriteHeader(http.StatusNotFound)
+			fmt.Fprint(rw, `{"error":{"type":"invalid_request_error","code":"resource_missing","message":"no"}}`)
+		}
+	}))
+	t.Cleanup(api.Close)
+	at := func(key string) {
+		t.Helper()
+		g, err := stripe.New(stripe.Config{SecretKey: "sk_test", Publishable: key, BaseURL: api.URL})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.p.Gateway = g
+	}
+	v := w.signIn("ada@example.com")
+	at("")
+	w.want(v.get(cards+"/new"), 200, cards+"/new", "Cards cannot be added here")
+	w.want(v.post(cards+"/finish", "setup_intent", "seti_1"), 200, cards+"/new")
+	at("pk_test_1")
+	for path, want := range map[string]bool{cards + "/new": true, "/portal/account": false, "/portal": false} {
+		if got := strings.Contains(v.get(path).policy, "stripe.com"); got != want {
+			t.Errorf("%s may load from Stripe: %v", path, got)
+		}
+	}
+	w.want(v.get(cards+"/new"), 200, cards+"/new", `data-stripe="pk_test_1"`, `data-secret="seti_1_secret_x"`, "https://js.stripe.com/v3/", "It never comes to us")
+	for _, wrong := range []string{"seti_open", "seti_ben", "seti_none", "../seti_1", ""} {
+		w.want(v.post(cards+"/finish", "setup_intent", wrong), 422, cards+"/finish", "The card was not confirmed")
+	}
+	w.want(v.get(cards+"/finish?setup_intent=seti_1&redirect_status=succeeded"), 200, cards+"/finish", "Your card is confirmed")
+	for range 2 {
+		w.want(v.post(cards+"/finish", "setup_intent", "seti_1", "use", "all"), 200, "/portal/account")
+	}
+	m := w.methodsOf(w.ada)
+	if len(m) != 2 || m[1].Gateway != "stripe" || m[1].GatewayReference.Value != "cus_ada/pm_9" || m[1].Last4.Value != "1881" || w.subscription(w.hers).PaymentMethodID != m[1].ID {
+		t.Errorf("%d payment methods, the last %+v", len(m), m[len(m)-1])
+	}
+	before := made
+	w.want(v.get(cards+"/new"), 200, cards+"/new") // now Stripe knows her
+	if made != before {
+		t.Error("a second customer was made at Stripe")
+	}
+	w.want(v.post(cards, "number", "4242424242424242", "expiry", "04/31"), 404, cards)
+}
