@@ -208,8 +208,8 @@ func (v *values) about() (ok bool, err error) {
 			if o.Status != billing.Pending {
 				return false, nil // it was paid or given up since
 			}
-			v.out["pay_link"], err = v.link(s, "pay", "")
-			return true, err
+			v.out["pay_link"] = v.n.Portal + "/orders/" + string(o.ID) + "/confirm"
+			return true, nil
 		}
 	case message.Skipped:
 		v.out["date"] = v.date(v.event.Detail("date"))

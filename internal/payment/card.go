@@ -10,8 +10,9 @@ type Card struct {
 	ExpMonth, ExpYear int
 }
 
-// The errors of a card that is being added.
+// The errors of a card that is being added, and of a payment that is being confirmed.
 var (
 	ErrNoCard       = errors.New("payment: this is not the number of a card")
 	ErrCardDeclined = errors.New("payment: the bank declined the card")
+	ErrNotWaiting   = errors.New("payment: the charge does not wait for a confirmation")
 )

@@ -146,7 +146,7 @@ func (g *Gateway) Confirm(ctx context.Context, chargeID string) error {
 	_, err := call(ctx, g, func() (struct{}, error) {
 		a := g.ledger.accounts[chargeID]
 		if a == nil || a.now.Status != payment.ActionRequired {
-			return struct{}{}, fmt.Errorf("simulated: charge %q does not wait for a confirmation", chargeID)
+			return struct{}{}, fmt.Errorf("simulated: %q: %w", chargeID, payment.ErrNotWaiting)
 		}
 		return struct{}{}, g.append(Entry{Kind: Confirmation, ChargeID: chargeID, Amount: a.amount, Status: payment.Succeeded})
 	})

@@ -53,7 +53,7 @@ func cardBody(v cardView) templ.Component {
 			}
 			switch {
 			case v.Test:
-				templ_7745c5c3_Err = ui.Banner(ui.Notice{Text: say(ctx, "newcard.test")}).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = ui.Banner(ui.Notice{Tone: ui.Info, Text: say(ctx, "newcard.test")}).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

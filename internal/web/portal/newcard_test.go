@@ -4,12 +4,17 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
+	"perennial/internal/billing"
 	"perennial/internal/customer"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/money"
+	"perennial/internal/payment"
+	"perennial/internal/payment/simulated"
 	"perennial/internal/payment/stripe"
 	"perennial/internal/settings"
 	"perennial/internal/subscription"
@@ -135,4 +140,59 @@ func TestACardAtStripe(t *testing.T) {
 		t.Error("a second customer was made at Stripe")
 	}
 	w.want(v.post(cards, "number", "4242424242424242", "expiry", "04/31"), 404, cards)
+}
+
+// waits makes an order whose payment waits for the customer.
+func (w *world) waits(sub id.ID, charge string) (order, attempt id.ID) {
+	w.t.Helper()
+	order, attempt = w.IDs.New(id.Order), w.IDs.New(id.BillingAttempt)
+	w.Do(journal.Bind(billing.OrderNow{SubscriptionID: sub, OrderID: order, AttemptID: attempt}))
+	w.Do(journal.Bind(billing.FinishAttempt{OrderID: order, AttemptID: attempt, Result: billing.ActionRequired, GatewayID: charge}))
+	return order, attempt
+}
+
+func TestConfirmingAPayment(t *testing.T) {
+	w := newWorld(t)
+	g := w.p.Gateway
+	made, err := g.Charge(t.Context(), payment.ChargeRequest{IdempotencyKey: "key", Amount: money.Of(1000, "EUR"), Reference: simulated.ActionRequired, OrderID: "ord_1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	order, attempt := w.waits(w.hers, made.GatewayID)
+	other, _ := w.waits(w.his, "pi_2")
+	var asked []id.ID
+	w.p.AskAgain = func(a id.ID) { asked = append(asked, a) }
+	at := func(order id.ID) string { return "/portal/orders/" + string(order) + "/confirm" }
+	v := w.signIn("ada@example.com")
+	w.want(v.get("/portal/orders"), 200, "/portal/orders", "Waits for you", at(order))
+	w.want(v.get(at(order)), 200, at(order), "Your bank wants you to confirm the payment of €", "demo bank")
+	w.want(v.get(at(other)), 404, at(other))
+	w.want(v.post(at(other)), 404, at(other))
+	for range 2 { // the second finds that it does not wait any more at the gateway
+		w.want(v.post(at(order)), 200, "/portal/orders", "The order goes on as soon as the bank has told us")
+	}
+	if got, found, err := g.Lookup(t.Context(), "key"); err != nil || !found || got.Status != payment.Succeeded {
+		t.Errorf("the gateway says %+v, %v, %v", got, found, err)
+	}
+	if !slices.Equal(asked, []id.ID{attempt, attempt}) {
+		t.Errorf("asked again about %v", asked)
+	}
+	w.Do(journal.Bind(billing.FinishAttempt{OrderID: order, AttemptID: attempt, Result: billing.Succeeded, GatewayID: made.GatewayID}))
+	w.want(v.get(at(order)), 409, at(order), "does not wait for you any more")
+	// With Stripe its script asks the bank.
+	api := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		rw.Header().Set("Content-Type", "application/json")
+		fmt.Fprint(rw, `{"id":"pi_3","object":"payment_intent","client_secret":"pi_3_secret_x","status":"requires_action","payment_method":"pm_9"}`)
+	}))
+	t.Cleanup(api.Close)
+	if w.p.Gateway, err = stripe.New(stripe.Config{SecretKey: "sk_test", Publishable: "pk_test_1", BaseURL: api.URL}); err != nil {
+		t.Fatal(err)
+	}
+	order, _ = w.waits(w.hers, "pi_3")
+	s := v.get(at(order))
+	w.want(s, 200, at(order), `data-secret="pi_3_secret_x"`, `data-method="pm_9"`)
+	if !strings.Contains(s.policy, "https://js.stripe.com") {
+		t.Errorf("the page may not load Stripe's script: %s", s.policy)
+	}
+	w.want(v.post(at(order)), 200, "/portal/orders", "Waits for you")
 }

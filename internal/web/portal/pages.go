@@ -43,6 +43,7 @@ func (p *Portal) register() {
 	p.on("GET /portal/addresses/{address}", false, func(c *call) (answer, error) { return c.addressPage(nil, nil) })
 	p.on("POST /portal/addresses/{address}", false, (*call).changeAddress)
 	p.registerCards()
+	p.registerConfirming()
 	p.on("POST /portal/sessions/{session}/end", false, (*call).endSession)
 	p.mux.HandleFunc("GET /portal/brand/{file}", p.serveStyle)
 	p.on("GET /portal/", true, func(*call) (answer, error) {
@@ -315,6 +316,7 @@ type orderRow struct {
 	Number, Date, Total, What string
 	Badge                     ui.Badge
 	Tracking                  string
+	Confirm                   string // where its payment is confirmed; empty: it need not be
 	Why                       []string
 }
 
@@ -339,6 +341,9 @@ func (c *call) ordersPage() (answer, error) {
 			}
 		case billing.Pending:
 			row.Badge = ui.Badge{Tone: ui.Info, Text: c.say("order.pending"), Icon: "clock"}
+			if _, waits := waitsForCustomer(o); waits {
+				row.Badge, row.Confirm = ui.Badge{Tone: ui.Warn, Text: c.say("order.waits"), Icon: "clock"}, "/portal/orders/"+string(o.ID)+"/confirm"
+			}
 		case billing.Failed:
 			row.Badge = ui.Badge{Tone: ui.Bad, Text: c.say("order.failed")}
 		case billing.Refunded, billing.PartiallyRefunded:

@@ -49,11 +49,12 @@ type Config struct {
 	Finder         *find.Finder
 	IDs            *id.Maker
 	Log            *slog.Logger
-	BaseURL        string          // where people reach the server
-	PortalURL      string          // where subscribers reach the Portal, behind a proxy; empty: /portal of BaseURL
-	FrameAncestors []string        // who may show the Portal in a frame, as CSP says it; empty: nobody
-	Mails          bool            // false: no codes can be sent, and only links let people in
-	Gateway        payment.Gateway // what takes new cards; nil: nothing does
+	BaseURL        string              // where people reach the server
+	PortalURL      string              // where subscribers reach the Portal, behind a proxy; empty: /portal of BaseURL
+	FrameAncestors []string            // who may show the Portal in a frame, as CSP says it; empty: nobody
+	Mails          bool                // false: no codes can be sent, and only links let people in
+	Gateway        payment.Gateway     // what takes new cards; nil: nothing does
+	AskAgain       func(attempt id.ID) // says that there may be news of a charge; nil: they come when they come
 	Noted          func(ctx context.Context, pattern, requestID string, actor journal.ActorKind)
 }
 

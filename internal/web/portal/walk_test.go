@@ -28,6 +28,7 @@ func TestEveryPage(t *testing.T) {
 	}
 	w.spare()
 	dear, _ := w.flow()
+	w.waits(w.hers, "pi_1")
 	session := w.IDs.New(id.CancelSession)
 	w.Do(journal.Bind(cancelflow.Start{ID: session, SubscriptionID: w.hers}))
 	w.Do(journal.Bind(cancelflow.Choose{Session: session, ReasonID: dear}))
