@@ -134,7 +134,8 @@ type Order struct {
 	CreatedAt      journal.Time              `json:"created_at"`
 	Deliveries     []Delivery                `json:"deliveries" journal:"key=number"` // of a prepaid order; empty: it is delivered once
 	Repayments     []Repayment               `json:"repayments" journal:"key=number"`
-	Dispute        *Dispute                  `json:"dispute"` // the newest; null: nobody contests the charge
+	Dispute        *Dispute                  `json:"dispute"`                      // the newest; null: nobody contests the charge
+	Differences    []Difference              `json:"differences" journal:"key=id"` // from the gateway's books
 }
 
 // Repayment is one refund's way back to the card that was charged. A refund of more than one charge has one for each.

@@ -72,6 +72,7 @@ type Engine struct {
 
 	held     map[id.ID]wait // orders that wait for stock: when to look again
 	expiries civil.Date     // the day on which cards were looked at for their expiry
+	compared civil.Date     // the day on which the gateway's books were compared
 	looked   int64          // the seq up to which entries were looked at for new cards; -1 before the first time
 
 	mu sync.Mutex

@@ -480,6 +480,7 @@ func (s *story) orders() {
 	}
 	s.do(journal.Bind(billing.RecordDispute{OrderID: orderID(1), DisputeID: "dp_2", Amount: usd(500), Reason: "fraudulent", Status: billing.DisputeLost}))
 	s.do(journal.Bind(billing.FinishRepayment{OrderID: orderID(1), Number: "002", Succeeded: true, GatewayID: "re_1"}))
+	s.differences(orderID(1))
 	s.do(journal.Bind(billing.Fulfil{OrderID: orderID(1), TrackingURL: "https://parcels.example/zelda"}))
 	s.do(journal.Bind(billing.OrderNow{SubscriptionID: sub, OrderID: orderID(2), AttemptID: attemptID(2, 1)}))
 	s.answer(2, 1, billing.Declined, "insufficient_funds", "")
@@ -520,6 +521,19 @@ func (s *story) failures() {
 	s.due(sub, 8)
 	s.prepaid()
 	s.do(journal.Bind(billing.CaughtUp{Shop: s.Shop, Since: date("2027-08-01"), Subscriptions: 2, Made: 1, Skipped: 3}))
+	for _, open := range []int{0, 2} {
+		s.do(journal.Bind(billing.Reconciled{Shop: s.Shop, From: date("2027-07-31"), To: date("2027-08-02"), Charges: 7, Refunds: 1, Foreign: 3, Open: open}))
+	}
+}
+
+// differences is what an order and the gateway's books can disagree about.
+func (s *story) differences(order id.ID) {
+	books := billing.Books{From: s.now.Add(-24 * time.Hour), To: s.now.Add(24 * time.Hour), Charges: []billing.Moved{
+		{ID: "ch_1", Key: string(attemptID(1, 1)), Amount: usd(7), At: s.now}, {ID: "ch_2", Key: "att_other", Amount: usd(500), At: s.now},
+	}, Refunds: []billing.Moved{{ID: "re_9", ChargeID: "ch_1", Amount: usd(3), At: s.now}}}
+	s.do(journal.Bind(billing.Reconcile{OrderID: order, Books: books}))
+	books.Charges, books.Refunds = nil, nil
+	s.do(journal.Bind(billing.Reconcile{OrderID: order, Books: books}))
 }
 
 // prepaid is a subscription whose orders pay for two deliveries.

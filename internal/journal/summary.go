@@ -195,6 +195,13 @@ var accountSentences = map[string]sentence{
 		return "Caught up on orders that were due since " + day(detail(e, "since")) + ": " + counted(number(detail(e, "made")), "order") + " made, " +
 			counted(number(detail(e, "skipped")), "order") + " skipped, of " + counted(number(detail(e, "subscriptions")), "subscription")
 	}},
+	"billing.reconciled": {did: func(e *Event) string {
+		said := "Compared " + counted(number(detail(e, "charges")), "charge") + " and " + counted(number(detail(e, "refunds")), "refund") + " of the gateway with the orders"
+		if n := number(detail(e, "open")); n > 0 {
+			return said + ": " + counted(n, "difference")
+		}
+		return said + ": they agree"
+	}},
 	"network_data.expired": {did: func(e *Event) string {
 		month, err := time.Parse("2006-01", text(detail(e, "month")))
 		if err != nil {

@@ -163,13 +163,15 @@ var orderSentences = map[string]sentence{
 	"order.created": {did: func(e *Event) string {
 		return "Created order" + called(e, "number") + form(" for %s", cash(afterOf(e, "total"))) + form(", due on %s", day(afterOf(e, "billing_date")))
 	}},
-	"order.placed":           says("Placed the order: it is paid"),
-	"order.failed":           says("Gave up the order: it could not be charged"),
-	"order.cancelled":        says("Cancelled the order"),
-	"order.disputed":         {did: func(e *Event) string { return "The cardholder contests " + disputed(e) }},
-	"order.dispute_won":      {did: func(e *Event) string { return "The bank left " + disputed(e) + " with the store" }},
-	"order.dispute_lost":     {did: func(e *Event) string { return "The bank gave " + disputed(e) + " back to the cardholder" }},
-	"order.refund_completed": {did: func(e *Event) string { return "Sent " + cmp.Or(cash(detail(e, "amount")), "the money") + " back" }},
+	"order.placed":               says("Placed the order: it is paid"),
+	"order.failed":               says("Gave up the order: it could not be charged"),
+	"order.cancelled":            says("Cancelled the order"),
+	"order.disputed":             {did: func(e *Event) string { return "The cardholder contests " + disputed(e) }},
+	"order.dispute_won":          {did: func(e *Event) string { return "The bank left " + disputed(e) + " with the store" }},
+	"order.dispute_lost":         {did: func(e *Event) string { return "The bank gave " + disputed(e) + " back to the cardholder" }},
+	"billing.difference_found":   {did: func(e *Event) string { return "The gateway's books differ: " + differing(e) }},
+	"billing.difference_settled": {did: func(e *Event) string { return "The gateway's books differ no more: " + differing(e) }},
+	"order.refund_completed":     {did: func(e *Event) string { return "Sent " + cmp.Or(cash(detail(e, "amount")), "the money") + " back" }},
 	"order.refund_failed": {did: func(e *Event) string {
 		return "The gateway refused to send " + cmp.Or(cash(detail(e, "amount")), "the money") + " back" + form(": %s", strings.ReplaceAll(text(detail(e, "code")), "_", " "))
 	}},
@@ -315,4 +317,20 @@ func keyOf(c Change) string {
 
 func disputed(e *Event) string {
 	return cmp.Or(cash(detail(e, "amount")), "the charge") + form(" (%s)", strings.ReplaceAll(text(detail(e, "reason")), "_", " "))
+}
+
+// differing says what the two sides know of a movement of money.
+func differing(e *Event) string {
+	ours, theirs := cash(detail(e, "ours")), cash(detail(e, "theirs"))
+	what := "a charge"
+	if strings.HasSuffix(text(detail(e, "what")), "_refund") {
+		what = "a refund"
+	}
+	switch {
+	case ours == "":
+		return what + " of " + theirs + " that the order does not have"
+	case theirs == "":
+		return what + " of " + ours + " that the gateway does not have"
+	}
+	return what + " of " + theirs + ", which the order has as " + ours
 }

@@ -290,6 +290,9 @@ func (s *Server) sweep(ctx context.Context) {
 			if err := s.engine.NoteExpiries(ctx); err != nil && ctx.Err() == nil {
 				s.Config.Log.Error("cards that expire", "error", err)
 			}
+			if err := s.engine.Reconcile(ctx); err != nil && ctx.Err() == nil {
+				s.Config.Log.Error("reconciliation with the gateway", "error", err)
+			}
 		}
 		select {
 		case <-ctx.Done():

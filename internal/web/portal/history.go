@@ -26,7 +26,7 @@ type entry struct {
 
 // kept are entries that a subscriber is not shown: steps of the machinery between what people care about, and what is the team's own.
 // What is neither among them nor among the sentences is not shown either; a test demands a decision for every type.
-var kept = []string{"customer.login_code_sent", "billing_attempt.started", "customer.quick_action_viewed", "payment_method.expiring", "order.disputed", "order.dispute_won", "order.dispute_lost", "order.refund_completed", "order.refund_failed", "notification.sent", "notification.failed", "cancel_session.started", "cancel_session.offer_shown", "cancel_session.completed", "recovery.retry_scheduled", "subscription.note_changed", "subscription.attributes_changed", "discount.redeemed", "external.*"}
+var kept = []string{"customer.login_code_sent", "billing_attempt.started", "customer.quick_action_viewed", "payment_method.expiring", "order.disputed", "order.dispute_won", "order.dispute_lost", "order.refund_completed", "order.refund_failed", "billing.difference_found", "billing.difference_settled", "notification.sent", "notification.failed", "cancel_session.started", "cancel_session.offer_shown", "cancel_session.completed", "recovery.retry_scheduled", "subscription.note_changed", "subscription.attributes_changed", "discount.redeemed", "external.*"}
 
 // history reads what happened, newest first, as the subscriber may see it: no names or addresses of the team, no internal notes.
 func (c *call) history(flt find.Filter, after int64, n int) ([]entry, error) {

@@ -1,0 +1,211 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"perennial/internal/billing"
+	"perennial/internal/civil"
+	"perennial/internal/db"
+	"perennial/internal/fault"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/payment"
+	"perennial/internal/program"
+	"perennial/internal/settings"
+	"perennial/internal/store"
+)
+
+// The days whose books are compared: those before today, so that late results are there; more while a difference is open.
+const (
+	comparedDays = 3
+	openDays     = 30
+)
+
+// reconcileLease is for how long one process has the comparison to itself.
+const reconcileLease = time.Hour
+
+// Reconcile holds the orders against what the gateway says that it moved, once a day. A charge of ours that has no result here gets
+// it; what else differs becomes an entry of the order. It may be called as often as one likes.
+func (e *Engine) Reconcile(ctx context.Context) error {
+	books, ok := e.g.(payment.Lister)
+	if !ok {
+		return nil
+	}
+	general, err := journal.Find[settings.General](program.NewReader(ctx, e.s, e.s.Read), journal.Settings, settings.PageGeneral)
+	if err != nil || general == nil {
+		return err
+	}
+	today, zone := settings.Today(general, e.p.Now()), settings.Zone(general)
+	if e.compared == today {
+		return nil
+	}
+	if ours, err := e.s.Lease(ctx, "reconciliation", e.holder, reconcileLease); err != nil || !ours {
+		return err
+	}
+	last, err := e.lastReconciled(ctx)
+	if err != nil {
+		return err
+	}
+	if last.To != today.AddDays(-1) {
+		if err := e.compare(ctx, books, today, zone, last); err != nil {
+			return err
+		}
+	}
+	e.compared = today
+	return nil
+}
+
+// lastReconciled reads the last comparison; zero if there was none.
+func (e *Engine) lastReconciled(ctx context.Context) (d billing.ReconciledDetails, err error) {
+	row, err := e.s.Load(ctx, e.s.Read, journal.Ref{Kind: journal.Shop, ID: e.s.Shop})
+	if err != nil || row.Version == 0 {
+		return d, db.Fault(err)
+	}
+	for st, err := range e.s.Chain(ctx, e.s.Read, store.Closed, row.LastSeq) {
+		if err != nil {
+			return d, db.Fault(err)
+		}
+		if st.Type == "billing.reconciled" {
+			return billing.ReadReconciled(st.Event)
+		}
+	}
+	return d, nil
+}
+
+func (e *Engine) compare(ctx context.Context, gateway payment.Lister, today civil.Date, zone *time.Location, last billing.ReconciledDetails) error {
+	first := today.AddDays(-comparedDays)
+	for _, key := range last.Orders {
+		o, err := journal.Find[billing.Order](program.NewReader(ctx, e.s, e.s.Read), journal.Order, key)
+		if err != nil {
+			return err
+		}
+		for _, d := range o.Differences {
+			if day := civil.Of(d.At.Time, zone); day.Before(first) && !day.Before(today.AddDays(-openDays)) {
+				first = day
+			}
+		}
+	}
+	from, to := first.At(0, 0, zone), today.At(0, 0, zone)
+	done := billing.Reconciled{Shop: e.s.Shop, From: first, To: today.AddDays(-1)}
+	orders, err := e.booked(ctx, gateway, from, to, &done)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, key := range slices.Sorted(maps.Keys(orders)) {
+		open, err := e.reconcile(ctx, key, orders[key])
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil && fault.As(err).Kind == fault.NotFound:
+			for _, m := range slices.Concat(orders[key].Charges, orders[key].Refunds) {
+				done.Unknown = append(done.Unknown, m.ID)
+			}
+			done.Open++
+		case err != nil:
+			errs = append(errs, err)
+		case open > 0:
+			done.Open += open
+			done.Orders = append(done.Orders, key)
+		}
+	}
+	if len(errs) > 0 {
+		return errors.Join(errs...) // it is done again
+	}
+	_, err = e.do(ctx, journal.Bind(done))
+	return err
+}
+
+// booked gives the books of each order that either side says money moved for.
+func (e *Engine) booked(ctx context.Context, gateway payment.Lister, from, to time.Time, done *billing.Reconciled) (map[id.ID]billing.Books, error) {
+	orders := map[id.ID]billing.Books{}
+	for m, err := range gateway.Movements(ctx, from.Add(-time.Hour), to.Add(time.Hour)) { // our clock and theirs may differ
+		if err != nil {
+			return nil, err
+		}
+		if m.OrderID == "" {
+			done.Foreign++
+			continue
+		}
+		b := orders[m.OrderID]
+		moved := billing.Moved{ID: m.GatewayID, Key: m.Key, ChargeID: m.ChargeID, Amount: m.Amount, At: m.At}
+		count := 0
+		if !m.At.Before(from) && m.At.Before(to) {
+			count = 1
+		}
+		if m.Kind == payment.MovedCharge {
+			b.Charges = append(b.Charges, moved)
+			done.Charges += count
+		} else {
+			b.Refunds = append(b.Refunds, moved)
+			done.Refunds += count
+		}
+		orders[m.OrderID] = b
+	}
+	begin, err := e.s.SeqAt(ctx, e.s.Read, from)
+	if err != nil {
+		return nil, db.Fault(err)
+	}
+	end, err := e.s.SeqAt(ctx, e.s.Read, to)
+	if err != nil {
+		return nil, db.Fault(err)
+	}
+	for st, err := range e.s.Walk(ctx, e.s.Read, store.Closed, store.Walk{From: begin, To: end, Containing: [][]string{{`"billing_attempt.succeeded"`, `"order.refund_completed"`, `"billing.difference_found"`}}}) {
+		if err != nil {
+			return nil, db.Fault(err)
+		}
+		if ref := st.Target(); ref.Kind == journal.Order {
+			orders[ref.ID] = orders[ref.ID] // with empty books, if the gateway knows nothing
+		}
+	}
+	for key, b := range orders {
+		b.From, b.To = from, to
+		orders[key] = b
+	}
+	return orders, nil
+}
+
+// reconcile holds one order against its books, and says how many differences it has.
+func (e *Engine) reconcile(ctx context.Context, key id.ID, b billing.Books) (int, error) {
+	o, err := journal.Get[billing.Order](program.NewReader(ctx, e.s, e.s.Read), journal.Order, key)
+	if err != nil {
+		return 0, err
+	}
+	unsettled := billing.Unsettled(o, b)
+	for _, m := range unsettled {
+		_, err := e.do(ctx, journal.Bind(billing.FinishAttempt{OrderID: key, AttemptID: id.ID(m.Key), Result: billing.Succeeded, GatewayID: m.ID, BackupAttemptID: e.p.IDs.New(id.BillingAttempt)}))
+		if err != nil {
+			return 0, err
+		}
+	}
+	for _, a := range billing.Unconfirmed(o, b) {
+		result, found, err := e.lookUp(ctx, a)
+		if err != nil {
+			return 0, err
+		}
+		if found && result.Status == payment.Succeeded {
+			b.Confirmed = append(b.Confirmed, a.ID)
+		}
+	}
+	if len(unsettled) == 0 && len(o.Differences) == 0 && len(billing.Differ(o, b)) == 0 {
+		return 0, nil
+	}
+	out, err := e.do(ctx, journal.Bind(billing.Reconcile{OrderID: key, Books: b}))
+	if err != nil {
+		return 0, err
+	}
+	if row, ok := out.Row(o.Ref()); ok {
+		o = row.State.(*billing.Order)
+	}
+	open := 0
+	for _, d := range o.Differences {
+		if !d.At.Before(b.From) {
+			open++
+		}
+	}
+	return open, nil
+}

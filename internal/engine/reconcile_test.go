@@ -1,0 +1,122 @@
+package engine_test
+
+import (
+	"context"
+	"iter"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"perennial/internal/billing"
+	"perennial/internal/civil"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/money"
+	"perennial/internal/payment"
+	"perennial/internal/payment/simulated"
+)
+
+func (w *world) reconcileOn(day civil.Date) billing.ReconciledDetails {
+	w.t.Helper()
+	w.at(day, 5, 0)
+	for range 2 { // the second time on a day does nothing
+		if err := w.engine.Reconcile(w.t.Context()); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	told := w.entries(w.Store.Shop, "billing.reconciled")
+	if len(told) == 0 {
+		w.t.Fatal("there is no entry of a comparison")
+	}
+	d, err := billing.ReadReconciled(told[len(told)-1])
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return d
+}
+
+// Whatever the two sides disagree about becomes one entry, and another one when it is gone.
+func TestReconcile(t *testing.T) {
+	w := begin(t)
+	s := w.subscribe(simulated.OK, civil.Month, start)
+	w.run()
+	o := w.orders(s.ID)[0]
+	agree := w.reconcileOn(start.AddDays(1))
+	if want := (billing.ReconciledDetails{From: start.AddDays(-2), To: start, Charges: 1}); !cmp.Equal(agree, want) {
+		t.Errorf("books that agree (-got +want):\n%s", cmp.Diff(agree, want))
+	}
+
+	// The gateway has a charge more of the order, one of an order that is not there and one of others; and it lost the order's own.
+	extra := payment.Movement{Kind: payment.MovedCharge, GatewayID: "ch_extra", Key: "by_hand", OrderID: o.ID, Amount: money.Of(100, "USD"), At: w.clock.Now()}
+	stray, foreign := extra, extra
+	stray.GatewayID, stray.OrderID, foreign.GatewayID, foreign.OrderID = "ch_stray", w.IDs.New(id.Order), "ch_foreign", ""
+	b := &books{Gateway: w.ledger, more: []payment.Movement{extra, stray, foreign}, lost: o.Attempts[0]}
+	w.use(b)
+	for n := 2; n < 9; n++ { // also after the days that are always compared
+		d := w.reconcileOn(start.AddDays(n))
+		if !cmp.Equal(d.Orders, []id.ID{o.ID}) || d.Open != 3 || d.Foreign != 1 || !cmp.Equal(d.Unknown, []string{stray.GatewayID}) {
+			t.Errorf("day %d: got %+v", n, d)
+		}
+		w.restart()
+		b.Gateway = w.ledger
+		w.use(b)
+	}
+	if found := w.entries(o.ID, "billing.difference_found"); len(found) != 2 {
+		t.Errorf("got %d entries of two differences", len(found))
+	}
+	back := payment.Movement{Kind: payment.MovedRefund, GatewayID: "re_extra", ChargeID: extra.GatewayID, OrderID: o.ID, Amount: extra.Amount, At: w.clock.Now()}
+	b.more, b.lost = []payment.Movement{extra, back}, billing.Attempt{}
+	if d := w.reconcileOn(start.AddDays(9)); d.Open != 0 || len(d.Orders) != 0 {
+		t.Errorf("after it was given back: got %+v", d)
+	}
+	if gone := w.entries(o.ID, "billing.difference_settled"); len(gone) != 2 {
+		t.Errorf("got %d entries of two differences that are gone", len(gone))
+	}
+}
+
+// books are those of a gateway that has more and less in them than the program asked for.
+type books struct {
+	*simulated.Gateway
+	more []payment.Movement
+	lost billing.Attempt
+}
+
+func (b *books) Lookup(ctx context.Context, key string) (payment.ChargeResult, bool, error) {
+	if key == string(b.lost.ID) {
+		return payment.ChargeResult{}, false, nil
+	}
+	return b.Gateway.Lookup(ctx, key)
+}
+
+func (b *books) Movements(ctx context.Context, from, to time.Time) iter.Seq2[payment.Movement, error] {
+	return func(yield func(payment.Movement, error) bool) {
+		for m, err := range b.Gateway.Movements(ctx, from, to) {
+			if (err != nil || m.GatewayID != b.lost.GatewayID) && !yield(m, err) {
+				return
+			}
+		}
+		for _, m := range b.more {
+			if !m.At.Before(from) && m.At.Before(to) && !yield(m, nil) {
+				return
+			}
+		}
+	}
+}
+
+// A charge whose result was never recorded gets it.
+func TestReconcileSettles(t *testing.T) {
+	w := begin(t)
+	s := w.subscribe(simulated.OK, civil.Month, start)
+	w.Do(journal.Bind(billing.CreateOrder{SubscriptionID: s.ID, OrderID: w.IDs.New(id.Order), AttemptID: w.IDs.New(id.BillingAttempt), Due: start}))
+	o := w.orders(s.ID)[0]
+	if _, err := w.ledger.Charge(t.Context(), payment.ChargeRequest{IdempotencyKey: string(o.Attempts[0].ID), Amount: o.Total, Reference: simulated.OK, OrderID: o.ID}); err != nil {
+		t.Fatal(err)
+	}
+	if d := w.reconcileOn(start.AddDays(1)); d.Open != 0 || d.Charges != 1 {
+		t.Errorf("got %+v", d)
+	}
+	if o := w.orders(s.ID)[0]; o.Status != billing.Placed {
+		t.Errorf("the order is %s", o.Status)
+	}
+}
