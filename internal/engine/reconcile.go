@@ -30,7 +30,7 @@ const reconcileLease = time.Hour
 
 // Reconcile holds the orders against what the gateway says that it moved, once a day. A charge of ours that has no result here gets
 // it; what else differs becomes an entry of the order. It may be called as often as one likes.
-func (e *Engine) Reconcile(ctx context.Context) error {
+func (e *Engine) Reconcile(ctx context.Context) (err error) {
 	books, ok := e.g.(payment.Lister)
 	if !ok {
 		return nil
@@ -46,6 +46,10 @@ func (e *Engine) Reconcile(ctx context.Context) error {
 	if ours, err := e.s.Lease(ctx, "reconciliation", e.holder, reconcileLease); err != nil || !ours {
 		return err
 	}
+	defer func() { // it ends now
+		_, lost := e.s.Lease(context.WithoutCancel(ctx), "reconciliation", e.holder, 0)
+		err = errors.Join(err, lost)
+	}()
 	last, err := e.lastReconciled(ctx)
 	if err != nil {
 		return err

@@ -120,3 +120,16 @@ func TestReconcileSettles(t *testing.T) {
 		t.Errorf("the order is %s", o.Status)
 	}
 }
+
+// A gateway that charges and then answers with an error is asked what became of it, and does not charge again.
+func TestErrorAfterCharge(t *testing.T) {
+	w := begin(t)
+	s := w.subscribe(simulated.ErrorAfterCharge, civil.Month, start)
+	w.run()
+	if o := w.orders(s.ID)[0]; o.Status != billing.Placed || len(o.Attempts) != 1 || len(w.ledger.Ledger()) != 1 {
+		t.Errorf("the order is %s after %d attempts and %d charges", o.Status, len(o.Attempts), len(w.ledger.Ledger()))
+	}
+	if got := len(w.entries(w.orders(s.ID)[0].ID, "billing_attempt.succeeded")); got != 1 {
+		t.Errorf("got %d entries of one success", got)
+	}
+}

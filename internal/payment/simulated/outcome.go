@@ -15,6 +15,7 @@ const (
 	ActionRequired      = "sim_action_required"
 	TimeoutAfterCharge  = "sim_timeout_after_charge"
 	TimeoutBeforeCharge = "sim_timeout_before_charge"
+	ErrorAfterCharge    = "sim_error_after_charge"
 	DeclineHard         = declinePrefix + "hard"
 )
 
@@ -31,6 +32,7 @@ const (
 	nothing lost = iota
 	request      // the gateway never hears of the charge
 	answer       // the gateway charges, and the program never hears of it
+	garbled      // the gateway charges, and answers with an error of its server
 )
 
 // declines are the codes of sim_decline_<code>.
@@ -55,6 +57,8 @@ func outcome(reference, key string, before int) (payment.ChargeResult, lost) {
 		return payment.ChargeResult{Status: payment.Succeeded}, nothing
 	case TimeoutAfterCharge:
 		return payment.ChargeResult{Status: payment.Succeeded}, answer
+	case ErrorAfterCharge:
+		return payment.ChargeResult{Status: payment.Succeeded}, garbled
 	case TimeoutBeforeCharge:
 		return payment.ChargeResult{Status: payment.Succeeded}, request
 	case DeclineHard:

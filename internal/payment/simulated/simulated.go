@@ -8,6 +8,7 @@
 //	sim_fail_first_<n>            is declined for the first n attempts at each order, then succeeds
 //	sim_action_required           waits until Confirm, as a card with 3-D Secure
 //	sim_timeout_after_charge      succeeds, but the answer to the first call with each key is lost
+//	sim_error_after_charge        succeeds, but the first call with each key is answered with an error 500
 //	sim_timeout_before_charge     the first call with each key is lost before the gateway sees it, the next one succeeds
 //	sim_flaky_<permille>_<seed>   declines that share of charges, chosen by a hash of seed and idempotency key
 //
@@ -31,6 +32,9 @@ import (
 
 // ErrTimeout is what a caller gets whose request or answer was lost.
 var ErrTimeout = errors.New("simulated: no answer from the gateway")
+
+// ErrServer is what a caller gets from a gateway whose server failed after it had charged.
+var ErrServer = errors.New("simulated: the gateway answered with status 500")
 
 var errClosed = errors.New("simulated: the gateway is closed")
 
@@ -207,8 +211,11 @@ func (g *Gateway) charge(r payment.ChargeRequest) (payment.ChargeResult, error) 
 	if err := g.append(e); err != nil {
 		return payment.ChargeResult{}, err
 	}
-	if loss == answer {
+	switch loss {
+	case answer:
 		return payment.ChargeResult{}, ErrTimeout
+	case garbled:
+		return payment.ChargeResult{}, ErrServer
 	}
 	return e.chargeResult(), nil
 }
