@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -20,6 +21,10 @@ type column struct {
 	name, typ string // "text", "bigint", "bytea"
 	values    any    // a slice
 }
+
+func (c column) len() int { return reflect.ValueOf(c.values).Len() }
+
+func (c column) at(n int) any { return reflect.ValueOf(c.values).Index(n).Interface() }
 
 // columnOf makes a column of values as database/sql takes them: strings, int64 or NULL.
 func columnOf(name string, values []any) column {
@@ -62,22 +67,28 @@ func (b *Batch) insertMany(table string, columns []column) error {
 		WHERE head.shop_id = $1 ORDER BY e.n`, table, list, strings.Join(names, ", e."), strings.Join(unnest, ", "), list), args...)
 }
 
-// updateMany sets the columns of rows that are found by the first ones, keys of them.
+// updateMany sets the columns of rows that are found by the first ones, keys of them. It is a statement for each, sent together:
+// the plan of one for all, from when a table was new, reads all of it each time.
 func (b *Batch) updateMany(table string, keys int, columns []column) error {
-	var names, unnest, set, where []string
-	args := []any{b.s.Shop}
+	var set, where []string
 	for i, c := range columns {
-		names = append(names, c.name)
-		unnest = append(unnest, fmt.Sprintf("$%d::%s[]", i+2, c.typ))
-		args = append(args, c.values)
-		if pair := fmt.Sprintf("%s = e.%s", c.name, c.name); i < keys {
-			where = append(where, "t."+pair)
+		if pair := fmt.Sprintf("%s = $%d::%s", c.name, i+2, c.typ); i < keys {
+			where = append(where, pair)
 		} else {
 			set = append(set, pair)
 		}
 	}
-	return b.later(fmt.Sprintf(`UPDATE %s t SET %s FROM unnest(%s) AS e(%s) WHERE t.shop_id = $1 AND %s`,
-		table, strings.Join(set, ", "), strings.Join(unnest, ", "), strings.Join(names, ", "), strings.Join(where, " AND ")), args...)
+	text := fmt.Sprintf(`UPDATE %s SET %s WHERE shop_id = $1 AND %s`, table, strings.Join(set, ", "), strings.Join(where, " AND "))
+	for n := range columns[0].len() {
+		args := []any{b.s.Shop}
+		for _, c := range columns {
+			args = append(args, c.at(n))
+		}
+		if err := b.later(text, args...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (b *Batch) appendMany(entries []Entry) error {

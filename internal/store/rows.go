@@ -183,6 +183,30 @@ func (s *Store) Where(ctx context.Context, q db.Querier, kind journal.Kind, colu
 	return out, err
 }
 
+// WhereAny is Where for many values of a column of a PostgreSQL, with one statement: the ids for each value. The OFFSET makes it
+// look each value up by the index, however small the table was when that was planned.
+func (s *Store) WhereAny(ctx context.Context, q db.Querier, kind journal.Kind, column string, values []string) (map[string][]id.ID, error) {
+	if err := s.known(kind, column); err != nil {
+		return nil, err
+	}
+	out := make(map[string][]id.ID, len(values))
+	for _, v := range values {
+		out[v] = nil
+	}
+	err := db.Each(ctx, q, func(r *sql.Rows) error {
+		var value string
+		var key id.ID
+		err := r.Scan(&value, &key)
+		out[value] = append(out[value], key)
+		return err
+	}, fmt.Sprintf(`SELECT v.value, t.id FROM head, unnest($2::text[]) AS v(value), LATERAL (SELECT id FROM %s WHERE shop_id = head.shop_id AND %q = v.value OFFSET 0) t
+		WHERE head.shop_id = $1`, quoted(kind), column), s.Shop, values)
+	for _, ids := range out {
+		slices.Sort(ids)
+	}
+	return out, err
+}
+
 func (s *Store) known(kind journal.Kind, column string) error {
 	m, err := s.mapping(kind)
 	if err != nil {
@@ -261,6 +285,24 @@ func (s *Store) Reserved(ctx context.Context, q db.Querier, scope, value string)
 		return "", false, nil
 	}
 	return owner, err == nil, err
+}
+
+// ReservedAny is Reserved for many names of a PostgreSQL, with one statement: the owner of each, "" for none.
+func (s *Store) ReservedAny(ctx context.Context, q db.Querier, scope string, values []string) (map[string]id.ID, error) {
+	out, hashes, byHash := make(map[string]id.ID, len(values)), make([][]byte, len(values)), make(map[string]string, len(values))
+	for i, v := range values {
+		hashes[i] = s.ReservationHash(scope, v)
+		out[v], byHash[string(hashes[i])] = "", v
+	}
+	err := db.Each(ctx, q, func(r *sql.Rows) error {
+		var hash []byte
+		var owner id.ID
+		err := r.Scan(&hash, &owner)
+		out[byHash[string(hash)]] = owner
+		return err
+	}, `SELECT v.hash, t.owner FROM head, unnest($3::bytea[]) AS v(hash),
+		LATERAL (SELECT owner FROM reservation WHERE shop_id = head.shop_id AND scope = $2 AND hash = v.hash OFFSET 0) t WHERE head.shop_id = $1`, s.Shop, scope, hashes)
+	return out, err
 }
 
 func stateColumns(m Mapping) string {
