@@ -265,8 +265,10 @@ func (e *Engine) one(ctx context.Context, row store.Row, p *policy) error {
 	case subscription.Cancelled, subscription.Expired: // never due
 		return nil
 	}
-	out, err := e.do(ctx, c, s.Ref(), journal.Ref{Kind: journal.Customer, ID: s.CustomerID}, journal.Ref{Kind: journal.Address, ID: s.ShippingAddressID},
-		journal.Ref{Kind: journal.PaymentMethod, ID: s.PaymentMethodID})
+	out, err := e.run(ctx, c, program.Needs{
+		Rows:  []journal.Ref{s.Ref(), {Kind: journal.Customer, ID: s.CustomerID}, {Kind: journal.Address, ID: s.ShippingAddressID}, {Kind: journal.PaymentMethod, ID: s.PaymentMethodID}},
+		Lists: []program.List{{Kind: journal.Order, Column: "subscription_id", Value: string(s.ID)}},
+		Names: []program.Name{{Scope: billing.ScopeOpenOrder, Value: string(s.ID)}}})
 	if err != nil {
 		return conflict(err)
 	}
@@ -331,10 +333,15 @@ func conflict(err error) error {
 }
 
 // do runs a command when few enough others of the engine are waiting.
-func (e *Engine) do(ctx context.Context, c journal.Command, needs ...journal.Ref) (*program.Outcome, error) {
+func (e *Engine) do(ctx context.Context, c journal.Command) (*program.Outcome, error) {
+	return e.run(ctx, c, program.Needs{})
+}
+
+// run is do with what the command will ask for.
+func (e *Engine) run(ctx context.Context, c journal.Command, needs program.Needs) (*program.Outcome, error) {
 	e.waiting <- struct{}{}
 	defer func() { <-e.waiting }()
-	return e.p.Do(ctx, &program.Request{Meta: meta(), Command: c, Needs: needs})
+	return e.p.Do(ctx, &program.Request{Meta: meta(), Command: c, Needs: needs, Yields: true})
 }
 
 // work is some subscriptions or orders that are worked on at once.

@@ -62,9 +62,10 @@ type Reply struct {
 type Request struct {
 	Meta    Meta
 	Command journal.Command
-	// Needs are rows that the command will ask for, as far as its caller knows: a batch reads all of its commands' at once
-	// where each look-up is a message to a server. Nothing depends on them.
-	Needs []journal.Ref
+	Needs   Needs
+	// Yields lets the commands of people go first: those of a long job, of which there is always one more. A batch that has
+	// a person's command takes only a few of these with it.
+	Yields bool
 	// Allow is asked under the head whether the actor may do this; nil allows.
 	Allow func(r journal.Reader) error
 	// Target with IfMatch: the version that the caller saw; nil does not ask.
@@ -79,6 +80,23 @@ type Request struct {
 	// Machinery writes rows without an event in the same transaction (the hash of a link).
 	Machinery func(b *store.Batch) error
 }
+
+// Needs is what a command will ask for, as far as its caller knows: a batch reads all of its commands' at once where each
+// look-up is a message to a server. Nothing depends on it.
+type Needs struct {
+	Rows  []journal.Ref
+	Lists []List
+	Names []Name
+}
+
+// List is a question to journal.Reader.Where.
+type List struct {
+	Kind          journal.Kind
+	Column, Value string
+}
+
+// Name is a question to journal.Reader.Reserved.
+type Name struct{ Scope, Value string }
 
 // Query reads as of the transaction that an answer belongs to.
 type Query struct {
@@ -118,10 +136,11 @@ type Program struct {
 	Store *store.Store
 	IDs   *id.Maker
 
-	clock Clock
-	log   *slog.Logger
-	queue chan *job
-	w     *writer
+	clock  Clock
+	log    *slog.Logger
+	queue  chan *job
+	behind chan *job // those that yield
+	w      *writer
 
 	stop    context.CancelFunc
 	stopped chan struct{}
@@ -141,9 +160,12 @@ func Start(ctx context.Context, s *store.Store, ids *id.Maker, clock Clock, log 
 		return nil, err
 	}
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
-	p := &Program{Store: s, IDs: ids, clock: clock, log: log, queue: make(chan *job, QueueLength), stop: stop,
-		stopped: make(chan struct{}), watchers: map[chan struct{}]bool{}}
-	p.w = &writer{p: p, s: s, conn: conn, cache: newCache(50_000)}
+	p := &Program{Store: s, IDs: ids, clock: clock, log: log, queue: make(chan *job, QueueLength), behind: make(chan *job, QueueLength),
+		stop: stop, stopped: make(chan struct{}), watchers: map[chan struct{}]bool{}}
+	p.w = &writer{p: p, s: s, conn: conn, cache: newCache(50_000), beside: beside}
+	if s.DB.Engine == db.Postgres {
+		p.w.beside = besideOnServer
+	}
 	head, err := s.ReadHead(ctx, s.DB.Reader)
 	if err != nil {
 		stop()
@@ -228,7 +250,7 @@ func (d Pending) Wait() (*Outcome, error) {
 	}
 }
 
-// Submit queues a command without waiting for it. Commands run in the order of their submission.
+// Submit queues a command without waiting for it. Commands run in the order of their submission, but for those that yield.
 func (p *Program) Submit(ctx context.Context, req *Request) (Pending, error) {
 	j := &job{ctx: ctx, req: req, command: p.IDs.New(id.Command), done: make(chan result, 1)}
 	if src := req.Meta.Source; src.IP.Value != "" || src.UserAgent.Value != "" {
@@ -239,8 +261,12 @@ func (p *Program) Submit(ctx context.Context, req *Request) (Pending, error) {
 	if p.closed {
 		return Pending{}, busy("stopping", "The server is stopping. Try again in a moment.")
 	}
+	queue := p.queue
+	if req.Yields {
+		queue = p.behind
+	}
 	select {
-	case p.queue <- j:
+	case queue <- j:
 		return Pending{j}, nil
 	default:
 		return Pending{}, busy("queue_full", "Too many changes are waiting. Try again in a second.")
@@ -415,4 +441,4 @@ func (exclusive) Run(journal.Reader, time.Time) (journal.Decision, error) {
 }
 
 // Waiting is how many commands wait for the writer.
-func (p *Program) Waiting() int { return len(p.queue) }
+func (p *Program) Waiting() int { return len(p.queue) + len(p.behind) }

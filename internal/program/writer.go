@@ -31,6 +31,8 @@ type writer struct {
 	cache *cache
 	head  int64 // the cache is valid for this head
 
+	beside int // how many commands that yield go with people's
+
 	signed []byte // the last checkpoint that this writer signed or checked
 
 	unfinished bool  // an erasure could not be finished, and it was said
@@ -45,6 +47,7 @@ func (w *writer) run(ctx context.Context) {
 		default:
 			select {
 			case first = <-w.p.queue:
+			case first = <-w.p.behind:
 			case <-ctx.Done():
 				w.drain()
 				return
@@ -60,6 +63,8 @@ func (w *writer) drain() {
 		select {
 		case j := <-w.p.queue:
 			w.take(j)
+		case j := <-w.p.behind:
+			w.take(j)
 		default:
 			return
 		}
@@ -69,20 +74,21 @@ func (w *writer) drain() {
 // take makes a batch of a job and whatever else is waiting.
 func (w *writer) take(first *job) {
 	// Those who were just answered often have the next command ready: together they are one batch, and not two in turns.
-	for n := -1; n < len(w.p.queue); {
-		n = len(w.p.queue)
+	for n := -1; n < w.p.Waiting(); {
+		n = w.p.Waiting()
 		runtime.Gosched()
 	}
 	jobs := []*job{first}
-	for len(jobs) < BatchLength {
-		select {
-		case j := <-w.p.queue:
-			jobs = append(jobs, j)
-			continue
-		default:
-		}
-		break
+	if first.req.Yields {
+		jobs = append(waiting(w.p.queue, BatchLength-1), first)
+	} else {
+		jobs = append(jobs, waiting(w.p.queue, BatchLength-1)...)
 	}
+	room := BatchLength - len(jobs)
+	if !jobs[0].req.Yields {
+		room = min(room, w.beside)
+	}
+	jobs = append(jobs, waiting(w.p.behind, room)...)
 	var changes []*job
 	var upkeep []exclusive
 	for _, j := range jobs {
@@ -99,6 +105,27 @@ func (w *writer) take(first *job) {
 	for _, x := range upkeep {
 		x.done <- x.f(w.conn)
 	}
+}
+
+// How many commands that yield share a batch with people's: enough that their job goes on however much people do, and few
+// enough that a person does not notice. On a server a batch costs more and a command in it less.
+const (
+	beside         = 4
+	besideOnServer = 32
+)
+
+// waiting takes what waits in a queue, up to a number.
+func waiting(queue <-chan *job, most int) (out []*job) {
+	for len(out) < most {
+		select {
+		case j := <-queue:
+			out = append(out, j)
+			continue
+		default:
+		}
+		break
+	}
+	return out
 }
 
 // erasurePatience is how long an erasure waits for readers. Most are gone in a few milliseconds.
@@ -300,6 +327,8 @@ type transaction struct {
 	destroy []string
 	names   []journal.Reservation
 	before  map[journal.Ref]store.Row // rows as they were before the batch
+	lists   map[List][]id.ID          // fetched, as they were before the batch
+	known   map[Name]id.ID            // the same; "" when nobody has the name
 	answers map[string]*keptAnswer
 	results []finished
 }
@@ -337,7 +366,8 @@ func newLayer() layer {
 }
 
 func newTransaction(w *writer, b *store.Batch) *transaction {
-	return &transaction{w: w, b: b, layer: newLayer(), head: b.Head, before: map[journal.Ref]store.Row{}, answers: map[string]*keptAnswer{}}
+	return &transaction{w: w, b: b, layer: newLayer(), head: b.Head, before: map[journal.Ref]store.Row{},
+		lists: map[List][]id.ID{}, known: map[Name]id.ID{}, answers: map[string]*keptAnswer{}}
 }
 
 // fetch reads at once what the jobs will ask for one by one.
@@ -352,18 +382,49 @@ func (t *transaction) fetch(jobs []*job) error {
 		return err
 	}
 	missing := map[journal.Ref]bool{}
+	lists, names := map[List][]string{}, map[string][]string{}
 	for _, j := range jobs {
-		for _, ref := range j.req.Needs {
+		for _, ref := range j.req.Needs.Rows {
 			if _, known := t.w.cache.get(ref); !known {
 				missing[ref] = true
 			}
 		}
+		for _, l := range j.req.Needs.Lists {
+			all := List{Kind: l.Kind, Column: l.Column}
+			lists[all] = append(lists[all], l.Value)
+		}
+		for _, n := range j.req.Needs.Names {
+			names[n.Scope] = append(names[n.Scope], n.Value)
+		}
 	}
-	rows, err := t.w.s.Fetch(context.Background(), t.b, slices.Collect(maps.Keys(missing)))
+	ctx := context.Background()
+	rows, err := t.w.s.Fetch(ctx, t.b, slices.Collect(maps.Keys(missing)))
+	if err != nil {
+		return err
+	}
 	for ref, row := range rows {
 		t.w.cache.put(ref, row)
 	}
-	return err
+	for l, values := range lists {
+		found, err := t.w.s.WhereAny(ctx, t.b, l.Kind, l.Column, values)
+		if err != nil {
+			return err
+		}
+		for value, ids := range found {
+			l.Value = value
+			t.lists[l] = ids
+		}
+	}
+	for scope, values := range names {
+		owners, err := t.w.s.ReservedAny(ctx, t.b, scope, values)
+		if err != nil {
+			return err
+		}
+		for value, owner := range owners {
+			t.known[Name{scope, value}] = owner
+		}
+	}
+	return nil
 }
 
 // broken gives an error of the database that a job met and that ended the transaction for all of them.
@@ -763,9 +824,12 @@ func (v *view) State(ref journal.Ref) (journal.State, bool, error) {
 
 // Where implements journal.Reader.
 func (v *view) Where(kind journal.Kind, column, value string) ([]id.ID, error) {
-	ids, err := v.t.w.s.Where(context.Background(), v.t.b, kind, column, value)
-	if err != nil {
-		return nil, err
+	ids, fetched := v.t.lists[List{kind, column, value}]
+	if ids = slices.Clone(ids); !fetched {
+		var err error
+		if ids, err = v.t.w.s.Where(context.Background(), v.t.b, kind, column, value); err != nil {
+			return nil, err
+		}
 	}
 	for _, states := range []map[journal.Ref]store.Row{v.t.states, v.states} {
 		for ref, row := range states {
@@ -791,6 +855,9 @@ func (v *view) Where(kind journal.Kind, column, value string) ([]id.ID, error) {
 // Reserved implements journal.Reader.
 func (v *view) Reserved(scope, value string) (id.ID, bool, error) {
 	if owner, ok := v.t.owners[[2]string{scope, value}]; ok {
+		return owner, owner != "", nil
+	}
+	if owner, ok := v.t.known[Name{scope, value}]; ok {
 		return owner, owner != "", nil
 	}
 	return v.t.w.s.Reserved(context.Background(), v.t.b, scope, value)
