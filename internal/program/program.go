@@ -162,7 +162,7 @@ func Start(ctx context.Context, s *store.Store, ids *id.Maker, clock Clock, log 
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	p := &Program{Store: s, IDs: ids, clock: clock, log: log, queue: make(chan *job, QueueLength), behind: make(chan *job, QueueLength),
 		stop: stop, stopped: make(chan struct{}), watchers: map[chan struct{}]bool{}}
-	p.w = &writer{p: p, s: s, conn: conn, cache: newCache(50_000), beside: beside}
+	p.w = &writer{p: p, s: s, conn: conn, cache: newCache(20_000), beside: beside}
 	if s.DB.Engine == db.Postgres {
 		p.w.beside = besideOnServer
 	}

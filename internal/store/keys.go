@@ -135,7 +135,7 @@ func (k *Keys) keep(keys map[string]vault.Key) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if len(k.open) > 100_000 {
+	if len(k.open) > 20_000 { // a key that is open takes 1 kB, and one that is not a look-up
 		clear(k.open)
 	}
 	maps.Copy(k.open, keys)
