@@ -105,9 +105,12 @@ func TestACommandSeesItsBatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-b.began
+	// What is fetched before the batch is what was there before it, and hides nothing that it makes.
+	needs := program.Needs{Lists: []program.List{{Kind: journal.Product, Column: "status", Value: "active"}, {Kind: journal.Product, Column: "status", Value: "archived"}, {Kind: journal.Variant, Column: "product_id", Value: string(tea)}},
+		Names: []program.Name{{Scope: customer.ScopeEmail, Value: "ada@example.org"}, {Scope: customer.ScopeEmail, Value: mail}}}
 	waiting := make([]program.Pending, len(steps))
 	for i, step := range steps {
-		if waiting[i], err = s.Program.Submit(t.Context(), &program.Request{Meta: shop.System, Command: step.c}); err != nil {
+		if waiting[i], err = s.Program.Submit(t.Context(), &program.Request{Meta: shop.System, Command: step.c, Needs: needs}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -133,6 +136,46 @@ func TestACommandSeesItsBatch(t *testing.T) {
 		if _, err := c.Run(r, at); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// A person's command goes before those that yield, and those go on all the same.
+func TestPeopleGoFirst(t *testing.T) {
+	s := shop.Open(t)
+	b := blocks{make(chan struct{}), make(chan struct{})}
+	held, err := s.Program.Submit(t.Context(), &program.Request{Meta: shop.System, Command: b})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-b.began
+	var got, want []string
+	var waiting []program.Pending
+	submit := func(name string, yields bool) {
+		p, err := s.Program.Submit(t.Context(), &program.Request{Meta: shop.System, Yields: yields, Command: looks(func(journal.Reader) error {
+			got = append(got, name) // the writer's goroutine alone
+			return nil
+		})})
+		if err != nil {
+			t.Fatal(err)
+		}
+		waiting = append(waiting, p)
+	}
+	for n := range 100 {
+		submit(fmt.Sprint("billing ", n), true)
+		want = append(want, fmt.Sprint("billing ", n))
+	}
+	submit("a person", false)
+	if n := s.Program.Waiting(); n != 101 {
+		t.Errorf("%d are waiting, want 101", n)
+	}
+	close(b.release)
+	for _, p := range append(waiting, held) {
+		if _, err := p.Wait(); err != nil {
+			t.Error(err)
+		}
+	}
+	if want = append([]string{"a person"}, want...); !slices.Equal(got, want) {
+		t.Errorf("order of commands:\n got %v\nwant %v", got, want)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -200,7 +201,7 @@ func (s *Store) WhereAny(ctx context.Context, q db.Querier, kind journal.Kind, c
 		out[value] = append(out[value], key)
 		return err
 	}, fmt.Sprintf(`SELECT v.value, t.id FROM head, unnest($2::text[]) AS v(value), LATERAL (SELECT id FROM %s WHERE shop_id = head.shop_id AND %q = v.value OFFSET 0) t
-		WHERE head.shop_id = $1`, quoted(kind), column), s.Shop, values)
+		WHERE head.shop_id = $1`, quoted(kind), column), s.Shop, slices.Collect(maps.Keys(out))) // each once
 	for _, ids := range out {
 		slices.Sort(ids)
 	}
