@@ -99,6 +99,9 @@ func (e *Engine) compare(ctx context.Context, gateway payment.Lister, today civi
 	if err != nil {
 		return err
 	}
+	if len(orders) == 0 && done.Foreign == 0 && last.Open == 0 {
+		return nil // no money moved, here or there: there is nothing to tell
+	}
 	var errs []error
 	for _, key := range slices.Sorted(maps.Keys(orders)) {
 		open, err := e.reconcile(ctx, key, orders[key])
