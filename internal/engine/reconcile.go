@@ -165,8 +165,9 @@ func (e *Engine) booked(ctx context.Context, gateway payment.Lister, from, to ti
 		if err != nil {
 			return nil, db.Fault(err)
 		}
-		if ref := st.Target(); ref.Kind == journal.Order {
-			orders[ref.ID] = orders[ref.ID] // with empty books, if the gateway knows nothing
+		ref := st.Target()
+		if _, known := orders[ref.ID]; !known && ref.Kind == journal.Order {
+			orders[ref.ID] = billing.Books{} // the gateway knows nothing
 		}
 	}
 	for key, b := range orders {

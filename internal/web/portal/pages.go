@@ -205,6 +205,9 @@ func (c *call) offered(s *subscription.Subscription, a subscription.Action, date
 	return subscription.Offered(s, a, date, c.offer(), bill, c.today())
 }
 
+// inSight is how many actions are buttons; the others are in a menu.
+const inSight = 3
+
 type itemLine struct {
 	ID                     id.ID
 	Title, Quantity, Price string
@@ -220,6 +223,7 @@ type subscriptionView struct {
 	Items    []itemLine
 	Upcoming []line
 	Actions  []ui.MenuItem
+	Cancel   ui.Link
 	Method   string
 	Backup   string
 	Address  string
@@ -259,6 +263,8 @@ func (c *call) subscriptionPage() (answer, error) {
 		}
 		if shown, err := c.shows(s, a); err != nil {
 			return answer{}, err
+		} else if shown && a.name == "cancel" && len(v.Actions) >= inSight {
+			v.Cancel = ui.Link{Href: v.At + "/" + a.name, Text: c.say(a.title)} // never behind a menu: the law's way out
 		} else if shown {
 			v.Actions = append(v.Actions, ui.MenuItem{Href: v.At + "/" + a.name, Label: c.say(a.title), Icon: a.icon, Danger: a.danger, Dialog: true})
 		}
