@@ -245,7 +245,7 @@ func TestEveryPageOfTheDashboard(t *testing.T) {
 // TestPictures keeps pictures of the pages that the documents show.
 func TestPictures(t *testing.T) {
 	p := owner(t, browser.Options{})
-	for name, path := range map[string]string{"home": "/", "subscription": "/subscriptions/" + shop.Subscription, "explorer": "/events", "analytics": "/analytics", "order": "/orders/" + one(t, "/orders?limit=1")} {
+	for name, path := range map[string]string{"home": "/", "subscription": "/subscriptions/" + shop.Subscription, "explorer": "/events?type=subscription.*", "analytics": "/analytics", "order": "/orders/" + one(t, "/orders?limit=1")} {
 		p.Go(at(path))
 		p.Picture(name)
 	}
