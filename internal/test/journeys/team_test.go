@@ -233,7 +233,7 @@ func TestWhatElseHappened(t *testing.T) {
 func TestTheDifference(t *testing.T) {
 	p, sub := owner(t, browser.Options{}), fresh(t)
 	act(t, p, sub, "delivery-price", "subscription.delivery_price_changed", "delivery_price", "9.87")
-	p.Go(at("/subscriptions/" + sub + "/log"))
+	p.Go(at("/subscriptions/" + sub + "/log?type=subscription.delivery_price_changed")) // a message about it has an entry too, when it comes to it
 	p.Click(".entry summary")
 	p.Holds("Before", "After", "$9.87", "Delivery price", "IP address", "The customer called")
 }
