@@ -547,9 +547,51 @@ func TestCancelOrder(t *testing.T) {
 		t.Errorf("subscription: got %s, next %v", n.Status, n.NextBillingDate)
 	}
 	check(t, "again", s.do(cancel), "refused status_cancelled")
+	s.on(date(2027, 4, 10))
+	s.create(2)
+	s.finish(2, 2, billing.ActionRequired)
+	check(t, "while it waits for the customer", s.do(journal.Bind(billing.CancelOrder{OrderID: orderID(2)})), "order.cancelled variant.inventory_changed subscription.order_skipped")
+	if n := s.subscription(); n.Status != subscription.Active || *n.NextBillingDate != date(2027, 5, 10) {
+		t.Errorf("subscription: got %s, next %v", n.Status, n.NextBillingDate)
+	}
+	if a, _ := billing.OpenAttempt(s.order(2)); !a.Unwanted(s.order(2), s.subscription(), s.now) {
+		t.Error("its payment goes on waiting for the customer")
+	}
+	check(t, "the payment is cancelled at the gateway", s.finish(2, 2, billing.Declined), "billing_attempt.failed")
 	check(t, "unknown order", s.do(journal.Bind(billing.CancelOrder{OrderID: "ord_9"})), "refused unknown_order")
 	check(t, "unknown attempt", s.finish(1, 9, billing.Succeeded), "refused unknown_attempt")
 	s.check()
+}
+
+func TestAnUnwantedPayment(t *testing.T) {
+	for name, tt := range map[string]struct {
+		do    func(s *shop)
+		later time.Duration
+		want  bool
+	}{
+		"at once":          {nil, 0, false},
+		"on the last day":  {nil, billing.ConfirmWithin - time.Second, false},
+		"too late":         {nil, billing.ConfirmWithin, true},
+		"paused":           {func(s *shop) { s.do(journal.Bind(subscription.Pause{ID: sub})) }, 0, true},
+		"cancelled":        {func(s *shop) { s.do(journal.Bind(subscription.Cancel{ID: sub})) }, 0, true},
+		"skipped":          {func(s *shop) { s.do(journal.Bind(subscription.Skip{ID: sub})) }, 0, true},
+		"confirmed before": {func(s *shop) { s.finish(1, 1, billing.Succeeded) }, billing.ConfirmWithin, false},
+		"failed before":    {func(s *shop) { s.finish(1, 1, billing.Declined) }, billing.ConfirmWithin, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newShop(t)
+			s.on(first)
+			s.create(1)
+			s.finish(1, 1, billing.ActionRequired)
+			if tt.do != nil {
+				tt.do(s)
+			}
+			o := s.order(1)
+			if got := o.Attempts[0].Unwanted(o, s.subscription(), s.now.Add(tt.later)); got != tt.want {
+				t.Errorf("got %v", got)
+			}
+		})
+	}
 }
 
 func TestRefundAndFulfil(t *testing.T) {

@@ -7,10 +7,12 @@ import (
 	"time"
 
 	"perennial/internal/civil"
+	"perennial/internal/customer"
 	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/plain"
+	"perennial/internal/subscription"
 )
 
 // Result is what the gateway said about a charge.
@@ -88,7 +90,7 @@ func (c FinishAttempt) Decide(w World, now time.Time) (journal.Decision, error) 
 	case a.Status == AttemptSucceeded:
 		err = t.placed(at)
 	case a.Status == AttemptFailed:
-		if b := w.backup(next); b != nil && c.BackupAttemptID != "" && otherCardHelps(next) && (Awaited(o, w.Subscription) || o.Cycle == nil && w.Subscription.Open()) {
+		if b := w.backup(next); b != nil && c.BackupAttemptID != "" && otherCardHelps(next) && wanted(o, w.Subscription) {
 			t.start(c.BackupAttemptID, b, at)
 			break
 		}
@@ -128,7 +130,7 @@ func (c RetryOrder) Decide(w World, now time.Time) (journal.Decision, error) {
 		return journal.Decision{}, fault.New(fault.Conflict, "not_in_recovery", "The subscription does not wait for order %s any more.", o.Number)
 	}
 	method, at := w.choose(o), s.Recovery.Due()
-	fresh := c.NewCard && method != nil && !o.tried(method.ID) && slices.Contains(w.Methods, method)
+	fresh := c.NewCard && w.fresh(method)
 	if !c.Asked && !fresh && (c.NewCard || at == nil || at.After(c.Today)) {
 		return journal.Decision{}, fault.New(fault.Conflict, "not_due", "The payment of order %s is not due to be tried again today.", o.Number)
 	}
@@ -146,9 +148,20 @@ func (c RetryOrder) Decide(w World, now time.Time) (journal.Decision, error) {
 	return t.decision(), err
 }
 
+// NewMethod says whether the customer has a payment method that an order was not tried with, and that comes before the others.
+func NewMethod(r journal.Reader, o *Order) (bool, error) {
+	w, err := loadCase(r, o.ID)
+	return err == nil && w.fresh(w.choose(w.Order)), err
+}
+
+func (w World) fresh(m *customer.PaymentMethod) bool {
+	return m != nil && !w.Order.tried(m.ID) && slices.Contains(w.Methods, m)
+}
+
 // CancelOrder gives up an order that is not paid: order.cancelled, and its pieces go back into stock. When the
-// subscription is in recovery for it, recovery ends (recovery.abandoned) and the order's date is skipped. It refuses
-// an order that is not pending (status_<status>) and one whose charge is open (charge_open): its result comes first.
+// subscription waits for it, its date is skipped, and a recovery ends (recovery.abandoned). It refuses
+// an order that is not pending (status_<status>) and one whose charge is on its way (charge_open): its result comes first. A
+// charge that waits for the customer is given up with it, see Unwanted.
 type CancelOrder struct{ OrderID id.ID }
 
 // Load needs the order and all that giving it up can come to.
@@ -160,19 +173,36 @@ func (c CancelOrder) Decide(w World, now time.Time) (journal.Decision, error) {
 	if o.Status != Pending {
 		return journal.Decision{}, o.refused("it cannot be cancelled")
 	}
-	if err := o.chargeOpen(); err != nil {
-		return journal.Decision{}, err
+	if a, open := OpenAttempt(o); open && a.Status == AttemptStarted {
+		return journal.Decision{}, o.chargeOpen()
 	}
 	t := w.story(now)
 	if err := t.giveUp(Cancelled, 0); err != nil {
 		return journal.Decision{}, err
 	}
-	if inRecovery(o, w.Subscription) {
+	switch {
+	case inRecovery(o, w.Subscription):
 		if err := t.abandon(); err != nil {
 			return journal.Decision{}, err
 		}
+	case Awaited(o, w.Subscription): // it waits for the customer
+		t.retell(subscription.Passed(t.sub, o.view()), 1)
 	}
 	return t.decision(), nil
+}
+
+// ConfirmWithin is how long a payment waits for its customer to confirm it.
+const ConfirmWithin = 72 * time.Hour
+
+// Unwanted says whether an attempt that waits for the customer is to be cancelled at the gateway: the customer took longer than
+// ConfirmWithin, or the order is not wanted any more. What the gateway says to it is its result.
+func (a Attempt) Unwanted(o *Order, s *subscription.Subscription, now time.Time) bool {
+	return a.Status == AttemptActionRequired && (o.Status != Pending || !wanted(o, s) || now.Sub(a.StartedAt.Time) >= ConfirmWithin)
+}
+
+// wanted says whether the subscription would still take an order that is not paid.
+func wanted(o *Order, s *subscription.Subscription) bool {
+	return Awaited(o, s) || o.Cycle == nil && s.Open()
 }
 
 // chargeOpen refuses to touch an order whose charge may still succeed.

@@ -11,6 +11,7 @@ import (
 	"perennial/internal/db"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/program"
 	"perennial/internal/store"
 	"perennial/internal/subscription"
 )
@@ -34,7 +35,16 @@ func (e *Engine) newCards(ctx context.Context, p *policy) error {
 	if err != nil {
 		return db.Fault(err)
 	}
+	confirming, err := e.confirming(ctx, cause)
+	if err != nil {
+		return db.Fault(err)
+	}
 	w := e.begin(ctx)
+	for _, row := range confirming {
+		if !w.do(func(ctx context.Context) error { return e.replace(ctx, row, p, cause) }, "order", row.State.(*billing.Order).ID) {
+			break
+		}
+	}
 	for _, row := range found {
 		s := row.State.(*subscription.Subscription)
 		retry := billing.RetryOrder{OrderID: s.Recovery.OrderID, AttemptID: e.p.IDs.New(id.BillingAttempt), Today: p.day, NewCard: true, Cause: cause[s.CustomerID]}
@@ -78,6 +88,43 @@ func (e *Engine) concerned(ctx context.Context, head int64, cause map[id.ID]id.I
 		rows = append(rows, some...)
 	}
 	return rows, nil
+}
+
+// confirming gives the orders whose payment waits for the customer to confirm it: at the first look all, after that those of the
+// customers.
+func (e *Engine) confirming(ctx context.Context, customers map[id.ID]id.ID) (rows []store.Row, err error) {
+	if e.looked < 0 {
+		rows, err = e.s.List(ctx, e.s.Read, journal.Order, `open_attempt IS NOT NULL ORDER BY id`)
+	}
+	for _, customer := range slices.Sorted(maps.Keys(customers)) {
+		some, err := e.s.List(ctx, e.s.Read, journal.Order, `customer_id = $2 AND open_attempt IS NOT NULL ORDER BY id`, string(customer))
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, some...)
+	}
+	return slices.DeleteFunc(rows, func(r store.Row) bool {
+		a, open := billing.OpenAttempt(r.State.(*billing.Order))
+		return !open || a.Status != billing.AttemptActionRequired
+	}), err
+}
+
+// replace gives up a payment that waits for the customer to confirm it, and tries the customer's new payment method at once, if
+// there is one. If it ends in between, the new one is tried at the next retry.
+func (e *Engine) replace(ctx context.Context, row store.Row, p *policy, cause map[id.ID]id.ID) error {
+	o := row.State.(*billing.Order)
+	a, _ := billing.OpenAttempt(o)
+	if fresh, err := billing.NewMethod(program.NewReader(ctx, e.s, e.s.Read), o); err != nil || !fresh {
+		return err
+	}
+	if err := e.settle(ctx, o, a, row.LastSeq, replace); err != nil {
+		return err
+	}
+	out, err := e.do(ctx, journal.Bind(billing.RetryOrder{OrderID: o.ID, AttemptID: e.p.IDs.New(id.BillingAttempt), Today: p.day, NewCard: true, Cause: cause[o.CustomerID]}))
+	if err != nil {
+		return conflict(err)
+	}
+	return e.charge(ctx, out)
 }
 
 // lastRecovery gives the last entry of a subscription's recovery, at or before a seq of its history: what a retry comes of.

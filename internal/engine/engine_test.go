@@ -386,7 +386,7 @@ func TestALifeWithCrashes(t *testing.T) {
 					}
 					return nil
 				}
-				w.use(&tapped{Gateway: w.ledger, lookup: die, before: die, after: die})
+				w.use(&tapped{Gateway: w.ledger, lookup: die, before: die, after: die, cancelled: die})
 				_ = w.engine.Run(ctx) // it may have been stopped: what it did is looked at
 				cancel()
 				w.balanced()

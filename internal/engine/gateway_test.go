@@ -13,16 +13,18 @@ import (
 	"perennial/internal/payment"
 	"perennial/internal/payment/simulated"
 	"perennial/internal/privacy"
+	"perennial/internal/settings"
 	"perennial/internal/subscription"
 )
 
 // tapped is a gateway that something happens to.
 type tapped struct {
 	payment.Gateway
-	lookup func() error // before a look-up
-	before func() error // before a charge reaches the gateway
-	after  func() error // after it did, before the answer comes back
-	calls  int
+	lookup    func() error // before a look-up
+	before    func() error // before a charge reaches the gateway
+	after     func() error // after it did, before the answer comes back
+	cancelled func() error // after a charge was cancelled
+	calls     int
 }
 
 func (g *tapped) Lookup(ctx context.Context, key string) (payment.ChargeResult, bool, error) {
@@ -45,6 +47,14 @@ func (g *tapped) Charge(ctx context.Context, r payment.ChargeRequest) (payment.C
 	result, err := g.Gateway.Charge(context.WithoutCancel(ctx), r)
 	if err == nil && g.after != nil {
 		err = g.after()
+	}
+	return result, err
+}
+
+func (g *tapped) Cancel(ctx context.Context, chargeID string) (payment.ChargeResult, error) {
+	result, err := g.Gateway.Cancel(context.WithoutCancel(ctx), chargeID)
+	if err == nil && g.cancelled != nil {
+		err = g.cancelled()
 	}
 	return result, err
 }
@@ -265,12 +275,10 @@ func TestASilentGatewayIsLeftAlone(t *testing.T) {
 
 func TestAConfirmationIsWaitedFor(t *testing.T) {
 	w := begin(t)
-	s := w.subscribe(simulated.ActionRequired, civil.Week, start)
-	for day := range 20 { // the next two orders' days come and go
-		for hour := 8; hour < 20; hour++ {
-			w.at(start.AddDays(day), hour, 0)
-			w.run()
-		}
+	s := w.subscribe(simulated.ActionRequired, civil.Day, start)
+	for hour := 12; hour < 24*3; hour++ { // the next two orders' days come
+		w.at(start.AddDays(hour/24), hour%24, 0)
+		w.run()
 	}
 	w.want(s.ID, "2027-01-15 pending")
 	o := w.orders(s.ID)[0]
@@ -280,17 +288,91 @@ func TestAConfirmationIsWaitedFor(t *testing.T) {
 	if err := w.ledger.Confirm(t.Context(), o.Attempts[0].GatewayID); err != nil {
 		t.Fatal(err)
 	}
-	w.at(start.AddDays(20), 21, 0)
+	w.at(start.AddDays(3), 0, 30)
 	w.run()
-	if got := w.story(s.ID); got[0] != "2027-01-15 placed" {
-		t.Errorf("after the confirmation: %v", got)
-	}
 	if n := w.charges(o.ID); n != 1 {
 		t.Errorf("%d charges", n)
 	}
 	// The first order is paid; of the two that could not be made meanwhile, one is.
-	if got := w.story(s.ID); len(got) != 2 || got[1] != "2027-01-29 pending" {
-		t.Errorf("after the confirmation: %v", got)
+	w.want(s.ID, "2027-01-15 placed", "2027-01-17 pending")
+}
+
+// A payment that nobody confirms in time is given up and tried again. The gateway hears of it first, so that nothing of it can be
+// paid beside the next attempt.
+func TestAConfirmationThatDoesNotCome(t *testing.T) {
+	w := begin(t, &settings.Recovery{RetryDays: []int{1}, EndAction: settings.EndPause})
+	s := w.subscribe(simulated.ActionRequired, civil.Month, start)
+	w.run()
+	first := w.orders(s.ID)[0].Attempts[0].GatewayID
+	silent := &tapped{Gateway: w.ledger, cancelled: func() error { return errLost }}
+	w.use(silent)
+	w.runOn(start.AddDays(3)) // it is cancelled, and the answer is lost
+	if a, open := billing.OpenAttempt(w.orders(s.ID)[0]); !open || a.Status != billing.AttemptActionRequired {
+		t.Fatalf("recorded before the gateway said so: %+v", w.orders(s.ID)[0].Attempts)
+	}
+	w.restart()
+	w.runOn(start.AddDays(4))
+	if err := w.ledger.Confirm(t.Context(), first); !errors.Is(err, payment.ErrNotWaiting) {
+		t.Errorf("it can still be confirmed: %v", err)
+	}
+	w.runOn(start.AddDays(5)) // the retry
+	o := w.orders(s.ID)[0]
+	if n := len(o.Attempts); n != 2 || o.Attempts[0].Code != payment.CodeCancelled || o.Attempts[1].Status != billing.AttemptActionRequired {
+		t.Fatalf("%+v", o.Attempts)
+	}
+	if err := w.ledger.Confirm(t.Context(), o.Attempts[1].GatewayID); err != nil {
+		t.Fatal(err)
+	}
+	w.runOn(start.AddDays(6))
+	w.want(s.ID, "2027-01-15 placed")
+}
+
+// While a payment waits for its customer, an order that is not wanted any more and a new card end the waiting; the money that was
+// taken in that moment counts.
+func TestAConfirmationThatIsNotNeeded(t *testing.T) {
+	cancel := func(w *world, s *subscription.Subscription) {
+		w.Do(journal.Bind(billing.CancelOrder{OrderID: w.orders(s.ID)[0].ID}))
+	}
+	confirm := func(w *world, s *subscription.Subscription) {
+		if err := w.ledger.Confirm(w.t.Context(), w.orders(s.ID)[0].Attempts[0].GatewayID); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	card := func(w *world, s *subscription.Subscription) { change(w, s, w.method(s.CustomerID, simulated.OK)) }
+	for _, tt := range []struct {
+		name string
+		do   []func(w *world, s *subscription.Subscription)
+		want string
+		paid int64
+	}{
+		{"the order is cancelled", []func(*world, *subscription.Subscription){cancel}, "2027-01-15 cancelled", 0},
+		{"the subscription is cancelled", []func(*world, *subscription.Subscription){func(w *world, s *subscription.Subscription) { w.Do(journal.Bind(subscription.Cancel{ID: s.ID})) }}, "2027-01-15 failed", 0},
+		{"cancelled, then confirmed", []func(*world, *subscription.Subscription){cancel, confirm}, "2027-01-15 cancelled", 1250},
+		{"a new card", []func(*world, *subscription.Subscription){card}, "2027-01-15 placed", 1250},
+		{"a new card, while nobody looked", []func(*world, *subscription.Subscription){card, func(w *world, _ *subscription.Subscription) { w.restart() }}, "2027-01-15 placed", 1250},
+		{"confirmed, then a new card", []func(*world, *subscription.Subscription){confirm, card}, "2027-01-15 placed", 1250},
+		{"a card that nobody chose", []func(*world, *subscription.Subscription){func(w *world, s *subscription.Subscription) { w.method(s.CustomerID, simulated.OK) }}, "2027-01-15 pending", 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := begin(t)
+			s := w.subscribe(simulated.ActionRequired, civil.Month, start)
+			w.run()
+			waiting := w.orders(s.ID)[0].Attempts[0].GatewayID
+			w.at(start, 13, 0)
+			for _, do := range tt.do {
+				do(w, s)
+			}
+			w.run()
+			w.want(s.ID, tt.want)
+			o := w.orders(s.ID)[0]
+			if got := billing.Paid(o).Minor; got != tt.paid {
+				t.Errorf("%d came in, want %d", got, tt.paid)
+			}
+			a, open := billing.OpenAttempt(o)
+			if err := w.ledger.Confirm(t.Context(), waiting); (err == nil) != open {
+				t.Errorf("open: %v (%+v); confirmed: %v", open, a, err)
+			}
+		})
 	}
 }
 

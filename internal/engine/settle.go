@@ -13,6 +13,7 @@ import (
 	"perennial/internal/journal"
 	"perennial/internal/payment"
 	"perennial/internal/program"
+	"perennial/internal/subscription"
 )
 
 // How long the gateway may take for an answer.
@@ -105,6 +106,7 @@ type start int
 const (
 	askFirst     start = iota // a call may have been lost
 	chargeAtOnce              // this engine began it just now, and nobody called
+	replace                   // another payment method is there: it need not wait for its customer
 )
 
 // settle brings an open attempt to its result and records it, and goes on to a backup's attempt that comes of it. An
@@ -114,6 +116,9 @@ func (e *Engine) settle(ctx context.Context, o *billing.Order, a billing.Attempt
 		return nil
 	}
 	result, err := e.ask(ctx, o, a, from)
+	if err == nil {
+		result, err = e.giveUp(ctx, o, a, result, from)
+	}
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return ctx.Err()
@@ -127,8 +132,11 @@ func (e *Engine) settle(ctx context.Context, o *billing.Order, a billing.Attempt
 		return nil // nothing new
 	}
 	e.Observer.attempt(string(result.Status))
-	out, err := e.do(context.WithoutCancel(ctx), journal.Bind(billing.FinishAttempt{OrderID: o.ID, AttemptID: a.ID, Result: billing.Result(result.Status), Code: result.Code,
-		Message: result.Message, GatewayID: result.GatewayID, Hard: result.Hard, BackupAttemptID: e.p.IDs.New(id.BillingAttempt), Cause: id.Event(e.s.Shop, seq)}))
+	finish := billing.FinishAttempt{OrderID: o.ID, AttemptID: a.ID, Result: billing.Result(result.Status), Code: result.Code, Message: result.Message, GatewayID: result.GatewayID, Hard: result.Hard, Cause: id.Event(e.s.Shop, seq)}
+	if from != replace {
+		finish.BackupAttemptID = e.p.IDs.New(id.BillingAttempt)
+	}
+	out, err := e.do(context.WithoutCancel(ctx), journal.Bind(finish))
 	if err != nil || ctx.Err() != nil {
 		return err
 	}
@@ -140,7 +148,7 @@ var errSilent = errors.New("no answer from the gateway")
 
 // ask gives what became of an open attempt. One that may have reached the gateway already is asked about first.
 func (e *Engine) ask(ctx context.Context, o *billing.Order, a billing.Attempt, from start) (payment.ChargeResult, error) {
-	if from == askFirst {
+	if from != chargeAtOnce {
 		result, found, err := e.lookUp(ctx, a)
 		if err != nil || found {
 			return result, err
@@ -180,6 +188,36 @@ func (e *Engine) ask(ctx context.Context, o *billing.Order, a billing.Attempt, f
 		lerr = fmt.Errorf("%w: %w", errSilent, err)
 	}
 	return result, lerr
+}
+
+// giveUp cancels a charge at the gateway that waits for the customer when it is not to wait any more, and one that the customer
+// could not confirm: the bank's page may still be open, and the order may be charged again before it is closed. It gives what the
+// charge is then.
+func (e *Engine) giveUp(ctx context.Context, o *billing.Order, a billing.Attempt, r payment.ChargeResult, from start) (payment.ChargeResult, error) {
+	if a.Status != billing.AttemptActionRequired || r.Status == payment.Succeeded || r.Code == payment.CodeCancelled {
+		return r, nil
+	}
+	if r.Status == payment.ActionRequired && from != replace {
+		row, err := e.s.Load(ctx, e.s.Read, journal.Ref{Kind: journal.Subscription, ID: o.SubscriptionID})
+		if err != nil {
+			return r, db.Fault(err)
+		}
+		if s, ok := row.State.(*subscription.Subscription); !ok || !a.Unwanted(o, s, e.p.Now()) {
+			return r, nil
+		}
+	}
+	limited, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
+	release := e.take()
+	now, err := e.g.Cancel(limited, a.GatewayID)
+	release()
+	switch {
+	case err != nil:
+		return r, fmt.Errorf("%w: %w", errSilent, err)
+	case r.Status == payment.Declined && now.Status == payment.Declined:
+		return r, nil // it says more
+	}
+	return now, nil
 }
 
 func (e *Engine) lookUp(ctx context.Context, a billing.Attempt) (payment.ChargeResult, bool, error) {

@@ -30,6 +30,10 @@ type Gateway interface {
 	Lookup(ctx context.Context, idempotencyKey string) (result ChargeResult, found bool, err error)
 	// Refund gives back a part or all of what a charge took.
 	Refund(ctx context.Context, r RefundRequest) (RefundResult, error)
+	// Cancel ends a charge that waits for its customer, and gives what it is then: Declined with CodeCancelled, and it can
+	// never be confirmed any more, or what it had come to before. It may be called again. Of a charge that the gateway does
+	// not have it says the same: Declined.
+	Cancel(ctx context.Context, chargeID string) (ChargeResult, error)
 }
 
 // The errors that are certain: the request was not carried out.
@@ -37,6 +41,11 @@ var (
 	ErrInvalid   = errors.New("payment: the request is invalid")
 	ErrKeyReused = errors.New("payment: the idempotency key was used for another request")
 )
+
+// GivenUp is the result of the charge of this id that was cancelled while it waited for its customer.
+func GivenUp(chargeID string) ChargeResult {
+	return ChargeResult{GatewayID: chargeID, Status: Declined, Code: CodeCancelled, Message: "The payment was given up before it was confirmed."}
+}
 
 // MaxKey is the longest idempotency key, in bytes. Every gateway that we know takes this much.
 const MaxKey = 255
@@ -60,6 +69,7 @@ const (
 	CodeExpiredCard            = "expired_card"
 	CodeLostCard               = "lost_card"
 	CodeStolenCard             = "stolen_card"
+	CodeCancelled              = "cancelled"              // the charge was given up before the customer had confirmed it
 	CodeMethodUnknown          = "payment_method_unknown" // the gateway has no such payment method (any more)
 	CodeChargeUnknown          = "charge_unknown"         // a refund of a charge that the gateway does not have
 	CodeChargeNotSucceeded     = "charge_not_succeeded"   // a refund of a charge that took nothing

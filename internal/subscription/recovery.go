@@ -129,22 +129,26 @@ func Exhausted(s *Subscription, o Order, now time.Time) ([]journal.Draft, error)
 	case settings.EndPause:
 		drafts = append(drafts, change("subscription.paused", free, free.paused(nil), nil, o.ref()))
 	case settings.EndSkip, settings.EndKeep: // one that is to be kept up ends only when somebody ends it
-		if o.Cycle == nil || slices.Contains(free.SkippedDates, o.Date) {
-			break
-		}
-		date := *free.NextBillingDate
-		skipped, err := free.schedule().Skip(date)
-		if err != nil {
-			// So much is skipped already that no more can be: nothing comes for a long time anyway.
-			drafts = append(drafts, change("subscription.paused", free, free.paused(nil), nil, o.ref()))
-			break
-		}
-		next := journal.Clone(free)
-		next.follow(skipped)
-		drafts = append(drafts, change("subscription.order_skipped", free, next, onDate{date}, o.ref()))
+		drafts = append(drafts, Passed(free, o)...)
 	}
 	for i := range drafts[1:] {
 		drafts[i+1].CausedByDraft = 1
 	}
 	return drafts, nil
+}
+
+// Passed is what comes of the subscription when the order that it waits for is given up and it goes on: the order's date is skipped.
+func Passed(s *Subscription, o Order) []journal.Draft {
+	if o.Cycle == nil || slices.Contains(s.SkippedDates, o.Date) {
+		return nil
+	}
+	date := *s.NextBillingDate
+	skipped, err := s.schedule().Skip(date)
+	if err != nil {
+		// So much is skipped already that no more can be: nothing comes for a long time anyway.
+		return []journal.Draft{change("subscription.paused", s, s.paused(nil), nil, o.ref())}
+	}
+	next := journal.Clone(s)
+	next.follow(skipped)
+	return []journal.Draft{change("subscription.order_skipped", s, next, onDate{date}, o.ref())}
 }

@@ -3,7 +3,6 @@ package simulated
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -19,6 +18,7 @@ type EntryKind string
 const (
 	Charge       EntryKind = "charge"
 	Confirmation EntryKind = "confirmation" // the customer confirmed a charge that required it
+	Cancellation EntryKind = "cancellation" // a charge that required a confirmation was given up
 	Refund       EntryKind = "refund"
 )
 
@@ -26,11 +26,11 @@ const (
 type Entry struct {
 	Kind      EntryKind    `json:"kind"`
 	At        time.Time    `json:"at"`                 // UTC, microseconds
-	Key       string       `json:"key,omitzero"`       // the idempotency key; a confirmation has none
+	Key       string       `json:"key,omitzero"`       // the idempotency key; a confirmation and a cancellation have none
 	Amount    money.Amount `json:"amount"`             // above zero
 	Reference string       `json:"reference,omitzero"` // of a charge
 	OrderID   id.ID        `json:"order_id,omitzero"`  // of a charge
-	ChargeID  string       `json:"charge_id,omitzero"` // of a refund or a confirmation: the charge's GatewayID
+	ChargeID  string       `json:"charge_id,omitzero"` // of the other kinds: the charge's GatewayID
 	Text      string       `json:"text,omitzero"`      // a charge's description, a refund's reason
 
 	GatewayID string         `json:"gateway_id,omitzero"`
@@ -78,7 +78,7 @@ func (l *ledger) check(e Entry) error {
 	if e.Amount.Minor <= 0 {
 		return fmt.Errorf("its amount is %s", e.Amount)
 	}
-	if _, used := l.byKey[e.Key]; used || (e.Key == "") != (e.Kind == Confirmation) {
+	if _, used := l.byKey[e.Key]; used || (e.Key == "") != (e.Kind == Confirmation || e.Kind == Cancellation) {
 		return fmt.Errorf("its key is %q", e.Key)
 	}
 	switch e.Kind {
@@ -90,9 +90,13 @@ func (l *ledger) check(e Entry) error {
 			return fmt.Errorf("its status is %q", e.Status)
 		}
 		return nil
-	case Confirmation:
-		if a := l.accounts[e.ChargeID]; a == nil || a.now.Status != payment.ActionRequired || e.Status != payment.Succeeded {
-			return errors.New("it confirms nothing that waits for it")
+	case Confirmation, Cancellation:
+		want := payment.Succeeded
+		if e.Kind == Cancellation {
+			want = payment.Declined
+		}
+		if a := l.accounts[e.ChargeID]; a == nil || a.now.Status != payment.ActionRequired || e.Status != want {
+			return fmt.Errorf("its charge %q does not wait for it", e.ChargeID)
 		}
 		return nil
 	case Refund:
@@ -115,6 +119,8 @@ func (l *ledger) add(e Entry) {
 		l.tries[try{e.OrderID, e.Reference}]++
 	case Confirmation:
 		l.accounts[e.ChargeID].now = payment.ChargeResult{GatewayID: e.ChargeID, Status: payment.Succeeded}
+	case Cancellation:
+		l.accounts[e.ChargeID].now = payment.GivenUp(e.ChargeID)
 	case Refund:
 		if e.Status == payment.Succeeded {
 			l.accounts[e.ChargeID].refunded += e.Amount.Minor

@@ -157,6 +157,21 @@ func (g *Gateway) Confirm(ctx context.Context, chargeID string) error {
 	return err
 }
 
+// Cancel implements [payment.Gateway].
+func (g *Gateway) Cancel(ctx context.Context, chargeID string) (payment.ChargeResult, error) {
+	return call(ctx, g, func() (payment.ChargeResult, error) {
+		a := g.ledger.accounts[chargeID]
+		if a == nil {
+			return payment.GivenUp(chargeID), nil
+		}
+		if a.now.Status != payment.ActionRequired {
+			return a.now, nil
+		}
+		err := g.append(Entry{Kind: Cancellation, ChargeID: chargeID, Amount: a.amount, Status: payment.Declined})
+		return a.now, err
+	})
+}
+
 // call does what the gateway does, under its lock, with the latency round it.
 func call[T any](ctx context.Context, g *Gateway, do func() (T, error)) (T, error) {
 	var none T

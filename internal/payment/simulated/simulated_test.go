@@ -212,6 +212,37 @@ func TestConfirm(t *testing.T) {
 	}
 }
 
+// What was given up cannot be confirmed, and what was taken is not given up; a file says the same.
+func TestCancel(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger")
+	g, err := simulated.Open(path, clock, simulated.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	waiting, paid := charge(t, g, request("att_1", simulated.ActionRequired)), charge(t, g, request("att_2", simulated.OK))
+	for _, tt := range []struct {
+		id   string
+		want payment.ChargeResult
+	}{{waiting.GatewayID, payment.GivenUp(waiting.GatewayID)}, {waiting.GatewayID, payment.GivenUp(waiting.GatewayID)}, {paid.GatewayID, paid}, {"ch_unknown", payment.GivenUp("ch_unknown")}} {
+		if got, err := g.Cancel(t.Context(), tt.id); err != nil || got != tt.want {
+			t.Errorf("%s: got %+v, %v; want %+v", tt.id, got, err, tt.want)
+		}
+	}
+	if err := g.Confirm(t.Context(), waiting.GatewayID); !errors.Is(err, payment.ErrNotWaiting) {
+		t.Errorf("confirmed: %v", err)
+	}
+	if err := g.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if g, err = simulated.Open(path, clock, simulated.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	if got, found, err := g.Lookup(t.Context(), "att_1"); err != nil || !found || got != payment.GivenUp(waiting.GatewayID) {
+		t.Errorf("Lookup gives %+v, %v, %v", got, found, err)
+	}
+}
+
 func TestRefund(t *testing.T) {
 	g := simulated.New(clock, simulated.Options{})
 	paid := charge(t, g, request("att_1", simulated.OK)).GatewayID

@@ -282,7 +282,7 @@ func TestLookup(t *testing.T) {
 		"one":           {[]map[string]any{intent("succeeded")}, []map[string]any{intent("succeeded")}, taken, true},
 		"later than it": {[]map[string]any{intent("requires_action")}, []map[string]any{intent("succeeded")}, taken, true},
 		"never tried":   {[]map[string]any{intent("processing")}, []map[string]any{intent("requires_payment_method")}, payment.ChargeResult{}, false},
-		"canceled":      {[]map[string]any{canceled}, []map[string]any{canceled}, payment.ChargeResult{GatewayID: "pi_2", Status: payment.Declined, Code: "canceled", Message: "The payment was cancelled at Stripe."}, true},
+		"canceled":      {[]map[string]any{canceled}, []map[string]any{canceled}, payment.GivenUp("pi_2"), true},
 		"two":           {[]map[string]any{canceled, intent("succeeded")}, []map[string]any{canceled, intent("succeeded")}, taken, true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -308,5 +308,43 @@ func TestLookup(t *testing.T) {
 			}
 			unknown(t, got, err)
 		})
+	}
+}
+
+func TestCancel(t *testing.T) {
+	cancel, one := "POST /v1/payment_intents/{id}/cancel", "GET /v1/payment_intents/{id}"
+	ended := fails(400, map[string]any{"type": "invalid_request_error", "code": "payment_intent_unexpected_state", "message": "You cannot cancel this PaymentIntent."})
+	for name, c := range map[string]struct {
+		answers map[string]answer
+		want    payment.ChargeResult
+	}{
+		"it waited":        {map[string]answer{cancel: with(intent("canceled"))}, payment.GivenUp("pi_1")},
+		"before":           {map[string]answer{cancel: ended, one: with(intent("canceled"))}, payment.GivenUp("pi_1")},
+		"it was confirmed": {map[string]answer{cancel: ended, one: with(intent("succeeded"))}, taken},
+		"unknown":          {map[string]answer{cancel: fails(404, map[string]any{"type": "invalid_request_error", "code": "resource_missing"})}, payment.GivenUp("pi_1")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := at(t, c.answers)
+			got, err := s.Cancel(t.Context(), "pi_1")
+			if err != nil || got != c.want {
+				t.Errorf("got %+v, %v; want %+v", got, err, c.want)
+			}
+			if made := s.made("POST /v1/payment_intents/pi_1/cancel"); len(made) != 1 || made[0].Form.Get("cancellation_reason") != "abandoned" {
+				t.Errorf("asked for %+v", made)
+			}
+		})
+	}
+	for name, answers := range map[string]map[string]answer{
+		"under way":   {cancel: ended, one: with(intent("processing"))},
+		"still waits": {cancel: ended, one: with(intent("requires_action"))},
+		"no answer":   {cancel: fails(500, map[string]any{"type": "api_error"})},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := at(t, answers).Cancel(t.Context(), "pi_1")
+			unknown(t, got, err)
+		})
+	}
+	if got, err := at(t, nil).Cancel(t.Context(), "../refunds"); err != nil || got != payment.GivenUp("../refunds") {
+		t.Errorf("an id that is none: got %+v, %v", got, err)
 	}
 }

@@ -211,6 +211,28 @@ func (g *Gateway) Lookup(ctx context.Context, idempotencyKey string) (payment.Ch
 	return last, found, nil
 }
 
+// Cancel implements [payment.Gateway].
+func (g *Gateway) Cancel(ctx context.Context, chargeID string) (payment.ChargeResult, error) {
+	if !objectID(chargeID) {
+		return payment.GivenUp(chargeID), nil
+	}
+	intent, err := g.api.V1PaymentIntents.Cancel(ctx, chargeID, &sdk.PaymentIntentCancelParams{CancellationReason: sdk.String(string(sdk.PaymentIntentCancellationReasonAbandoned))})
+	if e, ok := errors.AsType[*sdk.Error](err); ok && e.Code == sdk.ErrorCodePaymentIntentUnexpectedState { // it has ended, or is under way
+		intent, err = g.api.V1PaymentIntents.Retrieve(ctx, chargeID, nil)
+	}
+	switch err := plain(err); {
+	case errors.Is(err, ErrNotFound):
+		return payment.GivenUp(chargeID), nil
+	case err != nil:
+		return payment.ChargeResult{}, err
+	}
+	result, err := decided(intent)
+	if err == nil && result.Status == payment.ActionRequired {
+		return payment.ChargeResult{}, fmt.Errorf("%w: %s could not be cancelled", errUndecided, intent.ID)
+	}
+	return result, err
+}
+
 // decided is the outcome of a payment that has one.
 func decided(intent *sdk.PaymentIntent) (payment.ChargeResult, error) {
 	result, known := outcome(intent)
@@ -235,7 +257,7 @@ func outcome(intent *sdk.PaymentIntent) (result payment.ChargeResult, known bool
 	case sdk.PaymentIntentStatusRequiresAction:
 		return action, true
 	case sdk.PaymentIntentStatusCanceled:
-		return payment.ChargeResult{GatewayID: intent.ID, Status: payment.Declined, Code: string(intent.Status), Message: "The payment was cancelled at Stripe."}, true
+		return payment.GivenUp(intent.ID), true
 	case sdk.PaymentIntentStatusRequiresPaymentMethod:
 		e := intent.LastPaymentError
 		if e == nil || e.Type == "" {

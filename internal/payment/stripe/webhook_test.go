@@ -65,7 +65,7 @@ func TestParse(t *testing.T) {
 		"succeeded":          {"payment_intent.succeeded", intent("succeeded"), nil, pay(taken)},
 		"failed":             {"payment_intent.payment_failed", intent("requires_payment_method", lost), nil, pay(payment.ChargeResult{GatewayID: "pi_1", Status: payment.Declined, Code: payment.CodeLostCard, Message: "No.", Hard: true})},
 		"action required":    {"payment_intent.requires_action", intent("requires_action"), nil, pay(unconfirmed)},
-		"canceled":           {"payment_intent.canceled", intent("canceled"), nil, pay(payment.ChargeResult{GatewayID: "pi_1", Status: payment.Declined, Code: "canceled", Message: "The payment was cancelled at Stripe."})},
+		"canceled":           {"payment_intent.canceled", intent("canceled"), nil, pay(payment.GivenUp("pi_1"))},
 		"not our payment":    {"payment_intent.succeeded", intent("succeeded", map[string]any{"metadata": map[string]any{}}), nil, nil},
 		"refund":             {"refund.updated", refund("succeeded", nil), nil, given},
 		"refund begun":       {"refund.created", refund("pending", nil), nil, pending},
