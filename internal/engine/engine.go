@@ -121,15 +121,12 @@ func meta() program.Meta {
 // all (an Unavailable fault), and when its context does.
 func (e *Engine) Run(ctx context.Context) error {
 	var errs []error
-	if err := e.Settle(ctx); err != nil {
+	p, err := e.wake(ctx)
+	if err != nil {
 		errs = append(errs, err)
 	}
-	p, err := e.policy(ctx)
-	if err != nil || p == nil {
-		return errors.Join(append(errs, err)...)
-	}
-	if err := e.newCards(ctx, p); err != nil {
-		errs = append(errs, err)
+	if p == nil {
+		return err
 	}
 	maps.DeleteFunc(e.held, func(_ id.ID, w wait) bool { return w.over(p.now) })
 	// Somebody is begun once for each state: what did not move is not tried again in this run.
@@ -168,6 +165,23 @@ func (e *Engine) Run(ctx context.Context) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// Wake does what need not wait for the next Run: attempts without a result, and failed payments whose customer has a new card. It may
+// be called as often as one likes.
+func (e *Engine) Wake(ctx context.Context) error {
+	_, err := e.wake(ctx)
+	return err
+}
+
+// wake is Wake; without a policy there is nothing more to do.
+func (e *Engine) wake(ctx context.Context) (*policy, error) {
+	settled := e.Settle(ctx)
+	p, err := e.policy(ctx)
+	if err != nil || p == nil {
+		return nil, errors.Join(settled, err)
+	}
+	return p, errors.Join(settled, e.newCards(ctx, p))
 }
 
 // Alive tells the other processes of a shop that this one lives, until the context ends: see store.Alive.

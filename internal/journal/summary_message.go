@@ -16,7 +16,7 @@ var messageSentences = map[string]sentence{
 }
 
 func quickWords(e *Event) string {
-	return form(" “%s”", map[string]string{"skip": "skip this order", "reschedule": "move it to another day", "swap": "swap a product", "reactivate": "start it again", "pay": "pay now"}[text(detail(e, "action"))])
+	return form(" “%s”", map[string]string{"skip": "skip this order", "reschedule": "move it to another day", "swap": "swap a product", "reactivate": "start it again", "pay": "pay now", "card": "change the card"}[text(detail(e, "action"))])
 }
 
 func templateWords(e *Event) string {

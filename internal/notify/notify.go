@@ -50,9 +50,9 @@ type Config struct {
 
 // Link is what a link in a message lets its reader do, once, until it expires.
 type Link struct {
-	Action       string // "skip", "reschedule", "swap", "reactivate", "pay"
+	Action       string // "skip", "reschedule", "swap", "reactivate", "pay", "card"
 	Customer     id.ID
-	Subscription id.ID
+	Subscription id.ID  // empty for a new card that is about none
 	Order        id.ID  // of a payment
 	Item         id.ID  // that is swapped
 	Message      id.ID  // in which it stands

@@ -153,7 +153,9 @@ func (v *values) fill() (out map[string]string, ok bool, err error) {
 	if err := v.card(v.what.Method); err != nil {
 		return nil, false, err
 	}
-	v.out["card_link"] = v.n.Portal + "/payment-methods/new"
+	if err := v.cardLink(); err != nil {
+		return nil, false, err
+	}
 	if v.what.Subscription != "" {
 		if ok, err := v.about(); err != nil || !ok {
 			return nil, false, err
@@ -253,7 +255,7 @@ func (v *values) failed(o *billing.Order, s *subscription.Subscription) (ok bool
 		v.out["next_try"] = v.p.Say("next_try.card")
 	}
 	if waits && !s.Recovery.NeedsCard {
-		v.out["pay_link"], err = v.link(s, "pay", "")
+		v.out["pay_link"], err = v.link(s.ID, "pay", "")
 	}
 	return true, err
 }
@@ -306,15 +308,31 @@ func (v *values) links(s *subscription.Subscription, actions ...subscription.Act
 			}
 			name, item = "swap", s.Items[i].ID
 		}
-		if v.out[name+"_link"], err = v.link(s, name, item); err != nil {
+		if v.out[name+"_link"], err = v.link(s.ID, name, item); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (v *values) link(s *subscription.Subscription, action string, item id.ID) (string, error) {
-	return v.n.Links(Link{Action: action, Customer: v.who.ID, Subscription: s.ID, Order: v.what.Order, Item: item, Message: v.key, Date: v.what.Date, Expires: v.n.Program.Now().Add(linkLife)})
+// cardLink is where the customer gives another card; where the store does not let them, the page says so.
+func (v *values) cardLink() (err error) {
+	portal, err := journal.Find[settings.Portal](v.r, journal.Settings, settings.PagePortal)
+	if err != nil {
+		return err
+	}
+	if portal == nil {
+		portal = settings.Default(settings.PagePortal, v.general).(*settings.Portal)
+	}
+	v.out["card_link"] = v.n.Portal + "/payment-methods/new"
+	if slices.Contains(portal.Actions, string(subscription.ActionPaymentMethod)) {
+		v.out["card_link"], err = v.link(v.what.Subscription, "card", "")
+	}
+	return err
+}
+
+func (v *values) link(s id.ID, action string, item id.ID) (string, error) {
+	return v.n.Links(Link{Action: action, Customer: v.who.ID, Subscription: s, Order: v.what.Order, Item: item, Message: v.key, Date: v.what.Date, Expires: v.n.Program.Now().Add(linkLife)})
 }
 
 func (v *values) card(key id.ID) error {

@@ -237,12 +237,12 @@ func (s *Server) follow(ctx context.Context, name string, every, pause time.Dura
 	}
 }
 
-// bill looks for what is due at its interval, and charges what a person asked for (an extra order) as soon as it is
+// bill looks for what is due at its interval, and charges what a person asked for (an extra order, a new card) as soon as it is
 // committed. It is the one goroutine that uses the engine.
 func (s *Server) bill(ctx context.Context) {
 	s.follow(ctx, "billing", billingEvery, settlePause, func(ctx context.Context, due bool) error {
 		if !due {
-			return s.engine.Settle(ctx)
+			return s.engine.Wake(ctx)
 		}
 		err := s.engine.Run(ctx)
 		if ctx.Err() == nil {

@@ -48,19 +48,19 @@ const (
 
 func (p *Portal) registerCards() {
 	p.on("GET /portal/payment-methods/new", false, func(c *call) (answer, error) { return c.cardPage(nil) })
-	p.on("POST /portal/payment-methods", false, (*call).addTestCard)
-	p.on("GET /portal/payment-methods/finish", false, (*call).cardConfirmed)
-	p.on("POST /portal/payment-methods/finish", false, (*call).addStripeCard)
+	p.on("POST /portal/payment-methods/new", false, (*call).addCard)
 }
 
-// cardView is the page of a new card.
+// cardView is the page of a new card. Its form goes to the address of the page, and the bank's page leads back there.
 type cardView struct {
+	At, Back            string
 	Number, Expiry, Use ui.Field
 	Uses                []ui.Option
 	Problems            ui.Problems
 	Test                bool
 	Publishable, Secret string // for Stripe's script; empty: cards cannot be added here
 	SetupIntent         string // one that was confirmed at the bank's page
+	Ask                 bool   // nothing is asked of Stripe before a button says so
 	Contact             string
 }
 
@@ -71,37 +71,46 @@ func (c *call) mayAddCard() bool {
 
 func (c *call) cardPage(p ui.Problems) (answer, error) {
 	if !c.mayAddCard() {
-		return answer{}, fault.New(fault.Conflict, "not_offered", "The store does not offer this here. Write to the store if you need it.")
+		return answer{}, notOffered()
 	}
 	typed := func(name string) string { return c.r.PostFormValue(name) }
-	v := cardView{Problems: p, Contact: c.contact(),
+	v := cardView{At: c.r.URL.Path, Back: "/portal/account", Problems: p, Contact: c.contact(),
 		Number: ui.Field{Name: "number", Label: c.say("newcard.number"), Value: typed("number"), Mode: "numeric", Complete: "off", Required: true, Length: "30", Problem: p["number"]},
 		Expiry: ui.Field{Name: "expiry", Label: c.say("newcard.expiry"), Value: typed("expiry"), Placeholder: "MM/YY", Complete: "off", Required: true, Length: "9", Problem: p["expiry"]},
 		Use:    ui.Field{Name: "use", Label: c.say("newcard.use"), Value: typed("use")},
 		Uses:   []ui.Option{{Value: "all", Label: c.say("newcard.use_all")}, {Value: "none", Label: c.say("newcard.use_none")}}}
 	out := answer{title: c.say("newcard.title"), crumbs: []ui.Link{{Href: "/portal/account", Text: c.say("account.title")}}}
+	if c.meta.Source.Channel == journal.ChannelQuickAction {
+		v.Back, out.crumbs = "/portal", nil
+	}
 	if p != nil {
 		out.status = http.StatusUnprocessableEntity
 	}
+	q := c.r.URL.Query()
 	switch g := c.Gateway.(type) {
 	case testCards:
 		v.Test = true
 	case stripeCards:
-		if g.Publishable() == "" {
-			break
+		switch {
+		case g.Publishable() == "":
+		case c.r.Method == http.MethodGet && q.Get("setup_intent") != "" && q.Get("redirect_status") != "failed": // back from the page of a bank
+			v.SetupIntent = q.Get("setup_intent")
+		case c.r.Method == http.MethodGet && c.meta.Source.Channel == journal.ChannelQuickAction: // perhaps by a program that looks at mails
+			v.Ask = true
+		default:
+			owner, err := c.atStripe(g)
+			if err != nil {
+				return answer{}, unreachable(err)
+			}
+			setup, err := g.CreateSetupIntent(c.ctx, owner)
+			if err != nil {
+				return answer{}, unreachable(err)
+			}
+			if err := c.keep(setupCookie, owner, setupLifetime); err != nil {
+				return answer{}, err
+			}
+			v.Publishable, v.Secret, out.stripe = g.Publishable(), setup.ClientSecret, true
 		}
-		owner, err := c.atStripe(g)
-		if err != nil {
-			return answer{}, unreachable(err)
-		}
-		setup, err := g.CreateSetupIntent(c.ctx, owner)
-		if err != nil {
-			return answer{}, unreachable(err)
-		}
-		if err := c.keep(setupCookie, owner, setupLifetime); err != nil {
-			return answer{}, err
-		}
-		v.Publishable, v.Secret, out.stripe = g.Publishable(), setup.ClientSecret, true
 	}
 	out.body = cardBody(v)
 	return out, nil
@@ -126,13 +135,77 @@ func unreachable(err error) error {
 	return fault.Wrap(err, fault.Unavailable, "gateway_unreachable", "The payment provider cannot be reached at the moment. Try again in a while.")
 }
 
+// addCard keeps the card of the form, and has it charged from now on where its customer wants that. What waits for a new card is tried
+// again by the engine.
+func (c *call) addCard() (answer, error) {
+	cmd, p, err := c.newCard()
+	if err != nil {
+		return answer{}, err
+	}
+	if p != nil {
+		return c.cardPage(p)
+	}
+	if cmd == nil {
+		return answer{to: "/portal/account"}, nil
+	}
+	out, err := c.run(cmd)
+	if err != nil {
+		if p, err = c.wrongCard(err); err != nil {
+			return answer{}, err
+		}
+		return c.cardPage(p)
+	}
+	return done("/portal/account", out.Events), nil
+}
+
+// wrongCard is a refusal as the form of a card shows it.
+func (c *call) wrongCard(err error) (ui.Problems, error) {
+	p, err := c.wrongWith(err, nil)
+	if _, old := p["exp_year"]; old {
+		p = ui.Problems{"expiry": c.say("newcard.expired")}
+	}
+	return p, err
+}
+
+// newCard gives the command that keeps the card of the form, or what is wrong with the form; neither for one that was kept already.
+func (c *call) newCard() (journal.Command, ui.Problems, error) {
+	if !c.mayAddCard() {
+		return nil, nil, notOffered()
+	}
+	switch g := c.Gateway.(type) {
+	case testCards:
+		card, p := c.testCard(g)
+		if len(p) > 0 {
+			return nil, p, nil
+		}
+		cmd, err := c.keepCard("simulated", card)
+		return cmd, nil, err
+	case stripeCards:
+		var owner string
+		if g.Publishable() == "" || !c.kept(setupCookie, &owner) {
+			return nil, ui.Problems{"": c.say("newcard.not_finished")}, nil
+		}
+		card, err := g.FinishSetup(c.ctx, owner, c.r.PostFormValue("setup_intent"))
+		switch {
+		case errors.Is(err, stripe.ErrNotFound), errors.Is(err, stripe.ErrNotFinished):
+			return nil, ui.Problems{"": c.say("newcard.not_finished")}, nil
+		case err != nil:
+			return nil, nil, unreachable(err)
+		}
+		cmd, err := c.keepCard("stripe", card)
+		return cmd, nil, err
+	}
+	return nil, nil, notOffered()
+}
+
+func notOffered() error {
+	return fault.New(fault.Conflict, "not_offered", "The store does not offer this here. Write to the store if you need it.")
+}
+
 var expiry = regexp.MustCompile(`^(\d{1,2}) ?[/-] ?(?:20)?(\d{2})$`)
 
-func (c *call) addTestCard() (answer, error) {
-	g, ok := c.Gateway.(testCards)
-	if !ok {
-		return answer{}, fault.New(fault.NotFound, "unknown_page", "There is nothing here.")
-	}
+// testCard reads the form of a card that nobody charges.
+func (c *call) testCard(g testCards) (payment.Card, ui.Problems) {
 	p := ui.Problems{}
 	var month, year int
 	if m := expiry.FindStringSubmatch(strings.TrimSpace(c.r.PostFormValue("expiry"))); m != nil {
@@ -149,78 +222,35 @@ func (c *call) addTestCard() (answer, error) {
 	case err != nil:
 		p["number"] = c.say("newcard.no_number")
 	}
-	if len(p) > 0 {
-		return c.cardPage(p)
-	}
-	return c.storeCard("simulated", card)
+	return card, p
 }
 
-// cardConfirmed is where the page of a bank leads back to.
-func (c *call) cardConfirmed() (answer, error) {
-	intent := c.r.URL.Query().Get("setup_intent")
-	if intent == "" || c.r.URL.Query().Get("redirect_status") == "failed" {
-		return answer{to: "/portal/payment-methods/new"}, nil
-	}
-	v := cardView{SetupIntent: intent, Use: ui.Field{Name: "use", Label: c.say("newcard.use")},
-		Uses: []ui.Option{{Value: "all", Label: c.say("newcard.use_all")}, {Value: "none", Label: c.say("newcard.use_none")}}}
-	return answer{title: c.say("newcard.title"), body: cardBody(v)}, nil
-}
-
-func (c *call) addStripeCard() (answer, error) {
-	g, ok := c.Gateway.(stripeCards)
-	var owner string
-	if !ok || !c.kept(setupCookie, &owner) {
-		return answer{to: "/portal/payment-methods/new"}, nil
-	}
-	card, err := g.FinishSetup(c.ctx, owner, c.r.PostFormValue("setup_intent"))
-	switch {
-	case errors.Is(err, stripe.ErrNotFound), errors.Is(err, stripe.ErrNotFinished):
-		return c.cardPage(ui.Problems{"": c.say("newcard.not_finished")})
-	case err != nil:
-		return answer{}, unreachable(err)
-	}
-	return c.storeCard("stripe", card)
-}
-
-// storeCard keeps a card, and has it charged from now on where its customer wants that. What waits for a new card is tried again by the engine.
-func (c *call) storeCard(gateway string, card payment.Card) (answer, error) {
-	if !c.mayAddCard() {
-		return c.cardPage(nil)
-	}
+// keepCard is the command that keeps a card; nil for one of Stripe's that was kept already: its form was sent twice.
+func (c *call) keepCard(gateway string, card payment.Card) (journal.Command, error) {
 	rows, err := c.rows(journal.PaymentMethod, "id", 50)
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
 	for _, r := range rows {
 		if m := r.State.(*customer.PaymentMethod); gateway == "stripe" && m.Status == customer.StatusActive && m.GatewayReference.Value == card.Reference {
-			return answer{to: "/portal/account"}, nil // the form was sent twice
+			return nil, nil
 		}
 	}
 	key := c.IDs.New(id.PaymentMethod)
 	cmd := program.Sequence{journal.Bind(customer.AddPaymentMethod{ID: key, CustomerID: c.who.ID, Gateway: gateway,
 		Fields: customer.PaymentMethodFields{GatewayReference: &card.Reference, Brand: &card.Brand, Last4: &card.Last4, ExpMonth: &card.ExpMonth, ExpYear: &card.ExpYear}})}
-	if c.r.PostFormValue("use") != "none" {
-		cmd = append(cmd, journal.Bind(customer.SetDefaultPaymentMethod{CustomerID: c.who.ID, PaymentMethodID: key}))
-		subs, err := c.rows(journal.Subscription, "id DESC", 100)
-		if err != nil {
-			return answer{}, err
-		}
-		if i := slices.IndexFunc(subs, func(r store.Row) bool { return r.State.(*subscription.Subscription).Open() }); i >= 0 {
-			first := subs[i].State.(*subscription.Subscription)
-			cmd = append(cmd, subscription.Asked{ID: first.ID, Customer: c.who.ID, Action: subscription.ActionPaymentMethod,
-				Do: journal.Bind(subscription.ChangePaymentMethod{ID: first.ID, PaymentMethodID: key, AllSubscriptions: true})})
-		}
+	if c.r.PostFormValue("use") == "none" {
+		return cmd, nil
 	}
-	out, err := c.run(cmd)
+	cmd = append(cmd, journal.Bind(customer.SetDefaultPaymentMethod{CustomerID: c.who.ID, PaymentMethodID: key}))
+	subs, err := c.rows(journal.Subscription, "id DESC", 100)
 	if err != nil {
-		p, err := c.wrongWith(err, nil)
-		if err != nil {
-			return answer{}, err
-		}
-		if _, old := p["exp_year"]; old {
-			p = ui.Problems{"expiry": c.say("newcard.expired")}
-		}
-		return c.cardPage(p)
+		return nil, err
 	}
-	return done("/portal/account", out.Events), nil
+	if i := slices.IndexFunc(subs, func(r store.Row) bool { return r.State.(*subscription.Subscription).Open() }); i >= 0 {
+		first := subs[i].State.(*subscription.Subscription)
+		cmd = append(cmd, subscription.Asked{ID: first.ID, Customer: c.who.ID, Action: subscription.ActionPaymentMethod,
+			Do: journal.Bind(subscription.ChangePaymentMethod{ID: first.ID, PaymentMethodID: key, AllSubscriptions: true})})
+	}
+	return cmd, nil
 }

@@ -45,16 +45,16 @@ func TestATestCard(t *testing.T) {
 	w.want(v.get(cards+"/new"), 200, cards+"/new", "4242 4242 4242 4242", "No real card is charged here")
 	for _, wrong := range [][3]string{{"4000 0000 0000 0002", "04/31", "The bank declined this card"}, {"4111 1111 1111 1111", "04/31", "not one of the numbers"}, {"4242 4242 4242 4242", "13/31", "month and a year"},
 		{"4242 4242 4242 4242", "soon", "month and a year"}, {"4242 4242 4242 4242", "02/27", "has expired"}} {
-		w.want(v.post(cards, "number", wrong[0], "expiry", wrong[1]), 422, cards, wrong[2])
+		w.want(v.post(cards+"/new", "number", wrong[0], "expiry", wrong[1]), 422, cards+"/new", wrong[2])
 	}
 	if n := len(w.methodsOf(w.ada)); n != 1 {
 		t.Fatalf("%d payment methods after refusals", n)
 	}
-	w.want(v.post(cards, "number", "5555 5555 5555 4444", "expiry", "4/2031", "use", "none"), 200, "/portal/account", "Mastercard", "4444")
+	w.want(v.post(cards+"/new", "number", "5555 5555 5555 4444", "expiry", "4/2031", "use", "none"), 200, "/portal/account", "Mastercard", "4444")
 	if s := w.subscription(w.hers); s.PaymentMethodID != w.methodsOf(w.ada)[0].ID {
 		t.Error("a card that is only kept is charged")
 	}
-	w.want(v.post(cards, "number", "4242 4242 4242 4242", "expiry", "04/31", "use", "all"), 200, "/portal/account")
+	w.want(v.post(cards+"/new", "number", "4242 4242 4242 4242", "expiry", "04/31", "use", "all"), 200, "/portal/account")
 	added := w.methodsOf(w.ada)[2]
 	if w.subscription(w.hers).PaymentMethodID != added.ID || w.subscription(second).PaymentMethodID != added.ID {
 		t.Error("not every subscription is charged to the new card")
@@ -71,7 +71,7 @@ func TestATestCard(t *testing.T) {
 	portal.Actions = []string{string(subscription.ActionSkip)}
 	w.Do(journal.Bind(settings.Update{Document: &portal}))
 	w.want(v.get(cards+"/new"), 409, cards+"/new", "does not offer this")
-	w.want(v.post(cards, "number", "4242 4242 4242 4242", "expiry", "04/31"), 409, cards)
+	w.want(v.post(cards+"/new", "number", "4242 4242 4242 4242", "expiry", "04/31"), 409, cards+"/new")
 	if n := len(w.methodsOf(w.ada)); n != 3 {
 		t.Errorf("%d payment methods", n)
 	}
@@ -81,8 +81,9 @@ func TestATestCard(t *testing.T) {
 func TestACardAtStripe(t *testing.T) {
 	w := newWorld(t)
 	made := 0
+	method := "pm_9"
 	setup := func(id, customer, status string) string {
-		return fmt.Sprintf(`{"id":%q,"object":"setup_intent","client_secret":"seti_1_secret_x","customer":%q,"status":%q,"payment_method":{"id":"pm_9","object":"payment_method","type":"card","customer":%q,"card":{"brand":"visa","last4":"1881","exp_month":4,"exp_year":2031}}}`, id, customer, status, customer)
+		return fmt.Sprintf(`{"id":%q,"object":"setup_intent","client_secret":"seti_1_secret_x","customer":%q,"status":%q,"payment_method":{"id":%q,"object":"payment_method","type":"card","customer":%q,"card":{"brand":"visa","last4":"1881","exp_month":4,"exp_year":2031}}}`, id, customer, status, method, customer)
 	}
 	api := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		rw.Header().Set("Content-Type", "application/json")
@@ -94,6 +95,9 @@ func TestACardAtStripe(t *testing.T) {
 			fmt.Fprint(rw, setup("seti_1", "cus_ada", "requires_payment_method"))
 		case strings.HasSuffix(r.URL.Path, "/seti_1"):
 			fmt.Fprint(rw, setup("seti_1", "cus_ada", "succeeded"))
+		case strings.HasSuffix(r.URL.Path, "/seti_2"), strings.HasSuffix(r.URL.Path, "/seti_3"):
+			method = "pm_1" + map[bool]string{true: "0", false: "1"}[strings.HasSuffix(r.URL.Path, "/seti_2")]
+			fmt.Fprint(rw, setup("seti_2", "cus_ada", "succeeded"))
 		case strings.HasSuffix(r.URL.Path, "/seti_open"):
 			fmt.Fprint(rw, setup("seti_open", "cus_ada", "requires_action"))
 		case strings.HasSuffix(r.URL.Path, "/seti_ben"):
@@ -115,7 +119,7 @@ func TestACardAtStripe(t *testing.T) {
 	v := w.signIn("ada@example.com")
 	at("")
 	w.want(v.get(cards+"/new"), 200, cards+"/new", "Cards cannot be added here")
-	w.want(v.post(cards+"/finish", "setup_intent", "seti_1"), 200, cards+"/new")
+	w.want(v.post(cards+"/new", "setup_intent", "seti_1"), 422, cards+"/new", "Cards cannot be added here")
 	at("pk_test_1")
 	for path, want := range map[string]bool{cards + "/new": true, "/portal/account": false, "/portal": false} {
 		if got := strings.Contains(v.get(path).policy, "stripe.com"); got != want {
@@ -124,11 +128,11 @@ func TestACardAtStripe(t *testing.T) {
 	}
 	w.want(v.get(cards+"/new"), 200, cards+"/new", `data-stripe="pk_test_1"`, `data-secret="seti_1_secret_x"`, "https://js.stripe.com/v3/", "It never comes to us")
 	for _, wrong := range []string{"seti_open", "seti_ben", "seti_none", "../seti_1", ""} {
-		w.want(v.post(cards+"/finish", "setup_intent", wrong), 422, cards+"/finish", "The card was not confirmed")
+		w.want(v.post(cards+"/new", "setup_intent", wrong), 422, cards+"/new", "The card was not confirmed")
 	}
-	w.want(v.get(cards+"/finish?setup_intent=seti_1&redirect_status=succeeded"), 200, cards+"/finish", "Your card is confirmed")
+	w.want(v.get(cards+"/new?setup_intent=seti_1&redirect_status=succeeded"), 200, cards+"/new", "Your card is confirmed")
 	for range 2 {
-		w.want(v.post(cards+"/finish", "setup_intent", "seti_1", "use", "all"), 200, "/portal/account")
+		w.want(v.post(cards+"/new", "setup_intent", "seti_1", "use", "all"), 200, "/portal/account")
 	}
 	m := w.methodsOf(w.ada)
 	if len(m) != 2 || m[1].Gateway != "stripe" || m[1].GatewayReference.Value != "cus_ada/pm_9" || m[1].Last4.Value != "1881" || w.subscription(w.hers).PaymentMethodID != m[1].ID {
@@ -139,7 +143,26 @@ func TestACardAtStripe(t *testing.T) {
 	if made != before {
 		t.Error("a second customer was made at Stripe")
 	}
-	w.want(v.post(cards, "number", "4242424242424242", "expiry", "04/31"), 404, cards)
+	w.want(v.post(cards+"/new", "number", "4242424242424242", "expiry", "04/31"), 422, cards+"/new")
+
+	// By the link of a mail: Stripe hears of it when somebody pressed a button, and the page of a bank leads back to the link.
+	mailed, v := w.link("card", ""), w.visitor()
+	if first := v.get(mailed); strings.Contains(first.body, "data-secret") || strings.Contains(first.policy, "stripe.com") {
+		t.Error("a link that is only opened asks Stripe")
+	}
+	begun := v.post(mailed, "begin", "1")
+	w.want(begun, 200, mailed, `data-secret="seti_1_secret_x"`, `action="`+mailed+`"`)
+	if !strings.Contains(begun.policy, "stripe.com") {
+		t.Error("the page cannot load from Stripe")
+	}
+	w.want(v.post(mailed, "setup_intent", "seti_open"), 422, mailed, "The card was not confirmed")
+	w.want(v.get(mailed+"?setup_intent=seti_2&redirect_status=succeeded"), 200, mailed, "Your card is confirmed")
+	w.want(v.post(mailed, "setup_intent", "seti_2", "use", "none"), 200, mailed, "Done")
+	if m := w.methodsOf(w.ada); len(m) != 3 || m[2].GatewayReference.Value != "cus_ada/pm_10" {
+		t.Errorf("%d payment methods, the last %+v", len(m), m[len(m)-1])
+	}
+	w.want(v.post(mailed, "setup_intent", "seti_2", "use", "none"), 200, mailed, "Done") // sent twice: it is there already
+	w.want(v.post(mailed, "setup_intent", "seti_3", "use", "none"), 410, mailed, "used already")
 }
 
 // waits makes an order whose payment waits for the customer.

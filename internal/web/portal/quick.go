@@ -20,6 +20,12 @@ import (
 
 const quickPurpose = "quick action"
 
+// The quick actions that are no action of a subscription.
+const (
+	quickPay  = "pay"
+	quickCard = "card"
+)
+
 // QuickLink makes the address of a quick action.
 func (p *Portal) QuickLink(l notify.Link) (string, error) {
 	t, err := p.box.Ticket(quickPurpose, l, l.Expires)
@@ -34,8 +40,8 @@ func (p *Portal) registerQuick() {
 // quickAction is what a link does.
 type quickAction struct {
 	notify.Link
-	s      *subscription.Subscription
-	action *action // nil: the payment of an order
+	s      *subscription.Subscription // nil for a new card that is about none
+	action *action                    // nil: the payment of an order, or a new card
 }
 
 // quick reads the link, and becomes the customer it is for, as far as its action goes.
@@ -51,8 +57,10 @@ func (c *call) quick() (q quickAction, err error) {
 	if who == nil || who.Status != customer.Active {
 		return q, over
 	}
-	if q.s, err = journal.Get[subscription.Subscription](c.reader(), journal.Subscription, q.Subscription); err != nil {
-		return q, err
+	if q.Subscription != "" || q.Action != quickCard {
+		if q.s, err = journal.Get[subscription.Subscription](c.reader(), journal.Subscription, q.Subscription); err != nil {
+			return q, err
+		}
 	}
 	c.meta.Actor, c.meta.OnBehalfOf = journal.Actor{Kind: journal.ActorCustomer, ID: string(who.ID)}, nil
 	c.meta.Source.Channel = journal.ChannelQuickAction
@@ -64,11 +72,11 @@ func (c *call) quick() (q quickAction, err error) {
 			q.action = &actions[i]
 		}
 	}
-	if q.action == nil {
-		if q.Action != "pay" {
-			return q, over
-		}
+	switch {
+	case q.Action == quickPay, q.Action == quickCard:
 		return q, nil
+	case q.action == nil:
+		return q, over
 	}
 	return q, c.hasPart(*q.action, q.s)
 }
@@ -81,8 +89,10 @@ func (q quickAction) command(c *call, v url.Values) journal.Command {
 	return c.asked(*q.action, q.s, v)
 }
 
-func (q quickAction) about() []journal.Ref {
-	out := []journal.Ref{q.s.Ref()}
+func (q quickAction) about() (out []journal.Ref) {
+	if q.s != nil {
+		out = append(out, q.s.Ref())
+	}
 	if q.Order != "" {
 		out = append(out, journal.Ref{Kind: journal.Order, ID: q.Order})
 	}
@@ -111,6 +121,9 @@ func (c *call) quickPage(p ui.Problems) (answer, error) {
 		if _, err := c.run(customer.QuickAction{Message: q.Message, CustomerID: q.Customer, Action: q.Action, About: q.about()}); err != nil {
 			return answer{}, err
 		}
+	}
+	if q.Action == quickCard {
+		return c.cardPage(p)
 	}
 	v := q.filledIn(c.r.PostForm)
 	if c.r.Method == http.MethodGet {
@@ -146,18 +159,10 @@ func (c *call) quickAct() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	cmd := customer.QuickAction{Message: q.Message, CustomerID: q.Customer, Action: q.Action, About: q.about(), Do: q.command(c, q.filledIn(c.r.PostForm))}
-	if _, err = cmd.Run(c.reader(), c.Program.Now()); err == nil { // a refusal does not use the link up
-		first, serr := c.Program.Spend(c.ctx, "used "+string(q.Message)+" "+q.Action, q.Expires)
-		if serr != nil {
-			return answer{}, serr
-		}
-		if !first {
-			return answer{}, fault.New(fault.Gone, "quick_action_used", "This link was used already. Sign in to do more.")
-		}
-		_, err = c.run(cmd)
+	if q.Action == quickCard {
+		return c.quickCard(q)
 	}
-	if err != nil {
+	if err := c.use(q, q.command(c, q.filledIn(c.r.PostForm))); err != nil {
 		p, err := c.wrongWith(err, q.s)
 		if err != nil {
 			return answer{}, err
@@ -166,5 +171,46 @@ func (c *call) quickAct() (answer, error) {
 		again.status = http.StatusUnprocessableEntity
 		return again, err
 	}
-	return answer{title: c.say("quick.done"), body: plainBody(c.say("quick.done_text"))}, nil
+	return c.quickDone(), nil
+}
+
+// quickCard takes the form of a new card.
+func (c *call) quickCard(q quickAction) (answer, error) {
+	if c.r.PostForm.Has("begin") {
+		return c.cardPage(nil)
+	}
+	do, p, err := c.newCard()
+	if do != nil {
+		if err = c.use(q, do); err != nil {
+			p, err = c.wrongCard(err)
+		}
+	}
+	switch {
+	case err != nil:
+		return answer{}, err
+	case p != nil:
+		return c.cardPage(p)
+	}
+	return c.quickDone(), nil
+}
+
+// use does what the link is for, once. A refusal does not use it up.
+func (c *call) use(q quickAction, do journal.Command) error {
+	cmd := customer.QuickAction{Message: q.Message, CustomerID: q.Customer, Action: q.Action, About: q.about(), Do: do}
+	if _, err := cmd.Run(c.reader(), c.Program.Now()); err != nil {
+		return err
+	}
+	first, err := c.Program.Spend(c.ctx, "used "+string(q.Message)+" "+q.Action, q.Expires)
+	if err != nil {
+		return err
+	}
+	if !first {
+		return fault.New(fault.Gone, "quick_action_used", "This link was used already. Sign in to do more.")
+	}
+	_, err = c.run(cmd)
+	return err
+}
+
+func (c *call) quickDone() answer {
+	return answer{title: c.say("quick.done"), body: plainBody(c.say("quick.done_text"))}
 }

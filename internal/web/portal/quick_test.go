@@ -78,3 +78,46 @@ func TestQuickActions(t *testing.T) {
 	off := w.link("skip", "2027-06-03")
 	w.want(v.post(off), 422, off, "does not offer")
 }
+
+// A link to give another card needs no sign-in, keeps one card, once, and leads nowhere else.
+func TestAQuickCard(t *testing.T) {
+	w := newWorld(t)
+	v := w.visitor()
+	at := w.link("card", "")
+	w.want(v.get(at), 200, at, "Add a card", "4242 4242 4242 4242")
+	w.last("customer.quick_action_viewed")
+	w.want(v.post(at, "number", "4000 0000 0000 0002", "expiry", "04/31"), 422, at, "The bank declined this card")
+	w.want(v.post(at, "number", "4242 4242 4242 4242", "expiry", "02/27"), 422, at, "has expired") // what was refused did not use it up
+	w.want(v.post(at, "number", "5555 5555 5555 4444", "expiry", "04/31", "use", "all"), 200, at, "Done")
+	m := w.methodsOf(w.ada)
+	if len(m) != 2 || m[1].Last4.Value != "4444" || w.subscription(w.hers).PaymentMethodID != m[1].ID {
+		t.Fatalf("%d payment methods, the last %+v", len(m), m[len(m)-1])
+	}
+	used := w.last("customer.quick_action_used")
+	for _, typ := range []string{"payment_method.added", "payment_method.default_changed", "subscription.payment_method_changed"} {
+		if e := w.last(typ); e.Actor.ID != string(w.ada) || e.Source.Channel != journal.ChannelQuickAction || e.CausationID != used.ID {
+			t.Errorf("%s: %+v", typ, e)
+		}
+	}
+	w.want(v.post(at, "number", "4242 4242 4242 4242", "expiry", "04/31"), 410, at, "used already")
+	w.want(v.get("/portal/account"), 200, "/portal/signin")
+
+	bare, err := w.p.QuickLink(notify.Link{Action: "card", Customer: w.ben, Message: w.IDs.New(id.Message), Expires: w.clock().Add(time.Hour)}) // of a card that expires
+	if err != nil {
+		t.Fatal(err)
+	}
+	bare = strings.TrimPrefix(bare, w.http.URL)
+	w.want(v.get(bare), 200, bare, "Add a card")
+	w.want(v.post(bare, "number", "4242 4242 4242 4242", "expiry", "04/31", "use", "none"), 200, bare, "Done")
+	if n := len(w.methodsOf(w.ben)); n != 2 {
+		t.Errorf("%d payment methods", n)
+	}
+
+	off := w.link("card", "")
+	w.Do(journal.Bind(settings.Update{Document: &settings.Portal{Actions: []string{settings.ActionPause}, MaxSkipsInRow: 1, MaxDaysAhead: 60}}))
+	w.want(v.get(off), 409, off, "does not offer")
+	w.want(v.post(off, "number", "4242 4242 4242 4242", "expiry", "04/31"), 409, off, "does not offer")
+	if n := len(w.methodsOf(w.ada)); n != 2 {
+		t.Errorf("%d payment methods", n)
+	}
+}
