@@ -33,7 +33,7 @@ type Writer struct {
 	conn *sql.Conn
 	p    *db.Prepared
 
-	planned  int64    // the head for which PostgreSQL's plans are
+	planned  int      // batches since PostgreSQL planned the statements
 	unlisted []string // destroyed keys that the keys folder has still to hear of
 	unwiped  bool     // the write-ahead log may still have what an erasure overwrote
 }
@@ -157,13 +157,13 @@ func (w *Writer) Begin(ctx context.Context, now time.Time) (*Batch, error) {
 		b.Rollback()
 		return nil, db.Fault(err)
 	}
-	if w.s.DB.Engine == db.Postgres && b.Head.Seq > 2*w.planned+1000 {
-		// A kept plan is that of a table as it was. One that was small may be read by any index, and is planned for anew when it has grown.
+	if w.planned++; w.s.DB.Engine == db.Postgres && w.planned > replan {
+		// A kept plan is that of a table as it was. One that was empty may be read by any index, and all of it when it has grown.
 		if _, err := w.p.ExecContext(ctx, `DISCARD PLANS`); err != nil {
 			b.Rollback()
 			return nil, db.Fault(err)
 		}
-		w.planned = b.Head.Seq
+		w.planned = 0
 	}
 	if b.Head.MovedTo != "" {
 		b.Rollback()
@@ -175,6 +175,10 @@ func (w *Writer) Begin(ctx context.Context, now time.Time) (*Batch, error) {
 	}
 	return b, nil
 }
+
+// replan is how many batches PostgreSQL keeps a plan for: planning anew takes some milliseconds, and a table grows by thousands of rows in
+// so many batches.
+const replan = 64
 
 // headRow is a head as it is stored.
 type headRow struct {
