@@ -46,7 +46,7 @@ const inHand = 2 * time.Minute
 // commit, which matters on a server, where each costs a dozen messages.
 const (
 	waiting         = 16
-	waitingOnServer = 64
+	waitingOnServer = 32
 )
 
 // Busy is how many calls of the gateway a server has under way at once.

@@ -111,7 +111,7 @@ func (w *writer) take(first *job) {
 // enough that a person does not notice. On a server a batch costs more and a command in it less.
 const (
 	beside         = 4
-	besideOnServer = 32
+	besideOnServer = 8
 )
 
 // waiting takes what waits in a queue, up to a number.
