@@ -479,9 +479,11 @@ func (d *Dashboard) registerSubscriptionActions() {
 		}
 		d.on(route{pattern: "GET " + path, permission: team.SubscriptionsEdit}, func(c *call) (answer, error) { return c.actionForm(a, c.r.URL.Query(), nil) })
 		d.on(route{pattern: "POST " + path, permission: team.SubscriptionsEdit, events: a.events}, func(c *call) (answer, error) { return c.act(a) })
+		d.on(route{pattern: "POST " + path + ui.Preview, permission: team.SubscriptionsEdit}, func(c *call) (answer, error) { return c.actionForm(a, c.r.PostForm, nil) })
 	}
 	d.on(route{pattern: "GET /subscriptions/new", permission: team.SubscriptionsEdit}, func(c *call) (answer, error) { return c.newSubscription(c.r.URL.Query(), nil) })
 	d.on(route{pattern: "POST /subscriptions", permission: team.SubscriptionsEdit, events: []string{"subscription.created"}}, (*call).createSubscription)
+	d.on(route{pattern: "POST /subscriptions" + ui.Preview, permission: team.SubscriptionsEdit}, func(c *call) (answer, error) { return c.newSubscription(c.r.PostForm, nil) })
 }
 
 // actionView is the form of an action.
@@ -553,7 +555,7 @@ func (c *call) actionForm(a subAction, v url.Values, p problems) (answer, error)
 		return answer{}, err
 	}
 	back := "/subscriptions/" + string(s.ID)
-	view := actionView{At: c.r.URL.Path, Back: back, Lead: a.lead, Verb: a.verb, Danger: a.danger, Version: version, Comment: v.Get("comment"), Problems: p}
+	view := actionView{At: ui.WithoutPreview(c.r.URL.Path), Back: back, Lead: a.lead, Verb: a.verb, Danger: a.danger, Version: version, Comment: v.Get("comment"), Problems: p}
 	out := answer{title: a.title, narrow: true, head: ui.Head{Crumbs: []ui.Link{{Href: "/subscriptions", Text: "Subscriptions"}, {Href: back, Text: contents(s)}}}}
 	if err := s.May(a.rule); err != nil {
 		view.Refusal = fault.As(err).Public

@@ -15,7 +15,8 @@ import (
 	"perennial/internal/web/ui"
 )
 
-// form is a page with one form that runs one command. GET shows it with a preview of what the command would come to; POST runs it.
+// form is a page with one form that runs one command. GET shows it with a preview of what the command would come to; POST runs it, and with ui.Preview
+// at the end of the address previews it as it is filled in.
 type form struct {
 	path       string // "/customers/{id}/edit"
 	title      string
@@ -76,6 +77,7 @@ func aboutPart[T any, P interface {
 func (d *Dashboard) form(f form) {
 	d.on(route{pattern: "GET " + f.path, permission: f.permission}, func(c *call) (answer, error) { return c.showForm(f, c.r.URL.Query(), nil) })
 	d.on(route{pattern: "POST " + f.path, permission: f.permission, events: f.events}, func(c *call) (answer, error) { return c.sendForm(f) })
+	d.on(route{pattern: "POST " + f.path + ui.Preview, permission: f.permission}, func(c *call) (answer, error) { return c.showForm(f, c.r.PostForm, nil) })
 }
 
 func (c *call) showForm(f form, v url.Values, p problems) (answer, error) {
@@ -83,7 +85,7 @@ func (c *call) showForm(f form, v url.Values, p problems) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	view := actionView{At: c.r.URL.Path, Back: s.back, Lead: f.lead, Verb: f.verb, Danger: f.danger, Version: s.version, Comment: v.Get("comment"), Problems: p}
+	view := actionView{At: ui.WithoutPreview(c.r.URL.Path), Back: s.back, Lead: f.lead, Verb: f.verb, Danger: f.danger, Version: s.version, Comment: v.Get("comment"), Problems: p}
 	out := answer{title: f.title, narrow: true, head: ui.Head{Crumbs: s.crumbs}}
 	if f.fields != nil {
 		if view.Fields, err = f.fields(c, s, v); err != nil {

@@ -27,6 +27,7 @@ import (
 	"perennial/internal/team"
 	"perennial/internal/test/htmlcheck"
 	"perennial/internal/test/shop"
+	"perennial/internal/web/ui"
 	"perennial/verify"
 )
 
@@ -368,4 +369,35 @@ func TestAttributes(t *testing.T) {
 	w.want(b.get(at+"/attributes"), 200, at+"/attributes", "grind: fine\nroast: dark: very</textarea>")
 	w.want(b.post(at+"/attributes", "attributes", "fine"), 422, at+"/attributes", "Write each line as name: value")
 	w.want(b.post(at+"/attributes", "attributes", ""), 200, at, "Changed the attributes")
+}
+
+// TestPreviewsChangeNothing asks for the preview of every form that has one: what was typed goes in the body, and nothing happens.
+func TestPreviewsChangeNothing(t *testing.T) {
+	w, b, _ := owned(t, auth.ProviderConfig{})
+	f := furnish(w)
+	at := "/customers/" + string(f.ada) + "/edit"
+	page := b.get(at)
+	w.want(page, 200, at, `hx-post="`+at+ui.Preview+`"`)
+	if strings.Contains(page.body, "hx-get") || strings.Contains(page.body, `formmethod="get"`) {
+		t.Error("what is typed goes into an address")
+	}
+	from := w.next()
+	w.want(b.post(at+ui.Preview, "email", "ada@example.com", "first_name", "Augusta"), 200, at+ui.Preview, `value="Augusta"`)
+	w.want(b.post("/subscriptions"+ui.Preview, "customer_id", string(f.ada), "variant_0", string(f.variant), "quantity_0", "1", "interval", "month", "interval_count", "1"), 200, "/subscriptions"+ui.Preview, "Created the subscription")
+	fill := strings.NewReplacer("{id}", string(f.sub), "{part}", "en")
+	for _, r := range w.d.routes {
+		method, path, _ := strings.Cut(r.pattern, " ")
+		if method != http.MethodPost || !strings.HasSuffix(path, ui.Preview) {
+			continue
+		}
+		if len(r.events) > 0 {
+			t.Errorf("%s announces %v", r.pattern, r.events)
+		}
+		if s := b.send(method, fill.Replace(path), url.Values{}); s.status != 200 && s.status != 404 {
+			t.Errorf("%s: got %d", r.pattern, s.status)
+		}
+	}
+	if slices.ContainsFunc(w.events(from), func(typ string) bool { return typ != "log.viewed" }) {
+		t.Errorf("previews made %v", w.events(from))
+	}
 }

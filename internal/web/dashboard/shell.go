@@ -110,7 +110,7 @@ func (d *Dashboard) shell(r *http.Request, m *team.TeamMember, can func(team.Per
 			v.Account.Items = append(v.Account.Items, item(p))
 		}
 	}
-	here := "&back=" + url.QueryEscape(r.URL.RequestURI())
+	here := "&back=" + url.QueryEscape(ui.WithoutPreview(r.URL.RequestURI()))
 	if v.Theme == ui.ThemeDark {
 		v.Account.Items = append(v.Account.Items, ui.NavItem{Href: "/theme?set=light" + here, Label: "Light colours", Icon: "sun"})
 	} else {

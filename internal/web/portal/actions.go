@@ -410,6 +410,7 @@ func (p *Portal) registerActions() {
 		}
 		p.on("GET "+path, false, func(c *call) (answer, error) { return c.form(a, c.r.URL.Query(), nil) })
 		p.on("POST "+path, false, func(c *call) (answer, error) { return c.act(a) })
+		p.on("POST "+path+ui.Preview, false, func(c *call) (answer, error) { return c.form(a, c.r.PostForm, nil) })
 	}
 }
 
@@ -452,7 +453,7 @@ func (c *call) form(a action, v url.Values, p ui.Problems) (answer, error) {
 	if err := c.hasPart(a, s); err != nil {
 		return answer{}, err
 	}
-	view := formView{At: c.r.URL.Path, Back: back, Lead: c.lead(a), Verb: c.say(a.verb), Danger: a.danger, Problems: p}
+	view := formView{At: ui.WithoutPreview(c.r.URL.Path), Back: back, Lead: c.lead(a), Verb: c.say(a.verb), Danger: a.danger, Problems: p}
 	out := answer{title: c.say(a.title), crumbs: []ui.Link{{Href: "/portal", Text: c.say("home.title")}, {Href: back, Text: contents(s)}}}
 	refusal := s.May(a.rule)
 	if refusal == nil {

@@ -70,7 +70,7 @@ func TestMerging(t *testing.T) {
 	// The one that there is is chosen; both subscriptions' orders are shown, before and after.
 	w.want(v.get(at+"/merge"), 200, at+"/merge", "This cannot be undone", "Merged into another subscription", "Took over 1 × Coffee, 250 g, 1 × Coffee, 1 kg from another subscription", "1 × Coffee, 1 kg (Next order on 20 March 2027)", "€40.00", "€30.00", "€70.00")
 	for _, wrong := range []string{string(w.his), "sub_nothing"} { // what belongs to somebody else is as unknown as what is not there
-		w.want(v.get(at+"/merge?into="+wrong), 200, at+"/merge", "There is no such subscription.")
+		w.want(v.post(at+"/merge/preview", "into", wrong), 200, at+"/merge/preview", "There is no such subscription.")
 		w.want(v.post(at+"/merge", "into", wrong), http.StatusNotFound, at+"/merge", "There is no such subscription.")
 	}
 	for _, wrong := range []string{"", string(w.hers)} {
@@ -133,7 +133,7 @@ func TestSplitting(t *testing.T) {
 	if strings.Contains(s.body, "What will happen") || strings.Contains(s.body, "banner") {
 		t.Errorf("before anything is chosen:\n%s", s.body)
 	}
-	w.want(v.get(at+"/split?item_ids="+second), 200, at+"/split", "Moved into a subscription of its own: 1 × Coffee, 1 kg", "€40.00", "€10.00", "€30.00", `value="`+second+`" checked`)
+	w.want(v.post(at+"/split/preview", "item_ids", second), 200, at+"/split/preview", "Moved into a subscription of its own: 1 × Coffee, 1 kg", "€40.00", "€10.00", "€30.00", `value="`+second+`" checked`)
 	w.want(v.post(at+"/split"), 422, at+"/split", "Choose what goes into the new subscription.")
 	w.want(v.post(at+"/split", "item_ids", first, "item_ids", second), 422, at+"/split", "has to stay here")
 	w.want(v.post(at+"/split", "item_ids", string(w.subscription(w.his).Items[0].ID)), 422, at+"/split", "not in the subscription")
@@ -158,7 +158,7 @@ func TestGivingAnOrder(t *testing.T) {
 		t.Errorf("an empty form is in trouble:\n%s", s.body)
 	}
 	given := []string{"date", "2027-04-03", "first_name", "Grace", "last_name", "Hopper", "line1", "Lane 2", "city", "Basel", "country", "ch", "message", "Happy birthday"}
-	w.want(v.get(at+"/gift?"+values(given).Encode()), 200, at+"/gift", "What will happen", "Made an order a gift", "a gift for Grace Hopper")
+	w.want(v.send(http.MethodPost, at+"/gift/preview", values(given)), 200, at+"/gift/preview", "What will happen", "Made an order a gift", "a gift for Grace Hopper")
 	for field, wrong := range map[string]string{"last_name": "Say who the parcel is for.", "line1": "must not be empty", "country": "two letters"} {
 		form := values(given)
 		form.Set(field, "")
@@ -200,7 +200,7 @@ func TestTheBackupPaymentMethod(t *testing.T) {
 	if strings.Contains(s.body, "4242") {
 		t.Error("the first one is offered as its own backup")
 	}
-	w.want(v.get(path+"?payment_method_id="+string(spare)), 200, path, "What will happen")
+	w.want(v.post(path+"/preview", "payment_method_id", string(spare)), 200, path+"/preview", "What will happen")
 	w.want(v.post(path, "payment_method_id", string(w.subscription(w.his).PaymentMethodID)), 422, path)
 	w.want(v.post(path, "payment_method_id", string(w.subscription(w.hers).PaymentMethodID)), 422, path, "first payment method already")
 	s = v.post(path, "payment_method_id", string(spare))

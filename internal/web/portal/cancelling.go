@@ -21,6 +21,7 @@ func (p *Portal) registerCancel(plain action) {
 	const path = "/portal/subscriptions/{id}/cancel"
 	p.on("GET "+path, false, func(c *call) (answer, error) { return c.cancelPage(plain) })
 	p.on("POST "+path, false, func(c *call) (answer, error) { return c.cancelNow(plain) })
+	p.on("POST "+path+ui.Preview, false, func(c *call) (answer, error) { return c.form(plain, c.r.PostForm, nil) })
 	p.on("POST "+path+"/answer", false, (*call).cancelAnswer)
 	p.on("GET "+path+"/offers", false, (*call).cancelOffers)
 	p.on("POST "+path+"/accept", false, (*call).cancelAccept)

@@ -35,6 +35,7 @@ func (p *Portal) QuickLink(l notify.Link) (string, error) {
 func (p *Portal) registerQuick() {
 	p.on("GET /portal/quick/{token}", true, func(c *call) (answer, error) { return c.quickPage(nil) })
 	p.on("POST /portal/quick/{token}", true, (*call).quickAct)
+	p.on("POST /portal/quick/{token}"+ui.Preview, true, func(c *call) (answer, error) { return c.quickPage(nil) })
 }
 
 // quickAction is what a link does.
@@ -126,10 +127,7 @@ func (c *call) quickPage(p ui.Problems) (answer, error) {
 		return c.cardPage(p)
 	}
 	v := q.filledIn(c.r.PostForm)
-	if c.r.Method == http.MethodGet {
-		v = q.filledIn(c.r.URL.Query())
-	}
-	view := formView{At: c.r.URL.Path, Back: "/portal", Verb: c.say("quick.pay"), Problems: p}
+	view := formView{At: ui.WithoutPreview(c.r.URL.Path), Back: "/portal", Verb: c.say("quick.pay"), Problems: p}
 	out := answer{title: c.say("quick.pay")}
 	if q.action != nil {
 		out.title, view.Verb, view.Lead = c.say(q.action.title), c.say(q.action.verb), c.lead(*q.action)

@@ -44,7 +44,7 @@ func TestQuickActions(t *testing.T) {
 	}
 
 	move := w.link("reschedule", "2027-05-03")
-	w.want(v.get(move+"?next_billing_date=2027-05-09&rhythm=keep"), 200, move, "to 9 May 2027") // the form as it is filled in
+	w.want(v.post(move+"/preview", "next_billing_date", "2027-05-09", "rhythm", "keep"), 200, move+"/preview", "to 9 May 2027") // the form as it is filled in
 	w.want(v.post(move, "next_billing_date", "2020-01-01"), 422, move)
 	w.want(v.post(move, "next_billing_date", "2027-05-10", "rhythm", "keep"), 200, move, "Done") // what was refused did not use it up
 	w.want(v.post(move, "next_billing_date", "2027-05-11", "rhythm", "keep"), 410, move, "used already")

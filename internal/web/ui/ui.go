@@ -30,6 +30,13 @@ var files embed.FS
 // Link is an address and what it is called.
 type Link struct{ Href, Text string }
 
+// Preview ends the address that a form is sent to in order to see what it would do. A POST, because what was typed (names, addresses) must
+// not stay in the history of a browser and the log of a proxy; it changes nothing.
+const Preview = "/preview"
+
+// WithoutPreview is the address of the form that a preview is of.
+func WithoutPreview(path string) string { return strings.TrimSuffix(path, Preview) }
+
 // asset is one file, ready to be sent.
 type asset struct {
 	body, zipped []byte
