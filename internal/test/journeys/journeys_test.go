@@ -272,7 +272,7 @@ func act(t *testing.T, p *browser.Page, sub, path, typ string, fields ...string)
 	for i := 0; i < len(fields); i += 2 {
 		p.Fill("#"+fields[i], fields[i+1])
 	}
-	p.Holds("What will happen")
+	p.Holds("The log will say")
 	p.Fill("#comment", "The customer called")
 	p.Click("main form .buttons button")
 	p.Wait("[data-toast]")
@@ -589,7 +589,7 @@ func TestThePortal(t *testing.T) {
 	p.Picture("portal-phone")
 	p.Go(shop.Portal + "/subscriptions/" + sub + "/reschedule")
 	p.Fill("#next_billing_date", day(12))
-	p.Holds("What will happen", "Moved the next order")
+	p.Holds("Your history will say", "Moved the next order")
 	p.Click("main form .buttons button")
 	p.Wait("[data-toast]")
 	p.Holds("Moved the next order", "Undo")

@@ -239,7 +239,7 @@ func TestAQuickLinkTwice(t *testing.T) {
 	}
 	p := browser.Open(t, browser.Options{Width: 375})
 	p.Go(link)
-	p.Holds("What will happen")
+	p.Holds("Your history will say")
 	inspect(p, "quick")
 	who.happened(t, "customer.quick_action_viewed")
 	if slices.Contains(who.log(t), "subscription.reactivated") {

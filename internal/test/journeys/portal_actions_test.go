@@ -65,7 +65,7 @@ func (r recipient) does(t *testing.T, o browser.Options, sub, action, typ string
 		r.Click("noscript button")
 		r.Wait("#effect .banner")
 	}
-	r.Holds(append(effect, "What will happen", "Orders now", "Orders then")...)
+	r.Holds(append(effect, "Your history will say", "Orders now", "Orders then")...)
 	if !o.NoScript {
 		r.Accessible()
 		r.Run(`document.documentElement.dataset.theme = 'dark'`)

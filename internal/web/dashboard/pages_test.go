@@ -349,7 +349,7 @@ func TestErasureNamesWhatWillHappen(t *testing.T) {
 	at := "/customers/" + string(f.ada)
 	from := w.next()
 	for _, s := range []seen{b.get(at + "/redact"), b.post(at+"/redact", "confirm_email", "eve@example.com")} {
-		for _, words := range []string{"What will happen", "Cancelled the subscription", "Erased the address (2 times)", "Erased the payment method (2 times)", "Erased the customer&#39;s personal data"} {
+		for _, words := range []string{"The log will say", "Cancelled the subscription", "Erased the address (2 times)", "Erased the payment method (2 times)", "Erased the customer&#39;s personal data"} {
 			if !strings.Contains(s.body, words) {
 				t.Errorf("%d: it does not say %q:\n%s", s.status, words, s.body)
 			}

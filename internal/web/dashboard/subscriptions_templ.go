@@ -2259,7 +2259,7 @@ func foreseenPart(v foreseen) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		case len(v.Sentences) > 0:
-			templ_7745c5c3_Err = ui.Banner(ui.Notice{Tone: ui.Info, Title: "What will happen", List: v.Sentences}).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = ui.Banner(ui.Notice{Tone: ui.Info, Title: "The log will say", List: v.Sentences}).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

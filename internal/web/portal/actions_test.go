@@ -130,7 +130,7 @@ func TestSplitting(t *testing.T) {
 	first, second := string(items[0].ID), string(items[1].ID)
 	s := v.get(at + "/split")
 	w.want(s, 200, at+"/split", `type="checkbox" name="item_ids" value="`+first, "1 × Coffee, 1 kg", "This cannot be undone")
-	if strings.Contains(s.body, "What will happen") || strings.Contains(s.body, "banner") {
+	if strings.Contains(s.body, "Your history will say") || strings.Contains(s.body, "banner") {
 		t.Errorf("before anything is chosen:\n%s", s.body)
 	}
 	w.want(v.post(at+"/split/preview", "item_ids", second), 200, at+"/split/preview", "Moved into a subscription of its own: 1 × Coffee, 1 kg", "€40.00", "€10.00", "€30.00", `value="`+second+`" checked`)
@@ -158,7 +158,7 @@ func TestGivingAnOrder(t *testing.T) {
 		t.Errorf("an empty form is in trouble:\n%s", s.body)
 	}
 	given := []string{"date", "2027-04-03", "first_name", "Grace", "last_name", "Hopper", "line1", "Lane 2", "city", "Basel", "country", "ch", "message", "Happy birthday"}
-	w.want(v.send(http.MethodPost, at+"/gift/preview", values(given)), 200, at+"/gift/preview", "What will happen", "Made an order a gift", "a gift for Grace Hopper")
+	w.want(v.send(http.MethodPost, at+"/gift/preview", values(given)), 200, at+"/gift/preview", "Your history will say", "Made an order a gift", "a gift for Grace Hopper")
 	for field, wrong := range map[string]string{"last_name": "Say who the parcel is for.", "line1": "must not be empty", "country": "two letters"} {
 		form := values(given)
 		form.Set(field, "")
@@ -200,7 +200,7 @@ func TestTheBackupPaymentMethod(t *testing.T) {
 	if strings.Contains(s.body, "4242") {
 		t.Error("the first one is offered as its own backup")
 	}
-	w.want(v.post(path+"/preview", "payment_method_id", string(spare)), 200, path+"/preview", "What will happen")
+	w.want(v.post(path+"/preview", "payment_method_id", string(spare)), 200, path+"/preview", "Your history will say")
 	w.want(v.post(path, "payment_method_id", string(w.subscription(w.his).PaymentMethodID)), 422, path)
 	w.want(v.post(path, "payment_method_id", string(w.subscription(w.hers).PaymentMethodID)), 422, path, "first payment method already")
 	s = v.post(path, "payment_method_id", string(spare))

@@ -345,7 +345,7 @@ func TestEveryActionOfASubscriber(t *testing.T) {
 	item := func() string { return string(state().Items[0].ID) }
 	act := func(path, typ string, form ...string) {
 		t.Helper()
-		w.want(v.send(http.MethodPost, path+"/preview", values(form)), 200, path+"/preview", "What will happen")
+		w.want(v.send(http.MethodPost, path+"/preview", values(form)), 200, path+"/preview", "Your history will say")
 		w.want(v.send(http.MethodPost, path, values(form)), 200, at)
 		if e := w.last(typ); e.Actor != (journal.Actor{Kind: journal.ActorCustomer, ID: string(w.ada)}) || e.Source.Channel != journal.ChannelPortal || e.Seq < w.Program.Head()-3 {
 			t.Errorf("%s: the entry %+v", path, e)

@@ -175,7 +175,7 @@ func smallParts() templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = ui.Banner(ui.Notice{Tone: ui.Info, Title: "What will happen", List: []string{"Pause the subscription until 3 April 2027", "Cancel 1 order"}}).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = ui.Banner(ui.Notice{Tone: ui.Info, Title: "The log will say", List: []string{"Paused the subscription until 3 April 2027", "Cancelled 1 order"}}).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
