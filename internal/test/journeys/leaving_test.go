@@ -251,7 +251,8 @@ func TestAQuickLinkTwice(t *testing.T) {
 	who.happened(t, "customer.quick_action_used", "subscription.reactivated")
 	p.Forgive() // from here on it is refused
 	p.Go(link)
-	p.Holds("not possible") // it goes on already
+	p.Holds("not possible", "Sign in") // it goes on already
+	p.Becomes(`document.querySelector('main form .buttons') === null`, "what is not possible has a button")
 	inspect(p, "quick-again")
 	api(t, "POST", "/subscriptions/"+who.sub+"/cancel", "", nil)
 	p.Go(link)

@@ -391,7 +391,7 @@ func (c *call) inOrder() []action {
 
 // shows says whether an action is possible in the subscription's status, offered by the store, and of any use.
 func (c *call) shows(s *subscription.Subscription, a action) (bool, error) {
-	possible := s.May(a.rule) == nil && c.offered(s, a.rule, nil) == nil
+	possible := c.notNow(a, s) == nil
 	if !possible || a.sense == nil {
 		return possible, nil
 	}
@@ -432,7 +432,8 @@ type formView struct {
 	Fields               []field
 	Plain                []ui.Field
 	Problems             ui.Problems
-	Refusal              string
+	Refusal              string // why it cannot be done now, whatever is filled in
+	Visitor              bool   // nobody is signed in
 	Effect               []string // what will happen
 	Trouble              string   // why it cannot, as the form stands
 	Orders               []ordersThen
@@ -455,12 +456,8 @@ func (c *call) form(a action, v url.Values, p ui.Problems) (answer, error) {
 	}
 	view := formView{At: ui.WithoutPreview(c.r.URL.Path), Back: back, Lead: c.lead(a), Verb: c.say(a.verb), Danger: a.danger, Problems: p}
 	out := answer{title: c.say(a.title), crumbs: []ui.Link{{Href: "/portal", Text: c.say("home.title")}, {Href: back, Text: contents(s)}}}
-	refusal := s.May(a.rule)
-	if refusal == nil {
-		refusal = c.offered(s, a.rule, nil)
-	}
-	if refusal != nil {
-		view.Refusal = c.refusal(fault.As(refusal), s)
+	if why := c.notNow(a, s); why != nil {
+		view.Refusal = c.refusal(fault.As(why), s)
 		out.body = formBody(view)
 		return out, nil
 	}
@@ -486,6 +483,14 @@ func (c *call) form(a action, v url.Values, p ui.Problems) (answer, error) {
 	}
 	out.body = formBody(view)
 	return out, nil
+}
+
+// notNow says why an action is not possible, whatever its form says, or nil.
+func (c *call) notNow(a action, s *subscription.Subscription) error {
+	if err := s.May(a.rule); err != nil {
+		return err
+	}
+	return c.offered(s, a.rule, nil)
 }
 
 // foresee says what a command would come to now, without doing it.

@@ -127,11 +127,14 @@ func (c *call) quickPage(p ui.Problems) (answer, error) {
 		return c.cardPage(p)
 	}
 	v := q.filledIn(c.r.PostForm)
-	view := formView{At: ui.WithoutPreview(c.r.URL.Path), Back: "/portal", Verb: c.say("quick.pay"), Problems: p}
+	view := formView{At: ui.WithoutPreview(c.r.URL.Path), Back: "/portal", Verb: c.say("quick.pay"), Problems: p, Visitor: true}
 	out := answer{title: c.say("quick.pay")}
 	if q.action != nil {
 		out.title, view.Verb, view.Lead = c.say(q.action.title), c.say(q.action.verb), c.lead(*q.action)
 		if q.action.fields != nil && q.action.name != "skip" {
+			if why := c.notNow(*q.action, q.s); why != nil {
+				view.Refusal = c.refusal(fault.As(why), q.s)
+			}
 			if view.Fields, err = q.action.fields(c, q.s, v); err != nil {
 				return answer{}, err
 			}
@@ -146,6 +149,9 @@ func (c *call) quickPage(p ui.Problems) (answer, error) {
 	view.Lead = contents(q.s) + ". " + view.Lead
 	if err := c.foresee(&view, q.s, q.command(c, v)); err != nil {
 		return answer{}, err
+	}
+	if len(view.Fields) == 0 { // nothing on the page can make it right
+		view.Refusal = view.Trouble
 	}
 	out.body = formBody(view)
 	return out, nil

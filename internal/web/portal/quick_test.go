@@ -38,14 +38,22 @@ func TestQuickActions(t *testing.T) {
 	}
 	w.last("customer.quick_action_used")
 	other := w.link("skip", "2027-04-03")
-	w.want(v.post(other), 422, other, "already")
+	w.want(v.post(other), 422, other, "already", "not possible", `href="/portal">Sign in</a>`)
+	if s := v.get(other); strings.Contains(s.body, `action="`+other) || !strings.Contains(s.body, "already") {
+		t.Errorf("what cannot be done is still offered:\n%s", s.body)
+	}
 	if s := v.post(skip); s.status != 410 && s.status != 422 {
 		t.Errorf("used twice: got %d", s.status)
 	}
 
 	move := w.link("reschedule", "2027-05-03")
 	w.want(v.post(move+"/preview", "next_billing_date", "2027-05-09", "rhythm", "keep"), 200, move+"/preview", "to 9 May 2027") // the form as it is filled in
-	w.want(v.post(move, "next_billing_date", "2020-01-01"), 422, move)
+	w.want(v.post(move, "next_billing_date", "2020-01-01"), 422, move, `action="`+move) // another day can make it right
+	w.Do(journal.Bind(subscription.Pause{ID: w.hers}))
+	if s := v.get(move); strings.Contains(s.body, `action="`+move) || !strings.Contains(s.body, `href="/portal">Sign in</a>`) {
+		t.Errorf("a paused subscription's order can be moved:\n%s", s.body)
+	}
+	w.Do(journal.Bind(subscription.Resume{ID: w.hers}))
 	w.want(v.post(move, "next_billing_date", "2027-05-10", "rhythm", "keep"), 200, move, "Done") // what was refused did not use it up
 	w.want(v.post(move, "next_billing_date", "2027-05-11", "rhythm", "keep"), 410, move, "used already")
 
