@@ -72,7 +72,7 @@ func filled(v url.Values, name, first string) string {
 var actions = []action{
 	{name: "skip", title: "action.skip.title", icon: "skip-forward", verb: "action.skip.verb", rule: subscription.ActionSkip, date: "date", lead: "action.skip.lead",
 		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]field, error) {
-			return c.dateField(s, v, false)
+			return c.dateField(s, v, subscription.ActionSkip)
 		},
 		command: func(_ *call, s *subscription.Subscription, v url.Values) journal.Command {
 			return journal.Bind(subscription.Skip{ID: s.ID, Date: dateOf(v, "date")})
@@ -80,7 +80,7 @@ var actions = []action{
 	{name: "unskip", title: "action.unskip.title", icon: "undo-2", verb: "action.unskip.verb", rule: subscription.ActionUnskip, date: "date",
 		sense: func(_ *call, s *subscription.Subscription) (bool, error) { return len(s.SkippedDates) > 0, nil },
 		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]field, error) {
-			return c.dateField(s, v, true)
+			return c.dateField(s, v, subscription.ActionUnskip)
 		},
 		command: func(_ *call, s *subscription.Subscription, v url.Values) journal.Command {
 			return journal.Bind(subscription.Unskip{ID: s.ID, Date: must(dateOf(v, "date"))})
@@ -178,7 +178,7 @@ var actions = []action{
 		}},
 	{name: "gift", title: "action.gift.title", icon: "gift", verb: "action.gift.verb", rule: subscription.ActionGift, date: "date", lead: "action.gift.lead",
 		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]field, error) {
-			out, err := c.dateField(s, v, false)
+			out, err := c.dateField(s, v, subscription.ActionGift)
 			for _, f := range addressNames {
 				if f.name != "phone" {
 					out = append(out, field{Field: ui.Field{Name: f.name, Label: c.say(f.label), Value: v.Get(f.name), Complete: "off", Required: slices.Contains(addressNeeds, f.name)}})
@@ -295,13 +295,15 @@ func (c *call) hasPart(a action, s *subscription.Subscription) error {
 	return nil
 }
 
-func (c *call) dateField(s *subscription.Subscription, v url.Values, skipped bool) ([]field, error) {
-	orders, err := c.upcoming(s, 12)
+// dateField is the choice of an order: those that the action is offered for, and the one that was asked for.
+func (c *call) dateField(s *subscription.Subscription, v url.Values, a subscription.Action) ([]field, error) {
+	days, _, err := c.days(s, a)
+	if d := dateOf(v, "date"); d != nil && !slices.Contains(days, *d) {
+		days = append(days, *d)
+	}
 	var o []ui.Option
-	for _, order := range orders {
-		if order.Skipped == skipped {
-			o = append(o, ui.Option{Value: order.Date.String(), Label: c.words().Date(order.Date)})
-		}
+	for _, d := range days {
+		o = append(o, ui.Option{Value: d.String(), Label: c.words().Date(d)})
 	}
 	if len(o) == 0 {
 		o = []ui.Option{{Label: c.say("field.no_date")}}
@@ -432,8 +434,8 @@ type formView struct {
 	Fields               []field
 	Plain                []ui.Field
 	Problems             ui.Problems
-	Refusal              string // why it cannot be done now, whatever is filled in
-	Visitor              bool   // nobody is signed in
+	Refusal              string   // why it cannot be done now, whatever is filled in
+	Visitor              bool     // nobody is signed in
 	Effect               []string // what will happen
 	Trouble              string   // why it cannot, as the form stands
 	Orders               []ordersThen
@@ -485,12 +487,38 @@ func (c *call) form(a action, v url.Values, p ui.Problems) (answer, error) {
 	return out, nil
 }
 
-// notNow says why an action is not possible, whatever its form says, or nil.
+// days are the dates of the orders to come that an action is offered for; refusal says why the first of the others is not among them.
+func (c *call) days(s *subscription.Subscription, a subscription.Action) (days []civil.Date, refusal, err error) {
+	orders, err := c.upcoming(s, 12)
+	for _, o := range orders {
+		if o.Skipped != (a == subscription.ActionUnskip) {
+			continue
+		}
+		if why := c.offered(s, a, &o.Date); why == nil {
+			days = append(days, o.Date)
+		} else if refusal == nil {
+			refusal = why
+		}
+	}
+	return days, refusal, err
+}
+
+// notNow says why an action is not possible, whatever its form says, or nil. An action on one order is possible while it is for any.
 func (c *call) notNow(a action, s *subscription.Subscription) error {
 	if err := s.May(a.rule); err != nil {
 		return err
 	}
-	return c.offered(s, a.rule, nil)
+	if a.date != "date" {
+		return c.offered(s, a.rule, nil)
+	}
+	days, refusal, err := c.days(s, a.rule)
+	if err != nil || len(days) > 0 {
+		return err
+	}
+	if refusal == nil { // there is no order to ask about
+		refusal = c.offered(s, a.rule, nil)
+	}
+	return refusal
 }
 
 // foresee says what a command would come to now, without doing it.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"perennial/internal/catalog"
 	"perennial/internal/civil"
@@ -249,5 +250,30 @@ func TestWhatAStoreSwitchedOffIsOff(t *testing.T) {
 		if s := v.send(http.MethodPost, path, url.Values{}); s.status != 422 || !strings.Contains(s.body, "does not offer this") || w.Program.Head() != head {
 			t.Errorf("%s: %d", a.name, s.status)
 		}
+	}
+}
+
+// TestALaterOrderAfterTheCutoff skips and gives the order after the one that is being prepared.
+func TestALaterOrderAfterTheCutoff(t *testing.T) {
+	w := newWorld(t)
+	w.Do(journal.Bind(settings.Update{Document: &settings.Billing{BillingHour: 6, CutoffDays: 5, MaxCatchUpOrders: 1}}))
+	w.pass(28 * 24 * time.Hour) // 31 March: the order of 3 April is being prepared
+	v := w.signIn("ada@example.com")
+	at := "/portal/subscriptions/" + string(w.hers)
+	w.want(v.get(at), 200, at, at+"/gift", at+"/skip?date=2027-05-03")
+	for _, action := range []string{"/skip", "/gift"} {
+		s := v.get(at + action)
+		w.want(s, 200, at+action, `<option value="2027-05-03"`)
+		if strings.Contains(s.body, "2027-04-03") || strings.Contains(s.body, "being prepared") {
+			t.Errorf("%s is about the order that is being prepared:\n%s", action, s.body)
+		}
+		w.want(v.get(at+action+"?date=2027-06-03"), 200, at+action, `<option value="2027-06-03" selected`)
+		w.want(v.get(at+action+"?date=2027-04-03"), 200, at+action, "The order of 3 April 2027 is being prepared already") // when it is meant
+		w.want(v.post(at+action, "date", "2027-04-03", "last_name", "Hopper", "line1", "Lane 2", "city", "Basel", "country", "ch"), 422, at+action, "The order of 3 April 2027 is being prepared already")
+	}
+	w.want(v.post(at+"/skip", "date", "2027-06-03"), 200, at, "Skipped the order of 3 June 2027")
+	w.want(v.get(at+"/unskip"), 200, at+"/unskip", `<option value="2027-06-03"`)
+	if s := v.get(at + "/reschedule"); !strings.Contains(s.body, "not possible") {
+		t.Errorf("the next order can be moved:\n%s", s.body)
 	}
 }

@@ -161,7 +161,7 @@ func (c *call) upcoming(s *subscription.Subscription, count int) ([]subscription
 	if err != nil {
 		return nil, err
 	}
-	bill, err := journal.Find[settings.Billing](c.reader(), journal.Settings, settings.PageBilling)
+	bill, err := c.billing()
 	if err != nil {
 		return nil, err
 	}
@@ -198,7 +198,7 @@ func (c *call) lines(s *subscription.Subscription, count int) ([]line, error) {
 
 // offered says why the store does not offer an action now.
 func (c *call) offered(s *subscription.Subscription, a subscription.Action, date *civil.Date) error {
-	bill, err := journal.Find[settings.Billing](c.reader(), journal.Settings, settings.PageBilling)
+	bill, err := c.billing()
 	if err != nil {
 		return err
 	}
@@ -235,7 +235,7 @@ func (c *call) subscriptionPage() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	bill, err := journal.Find[settings.Billing](c.reader(), journal.Settings, settings.PageBilling)
+	bill, err := c.billing()
 	if err != nil {
 		return answer{}, err
 	}

@@ -143,6 +143,7 @@ type call struct {
 	viewer  id.ID              // the team member who looks on; empty for the customer themselves
 	general *settings.General
 	portal  *settings.Portal
+	bill    *settings.Billing
 }
 
 type answer struct {
@@ -268,6 +269,18 @@ func (c *call) offer() *settings.Portal {
 		c.portal = p
 	}
 	return c.portal
+}
+
+// billing gives the billing settings, read once for a request; nil until they are first saved.
+func (c *call) billing() (*settings.Billing, error) {
+	if c.bill == nil {
+		b, err := journal.Find[settings.Billing](c.reader(), journal.Settings, settings.PageBilling)
+		if err != nil {
+			return nil, err
+		}
+		c.bill = b
+	}
+	return c.bill, nil
 }
 
 func (c *call) zone() *time.Location { return settings.Zone(c.shop()) }

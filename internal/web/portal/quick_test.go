@@ -48,7 +48,7 @@ func TestQuickActions(t *testing.T) {
 
 	move := w.link("reschedule", "2027-05-03")
 	w.want(v.post(move+"/preview", "next_billing_date", "2027-05-09", "rhythm", "keep"), 200, move+"/preview", "to 9 May 2027") // the form as it is filled in
-	w.want(v.post(move, "next_billing_date", "2020-01-01"), 422, move, `action="`+move) // another day can make it right
+	w.want(v.post(move, "next_billing_date", "2020-01-01"), 422, move, `action="`+move)                                         // another day can make it right
 	w.Do(journal.Bind(subscription.Pause{ID: w.hers}))
 	if s := v.get(move); strings.Contains(s.body, `action="`+move) || !strings.Contains(s.body, `href="/portal">Sign in</a>`) {
 		t.Errorf("a paused subscription's order can be moved:\n%s", s.body)
