@@ -47,7 +47,7 @@ type (
 		RetryDays []int  `json:"retry_days" nullable:"false" doc:"Days after the failed charge at which it is tried again, rising: at most 10 of 1 to 60."`
 		EndAction string `json:"end_action" doc:"cancel, pause or skip: what happens when the last retry failed. keep: go on trying at the last interval."`
 
-		Phases    []settings.RecoveryPhase `json:"phases" nullable:"false" required:"false" doc:"In place of retry_days: phases with a number of retries and the days before each."`
+		Phases    []settings.RecoveryPhase `json:"phases" nullable:"false" required:"false" doc:"In place of retry_days: phases with a number of retries and the days before each. silent: the customer is not told of the phase's failed payments; the first failure belongs to the first phase."`
 		RetryHour *int                     `json:"retry_hour" nullable:"true" required:"false" doc:"0 to 23: the hour of the day in the shop's zone at which is tried again; null: the billing hour."`
 	}
 	ShippingPage struct {

@@ -6,6 +6,8 @@ import (
 	"net/http/httptest"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"perennial/internal/api"
 	"perennial/internal/journal"
 	"perennial/internal/server"
@@ -69,6 +71,12 @@ func TestSettings(t *testing.T) {
 	s.do("PUT", "/settings/billing", fields{"billing_hour": 24, "cutoff_days": -1, "tax_basis_points": 0, "max_catch_up_orders": 1}).refused(422, "fields_refused").
 		shows(map[string]any{"errors.0.pointer": "/billing_hour", "errors.1.pointer": "/cutoff_days"})
 	s.do("PUT", "/settings/recovery", fields{"retry_days": nil, "end_action": "skip"}).refused(422, "fields_refused")
+	phases := []any{map[string]any{"attempts": 2.0, "interval_days": 1.0, "silent": true}, map[string]any{"attempts": 1.0, "interval_days": 5.0}}
+	s.do("PUT", "/settings/recovery", fields{"retry_days": []any{}, "phases": phases, "end_action": "skip"}).want(200).made("recovery_settings.updated").shows(map[string]any{"data.phases": phases})
+	s.do("GET", "/settings/recovery", nil).want(200).shows(map[string]any{"data.phases": phases})
+	if e := s.do("GET", "/events?type=recovery_settings.updated&limit=1", nil).want(200); e.at("data.0.changes.1.field") != "phases" || !cmp.Equal(e.at("data.0.changes.1.after"), any(phases)) {
+		t.Errorf("the entry is %s", e.Body)
+	}
 	s.do("GET", "/settings/colour", nil).refused(404, "not_found")
 	if got := s.do("GET", "/events?type=portal_settings.updated&limit=1", nil).want(200); got.at("data.0.targets.0.id") != "portal" {
 		t.Errorf("the entry is %s", got.Body)

@@ -1,6 +1,7 @@
 package billing_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -213,6 +214,39 @@ func TestEndOfRecovery(t *testing.T) {
 			"billing_attempt.failed recovery.entered recovery.exhausted subscription.order_skipped order.failed variant.inventory_changed")
 		s.check()
 	})
+}
+
+// The entry of a failure says whether the customer is told: nobody has to guess it later from the settings.
+func TestSilentFailure(t *testing.T) {
+	silent := func(s *shop) string {
+		t.Helper()
+		for _, e := range slices.Backward(s.Events) {
+			if e.Type == "billing_attempt.failed" {
+				return string(e.Detail("silent"))
+			}
+		}
+		t.Fatal("there is no failure")
+		return ""
+	}
+	s := newShop(t)
+	s.set(&settings.Recovery{Phases: []settings.RecoveryPhase{{Attempts: 1, IntervalDays: 1, Silent: true}, {Attempts: 1, IntervalDays: 2}}, EndAction: settings.EndSkip})
+	s.on(first)
+	s.extra(9)
+	s.finish(9, 9, billing.Declined)
+	check(t, "an extra order, which is no case", silent(s), "")
+	s.create(1)
+	s.finish(1, 1, billing.Declined)
+	check(t, "the first failure", silent(s), "true")
+	s.set(&settings.Recovery{EndAction: settings.EndCancel})
+	s.on(first.AddDays(1))
+	s.retry(1, 2)
+	s.finish(1, 2, billing.Declined)
+	check(t, "the silent phase", silent(s), "true")
+	s.on(first.AddDays(3))
+	s.retry(1, 3)
+	check(t, "the last one", s.finish(1, 3, billing.Declined), gaveUp)
+	check(t, "the other phase", silent(s), "")
+	s.check()
 }
 
 func TestMethods(t *testing.T) {

@@ -80,7 +80,11 @@ func (c FinishAttempt) Decide(w World, now time.Time) (journal.Decision, error) 
 	}
 	a.GatewayID = cmp.Or(line(c.GatewayID, 200), a.GatewayID)
 	d := orderDraft(typ, o, next, methodRef(a.PaymentMethodID))
-	d.Details = resultDetails{o.ordinal(a.ID), a.Amount, a.Code, a.Message}
+	told := resultDetails{Attempt: o.ordinal(a.ID), Amount: a.Amount, Code: a.Code, Message: a.Message}
+	if a.Status == AttemptFailed && o.Status == Pending && Awaited(o, w.Subscription) {
+		told.Silent = subscription.Silent(w.Subscription, w.failure(next, a.Code, w.today(now)), w.Recovery)
+	}
+	d.Details = told
 
 	t := w.story(now)
 	at := t.tell(d, 0)

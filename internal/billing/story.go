@@ -77,6 +77,7 @@ type resultDetails struct {
 	Amount  money.Amount `json:"amount"`
 	Code    string       `json:"code,omitzero"`
 	Message string       `json:"message,omitzero"`
+	Silent  bool         `json:"silent,omitzero"` // of a failure: the customer is not told
 }
 
 // start begins the charge of the order.
@@ -172,11 +173,16 @@ func (t *story) placed(cause int) error {
 	return nil
 }
 
+// failure is a charge of the order that failed on a day.
+func (w World) failure(o *Order, code string, on civil.Date) subscription.Failure {
+	return subscription.Failure{Code: code, On: on, Attempts: len(o.Attempts), Spent: w.choose(o) == nil}
+}
+
 // declined is what comes of a charge that failed on a day. An order of the rhythm that is still waited for goes into
 // recovery, or on to its next retry, or is given up after the last one. Any other order is given up at once: an extra
 // order must not stop the rhythm, and one that the subscription went on without is not wanted any more.
 func (t *story) declined(code string, on civil.Date, cause int) error {
-	f := subscription.Failure{Code: code, On: on, Attempts: len(t.order.Attempts), Spent: t.w.choose(t.order) == nil}
+	f := t.w.failure(t.order, code, on)
 	switch {
 	case inRecovery(t.order, t.sub):
 	case Awaited(t.order, t.sub):

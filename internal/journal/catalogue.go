@@ -299,7 +299,7 @@ var catalogue = []Type{
 	forOrder("privacy", "order.redacted", "Personal data of an order erased", All).never("Erasure destroys the key; nobody can bring the values back."),
 	forOrder("billing", "billing_attempt.started", "Payment started", "attempts").details("attempt", "amount", "payment_method_id").never("A payment attempt is a fact; refund the order instead."),
 	forOrder("billing", "billing_attempt.succeeded", "Payment succeeded", "attempts").details("attempt", "amount").never("A payment attempt is a fact; refund the order instead."),
-	forOrder("billing", "billing_attempt.failed", "Payment failed", "attempts").details("attempt", "amount", "code", "message").never("A payment attempt is a fact."),
+	forOrder("billing", "billing_attempt.failed", "Payment failed", "attempts").details("attempt", "amount", "code", "message", "silent").never("A payment attempt is a fact."),
 	forOrder("billing", "billing_attempt.action_required", "Payment needs the customer", "attempts").details("attempt", "amount", "code", "message").never("A payment attempt is a fact."),
 	forSubscription("recovery", "recovery.entered", "Entered recovery", "status", "recovery").details("order_id", "code").never("Recovery ends when the order is paid."),
 	forSubscription("recovery", "recovery.retry_scheduled", "Retry scheduled", "recovery").details("order_id").never("Recovery ends when the order is paid."),

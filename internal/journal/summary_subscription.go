@@ -189,7 +189,7 @@ var orderSentences = map[string]sentence{
 
 	"billing_attempt.started":         {did: func(e *Event) string { return "Started " + payment(e, "a") }},
 	"billing_attempt.succeeded":       {did: func(e *Event) string { return upperFirst(payment(e, "the")) + " succeeded" }},
-	"billing_attempt.failed":          {did: func(e *Event) string { return upperFirst(payment(e, "the")) + " failed" + because(e) }},
+	"billing_attempt.failed":          {did: func(e *Event) string { return upperFirst(payment(e, "the")) + " failed" + because(e) + kept(e) }},
 	"billing_attempt.action_required": {did: func(e *Event) string { return upperFirst(payment(e, "the")) + " waits for the customer to confirm it" }},
 }
 
@@ -249,6 +249,14 @@ func payment(e *Event, article string) string {
 // because says why a payment failed, in the gateway's words if it has any.
 func because(e *Event) string {
 	return form(": %s", cmp.Or(strings.TrimRight(text(detail(e, "message")), "."), words(text(detail(e, "code")))))
+}
+
+// kept says that the campaign keeps a failure from the customer.
+func kept(e *Event) string {
+	if string(e.Detail("silent")) == "true" {
+		return " (no message to the customer)"
+	}
+	return ""
 }
 
 // line is what an element of items says of itself.

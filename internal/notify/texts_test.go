@@ -65,6 +65,50 @@ func TestWhatComesAfterAFailedPayment(t *testing.T) {
 	}
 }
 
+// TestSilentPhase writes of no failure in it, the first one included, of every one after it, and of a new card that is needed at any time.
+func TestSilentPhase(t *testing.T) {
+	for name, tt := range map[string]struct {
+		hard bool
+		want []int // letters after the first, the second, … failure
+	}{
+		"soft": {want: []int{0, 0, 1}},
+		"hard": {hard: true, want: []int{1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.Do(journal.Bind(customer.AddPaymentMethod{ID: w.IDs.New(id.PaymentMethod), CustomerID: w.ada, Gateway: "simulated", Fields: customer.PaymentMethodFields{
+				GatewayReference: new("sim_declined"), Brand: new("visa"), Last4: new("0341"), ExpMonth: new(12), ExpYear: new(2040)}}))
+			set := func(first, second bool) {
+				w.Do(journal.Bind(settings.Update{Document: &settings.Recovery{EndAction: settings.EndPause, Phases: []settings.RecoveryPhase{
+					{Attempts: 1, IntervalDays: 1, Silent: first}, {Attempts: 2, IntervalDays: 2, Silent: second}}}}))
+			}
+			set(true, false)
+			w.run()
+			w.pass(31 * 24 * time.Hour) // to the day of the first order
+			due := settings.Today(&settings.General{TimeZone: "Europe/Berlin"}, w.clock())
+			order, attempt := w.IDs.New(id.Order), w.IDs.New(id.BillingAttempt)
+			w.Do(journal.Bind(billing.CreateOrder{SubscriptionID: w.sub, OrderID: order, AttemptID: attempt, Due: due}))
+			for i, want := range tt.want {
+				before := len(w.post.letters())
+				w.Do(journal.Bind(billing.FinishAttempt{OrderID: order, AttemptID: attempt, Result: billing.Declined, Code: "insufficient_funds", Hard: tt.hard}))
+				w.run()
+				if got := w.post.letters()[before:]; len(got) != want {
+					t.Errorf("failure %d: %d letters, want %d: %q", i+1, len(got), want, got)
+				}
+				if i+1 == len(tt.want) {
+					break
+				}
+				set(false, true) // the case keeps what it began with
+				days := []int{1, 2}[i]
+				w.pass(time.Duration(days) * 24 * time.Hour)
+				due = due.AddDays(days)
+				attempt = w.IDs.New(id.BillingAttempt)
+				w.Do(journal.Bind(billing.RetryOrder{OrderID: order, AttemptID: attempt, Today: due}))
+			}
+		})
+	}
+}
+
 // TestWithoutACard waits for one.
 func TestWithoutACard(t *testing.T) {
 	w := newWorld(t)

@@ -60,10 +60,12 @@ type Recovery struct {
 	RetryHour *int            `json:"retry_hour"` // 0 to 23, hour of the day in the shop's zone at which is tried again; null: the billing hour
 }
 
-// RecoveryPhase is a number of retries with as many days before each.
+// RecoveryPhase is a number of retries with as many days before each. The first failure belongs to the first phase, retries after
+// the last phase to the last one.
 type RecoveryPhase struct {
-	Attempts     int `json:"attempts"`      // 1 to 10
-	IntervalDays int `json:"interval_days"` // 1 to 60
+	Attempts     int  `json:"attempts"`        // 1 to 10
+	IntervalDays int  `json:"interval_days"`   // 1 to 60
+	Silent       bool `json:"silent,omitzero"` // the customer is not told of the phase's failures; omitted while false, as in documents from before there were silent ones
 }
 
 // Schedule gives the days, counted from the first failure, at which a charge is tried again, and how many days are between
@@ -84,6 +86,21 @@ func (r *Recovery) Schedule() (days []int, repeat int) {
 		}
 	}
 	return days, repeat
+}
+
+// SilentDays gives the days of the schedule, with 0 for the first failure, on which a failure is not told to the customer.
+func (r *Recovery) SilentDays() (days []int) {
+	schedule, _ := r.Schedule()
+	for i, p := range r.Phases {
+		if p.Silent && i == 0 {
+			days = append(days, 0)
+		}
+		if p.Silent {
+			days = append(days, schedule[:p.Attempts]...)
+		}
+		schedule = schedule[p.Attempts:]
+	}
+	return days
 }
 
 // Shipping is the page "shipping".

@@ -1,6 +1,7 @@
 package settings_test
 
 import (
+	"encoding/json"
 	"slices"
 	"testing"
 	"time"
@@ -285,7 +286,7 @@ func TestAnySequence(t *testing.T) {
 				}
 				for range rapid.IntRange(0, 2).Draw(t, "phases") {
 					doc.(*settings.Recovery).Phases = append(doc.(*settings.Recovery).Phases,
-						settings.RecoveryPhase{Attempts: rapid.IntRange(0, 11).Draw(t, "attempts"), IntervalDays: rapid.IntRange(0, 20).Draw(t, "interval")})
+						settings.RecoveryPhase{Attempts: rapid.IntRange(0, 11).Draw(t, "attempts"), IntervalDays: rapid.IntRange(0, 20).Draw(t, "interval"), Silent: rapid.Bool().Draw(t, "silent")})
 				}
 			case settings.PageShipping:
 				doc = &settings.Shipping{
@@ -331,4 +332,39 @@ func TestAnySequence(t *testing.T) {
 			t.Fatalf("replay (-live +replayed):\n%s", diff)
 		}
 	})
+}
+
+func TestSilentDays(t *testing.T) {
+	phase := func(attempts, days int, silent bool) settings.RecoveryPhase {
+		return settings.RecoveryPhase{Attempts: attempts, IntervalDays: days, Silent: silent}
+	}
+	for name, tt := range map[string]struct {
+		r    settings.Recovery
+		want []int
+	}{
+		"days":             {settings.Recovery{RetryDays: []int{1, 3}}, nil},
+		"everything told":  {settings.Recovery{Phases: []settings.RecoveryPhase{phase(2, 1, false), phase(1, 5, false)}}, nil},
+		"the first phase":  {settings.Recovery{Phases: []settings.RecoveryPhase{phase(2, 1, true), phase(1, 5, false)}}, []int{0, 1, 2}},
+		"the last phase":   {settings.Recovery{Phases: []settings.RecoveryPhase{phase(2, 1, false), phase(2, 5, true)}}, []int{7, 12}},
+		"all but a second": {settings.Recovery{Phases: []settings.RecoveryPhase{phase(1, 2, true), phase(1, 2, false), phase(1, 2, true)}}, []int{0, 2, 6}},
+	} {
+		if diff := cmp.Diff(tt.want, tt.r.SilentDays()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// A document from before there were silent phases tells of every failure, and is written as it was.
+func TestPhasesFromBefore(t *testing.T) {
+	const before = `{"retry_days":null,"end_action":"pause","phases":[{"attempts":2,"interval_days":1}],"retry_hour":null}`
+	var r settings.Recovery
+	if err := json.Unmarshal([]byte(before), &r); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.SilentDays(); got != nil {
+		t.Errorf("got the silent days %v", got)
+	}
+	if got, err := json.Marshal(&r); err != nil || string(got) != before {
+		t.Errorf("got %s, %v", got, err)
+	}
 }

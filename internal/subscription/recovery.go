@@ -35,11 +35,33 @@ func EnterRecovery(s *Subscription, o Order, f Failure, policy *settings.Recover
 	next := journal.Clone(s)
 	next.Status = Failed
 	days, repeat := policy.Schedule()
-	next.Recovery = &Recovery{OrderID: o.ID, Attempts: f.Attempts, Code: f.Code, RetryDays: days, RepeatDays: repeat, EndAction: policy.EndAction, EnteredOn: f.On}
+	next.Recovery = &Recovery{OrderID: o.ID, Attempts: f.Attempts, Code: f.Code, RetryDays: days, RepeatDays: repeat, EndAction: policy.EndAction, EnteredOn: f.On, SilentDays: policy.SilentDays()}
 	if policy.RetryHour != nil {
 		next.Recovery.RetryHour = new(*policy.RetryHour)
 	}
 	return change("recovery.entered", s, next, entered{o.ID, f.Code}, o.ref()), nil
+}
+
+// Silent says whether a charge that failed is kept from the customer: it was due by the schedule, in a phase that says so. The customer
+// always hears when a new payment method is needed, and of a charge that somebody asked for or that a new payment method
+// brought about. s is the subscription before the failure, the policy that of the settings, for a case that begins.
+func Silent(s *Subscription, f Failure, policy *settings.Recovery) bool {
+	r := s.Recovery
+	switch {
+	case f.Spent:
+		return false
+	case r == nil:
+		return slices.Contains(policy.SilentDays(), 0)
+	case r.NextRetry == nil || r.NextRetry.After(f.On) || len(r.RetryDays) == 0:
+		return false
+	}
+	day := r.RetryDays[len(r.RetryDays)-1] // the repeats after it belong to its phase
+	for _, n := range r.RetryDays {
+		if r.EnteredOn.AddDays(n) == *r.NextRetry {
+			day = n
+		}
+	}
+	return slices.Contains(r.SilentDays, day)
 }
 
 // AfterFailure gives the event that says what comes after a failed charge: the next retry, or, when nothing is left to

@@ -222,3 +222,53 @@ func TestCampaigns(t *testing.T) {
 		})
 	}
 }
+
+// Whether the customer hears of a failure is what the case began with says of the phase that it was due in.
+func TestSilent(t *testing.T) {
+	first := date("2027-01-31")
+	quiet := settings.RecoveryPhase{Attempts: 2, IntervalDays: 1, Silent: true}
+	loud := settings.RecoveryPhase{Attempts: 1, IntervalDays: 5}
+	later := loud
+	later.Silent = true
+	for _, tt := range []struct {
+		name   string
+		policy settings.Recovery
+		f      []Failure // one after the other
+		want   []bool
+	}{
+		{"days", settings.Recovery{RetryDays: []int{1}}, []Failure{{On: first}, {On: first.AddDays(1)}}, []bool{false, false}},
+		{"a silent phase first", settings.Recovery{Phases: []settings.RecoveryPhase{quiet, loud}},
+			[]Failure{{On: first}, {On: first.AddDays(1)}, {On: first.AddDays(2)}, {On: first.AddDays(7)}}, []bool{true, true, true, false}},
+		{"a silent phase last", settings.Recovery{Phases: []settings.RecoveryPhase{{Attempts: 1, IntervalDays: 1}, later}},
+			[]Failure{{On: first}, {On: first.AddDays(1)}, {On: first.AddDays(6)}}, []bool{false, false, true}},
+		{"too late, after a downtime", settings.Recovery{Phases: []settings.RecoveryPhase{quiet, loud}}, []Failure{{On: first}, {On: first.AddDays(30)}}, []bool{true, true}},
+		{"on and on", settings.Recovery{Phases: []settings.RecoveryPhase{{Attempts: 1, IntervalDays: 1}, later}, EndAction: settings.EndKeep},
+			[]Failure{{On: first}, {On: first.AddDays(1)}, {On: first.AddDays(6)}, {On: first.AddDays(11)}, {On: first.AddDays(16)}}, []bool{false, false, true, true, true}},
+		{"a new card is needed", settings.Recovery{Phases: []settings.RecoveryPhase{quiet}}, []Failure{{On: first, Spent: true}}, []bool{false}},
+		{"one is needed later, and fails too", settings.Recovery{Phases: []settings.RecoveryPhase{quiet, loud}},
+			[]Failure{{On: first}, {On: first.AddDays(1), Spent: true}, {On: first.AddDays(1)}, {On: first.AddDays(2)}}, []bool{true, false, false, true}},
+		{"somebody asked before its day", settings.Recovery{Phases: []settings.RecoveryPhase{quiet, loud}}, []Failure{{On: first}, {On: first}, {On: first.AddDays(1)}}, []bool{true, false, true}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := started(t, first.String())
+			sub := s.sub("sub_1")
+			now := tt.policy
+			for i, f := range tt.f {
+				if got := Silent(sub, f, &now); got != tt.want[i] {
+					t.Errorf("failure %d, on %s: got %v", i+1, f.On, got)
+				}
+				if sub.Recovery == nil {
+					d, err := EnterRecovery(sub, nextOrder(sub), f, &now)
+					if err != nil {
+						t.Fatal(err)
+					}
+					sub = d.After.(*Subscription)
+					now = settings.Recovery{} // a case keeps what it began with
+				}
+				if d, ok := AfterFailure(sub, f); ok {
+					sub = d.After.(*Subscription)
+				}
+			}
+		})
+	}
+}

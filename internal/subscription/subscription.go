@@ -85,6 +85,8 @@ type Recovery struct {
 	RetryHour  *int        `json:"retry_hour"`  // of the day in the shop's zone; null: the billing hour
 	NeedsCard  bool        `json:"needs_card"`  // nothing that may be charged is left: a new payment method is waited for
 	EndsOn     *civil.Date `json:"ends_on"`     // while one is waited for: when the case ends without it; null: never
+
+	SilentDays []int `json:"silent_days,omitzero"` // 0, for the first failure, and those of RetryDays whose failures the customer is not told of
 }
 
 // Subscription is the state of one subscription.
