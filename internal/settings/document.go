@@ -80,7 +80,6 @@ const (
 	maxTaxPoints     = 10_000 // 100 %
 	maxRetries       = 10
 	maxRetryDay      = 60
-	maxPhases        = 5
 	maxPhaseRetries  = 30
 	maxPhaseDays     = 180
 	maxDeliveryMinor = 1_000_000_000_000
@@ -256,8 +255,8 @@ func (d *Recovery) check(f *fault.Fields) {
 	if len(d.Phases) > 0 && len(d.RetryDays) > 0 {
 		f.Add("/phases", "Give retry days or phases, not both.")
 	}
-	if len(d.Phases) > maxPhases {
-		f.Add("/phases", "There are at most %d phases.", maxPhases)
+	if len(d.Phases) > MaxPhases {
+		f.Add("/phases", "There are at most %d phases.", MaxPhases)
 	}
 	retries, days := 0, 0
 	for i, p := range d.Phases {

@@ -56,9 +56,12 @@ type Billing struct {
 type Recovery struct {
 	RetryDays []int           `json:"retry_days"` // days after the failed charge at which it is tried again, rising; 1 to 60, at most 10
 	EndAction string          `json:"end_action"` // "cancel", "pause" or "skip", when the last retry failed; "keep": go on trying at the last interval
-	Phases    []RecoveryPhase `json:"phases"`     // one after the other; at most 5, 30 retries and 180 days together
+	Phases    []RecoveryPhase `json:"phases"`     // one after the other; at most MaxPhases, 30 retries and 180 days together
 	RetryHour *int            `json:"retry_hour"` // 0 to 23, hour of the day in the shop's zone at which is tried again; null: the billing hour
 }
+
+// MaxPhases is how many phases there are at most.
+const MaxPhases = 5
 
 // RecoveryPhase is a number of retries with as many days before each. The first failure belongs to the first phase, retries after
 // the last phase to the last one.

@@ -30,8 +30,9 @@ import (
 // formField is a field of an action's form.
 type formField struct {
 	ui.Field
-	kind    string // "input", "select", "area", "box", "boxes", "ordered", "radios", "country"
+	kind    string // "input", "select", "area", "box", "boxes", "ordered", "phases", "radios", "country"
 	options []ui.Option
+	phases  []phaseRow
 }
 
 // subAction is something to do to a subscription.

@@ -2,11 +2,12 @@ package dashboard
 
 import (
 	"cmp"
-	"fmt"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/a-h/templ"
 
 	"perennial/internal/api"
 	"perennial/internal/fault"
@@ -27,6 +28,7 @@ type settingsPage struct {
 	view, edit team.Permission
 	fields     func(c *call, d settings.Document, v url.Values) []formField
 	document   func(c *call, d settings.Document, in *input) settings.Document
+	preview    func(c *call, d settings.Document) (templ.Component, error) // of a document that could be saved; nil: none
 }
 
 var zones = []string{"UTC", "Europe/London", "Europe/Dublin", "Europe/Lisbon", "Europe/Paris", "Europe/Berlin", "Europe/Zurich", "Europe/Vienna", "Europe/Madrid", "Europe/Rome", "Europe/Amsterdam", "Europe/Stockholm", "Europe/Warsaw", "Europe/Athens", "Europe/Helsinki",
@@ -89,49 +91,7 @@ var settingsPages = []settingsPage{
 			return b
 		}},
 	{page: settings.PageRecovery, title: "Recovery", lead: "What happens when a payment fails. A case keeps the schedule that it began with.", view: team.BillingSettingsView, edit: team.BillingSettingsEdit,
-		fields: func(_ *call, d settings.Document, v url.Values) []formField {
-			r := d.(*settings.Recovery)
-			var days []string
-			for _, n := range r.RetryDays {
-				days = append(days, strconv.Itoa(n))
-			}
-			var phases []string
-			for _, p := range r.Phases {
-				phases = append(phases, fmt.Sprintf("%dx%d", p.Attempts, p.IntervalDays))
-			}
-			hour := ""
-			if r.RetryHour != nil {
-				hour = strconv.Itoa(*r.RetryHour)
-			}
-			return []formField{textField("input", "retry_days", "Try again after days", filled(v, "retry_days", strings.Join(days, ", ")), "Counted from the failed payment, rising: 1, 3, 5, 7. Empty when there are phases."),
-				textField("input", "phases", "Or in phases", filled(v, "phases", strings.Join(phases, ", ")), "Tries x days before each: 3x1, 2x7 is three tries a day apart, then two a week apart."),
-				textField("input", "retry_hour", "At this hour of the day", filled(v, "retry_hour", hour), "0 to 23, in the shop's time zone. Empty: the hour of billing."),
-				{kind: "radios", Field: ui.Field{Name: "end_action", Label: "When the last try failed", Value: filled(v, "end_action", r.EndAction)}, options: endActions}}
-		},
-		document: func(_ *call, d settings.Document, in *input) settings.Document {
-			r := journal.Clone(d.(*settings.Recovery))
-			r.RetryDays = []int{}
-			for _, s := range in.words("retry_days") {
-				n, err := strconv.Atoi(s)
-				if err != nil {
-					in.wrong.Add("/retry_days", "Give whole numbers with commas between them.")
-				}
-				r.RetryDays = append(r.RetryDays, n)
-			}
-			r.Phases = nil
-			for _, s := range in.words("phases") {
-				tries, days, _ := strings.Cut(s, "x")
-				a, err := strconv.Atoi(strings.TrimSpace(tries))
-				d, err2 := strconv.Atoi(strings.TrimSpace(days))
-				if err != nil || err2 != nil {
-					in.wrong.Add("/phases", "Write phases as 3x1, 2x7.")
-				}
-				r.Phases = append(r.Phases, settings.RecoveryPhase{Attempts: a, IntervalDays: d})
-			}
-			r.RetryHour = in.optional("retry_hour")
-			r.EndAction = in.text("end_action")
-			return r
-		}},
+		fields: recoveryFields, document: recoveryDocument, preview: (*call).campaign},
 	{page: settings.PageShipping, title: "Shipping", lead: "What a delivery costs, and where it goes.", view: team.BillingSettingsView, edit: team.BillingSettingsEdit,
 		fields: func(_ *call, d settings.Document, v url.Values) []formField {
 			s := d.(*settings.Shipping)
@@ -178,7 +138,12 @@ var settingsPages = []settingsPage{
 func (d *Dashboard) registerSettings() {
 	d.on(route{pattern: "GET /settings", access: signedIn}, (*call).settingsStart)
 	for _, p := range settingsPages {
-		d.on(route{pattern: "GET /settings/" + string(p.page), permission: p.view}, func(c *call) (answer, error) { return c.settingsForm(p, nil, nil) })
+		d.on(route{pattern: "GET /settings/" + string(p.page), permission: p.view}, func(c *call) (answer, error) {
+			if p.preview == nil {
+				return c.settingsForm(p, nil, nil)
+			}
+			return c.settingsForm(p, c.r.URL.Query(), nil)
+		})
 		d.on(route{pattern: "POST /settings/" + string(p.page), permission: p.edit, events: []string{settings.EventType(p.page)}}, func(c *call) (answer, error) { return c.saveSettings(p) })
 	}
 	d.on(route{pattern: "GET /api-keys", permission: team.APIKeysView}, (*call).keysPage)
@@ -224,6 +189,15 @@ type settingsView struct {
 	Comment  string
 	Problems problems
 	Log      []ui.Day
+	Preview  templ.Component // nil: none
+}
+
+// live keeps the preview up to date while the form is filled in.
+func (v settingsView) live() templ.Attributes {
+	if v.Preview == nil || !v.MayEdit {
+		return nil
+	}
+	return templ.Attributes{"hx-get": v.At, "hx-target": "#foreseen", "hx-select": "#foreseen", "hx-swap": "outerHTML", "hx-trigger": "input delay:200ms"}
 }
 
 // current is a page's document as it is, or what it says until it is first saved.
@@ -250,6 +224,17 @@ func (c *call) settingsForm(p settingsPage, typed url.Values, wrong problems) (a
 		}
 	}
 	v.Fields = p.fields(c, d, typed)
+	if p.preview != nil {
+		in := &input{Values: typed}
+		if typed.Has("version") {
+			d = p.document(c, d, in)
+		}
+		if err := cmp.Or(in.wrong.Err(), settings.Check(d)); err != nil {
+			v.Preview = foreseenPart(foreseen{Problem: fault.As(err).Fields[0].Detail})
+		} else if v.Preview, err = p.preview(c, d); err != nil {
+			return answer{}, err
+		}
+	}
 	if portal, ok := d.(*settings.Portal); ok {
 		v.Notes = looksNotes(portal)
 	}
