@@ -122,11 +122,21 @@ func fails(status int, e map[string]any) answer {
 // at makes a site. The answers are by the patterns of http.ServeMux.
 func at(t *testing.T, answers map[string]answer) *site {
 	t.Helper()
+	asked := map[string]func(url.Values) answer{}
+	for route, a := range answers {
+		asked[route] = func(url.Values) answer { return a }
+	}
+	return asking(t, asked)
+}
+
+// asking makes a site whose answers depend on the query.
+func asking(t *testing.T, answers map[string]func(url.Values) answer) *site {
+	t.Helper()
 	s := &site{}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { s.pass(t, w, r, with(nil)) })
 	for route, a := range answers {
-		mux.HandleFunc(route, func(w http.ResponseWriter, r *http.Request) { s.pass(t, w, r, a) })
+		mux.HandleFunc(route, func(w http.ResponseWriter, r *http.Request) { s.pass(t, w, r, a(r.URL.Query())) })
 	}
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
