@@ -180,18 +180,36 @@ func (c Reconcile) Decide(w World, _ time.Time) (journal.Decision, error) {
 	return d, nil
 }
 
+// Stray is a charge that took money, or a refund, in this program's name and for an order that the shop does not have. There is no row
+// to keep it in: each comparison says which there are.
+type Stray struct {
+	OrderID   id.ID        `json:"order_id"`
+	What      string       `json:"what"` // ExtraCharge or ExtraRefund
+	GatewayID string       `json:"gateway_id"`
+	Amount    money.Amount `json:"amount"`
+	At        journal.Time `json:"at"`
+}
+
+// Strays gives those in the books of an order that the shop does not have. A charge that went back in full is none.
+func Strays(order id.ID, b Books) (out []Stray) {
+	for _, d := range Differ(&Order{ID: order}, b) {
+		out = append(out, Stray{order, d.What, d.GatewayID, *d.Theirs, d.At})
+	}
+	return out
+}
+
 // Reconciled says that the orders were held against the gateway's books: once a day.
 type Reconciled struct {
 	Shop             id.ID
 	From, To         civil.Date // the first and the last day, in the shop's zone
 	Charges, Refunds int        // of this shop, that the gateway moved on these days
 	Foreign          int        // movements that others made with the same account at the gateway
-	Open             int        // differences
+	Open             int        // differences, those without an order included
 	Orders           []id.ID    // that have them, at most MaxDiffering
-	Unknown          []string   // charges and refunds of this program for orders that the shop does not have, at most MaxDiffering
+	Strays           []Stray    // at most MaxDiffering
 }
 
-// MaxDiffering is how many orders with differences an entry names.
+// MaxDiffering is how many orders with differences, and how many strays, an entry names.
 const MaxDiffering = 50
 
 // ReconciledDetails are the details of a billing.reconciled.
@@ -203,7 +221,7 @@ type ReconciledDetails struct {
 	Foreign int        `json:"foreign"`
 	Open    int        `json:"open"`
 	Orders  []id.ID    `json:"orders,omitzero"`
-	Unknown []string   `json:"unknown,omitzero"`
+	Strays  []Stray    `json:"strays,omitzero"`
 }
 
 // Load needs nothing.
@@ -213,17 +231,21 @@ func (Reconciled) Load(journal.Reader) (World, error) { return World{}, nil }
 func (c Reconciled) Decide(World, time.Time) (journal.Decision, error) {
 	ref := journal.Ref{Kind: journal.Shop, ID: c.Shop}
 	return journal.Decision{Result: ref, Drafts: []journal.Draft{{Type: "billing.reconciled", Target: ref, Details: ReconciledDetails{c.From, c.To, c.Charges, c.Refunds,
-		c.Foreign, c.Open, c.Orders[:min(len(c.Orders), MaxDiffering)], c.Unknown[:min(len(c.Unknown), MaxDiffering)]}}}}, nil
+		c.Foreign, c.Open, c.Orders[:min(len(c.Orders), MaxDiffering)], c.Strays[:min(len(c.Strays), MaxDiffering)]}}}}, nil
 }
 
-// ReadReconciled reads the details of a billing.reconciled.
+// ReadReconciled reads the details of a billing.reconciled. Of a stray, old ones say only what the gateway calls it.
 func ReadReconciled(e *journal.Event) (d ReconciledDetails, err error) {
+	var unknown []string
 	for _, x := range e.Details {
-		if into := map[string]any{"from": &d.From, "to": &d.To, "charges": &d.Charges, "refunds": &d.Refunds, "foreign": &d.Foreign, "open": &d.Open, "orders": &d.Orders, "unknown": &d.Unknown}[x.Name]; into != nil {
+		if into := map[string]any{"from": &d.From, "to": &d.To, "charges": &d.Charges, "refunds": &d.Refunds, "foreign": &d.Foreign, "open": &d.Open, "orders": &d.Orders, "strays": &d.Strays, "unknown": &unknown}[x.Name]; into != nil {
 			if err := json.Unmarshal(x.Value, into); err != nil {
 				return d, err
 			}
 		}
+	}
+	for _, key := range unknown {
+		d.Strays = append(d.Strays, Stray{GatewayID: key})
 	}
 	return d, nil
 }

@@ -65,6 +65,14 @@ func TestDiffer(t *testing.T) {
 	}
 }
 
+// An entry from before strays had details names them all the same.
+func TestOldReconciled(t *testing.T) {
+	d, err := billing.ReadReconciled(&journal.Event{Details: []journal.Detail{{Name: "open", Value: []byte("1")}, {Name: "unknown", Value: []byte(`["ch_1"]`)}}})
+	if want := (billing.ReconciledDetails{Open: 1, Strays: []billing.Stray{{GatewayID: "ch_1"}}}); err != nil || !cmp.Equal(d, want) {
+		t.Errorf("got %+v, %v", d, err)
+	}
+}
+
 // What was found once is not found again, and books that agree with the order settle all of it.
 func TestReconcileTellsOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

@@ -82,15 +82,21 @@ func (e *Engine) lastReconciled(ctx context.Context) (d billing.ReconciledDetail
 
 func (e *Engine) compare(ctx context.Context, gateway payment.Lister, today civil.Date, zone *time.Location, last billing.ReconciledDetails) error {
 	first := today.AddDays(-comparedDays)
+	reach := func(at journal.Time) {
+		if day := civil.Of(at.Time, zone); day.Before(first) && !day.Before(today.AddDays(-openDays)) {
+			first = day
+		}
+	}
+	for _, s := range last.Strays {
+		reach(s.At)
+	}
 	for _, key := range last.Orders {
 		o, err := journal.Find[billing.Order](program.NewReader(ctx, e.s, e.s.Read), journal.Order, key)
 		if err != nil {
 			return err
 		}
 		for _, d := range o.Differences {
-			if day := civil.Of(d.At.Time, zone); day.Before(first) && !day.Before(today.AddDays(-openDays)) {
-				first = day
-			}
+			reach(d.At)
 		}
 	}
 	from, to := first.At(0, 0, zone), today.At(0, 0, zone)
@@ -109,10 +115,9 @@ func (e *Engine) compare(ctx context.Context, gateway payment.Lister, today civi
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err != nil && fault.As(err).Kind == fault.NotFound:
-			for _, m := range slices.Concat(orders[key].Charges, orders[key].Refunds) {
-				done.Unknown = append(done.Unknown, m.ID)
-			}
-			done.Open++
+			strays := billing.Strays(key, orders[key])
+			done.Strays = append(done.Strays, strays...)
+			done.Open += len(strays)
 		case err != nil:
 			errs = append(errs, err)
 		case open > 0:

@@ -51,11 +51,12 @@ func TestReconcile(t *testing.T) {
 	extra := payment.Movement{Kind: payment.MovedCharge, GatewayID: "ch_extra", Key: "by_hand", OrderID: o.ID, Amount: money.Of(100, "USD"), At: w.clock.Now()}
 	stray, foreign := extra, extra
 	stray.GatewayID, stray.OrderID, foreign.GatewayID, foreign.OrderID = "ch_stray", w.IDs.New(id.Order), "ch_foreign", ""
+	strays := []billing.Stray{{OrderID: stray.OrderID, What: billing.ExtraCharge, GatewayID: stray.GatewayID, Amount: stray.Amount, At: journal.At(stray.At)}}
 	b := &books{Gateway: w.ledger, more: []payment.Movement{extra, stray, foreign}, lost: o.Attempts[0]}
 	w.use(b)
 	for n := 2; n < 9; n++ { // also after the days that are always compared
 		d := w.reconcileOn(start.AddDays(n))
-		if !cmp.Equal(d.Orders, []id.ID{o.ID}) || d.Open != 3 || d.Foreign != 1 || !cmp.Equal(d.Unknown, []string{stray.GatewayID}) {
+		if !cmp.Equal(d.Orders, []id.ID{o.ID}) || d.Open != 3 || d.Foreign != 1 || !cmp.Equal(d.Strays, strays) {
 			t.Errorf("day %d: got %+v", n, d)
 		}
 		w.restart()
@@ -72,6 +73,24 @@ func TestReconcile(t *testing.T) {
 	}
 	if gone := w.entries(o.ID, "billing.difference_settled"); len(gone) != 2 {
 		t.Errorf("got %d entries of two differences that are gone", len(gone))
+	}
+}
+
+// A charge for an order that the shop does not have is told day after day, until it went back in full.
+func TestReconcileStray(t *testing.T) {
+	w := begin(t)
+	stray := payment.Movement{Kind: payment.MovedCharge, GatewayID: "ch_stray", Key: "by_hand", OrderID: w.IDs.New(id.Order), Amount: money.Of(700, "USD"), At: w.clock.Now()}
+	b := &books{Gateway: w.ledger, more: []payment.Movement{stray}}
+	w.use(b)
+	want := []billing.Stray{{OrderID: stray.OrderID, What: billing.ExtraCharge, GatewayID: stray.GatewayID, Amount: stray.Amount, At: journal.At(stray.At)}}
+	for n := 1; n < 7; n++ {
+		if d := w.reconcileOn(start.AddDays(n)); d.Open != 1 || len(d.Orders) != 0 || !cmp.Equal(d.Strays, want) {
+			t.Errorf("day %d: got %+v", n, d)
+		}
+	}
+	b.more = append(b.more, payment.Movement{Kind: payment.MovedRefund, GatewayID: "re_stray", ChargeID: stray.GatewayID, OrderID: stray.OrderID, Amount: stray.Amount, At: w.clock.Now()})
+	if d := w.reconcileOn(start.AddDays(7)); d.Open != 0 || len(d.Strays) != 0 {
+		t.Errorf("after it went back: got %+v", d)
 	}
 }
 

@@ -200,7 +200,7 @@ var catalogue = []Type{
 	activity("data", "log.viewed", "Viewed a log", Log).details("log", "customer_id", "subscription_id").mentions(Customer, Subscription).hidden(),
 	activity("privacy", "network_data.expired", "Erased a month's IP addresses", Shop).details("month").never("Erasure destroys the key; nobody can bring the values back."),
 	activity("data", "billing.caught_up", "Caught up on overdue orders", Shop).details("since", "subscriptions", "made", "skipped").never("The orders were made; refund or cancel them one by one."),
-	activity("data", "billing.reconciled", "Compared the orders with the gateway", Shop).details("from", "to", "charges", "refunds", "foreign", "open", "orders", "unknown").never("It tells what was seen."),
+	activity("data", "billing.reconciled", "Compared the orders with the gateway", Shop).details("from", "to", "charges", "refunds", "foreign", "open", "orders", "strays", "unknown").never("It tells what was seen."),
 	activity("data", "shop.moved", "Moved the shop to another database", Shop).details("to", "entries").never("The shop goes on in the other database."),
 	activity("data", "log.verified", "Verified the log", Log).details("result", "entries", "changes", "differences", "root", "problem"),
 	activity("data", "log.exported", "Downloaded a log", Log).details("log", "format", "filter").mentions(Customer, Subscription),

@@ -139,22 +139,12 @@ func (c *call) needsAttention(v *homeView) error {
 	if lost > 0 {
 		v.Note = append(v.Note, attention{ui.Warn, "mail", ui.Count(int64(lost), "message could not be sent this week", "messages could not be sent this week"), ui.Link{Href: "/events?type=notification.failed", Text: "See them"}})
 	}
-	for st, err := range c.Finder.Events(c.ctx, store.Closed, find.Filter{Types: []string{"billing.reconciled"}}, -1) {
-		if err != nil {
-			return store.Fault(err)
-		}
-		books, err := billing.ReadReconciled(st.Event)
-		if err != nil {
-			return err
-		}
-		if books.Open > 0 {
-			link := "/events?type=billing.difference_found&type=billing.difference_settled"
-			if len(books.Orders) == 0 {
-				link = "/events?type=billing.reconciled"
-			}
-			v.Note = append(v.Note, attention{ui.Bad, "circle-alert", ui.Count(int64(books.Open), "charge or refund differs from the gateway's books", "charges and refunds differ from the gateway's books"), ui.Link{Href: link, Text: "See the entries"}})
-		}
-		break // the last one says how it is
+	books, err := c.lastReconciled()
+	if err != nil {
+		return err
+	}
+	if books != nil && books.Open > 0 {
+		v.Note = append(v.Note, attention{ui.Bad, "circle-alert", ui.Count(int64(books.Open), "charge or refund differs from the gateway's books", "charges and refunds differ from the gateway's books"), ui.Link{Href: booksPath, Text: "See what differs"}})
 	}
 	if more > 0 {
 		v.Note = append(v.Note, attention{ui.Warn, "credit-card", ui.Count(int64(more), "more card expires before its next charge", "more cards expire before their next charge"), ui.Link{Href: "/upcoming", Text: "See the calendar"}})

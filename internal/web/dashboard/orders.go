@@ -29,6 +29,7 @@ func (d *Dashboard) registerOrders() {
 	}
 	view("GET /orders", (*call).ordersPage)
 	view("GET /orders/{id}", (*call).orderPage)
+	view("GET "+booksPath, (*call).booksPage)
 	view("GET /upcoming", (*call).upcomingPage)
 	edit := func(f form) { f.permission, f.on = team.SubscriptionsEdit, aboutOrder; d.form(f) }
 	edit(form{path: "/orders/{id}/refund", title: "Refund the order", verb: "Refund", danger: true, lead: "The money goes back the way it came. A refund cannot be undone.", events: []string{"order.refunded"},
@@ -158,7 +159,7 @@ func (c *call) ordersPage() (answer, error) {
 		v.Names = append(v.Names, name)
 	}
 	v.Pager.Shown = ui.Count(int64(len(rows)), "order")
-	return answer{title: "Orders", body: ordersBody(v)}, nil
+	return answer{title: "Orders", act: ui.Go(booksPath, ui.Button{Label: "The gateway's books", Icon: "receipt-text", Kind: "quiet"}), body: ordersBody(v)}, nil
 }
 
 type attemptLine struct {
@@ -183,6 +184,7 @@ type orderView struct {
 	Tracking     string
 	Why          []whyLine
 	Log          []ui.Day
+	Differs      []string // what it and the gateway's books disagree about
 	Customer     ui.Link
 	Subscription ui.Link
 }
@@ -194,6 +196,9 @@ func (c *call) orderPage() (answer, error) {
 	}
 	o := s.state.(*billing.Order)
 	v := orderView{O: o}
+	for _, l := range c.bookLines(o) {
+		v.Differs = append(v.Differs, l.What+": "+l.Amount+", "+l.Gateway+". "+l.Advice)
+	}
 	for _, l := range o.Items {
 		v.Lines = append(v.Lines, itemLine{ID: l.ItemID, Title: l.Title, Quantity: strconv.Itoa(l.Quantity), Price: c.cash(l.UnitPrice), Total: c.cash(l.Total), OneTime: l.OneTime, Product: c.thing(string(journal.Product), string(l.ProductID), "").Href})
 	}
