@@ -114,11 +114,11 @@ func TestTheGatewaysBooks(t *testing.T) {
 	p.Wait(".shell")
 	base := link[:len("http://")+len(s.Addr)]
 	p.Go(base + "/")
-	p.Lacks("differ")
+	p.Lacks("the payment gateway's books")
 
 	compare(gateway)
 	p.Go(base + "/")
-	p.Holds("2 charges and refunds differ from the gateway's books")
+	p.Holds("2 differences between the orders and the payment gateway's books")
 	p.Accessible()
 	p.Picture("home-differences")
 	p.Click("a[href='/orders/differences']")
@@ -143,14 +143,14 @@ func TestTheGatewaysBooks(t *testing.T) {
 	}
 	compare(simulated.New(clock.Now, simulated.Options{}))
 	p.Go(base + "/")
-	p.Holds("1 charge or refund differs from the gateway's books")
+	p.Holds("1 difference between the orders and the payment gateway's books")
 	p.Click("a[href='/orders/differences']")
 	p.Holds("The order counts as paid, and the gateway has no such charge", placed().Attempts[0].GatewayID)
 	p.Picture("differences-lost")
 
 	compare(gateway)
 	p.Go(base + "/")
-	p.Lacks("differs from the gateway")
+	p.Lacks("the payment gateway's books")
 	p.Go(base + "/orders/differences")
 	p.Holds("The orders and the gateway agree", "The gateway's books differ no more")
 	p.Picture("differences-gone")

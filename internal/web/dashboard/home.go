@@ -144,7 +144,7 @@ func (c *call) needsAttention(v *homeView) error {
 		return err
 	}
 	if books != nil && books.Open > 0 {
-		v.Note = append(v.Note, attention{ui.Bad, "circle-alert", ui.Count(int64(books.Open), "charge or refund differs from the gateway's books", "charges and refunds differ from the gateway's books"), ui.Link{Href: booksPath, Text: "See what differs"}})
+		v.Note = append(v.Note, attention{ui.Bad, "circle-alert", ui.Count(int64(books.Open), "difference between the orders and the payment gateway's books", "differences between the orders and the payment gateway's books"), ui.Link{Href: booksPath, Text: "See what differs"}})
 	}
 	if more > 0 {
 		v.Note = append(v.Note, attention{ui.Warn, "credit-card", ui.Count(int64(more), "more card expires before its next charge", "more cards expire before their next charge"), ui.Link{Href: "/upcoming", Text: "See the calendar"}})
