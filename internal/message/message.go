@@ -62,7 +62,7 @@ var Kinds = []Kind{
 	{SubscriptionCreated, "Subscription created", "When a subscription begins.", false, aboutSub},
 	{OrderUpcoming, "Upcoming order", "Some days before the next order is made.", false, with(aboutSub, "total", "skip_link", "reschedule_link", "swap_link")},
 	{OrderPlaced, "Order placed", "When an order is paid.", false, with(aboutSub, "order_number", "total")},
-	{PaymentFailed, "Payment failed", "Each time a payment fails.", false, with(aboutSub, "order_number", "total", "card", "next_try", "pay_link", "card_link")},
+	{PaymentFailed, "Payment failed", "Each time a payment fails, but for the silent phases of the recovery settings.", false, with(aboutSub, "order_number", "total", "card", "next_try", "pay_link", "card_link")},
 	{ActionRequired, "Payment needs a confirmation", "When the bank wants the subscriber to confirm a payment.", false, with(aboutSub, "order_number", "total", "card", "pay_link")},
 	{CardExpiring, "Card expires", "Some weeks before a card expires.", false, with(everywhere, "card", "card_link")},
 	{Skipped, "Order skipped", "When an order is skipped.", false, with(aboutSub, "date")},
