@@ -62,7 +62,7 @@ var Kinds = []Kind{
 	{SubscriptionCreated, "Subscription created", "When a subscription begins.", false, aboutSub},
 	{OrderUpcoming, "Upcoming order", "Some days before the next order is made.", false, with(aboutSub, "total", "skip_link", "reschedule_link", "swap_link")},
 	{OrderPlaced, "Order placed", "When an order is paid.", false, with(aboutSub, "order_number", "total")},
-	{PaymentFailed, "Payment failed", "Each time a payment fails, but for the silent phases of the recovery settings.", false, with(aboutSub, "order_number", "total", "card", "next_try", "pay_link", "card_link")},
+	{PaymentFailed, "Payment failed", "Each time a payment fails, but for the silent phases of the recovery settings.", false, with(aboutSub, "order_number", "total", "card", "card_trouble", "next_try", "pay_link", "card_link")},
 	{ActionRequired, "Payment needs a confirmation", "When the bank wants the subscriber to confirm a payment.", false, with(aboutSub, "order_number", "total", "card", "pay_link")},
 	{CardExpiring, "Card expires", "Some weeks before a card expires.", false, with(everywhere, "card", "card_link")},
 	{Skipped, "Order skipped", "When an order is skipped.", false, with(aboutSub, "date")},
@@ -93,7 +93,7 @@ var links = []string{"portal_link", "subscription_link", "link", "skip_link", "r
 // Sample gives values to look at a text with, where nothing better is at hand.
 func Sample(shop string) map[string]string {
 	out := map[string]string{"shop_name": shop, "customer_first_name": "Ada", "support_email": "hello@shop.example", "code": "482 913", "items": "2 × Harbor Blend, 250 g", "rhythm": "every month",
-		"next_date": "3 April 2027", "date": "3 March 2027", "until": "It goes on by itself on 1 June 2027.", "total": "$24.50", "order_number": "A1B2C3-4", "card": "Visa 4242", "next_try": "We will try again on 5 March 2027.", "if_not_you": "If that was not you, please tell us at once (hello@shop.example).", "if_not_reached": "If you did not ask for it, or it does not reach you, tell us (hello@shop.example).", "device": "Firefox on Linux", "time": "3 March 2027, 12:05", "inviter": "Olivia Hart"}
+		"next_date": "3 April 2027", "date": "3 March 2027", "until": "It goes on by itself on 1 June 2027.", "total": "$24.50", "order_number": "A1B2C3-4", "card": "Visa 4242", "card_trouble": "We tried your card Visa 4242. If it is no longer the right one, please give us another.", "next_try": "We will try again on 5 March 2027.", "if_not_you": "If that was not you, please tell us at once (hello@shop.example).", "if_not_reached": "If you did not ask for it, or it does not reach you, tell us (hello@shop.example).", "device": "Firefox on Linux", "time": "3 March 2027, 12:05", "inviter": "Olivia Hart"}
 	for _, l := range links {
 		out[l] = "https://shop.example/portal"
 	}

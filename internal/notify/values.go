@@ -97,6 +97,7 @@ func (n *Notifier) Values(ctx context.Context, language string) (map[string]stri
 			return nil, err
 		}
 	}
+	v.out["card_trouble"] = v.p.Say("card_trouble.card", "card", cmp.Or(v.out["card"], out["card"]))
 	for name, value := range v.out {
 		if value != "" {
 			out[name] = value
@@ -242,6 +243,15 @@ func (v *values) failed(o *billing.Order, s *subscription.Subscription) (ok bool
 		return false, nil
 	}
 	waits := s.Recovery != nil && s.Recovery.OrderID == o.ID
+	card := "card"
+	switch {
+	case o.Attempts[len(o.Attempts)-1].PaymentMethodID == "":
+		v.out["card_trouble"], card = v.p.Say("card_trouble.none"), "first_card"
+	case v.out["card"] == "":
+		v.out["card_trouble"] = v.p.Say("card_trouble.other")
+	default:
+		v.out["card_trouble"] = v.p.Say("card_trouble.card", "card", v.out["card"])
+	}
 	switch {
 	case o.Status == billing.Failed:
 		v.out["next_try"] = v.p.Say("next_try.none")
@@ -250,9 +260,9 @@ func (v *values) failed(o *billing.Order, s *subscription.Subscription) (ok bool
 	case s.Recovery.NextRetry != nil:
 		v.out["next_try"] = v.p.Say("next_try.date", "date", *s.Recovery.NextRetry)
 	case s.Recovery.EndsOn != nil:
-		v.out["next_try"] = v.p.Say("next_try.card_by", "date", *s.Recovery.EndsOn)
+		v.out["next_try"] = v.p.Say("next_try."+card+"_by", "date", *s.Recovery.EndsOn)
 	default:
-		v.out["next_try"] = v.p.Say("next_try.card")
+		v.out["next_try"] = v.p.Say("next_try." + card)
 	}
 	if waits && !s.Recovery.NeedsCard {
 		v.out["pay_link"], err = v.link(s.ID, "pay", "")

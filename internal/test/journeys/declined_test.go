@@ -37,7 +37,7 @@ func TestADeclinedCard(t *testing.T) {
 	api(t, "POST", "/subscriptions", fmt.Sprintf(`{"customer_id":%q,"items":[{"variant_id":%q,"quantity":1}],"billing_policy":{"interval":"month","interval_count":1},"next_billing_date":%q}`,
 		who.ID, variant(t, 0), time.Now().In(zone).Format(time.DateOnly)), &sub)
 
-	_, after, _ := strings.Cut(letter(t, email, "Change the card: "), "Change the card: ")
+	_, after, _ := strings.Cut(letter(t, email, "Give us a card: "), "Give us a card: ")
 	link := address.FindString(after)
 	if !strings.Contains(link, "/quick/") {
 		t.Fatalf("the link is %q", link)
