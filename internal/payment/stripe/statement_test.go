@@ -224,7 +224,10 @@ func TestMovementsThatEndEarly(t *testing.T) {
 	}
 	t.Run("nobody asks for more", func(t *testing.T) {
 		s := books{intents: intents, refunds: refunds, perPage: 2}.at(t)
-		for range s.Movements(t.Context(), dayBegins, dayEnds) {
+		for _, err := range s.Movements(t.Context(), dayBegins, dayEnds) {
+			if err != nil {
+				t.Error(err)
+			}
 			break
 		}
 		if len(s.calls) != 1 {
