@@ -229,6 +229,7 @@ func (x things) pages() []string {
 
 // TestEveryPageOfTheDashboard looks at each page in both themes and at the width of a phone.
 func TestEveryPageOfTheDashboard(t *testing.T) {
+	owner(t, browser.Options{}) // another session, which has a button of its own
 	p := owner(t, browser.Options{})
 	for _, path := range demo(t).pages() {
 		p.Go(at(path))
