@@ -261,7 +261,7 @@ var catalogue = []Type{
 	forSubscription("schedule", "subscription.frequency_changed", "Changed the frequency", "billing_policy", "delivery_policy", "anchor_date", "position", "next_billing_date", "moved_from", "moved_to", "skipped_dates", "held_on").undoSelf(),
 	forSubscription("schedule", "subscription.order_requested_now", "Requested an order now", "extra_orders").details("order_id").
 		never("The order is already on its way; cancel or refund the order instead."),
-	forSubscription("schedule", "subscription.order_gifted", "Gifted an order", "gifts").undoSelf(),
+	forSubscription("schedule", "subscription.order_gifted", "Gifted an order", "gifts").details("date").undoSelf(),
 	forSubscription("items", "subscription.item_added", "Added an item", "items").undo("subscription.item_removed"),
 	forSubscription("items", "subscription.item_removed", "Removed an item", "items").undo("subscription.item_added"),
 	forSubscription("items", "subscription.item_quantity_changed", "Changed a quantity", "items").details("title").undoSelf(),

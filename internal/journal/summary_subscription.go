@@ -64,7 +64,14 @@ var subscriptionSentences = map[string]sentence{
 	},
 	"subscription.frequency_changed":   {did: frequency, undid: frequency},
 	"subscription.order_requested_now": says("Asked for an extra order now"),
-	"subscription.order_gifted":        {did: always("Made an order a gift"), undid: always("Undid the change of a gift")},
+	"subscription.order_gifted": { // the first ones have no date
+		did: func(e *Event) string {
+			return "Made " + cmp.Or(form("the order of %s", day(detail(e, "date"))), "an order") + " a gift"
+		},
+		undid: func(e *Event) string {
+			return "Undid the change of a gift" + form(" for the order of %s", day(detail(e, "date")))
+		},
+	},
 
 	"subscription.item_added": {
 		did:   func(e *Event) string { return "Added " + lines(added(e, "items")) },

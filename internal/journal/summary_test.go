@@ -167,3 +167,15 @@ func golden(t *testing.T, file, got string) {
 		t.Errorf("%s is not what it should be; run this test with -update and read the diff (-file +now):\n%s", file, diff)
 	}
 }
+
+// TestGiftsWithoutADate reads an entry of the time before gifts told of their order.
+func TestGiftsWithoutADate(t *testing.T) {
+	e := &journal.Event{ID: id.Event("shop_k3m8z2qa", 0), Type: "subscription.order_gifted", Targets: []journal.Ref{{Kind: journal.Subscription, ID: "sub_x"}}}
+	if got, want := journal.Summary(e), "Made an order a gift"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	e.Corrects = "evt_x"
+	if got, want := journal.Summary(e), "Undid the change of a gift"; got != want {
+		t.Errorf("undone: got %q, want %q", got, want)
+	}
+}

@@ -95,9 +95,9 @@ func portalActions(t *testing.T, o browser.Options, email string) {
 			r.Fill("#"+field, value)
 		}
 	})
-	r.Holds("Made an order a gift", "a gift for Ada Byron", "Undo")
+	r.Holds("Made the order of", "a gift for Ada Byron", "Undo")
 	r.Click("[data-toast] form button")
-	r.Holds("Undone: Made an order a gift")
+	r.Holds("Undone: Made the order of")
 
 	r.does(t, o, r.first, "split", "subscription.split", []string{"Moved into a subscription of its own: 2 ×"}, func() {
 		r.Click("label.choice:last-of-type input[name=item_ids]")

@@ -159,7 +159,7 @@ func TestGivingAnOrder(t *testing.T) {
 		t.Errorf("an empty form is in trouble:\n%s", s.body)
 	}
 	given := []string{"date", "2027-04-03", "first_name", "Grace", "last_name", "Hopper", "line1", "Lane 2", "city", "Basel", "country", "ch", "message", "Happy birthday"}
-	w.want(v.send(http.MethodPost, at+"/gift/preview", values(given)), 200, at+"/gift/preview", "Your history will say", "Made an order a gift", "a gift for Grace Hopper")
+	w.want(v.send(http.MethodPost, at+"/gift/preview", values(given)), 200, at+"/gift/preview", "Your history will say", "Made the order of 3 April 2027 a gift", "a gift for Grace Hopper")
 	for field, wrong := range map[string]string{"last_name": "Say who the parcel is for.", "line1": "must not be empty", "country": "two letters"} {
 		form := values(given)
 		form.Set(field, "")
@@ -170,7 +170,7 @@ func TestGivingAnOrder(t *testing.T) {
 		w.want(s, 422, at+"/gift", wrong, `id="`+field+`-problem"`)
 	}
 	s = v.send(http.MethodPost, at+"/gift", values(given))
-	w.want(s, 200, at, "Made an order a gift", "a gift for Grace Hopper", "/portal/undo/")
+	w.want(s, 200, at, "Made the order of 3 April 2027 a gift", "a gift for Grace Hopper", "/portal/undo/")
 	w.did("subscription.order_gifted")
 	if g := w.subscription(w.hers).Gifts.Value; len(g) != 1 || g[0].Address.Country != "CH" || g[0].Message != "Happy birthday" || g[0].Date != (civil.Date{Year: 2027, Month: 4, Day: 3}) {
 		t.Errorf("the gifts: %+v", g)

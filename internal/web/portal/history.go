@@ -124,6 +124,12 @@ var told = map[string]func(c *call, e *journal.Event) (more string, args []any){
 	},
 	"subscription.order_held":      detailed,
 	"subscription.order_unskipped": detailed,
+	"subscription.order_gifted": func(_ *call, e *journal.Event) (string, []any) {
+		if d := date(e.Detail("date")); !d.IsZero() {
+			return "date", []any{"date", d}
+		}
+		return "", nil // the first ones have none
+	},
 	"subscription.next_billing_date_changed": func(_ *call, e *journal.Event) (string, []any) {
 		return "", []any{"from", date(before(e, "next_billing_date")), "to", date(after(e, "next_billing_date"))}
 	},
