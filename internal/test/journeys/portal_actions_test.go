@@ -96,7 +96,11 @@ func portalActions(t *testing.T, o browser.Options, email string) {
 		}
 	})
 	r.Holds("Made the order of", "a gift for Ada Byron", "Undo")
-	r.Click("[data-toast] form button")
+	r.Go(shop.Portal + "/subscriptions/" + r.first) // the toast is gone
+	r.Holds("a gift for Ada Byron", "Not a gift any more")
+	r.Fits()
+	r.Picture(fmt.Sprintf("portal-gift-%v-line", o.NoScript))
+	r.Click(`.lines form[action^="/portal/undo/"] button`)
 	r.Holds("Undone: Made the order of")
 
 	r.does(t, o, r.first, "split", "subscription.split", []string{"Moved into a subscription of its own: 2 ×"}, func() {

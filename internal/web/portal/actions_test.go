@@ -182,6 +182,27 @@ func TestGivingAnOrder(t *testing.T) {
 	if g := w.subscription(w.hers).Gifts.Value; len(g) != 0 {
 		t.Errorf("after the undo: %+v", g)
 	}
+	// It can be taken back later too, by the line of its order, until that is prepared.
+	if s := v.get(at); strings.Contains(s.body, "Not a gift any more") {
+		t.Error("what is no gift is offered to be taken back")
+	}
+	back := regexp.MustCompile(`action="(/portal/undo/evt_[a-z0-9_]+)"><button[^>]*>Not a gift any more<`)
+	w.want(v.send(http.MethodPost, at+"/gift", values(given)), 200, at)
+	offer := back.FindStringSubmatch(v.get(at).body)
+	if offer == nil {
+		t.Fatalf("it cannot be taken back:\n%s", v.get(at).body)
+	}
+	w.Do(journal.Bind(settings.Update{Document: &settings.Billing{BillingHour: 6, CutoffDays: 30, MaxCatchUpOrders: 1}}))
+	w.pass(2 * 24 * time.Hour)
+	if back.MatchString(v.get(at).body) {
+		t.Error("the gift of an order that is being prepared can be taken back")
+	}
+	w.want(v.post(offer[1]), 409, offer[1], "The order of 3 April 2027 is being prepared already")
+	w.Do(journal.Bind(settings.Update{Document: &settings.Billing{BillingHour: 6, MaxCatchUpOrders: 1}}))
+	w.want(v.post(offer[1]), 200, at, "Undone: Made the order of 3 April 2027 a gift")
+	if g := w.subscription(w.hers).Gifts.Value; len(g) != 0 {
+		t.Errorf("after it was taken back: %+v", g)
+	}
 	w.Do(journal.Bind(settings.Update{Document: &settings.Shipping{DefaultDeliveryPrice: w.subscription(w.hers).DeliveryPrice, Countries: []string{"DE"}}}))
 	w.want(v.send(http.MethodPost, at+"/gift", values(given)), 422, at+"/gift", "The store does not send there.")
 }

@@ -175,6 +175,8 @@ func (c *call) upcoming(s *subscription.Subscription, count int) ([]subscription
 type line struct {
 	Date, Day, Total string
 	Gift             string // whom it goes to
+	GiftOf           civil.Date
+	TakeBack         string // where it stops being a gift; empty: it cannot
 	Skipped          bool
 	MaySkip, MayBack bool
 }
@@ -188,12 +190,36 @@ func (c *call) lines(s *subscription.Subscription, count int) ([]line, error) {
 		l.MaySkip = !o.Skipped && s.May(subscription.ActionSkip) == nil && c.offered(s, subscription.ActionSkip, &o.Date) == nil
 		l.MayBack = o.Skipped && s.May(subscription.ActionUnskip) == nil && c.offered(s, subscription.ActionUnskip, &o.Date) == nil
 		if g, ok := gifts.GiftFor(o.Date); ok && !o.Skipped {
-			l.Gift = cmp.Or(strings.TrimSpace(g.Address.FirstName+" "+g.Address.LastName), g.Address.Company)
+			l.Gift, l.GiftOf = cmp.Or(strings.TrimSpace(g.Address.FirstName+" "+g.Address.LastName), g.Address.Company), g.Date
 			gifts.Gifts.Value = slices.DeleteFunc(gifts.Gifts.Value, func(other subscription.Gift) bool { return other.Date == g.Date })
 		}
 		out = append(out, l)
 	}
 	return out, err
+}
+
+// takeBack finds the gift that can be taken back: the one whose entry can be undone, which is the last of those about gifts.
+func (c *call) takeBack(s *subscription.Subscription, list []line) error {
+	if !slices.ContainsFunc(list, func(l line) bool { return l.Gift != "" }) {
+		return nil
+	}
+	for st, err := range c.Finder.Events(c.ctx, store.Closed, find.Filter{Scope: s.ID, Types: []string{"subscription.order_gifted"}}, -1) {
+		if err != nil {
+			return store.Fault(err)
+		}
+		back, ok := c.undoes(st).(*subscription.Subscription)
+		if !ok {
+			return nil
+		}
+		for i, l := range list {
+			stays := slices.ContainsFunc(back.Gifts.Value, func(g subscription.Gift) bool { return g.Date == l.GiftOf })
+			if day, _ := civil.Parse(l.Date); l.Gift != "" && !stays && c.offered(s, subscription.ActionGift, &day) == nil {
+				list[i].TakeBack = "/portal/undo/" + string(st.ID)
+			}
+		}
+		return nil
+	}
+	return nil
 }
 
 // offered says why the store does not offer an action now.
@@ -241,6 +267,9 @@ func (c *call) subscriptionPage() (answer, error) {
 	}
 	v := subscriptionView{S: s, Until: subscription.LastChange(s, bill), At: "/portal/subscriptions/" + string(s.ID), Next: c.nextWords(s), Every: capital(c.every(s.BillingPolicy))}
 	if v.Upcoming, err = c.lines(s, 6); err != nil {
+		return answer{}, err
+	}
+	if err := c.takeBack(s, v.Upcoming); err != nil {
 		return answer{}, err
 	}
 	for _, it := range s.Items {
@@ -571,12 +600,26 @@ func (c *call) toast() *ui.Toast {
 		return nil
 	}
 	t := &ui.Toast{Text: c.sentence(st.Event)}
-	if w, err := (program.Undo{Event: key, Actor: c.meta.Actor}).Load(c.reader()); err == nil {
-		if _, _, err := program.Restored(w, c.Program.Now()); err == nil {
-			t.Undo, t.Back = "/portal/undo/"+string(key), c.r.URL.Path
-		}
+	if c.undoes(st) != nil {
+		t.Undo, t.Back = "/portal/undo/"+string(key), c.r.URL.Path
 	}
 	return t
+}
+
+// undoes gives the state that the undo of an entry would come to; nil when this visitor cannot undo it.
+func (c *call) undoes(st store.Stored) journal.State {
+	if c.own(st) != nil {
+		return nil
+	}
+	w, err := program.Undo{Event: st.ID, Actor: c.meta.Actor}.Load(c.reader())
+	if err != nil {
+		return nil
+	}
+	restored, _, err := program.Restored(w, c.Program.Now())
+	if err != nil {
+		return nil
+	}
+	return restored
 }
 
 // ownEvent loads an entry of what this visitor did about themselves.
@@ -585,14 +628,33 @@ func (c *call) ownEvent(key id.ID) (store.Stored, error) {
 	if err != nil {
 		return st, store.Fault(err)
 	}
+	return st, c.own(st)
+}
+
+// own refuses an entry that is not of what this visitor did about themselves.
+func (c *call) own(st store.Stored) error {
 	mine := slices.ContainsFunc(st.Targets, func(t journal.Ref) bool { return t == c.who.Ref() })
 	if s, err := journal.Find[subscription.Subscription](c.reader(), journal.Subscription, st.Target().ID); err == nil && s != nil && st.Target().Kind == journal.Subscription {
 		mine = s.CustomerID == c.who.ID
 	}
 	if !mine || st.Actor != c.meta.Actor || st.Source.Channel != journal.ChannelPortal {
-		return st, fault.New(fault.NotFound, "unknown_event", "There is nothing to undo here.")
+		return fault.New(fault.NotFound, "unknown_event", "There is nothing to undo here.")
 	}
-	return st, nil
+	return nil
+}
+
+// askedBack holds the undo of a gift against what the store offers for the order that it is for now.
+func (c *call) askedBack(st store.Stored, undo journal.Command) (journal.Command, error) {
+	s, err := journal.Get[subscription.Subscription](c.reader(), journal.Subscription, st.Target().ID)
+	if err != nil {
+		return undo, err
+	}
+	c.about = s
+	day := date(st.Detail("date"))
+	if next := s.NextBillingDate; next != nil && day.Before(*next) { // its own order was skipped, or it is not told
+		day = *next
+	}
+	return subscription.Asked{ID: s.ID, Customer: c.who.ID, Action: subscription.ActionGift, Date: &day, Do: undo}, nil
 }
 
 func (c *call) undo() (answer, error) {
@@ -600,7 +662,13 @@ func (c *call) undo() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	out, err := c.run(journal.Bind(program.Undo{Event: st.ID, Actor: c.meta.Actor}))
+	cmd := journal.Bind(program.Undo{Event: st.ID, Actor: c.meta.Actor})
+	if st.Type == "subscription.order_gifted" { // which the page of the subscription offers as long as the order can be changed
+		if cmd, err = c.askedBack(st, cmd); err != nil {
+			return answer{}, err
+		}
+	}
+	out, err := c.run(cmd)
 	if err != nil {
 		return answer{}, err
 	}

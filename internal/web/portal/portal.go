@@ -35,6 +35,7 @@ import (
 	"perennial/internal/program"
 	"perennial/internal/settings"
 	"perennial/internal/store"
+	"perennial/internal/subscription"
 	"perennial/internal/team"
 	"perennial/internal/web/ui"
 	"perennial/internal/web/ui/lang"
@@ -139,8 +140,9 @@ type call struct {
 	meta    program.Meta
 
 	session id.ID
-	who     *customer.Customer // nil for nobody
-	viewer  id.ID              // the team member who looks on; empty for the customer themselves
+	who     *customer.Customer         // nil for nobody
+	about   *subscription.Subscription // what a failure is about; nil: nothing in particular
+	viewer  id.ID                      // the team member who looks on; empty for the customer themselves
 	general *settings.General
 	portal  *settings.Portal
 	bill    *settings.Billing
@@ -329,7 +331,7 @@ func (c *call) fail(err error) {
 		title = "failed.title"
 	}
 	var words strings.Builder
-	words.WriteString(c.refusal(f, nil))
+	words.WriteString(c.refusal(f, c.about))
 	for _, field := range f.Fields {
 		words.WriteString(" " + c.wrong(field.Detail))
 	}
