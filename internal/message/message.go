@@ -100,6 +100,9 @@ func Sample(shop string) map[string]string {
 	return out
 }
 
+// Personal are the variables that hold something about a subscriber.
+var Personal = []string{"customer_first_name", "card", "card_trouble", "device"}
+
 // Languages are those that the program has texts in, the first when nothing else is known.
 var Languages = []string{"en", "de", "fr", "es"}
 

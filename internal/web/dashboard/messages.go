@@ -12,6 +12,7 @@ import (
 	"perennial/internal/journal"
 	"perennial/internal/message"
 	"perennial/internal/notify"
+	"perennial/internal/plain"
 	"perennial/internal/team"
 	"perennial/internal/web/ui"
 )
@@ -133,11 +134,17 @@ type messageView struct {
 	Log           []ui.Day
 }
 
-// rendered is the message of the address in a language, with values to look at.
+// rendered is the message of the address in a language, with values to look at: those of a subscriber, made up ones where there is none, and
+// masked ones for who may not see personal values, who could not tell the two apart.
 func (c *call) rendered(k message.Kind, t *message.Template, language string) (message.Mail, error) {
 	shop := c.here().general.Name
 	values := message.Sample(shop)
-	if c.Values != nil && c.permitted(team.PersonalDataView) {
+	switch {
+	case !c.permitted(team.PersonalDataView):
+		for _, name := range message.Personal {
+			values[name] = plain.Mask
+		}
+	case c.Values != nil:
 		var err error
 		if values, err = c.Values(c.ctx, language); err != nil {
 			return message.Mail{}, err

@@ -20,6 +20,7 @@ import (
 	"perennial/internal/journal"
 	"perennial/internal/message"
 	"perennial/internal/money"
+	"perennial/internal/plain"
 	"perennial/internal/program"
 	"perennial/internal/settings"
 	"perennial/internal/store"
@@ -164,6 +165,12 @@ func TestWhatIsMasked(t *testing.T) {
 		if strings.Contains(s.body, `/reveal"`) {
 			t.Errorf("%s offers to reveal", path)
 		}
+	}
+	// A message to look at has the name and the card of a subscriber.
+	letter := "/messages/payment_failed"
+	w.want(owner.get(letter), 200, letter, "Visa 4242")
+	if s := w.want(ben.get(letter), 200, letter, "Hello "+plain.Mask); strings.Contains(s.body, "Visa") {
+		t.Errorf("%s shows a card:\n%s", letter, s.body)
 	}
 	// What begins with personal values, or leads to them, needs the permission.
 	for _, path := range []string{at + "/edit", at + "/addresses/" + string(f.home) + "/edit", "/subscriptions/" + string(f.sub) + "/note"} {
