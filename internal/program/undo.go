@@ -131,7 +131,7 @@ func without(w UndoWorld) (journal.State, journal.Type, error) {
 			why = "This records what happened; it changed nothing that could be put back."
 		}
 		return nil, t, fault.New(fault.Conflict, "not_undoable", "%s", why)
-	case w.Current == nil || e.TargetVersion == 1:
+	case w.Current == nil || e.TargetVersion == 1 && !builtIn(w.Current):
 		return nil, t, fault.New(fault.Conflict, "not_undoable", "There is nothing before this to go back to.")
 	}
 	for _, l := range w.Later {
@@ -139,7 +139,11 @@ func without(w UndoWorld) (journal.State, journal.Type, error) {
 			return nil, t, fault.New(fault.Conflict, "undone_already", "This was undone already.")
 		}
 	}
-	for _, c := range e.Changes {
+	changes := e.Changes
+	if e.TargetVersion == 1 { // of what was there before it was changed: its name, and what is so anyway, stay
+		changes = slices.DeleteFunc(slices.Clone(changes), func(c journal.Change) bool { return c.Field == "name" || string(c.After) == "false" })
+	}
+	for _, c := range changes {
 		if string(c.Before) == journal.ErasedJSON || string(c.After) == journal.ErasedJSON {
 			return nil, t, fault.New(fault.Conflict, "erased", "The value before was erased.")
 		}
@@ -151,11 +155,17 @@ func without(w UndoWorld) (journal.State, journal.Type, error) {
 			}
 		}
 	}
-	restored, err := journal.Apply(w.Current, func() journal.State { return freshLike(w.Current) }, journal.Inverse(e.Changes))
+	restored, err := journal.Apply(w.Current, func() journal.State { return freshLike(w.Current) }, journal.Inverse(changes))
 	if err != nil {
 		return nil, t, fmt.Errorf("program: undo %s: %w", e.ID, err)
 	}
 	return restored, t, nil
+}
+
+// builtIn says whether a thing is there before its first entry: a message is as the program has it until the store changes it.
+func builtIn(s journal.State) bool {
+	_, ok := s.(*message.Template)
+	return ok
 }
 
 // overlap says whether two fields are the same or one is inside the other.

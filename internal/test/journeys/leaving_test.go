@@ -352,4 +352,14 @@ func TestTheMessagePages(t *testing.T) {
 	p.Wait("[data-toast]")
 	p.Go(at("/messages/paused?language=en"))
 	p.Holds("As the program has it.")
+	// The first change of a message is undone by its toast.
+	p.Go(at("/messages/resumed/en/edit"))
+	p.Fill("#subject", "Here we go")
+	p.Click("main form .buttons button")
+	p.Wait("[data-toast]")
+	p.Holds("Here we go", "The store's own.")
+	inspect(p, "message-first")
+	p.Click("[data-toast] form button")
+	p.Holds("Undid the change of the message", "As the program has it.")
+	inspect(p, "message-undone")
 }

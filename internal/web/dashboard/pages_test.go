@@ -408,3 +408,30 @@ func TestPreviewsChangeNothing(t *testing.T) {
 		t.Errorf("previews made %v", w.events(from))
 	}
 }
+
+// TestTheFirstChangeOfAMessage undoes it: the program's own text is back. What came after it in another language stays.
+func TestTheFirstChangeOfAMessage(t *testing.T) {
+	w, b, _ := owned(t, auth.ProviderConfig{})
+	at := "/messages/paused"
+	undo := func(typ string) string { return "/events/" + string(w.lastOf(typ).ID) + "/undo" }
+	w.want(b.post(at+"/en/edit", "subject", "A break", "body", "See you."), 200, at, "Changed the message")
+	first := undo("notification_template.updated")
+	w.want(b.get(at+"?language=en"), 200, at, "The store's own.")
+	w.want(b.get(first), 200, first, "Undo this?")
+	w.want(b.post(at+"/de/edit", "subject", "Pause", "body", "Bis bald."), 200, at, "Changed the message")
+	w.want(b.post(first, "back", at), 200, at, "Undid the change of the message")
+	w.want(b.get(at+"?language=en"), 200, at, "As the program has it.")
+	w.want(b.get(at+"?language=de"), 200, at, "Bis bald.")
+	w.want(b.post(first, "back", at), 422, first, "This was undone already")
+	w.want(b.post(undo("notification_template.updated"), "back", at), 200, at, "Undid the change of the message") // and back again
+	w.want(b.get(at+"?language=en"), 200, at, "The store's own.")
+
+	at = "/messages/skipped"
+	w.want(b.post(at+"/disable"), 200, at, "Switched the message off")
+	w.want(b.post(at+"/en/edit", "subject", "Left out", "body", "See you."), 200, at, "Changed the message")
+	w.want(b.post(undo("notification_template.disabled"), "back", at), 200, at, "Undid the switching off of the message")
+	s := w.want(b.get(at+"?language=en"), 200, at, "Left out")
+	if !strings.Contains(s.body, ">On<") {
+		t.Errorf("it is still off:\n%s", s.body)
+	}
+}
