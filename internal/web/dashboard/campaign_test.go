@@ -11,6 +11,7 @@ import (
 	"perennial/internal/message"
 	"perennial/internal/program"
 	"perennial/internal/settings"
+	"perennial/internal/web/ui"
 )
 
 // A campaign is typed as lines of numbers with a tick, and shown day by day before anybody saves it.
@@ -39,11 +40,12 @@ func TestCampaign(t *testing.T) {
 	}
 	check(owner.get(at), "Day 0: mail", "Day 1: mail", "Day 3: mail", "Day 5: mail", "Day 7: mail")
 
-	const typed = "?version=1&retry_days=&attempts_1=2&interval_1=1&attempts_3=1&interval_3=5&tell_3=yes&end_action="
-	check(owner.get(at+typed+"pause"), "Day 0: no mail", "Day 1: no mail", "Day 2: no mail", "Day 7: mail")
-	check(owner.get(at+typed+"keep"), "Day 0: no mail", "Day 1: no mail", "Day 2: no mail", "Day 7: mail", "Day 12, 17 …: mail")
-	w.want(owner.get(at+"?version=1&attempts_1=2&interval_1=&end_action=pause"), 200, at, "Give two whole numbers for phase 1, or none.")
-	w.want(owner.get(at+"?version=1&attempts_1=2&interval_1=99&end_action=pause"), 200, at, "Give a whole number from 1 to 60.")
+	filled := func(pairs ...string) seen { return owner.post(at+ui.Preview, append(pairs, "version", "1")...) }
+	typed := []string{"retry_days", "", "attempts_1", "2", "interval_1", "1", "attempts_3", "1", "interval_3", "5", "tell_3", "yes", "end_action"}
+	check(filled(append(typed, "pause")...), "Day 0: no mail", "Day 1: no mail", "Day 2: no mail", "Day 7: mail")
+	check(filled(append(typed, "keep")...), "Day 0: no mail", "Day 1: no mail", "Day 2: no mail", "Day 7: mail", "Day 12, 17 …: mail")
+	w.want(filled("attempts_1", "2", "interval_1", "", "end_action", "pause"), 200, at+ui.Preview, "Give two whole numbers for phase 1, or none.")
+	w.want(filled("attempts_1", "2", "interval_1", "99", "end_action", "pause"), 200, at+ui.Preview, "Give a whole number from 1 to 60.")
 
 	from := w.next()
 	form := []string{"version", "1", "retry_days", "", "attempts_1", "2", "interval_1", "1", "attempts_3", "1", "interval_3", "5", "tell_3", "yes", "end_action", "pause"}

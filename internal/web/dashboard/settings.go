@@ -138,12 +138,10 @@ var settingsPages = []settingsPage{
 func (d *Dashboard) registerSettings() {
 	d.on(route{pattern: "GET /settings", access: signedIn}, (*call).settingsStart)
 	for _, p := range settingsPages {
-		d.on(route{pattern: "GET /settings/" + string(p.page), permission: p.view}, func(c *call) (answer, error) {
-			if p.preview == nil {
-				return c.settingsForm(p, nil, nil)
-			}
-			return c.settingsForm(p, c.r.URL.Query(), nil)
-		})
+		d.on(route{pattern: "GET /settings/" + string(p.page), permission: p.view}, func(c *call) (answer, error) { return c.settingsForm(p, nil, nil) })
+		if p.preview != nil {
+			d.on(route{pattern: "POST /settings/" + string(p.page) + ui.Preview, permission: p.edit}, func(c *call) (answer, error) { return c.settingsForm(p, c.r.PostForm, nil) })
+		}
 		d.on(route{pattern: "POST /settings/" + string(p.page), permission: p.edit, events: []string{settings.EventType(p.page)}}, func(c *call) (answer, error) { return c.saveSettings(p) })
 	}
 	d.on(route{pattern: "GET /api-keys", permission: team.APIKeysView}, (*call).keysPage)
@@ -197,7 +195,7 @@ func (v settingsView) live() templ.Attributes {
 	if v.Preview == nil || !v.MayEdit {
 		return nil
 	}
-	return templ.Attributes{"hx-get": v.At, "hx-target": "#foreseen", "hx-select": "#foreseen", "hx-swap": "outerHTML", "hx-trigger": "input delay:200ms"}
+	return templ.Attributes{"hx-post": v.At + ui.Preview, "hx-target": "#foreseen", "hx-select": "#foreseen", "hx-swap": "outerHTML", "hx-trigger": "input delay:200ms"}
 }
 
 // current is a page's document as it is, or what it says until it is first saved.
