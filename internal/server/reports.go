@@ -3,53 +3,116 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"time"
 
 	"perennial/internal/billing"
 	"perennial/internal/customer"
+	"perennial/internal/engine"
 	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/payment"
-	"perennial/internal/payment/stripe"
 	"perennial/internal/program"
 	"perennial/internal/store"
 )
 
 // reporter is a gateway that sends reports.
 type reporter interface {
-	Parse(body []byte, header string, now time.Time) (stripe.Event, error)
+	Name() string // the actor of what a report changes
 	OrderOf(ctx context.Context, chargeID string) (string, error)
+	PaymentMethodOf(ctx context.Context, reference string) (payment.Card, error)
+}
+
+// sender is a reporter whose reports come by themselves, signed, over HTTP.
+type sender interface {
+	reporter
+	Parse(body []byte, header string, now time.Time) (payment.Event, error)
+}
+
+// teller is a reporter in the same process, which is asked for what it has to report from one time on and before another.
+type teller interface {
+	reporter
+	Reports(ctx context.Context, from, to time.Time) ([]payment.Event, error)
+}
+
+// owners is a reporter that knows whose a card is.
+type owners interface {
 	CustomerOf(ctx context.Context, reference string) (id.ID, error)
-	PaymentMethodOf(ctx context.Context, reference string) (stripe.Method, error)
+}
+
+// Reports takes what a gateway reports. A report comes more than once and in no order, so nothing is believed but what changes nothing
+// twice: of a payment the engine asks the gateway itself, and a dispute ends once.
+type Reports struct {
+	p   *program.Program
+	s   *store.Store
+	e   *engine.Engine
+	g   reporter // nil: the gateway reports nothing
+	log *slog.Logger
+
+	told time.Time // before which a teller was heard; zero at first, so after a restart all comes again
+}
+
+// NewReports takes the reports of the gateway for an engine that charges with it.
+func NewReports(p *program.Program, s *store.Store, e *engine.Engine, g payment.Gateway, log *slog.Logger) *Reports {
+	r := &Reports{p: p, s: s, e: e, log: log}
+	r.g, _ = g.(reporter)
+	return r
+}
+
+// Pump asks a gateway in the same process for its reports since the last time. It is for one goroutine at a time. Reports that could
+// not be taken come again.
+func (r *Reports) Pump(ctx context.Context) error {
+	g, ok := r.g.(teller)
+	if !ok {
+		return nil
+	}
+	now := r.p.Now()
+	all, err := g.Reports(ctx, r.told, now)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, e := range all {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err := r.take(ctx, e); err != nil {
+			errs = append(errs, fmt.Errorf("report %s: %w", e.ID, err))
+		}
+	}
+	if len(errs) == 0 {
+		r.told = now
+	}
+	return errors.Join(errs...)
 }
 
 // maxReport is the longest report that is read, in bytes.
 const maxReport = 512 << 10
 
-// report takes a report of the gateway. It comes more than once and in no order, so nothing is believed but what changes nothing twice:
-// of a payment the engine asks the gateway itself, and a dispute ends once.
-func (s *Server) report(g reporter) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxReport))
+// receive answers the requests with a gateway's reports.
+func (r *Reports) receive(g sender) http.HandlerFunc {
+	return func(w http.ResponseWriter, req *http.Request) {
+		body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, maxReport))
 		if err != nil {
 			http.Error(w, "The report could not be read, or is too long.", http.StatusRequestEntityTooLarge)
 			return
 		}
-		e, err := g.Parse(body, r.Header.Get("Stripe-Signature"), s.Program.Now())
+		e, err := g.Parse(body, req.Header.Get("Stripe-Signature"), r.p.Now())
 		switch {
-		case errors.Is(err, stripe.ErrReport): // signed, and not of a form that we know: it would come again and again
-			s.Config.Log.Error("a report of the gateway cannot be read", "error", err)
+		case errors.Is(err, payment.ErrReport): // signed, and not of a form that we know: it would come again and again
+			r.log.Error("a report of the gateway cannot be read", "error", err)
 			w.WriteHeader(http.StatusNoContent)
 			return
 		case err != nil:
 			http.Error(w, "The report is not signed as it has to be.", http.StatusBadRequest)
 			return
 		}
-		if err := s.take(r.Context(), g, e); err != nil {
-			s.Config.Log.Error("a report of the gateway", "report", e.ID, "error", err)
+		if err := r.take(req.Context(), e); err != nil {
+			r.log.Error("a report of the gateway", "report", e.ID, "error", err)
 			http.Error(w, "Not now.", http.StatusServiceUnavailable) // it comes again
 			return
 		}
@@ -58,58 +121,59 @@ func (s *Server) report(g reporter) http.HandlerFunc {
 }
 
 // take does what a report asks for.
-func (s *Server) take(ctx context.Context, g reporter, e stripe.Event) error {
-	switch r := e.Report.(type) {
-	case stripe.PaymentReport:
-		s.engine.AskAgain(id.ID(r.Key)) // at its next look, in some seconds
-	case stripe.RefundReport:
+func (r *Reports) take(ctx context.Context, e payment.Event) error {
+	switch told := e.Report.(type) {
+	case payment.PaymentReport:
+		r.e.AskAgain(id.ID(told.Key)) // at its next look, in some seconds
+	case payment.RefundReport:
 		switch {
-		case r.Result.Status == payment.Declined && !r.Pending:
-			return s.returned(ctx, g, r)
-		case r.Key == "":
-			s.Config.Log.Warn("money was given back on the gateway's own pages: refund the order here too, by the same amount", "charge", r.ChargeID, "refund", r.RefundID, "amount", r.Amount.String())
+		case told.Result.Status == payment.Declined && !told.Pending:
+			return r.returned(ctx, told)
+		case told.Key == "":
+			r.log.Warn("money was given back on the gateway's own pages: refund the order here too, by the same amount", "charge", told.ChargeID, "refund", told.RefundID, "amount", told.Amount.String())
 		}
-	case stripe.DisputeReport:
-		order, err := g.OrderOf(ctx, r.ChargeID)
-		if errors.Is(err, stripe.ErrNotFound) || err == nil && order == "" {
+	case payment.DisputeReport:
+		order, err := r.g.OrderOf(ctx, told.ChargeID)
+		if errors.Is(err, payment.ErrNotFound) || err == nil && order == "" {
 			return nil // not a charge of ours
 		}
 		if err != nil {
 			return err
 		}
-		c := billing.RecordDispute{OrderID: id.ID(order), DisputeID: r.DisputeID, Amount: r.Amount, Reason: r.Reason, Status: billing.DisputeOpen}
-		if r.Closed {
+		c := billing.RecordDispute{OrderID: id.ID(order), DisputeID: told.DisputeID, Amount: told.Amount, Reason: told.Reason, Status: billing.DisputeOpen}
+		if told.Closed {
 			c.Status = billing.DisputeLost
-			if r.Won {
+			if told.Won {
 				c.Status = billing.DisputeWon
 			}
 		}
-		if _, err := s.Program.Do(ctx, &program.Request{Meta: fromStripe(), Command: journal.Bind(c)}); err != nil && fault.As(err).Kind != fault.NotFound {
+		if _, err := r.p.Do(ctx, &program.Request{Meta: r.meta(), Command: journal.Bind(c)}); err != nil && fault.As(err).Kind != fault.NotFound {
 			return err
 		}
-	case stripe.MethodReport:
-		if r.Change == stripe.MethodUpdated {
-			return s.renewed(ctx, g, r.Method.Reference)
+	case payment.MethodReport:
+		if told.Change == payment.MethodUpdated {
+			return r.renewed(ctx, told)
 		}
-		s.Config.Log.Info("a card changed at the gateway", "change", r.Change, "exp_month", r.Method.ExpMonth, "exp_year", r.Method.ExpYear)
+		r.log.Info("a card changed at the gateway", "change", told.Change, "exp_month", told.Method.ExpMonth, "exp_year", told.Method.ExpYear)
 	}
 	return nil
 }
 
 // renewed records a card as the gateway has it now: the bank sent a new one, or somebody changed it there.
-func (s *Server) renewed(ctx context.Context, g reporter, reference string) error {
-	now, err := g.PaymentMethodOf(ctx, reference)
-	if errors.Is(err, stripe.ErrNotFound) {
+func (r *Reports) renewed(ctx context.Context, told payment.MethodReport) error {
+	reference := told.Method.Reference
+	now, err := r.g.PaymentMethodOf(ctx, reference)
+	if errors.Is(err, payment.ErrNotFound) {
 		return nil // it was taken off the customer since
 	}
 	if err != nil {
 		return err
 	}
-	owner, err := g.CustomerOf(ctx, reference)
+	owner, err := r.owner(ctx, told)
 	if err != nil || owner == "" {
 		return err
 	}
-	methods, err := s.Store.List(ctx, s.Store.Read, journal.PaymentMethod, `customer_id = $2 AND status <> 'removed' ORDER BY id`, string(owner))
+	methods, err := r.s.List(ctx, r.s.Read, journal.PaymentMethod, `customer_id = $2 AND status <> 'removed' ORDER BY id`, string(owner))
 	if err != nil {
 		return store.Fault(err)
 	}
@@ -119,42 +183,60 @@ func (s *Server) renewed(ctx context.Context, g reporter, reference string) erro
 			continue
 		}
 		update := customer.UpdatePaymentMethod{ID: m.ID, CustomerID: owner, Fields: customer.PaymentMethodFields{Brand: &now.Brand, Last4: &now.Last4, ExpMonth: &now.ExpMonth, ExpYear: &now.ExpYear}}
-		if _, err := s.Program.Do(ctx, &program.Request{Meta: fromStripe(), Command: journal.Bind(update)}); err != nil {
+		if _, err := r.p.Do(ctx, &program.Request{Meta: r.meta(), Command: journal.Bind(update)}); err != nil {
 			if f := fault.As(err); f.Kind != fault.Refused && f.Kind != fault.Conflict {
 				return err
 			}
-			s.Config.Log.Warn("a card that changed at the gateway cannot be recorded", "payment_method", m.ID, "error", err)
+			r.log.Warn("a card that changed at the gateway cannot be recorded", "payment_method", m.ID, "error", err)
 		}
 	}
 	return nil
 }
 
 // returned takes back a refund that did not come through in the end.
-func (s *Server) returned(ctx context.Context, g reporter, r stripe.RefundReport) error {
-	order, err := g.OrderOf(ctx, r.ChargeID)
-	if errors.Is(err, stripe.ErrNotFound) || err == nil && order == "" {
+func (r *Reports) returned(ctx context.Context, told payment.RefundReport) error {
+	order, err := r.g.OrderOf(ctx, told.ChargeID)
+	if errors.Is(err, payment.ErrNotFound) || err == nil && order == "" {
 		return nil // not a charge of ours
 	}
 	if err != nil {
 		return err
 	}
-	row, err := s.Store.Load(ctx, s.Store.Read, journal.Ref{Kind: journal.Order, ID: id.ID(order)})
-	if err != nil {
-		return store.Fault(err)
-	}
-	o, ok := row.State.(*billing.Order)
-	if !ok {
-		return nil
+	o, err := r.order(ctx, id.ID(order))
+	if err != nil || o == nil {
+		return err
 	}
 	for _, repayment := range o.Repayments {
-		if repayment.GatewayID == r.RefundID && r.RefundID != "" {
-			_, err := s.Program.Do(ctx, &program.Request{Meta: fromStripe(), Command: journal.Bind(billing.FinishRepayment{OrderID: o.ID, Number: repayment.Number, Code: r.Result.Code, GatewayID: r.RefundID})})
+		if repayment.GatewayID == told.RefundID && told.RefundID != "" {
+			_, err := r.p.Do(ctx, &program.Request{Meta: r.meta(), Command: journal.Bind(billing.FinishRepayment{OrderID: o.ID, Number: repayment.Number, Code: told.Result.Code, GatewayID: told.RefundID})})
 			return err
 		}
 	}
 	return nil
 }
 
-func fromStripe() program.Meta {
-	return program.Meta{Actor: journal.Actor{Kind: journal.ActorIntegration, ID: "stripe"}, Source: journal.Origin{Channel: journal.ChannelWebhook}}
+// owner is the customer who has a card.
+func (r *Reports) owner(ctx context.Context, told payment.MethodReport) (id.ID, error) {
+	if g, ok := r.g.(owners); ok {
+		return g.CustomerOf(ctx, told.Method.Reference)
+	}
+	o, err := r.order(ctx, told.OrderID)
+	if err != nil || o == nil {
+		return "", err
+	}
+	return o.CustomerID, nil
+}
+
+// order reads an order; nil for one that is not there.
+func (r *Reports) order(ctx context.Context, key id.ID) (*billing.Order, error) {
+	row, err := r.s.Load(ctx, r.s.Read, journal.Ref{Kind: journal.Order, ID: key})
+	if err != nil {
+		return nil, store.Fault(err)
+	}
+	o, _ := row.State.(*billing.Order)
+	return o, nil
+}
+
+func (r *Reports) meta() program.Meta {
+	return program.Meta{Actor: journal.Actor{Kind: journal.ActorIntegration, ID: r.g.Name()}, Source: journal.Origin{Channel: journal.ChannelWebhook}}
 }

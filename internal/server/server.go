@@ -45,6 +45,7 @@ type Server struct {
 	samples *notify.Notifier // values to look at a message with
 	mail    mail.Sender      // the same
 	engine  *engine.Engine
+	reports *Reports
 	gateway payment.Gateway
 	metrics *metrics.Metrics
 	gate    *gate
@@ -86,6 +87,7 @@ func Start(ctx context.Context, i *Instance, gateway payment.Gateway, extra map[
 	}
 	s := &Server{Instance: i, gateway: gateway, engine: engine.New(i.Program, i.Store, gateway, i.Config.Log), gate: newGate()}
 	s.engine.InFlight = engine.Busy
+	s.reports = NewReports(i.Program, i.Store, s.engine, gateway, i.Config.Log)
 	s.observe()
 	l, err := listen(ctx, i.Config.Listen)
 	if err != nil {
@@ -127,8 +129,8 @@ func Start(ctx context.Context, i *Instance, gateway payment.Gateway, extra map[
 	if err := s.team(mux, base); err != nil {
 		return failed(err)
 	}
-	if g, ok := gateway.(reporter); ok {
-		mux.Handle("POST /webhooks/stripe", s.report(g))
+	if g, ok := gateway.(sender); ok {
+		mux.Handle("POST /webhooks/stripe", s.reports.receive(g))
 	}
 	for pattern, h := range extra {
 		mux.Handle(pattern, h)
@@ -243,6 +245,9 @@ func (s *Server) bill(ctx context.Context) {
 	s.follow(ctx, "billing", billingEvery, settlePause, func(ctx context.Context, due bool) error {
 		if !due {
 			return s.engine.Wake(ctx)
+		}
+		if err := s.reports.Pump(ctx); err != nil && ctx.Err() == nil {
+			s.Config.Log.Error("the reports of the gateway", "error", err)
 		}
 		err := s.engine.Run(ctx)
 		if ctx.Err() == nil {

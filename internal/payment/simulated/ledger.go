@@ -51,6 +51,8 @@ func (e Entry) refundResult() payment.RefundResult {
 // account is what the ledger says of one charge.
 type account struct {
 	now      payment.ChargeResult
+	key      string
+	order    id.ID
 	amount   money.Amount
 	refunded int64 // minor units, at most the amount
 }
@@ -115,7 +117,7 @@ func (l *ledger) check(e Entry) error {
 func (l *ledger) add(e Entry) {
 	switch e.Kind {
 	case Charge:
-		l.accounts[e.GatewayID] = &account{now: e.chargeResult(), amount: e.Amount}
+		l.accounts[e.GatewayID] = &account{now: e.chargeResult(), key: e.Key, order: e.OrderID, amount: e.Amount}
 		l.tries[try{e.OrderID, e.Reference}]++
 	case Confirmation:
 		l.accounts[e.ChargeID].now = payment.ChargeResult{GatewayID: e.ChargeID, Status: payment.Succeeded}

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"strconv"
 	"strings"
+	"time"
 
 	"perennial/internal/payment"
 )
@@ -17,12 +18,19 @@ const (
 	TimeoutBeforeCharge = "sim_timeout_before_charge"
 	ErrorAfterCharge    = "sim_error_after_charge"
 	DeclineHard         = declinePrefix + "hard"
+	ReportsTwice        = "sim_reports_twice"
+	ReportsLate         = "sim_reports_late"
+	DisputeWon          = "sim_dispute_won"
+	DisputeLost         = "sim_dispute_lost"
+	DisputeBackwards    = "sim_dispute_backwards"
 )
 
 const (
 	declinePrefix   = "sim_decline_"
 	failFirstPrefix = "sim_fail_first_"
 	flakyPrefix     = "sim_flaky_"
+	expiresPrefix   = "sim_expires_"
+	renewsPrefix    = "sim_renews_"
 )
 
 // lost says which message between the program and the gateway gets lost.
@@ -49,11 +57,11 @@ var declines = map[string]payment.ChargeResult{
 // flaws are what a flaky payment method is declined with: nothing hard, so that it stays flaky.
 var flaws = [...]string{payment.CodeInsufficientFunds, payment.CodeCardDeclined, payment.CodeProcessingError}
 
-// outcome decides a charge by its payment method's reference, its key, and how many charges of the same order and
-// reference there were before.
-func outcome(reference, key string, before int) (payment.ChargeResult, lost) {
+// outcome decides a charge by its payment method's reference, its key, how many charges of the same order and
+// reference there were before, and the day.
+func outcome(reference, key string, before int, now time.Time) (payment.ChargeResult, lost) {
 	switch reference {
-	case OK:
+	case OK, ReportsTwice, ReportsLate, DisputeWon, DisputeLost, DisputeBackwards:
 		return payment.ChargeResult{Status: payment.Succeeded}, nothing
 	case TimeoutAfterCharge:
 		return payment.ChargeResult{Status: payment.Succeeded}, answer
@@ -69,6 +77,9 @@ func outcome(reference, key string, before int) (payment.ChargeResult, lost) {
 	}
 	if code, ok := strings.CutPrefix(reference, declinePrefix); ok {
 		return decline(code), nothing
+	}
+	if c, ok := dated(reference); ok {
+		return declineIf(!c.renews && !now.Before(c.month.AddDate(0, 1, 0)), payment.CodeExpiredCard), nothing
 	}
 	if text, ok := strings.CutPrefix(reference, failFirstPrefix); ok {
 		if n, err := strconv.ParseUint(text, 10, 16); err == nil {

@@ -11,8 +11,17 @@
 //	sim_error_after_charge        succeeds, but the first call with each key is answered with an error 500
 //	sim_timeout_before_charge     the first call with each key is lost before the gateway sees it, the next one succeeds
 //	sim_flaky_<permille>_<seed>   declines that share of charges, chosen by a hash of seed and idempotency key
+//	sim_expires_<2027-03>         succeeds to the end of that month (UTC), then is declined as expired
+//	sim_renews_<2027-03>          succeeds; on the 15th of that month, and every 3 years from then on, the bank renews it for 3 years
+//	sim_reports_twice             succeeds; each report of it comes again, an hour later
+//	sim_reports_late              succeeds; the report of it comes two days late
+//	sim_dispute_won               succeeds; each charge is contested after 6 days, and stays after 20
+//	sim_dispute_lost              succeeds; each charge is contested after 6 days, and lost after 20
+//	sim_dispute_backwards         as the one before, and the dispute's end is reported before its beginning
 //
 // Any other reference is unknown to the gateway, and a charge of it is declined hard.
+//
+// What it reports (see [Gateway.Reports]) follows from the ledger and the time alone, so a restart loses no report.
 package simulated
 
 import (
@@ -217,7 +226,7 @@ func (g *Gateway) charge(r payment.ChargeRequest) (payment.ChargeResult, error) 
 	if err != nil || again {
 		return first.chargeResult(), err
 	}
-	result, loss := outcome(r.Reference, r.IdempotencyKey, g.ledger.tries[try{r.OrderID, r.Reference}])
+	result, loss := outcome(r.Reference, r.IdempotencyKey, g.ledger.tries[try{r.OrderID, r.Reference}], g.now())
 	if loss == request && !g.missed[r.IdempotencyKey] {
 		g.missed[r.IdempotencyKey] = true
 		return payment.ChargeResult{}, ErrTimeout

@@ -66,7 +66,7 @@ type Method = payment.Card
 // intent has to be that customer's. It is ErrNotFinished until Stripe says that the card may be charged.
 func (g *Gateway) FinishSetup(ctx context.Context, customerID, setupIntentID string) (Method, error) {
 	if !objectID(setupIntentID) {
-		return Method{}, ErrNotFound
+		return Method{}, payment.ErrNotFound
 	}
 	p := &sdk.SetupIntentRetrieveParams{}
 	p.AddExpand("payment_method")
@@ -75,7 +75,7 @@ func (g *Gateway) FinishSetup(ctx context.Context, customerID, setupIntentID str
 	case err != nil:
 		return Method{}, plain(err)
 	case intent.Customer == nil || intent.Customer.ID != customerID:
-		return Method{}, ErrNotFound
+		return Method{}, payment.ErrNotFound
 	case intent.Status != sdk.SetupIntentStatusSucceeded || intent.PaymentMethod == nil:
 		return Method{}, ErrNotFinished
 	}
@@ -84,11 +84,11 @@ func (g *Gateway) FinishSetup(ctx context.Context, customerID, setupIntentID str
 	return m, err
 }
 
-// PaymentMethodOf gives a card as it is now. It is ErrNotFound if the customer of the reference does not have it (any more).
+// PaymentMethodOf gives a card as it is now. It is [payment.ErrNotFound] if the customer of the reference does not have it (any more).
 func (g *Gateway) PaymentMethodOf(ctx context.Context, reference string) (Method, error) {
 	_, method, ok := splitReference(reference)
 	if !ok {
-		return Method{}, ErrNotFound
+		return Method{}, payment.ErrNotFound
 	}
 	pm, err := g.api.V1PaymentMethods.Retrieve(ctx, method, nil)
 	if err != nil {
@@ -96,7 +96,7 @@ func (g *Gateway) PaymentMethodOf(ctx context.Context, reference string) (Method
 	}
 	m, err := methodOf(pm)
 	if err == nil && m.Reference != reference {
-		return Method{}, ErrNotFound
+		return Method{}, payment.ErrNotFound
 	}
 	return m, err
 }
@@ -122,7 +122,7 @@ type Confirmation struct {
 // Confirm gives what a customer needs to confirm a charge.
 func (g *Gateway) Confirm(ctx context.Context, chargeID string) (Confirmation, error) {
 	if !objectID(chargeID) {
-		return Confirmation{}, ErrNotFound
+		return Confirmation{}, payment.ErrNotFound
 	}
 	intent, err := g.api.V1PaymentIntents.Retrieve(ctx, chargeID, nil)
 	if err != nil {
@@ -151,7 +151,7 @@ func CustomerIn(reference string) string {
 func (g *Gateway) CustomerOf(ctx context.Context, reference string) (id.ID, error) {
 	customer, _, ok := splitReference(reference)
 	if !ok {
-		return "", ErrNotFound
+		return "", payment.ErrNotFound
 	}
 	c, err := g.api.V1Customers.Retrieve(ctx, customer, nil)
 	if err != nil {
@@ -160,10 +160,13 @@ func (g *Gateway) CustomerOf(ctx context.Context, reference string) (id.ID, erro
 	return id.ID(c.Metadata[metaCustomer]), nil
 }
 
+// Name is what the program calls the gateway.
+func (g *Gateway) Name() string { return "stripe" }
+
 // OrderOf is the order that a charge of ours paid for; empty for a charge that is not ours.
 func (g *Gateway) OrderOf(ctx context.Context, chargeID string) (string, error) {
 	if !objectID(chargeID) {
-		return "", ErrNotFound
+		return "", payment.ErrNotFound
 	}
 	intent, err := g.api.V1PaymentIntents.Retrieve(ctx, chargeID, nil)
 	if err != nil {

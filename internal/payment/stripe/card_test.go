@@ -46,7 +46,7 @@ func TestCreateSetupIntent(t *testing.T) {
 		t.Error(diff)
 	}
 	missing := at(t, map[string]answer{"POST /v1/setup_intents": fails(400, map[string]any{"type": "invalid_request_error", "code": "resource_missing", "param": "customer", "message": "No such customer."})})
-	if _, err := missing.CreateSetupIntent(t.Context(), "cus_1"); !errors.Is(err, stripe.ErrNotFound) {
+	if _, err := missing.CreateSetupIntent(t.Context(), "cus_1"); !errors.Is(err, payment.ErrNotFound) {
 		t.Errorf("got %v, want ErrNotFound", err)
 	}
 }
@@ -64,9 +64,9 @@ func TestFinishSetup(t *testing.T) {
 		"not yet attached": {setup("cus_1", "succeeded", card(map[string]any{"customer": nil})), visa, nil},
 		"to be confirmed":  {setup("cus_1", "requires_action", card(nil)), stripe.Method{}, stripe.ErrNotFinished},
 		"no card":          {setup("cus_1", "succeeded", nil), stripe.Method{}, stripe.ErrNotFinished},
-		"somebody else's":  {setup("cus_2", "succeeded", card(nil)), stripe.Method{}, stripe.ErrNotFound},
-		"nobody's":         {setup(nil, "succeeded", card(nil)), stripe.Method{}, stripe.ErrNotFound},
-		"unknown":          {fails(404, map[string]any{"type": "invalid_request_error", "code": "resource_missing"}), stripe.Method{}, stripe.ErrNotFound},
+		"somebody else's":  {setup("cus_2", "succeeded", card(nil)), stripe.Method{}, payment.ErrNotFound},
+		"nobody's":         {setup(nil, "succeeded", card(nil)), stripe.Method{}, payment.ErrNotFound},
+		"unknown":          {fails(404, map[string]any{"type": "invalid_request_error", "code": "resource_missing"}), stripe.Method{}, payment.ErrNotFound},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := at(t, map[string]answer{"GET /v1/setup_intents/{id}": c.answer}).FinishSetup(t.Context(), "cus_1", "seti_1")
@@ -76,7 +76,7 @@ func TestFinishSetup(t *testing.T) {
 		})
 	}
 	s := at(t, nil)
-	if _, err := s.FinishSetup(t.Context(), "cus_1", "../customers/cus_1"); !errors.Is(err, stripe.ErrNotFound) || len(s.calls) != 0 {
+	if _, err := s.FinishSetup(t.Context(), "cus_1", "../customers/cus_1"); !errors.Is(err, payment.ErrNotFound) || len(s.calls) != 0 {
 		t.Errorf("got %v after %v", err, s.calls)
 	}
 }
@@ -88,8 +88,8 @@ func TestPaymentMethodOf(t *testing.T) {
 		wantErr error
 	}{
 		"theirs":          {card(nil), visa, nil},
-		"detached":        {card(map[string]any{"customer": nil}), stripe.Method{}, stripe.ErrNotFound},
-		"somebody else's": {card(map[string]any{"customer": "cus_2"}), stripe.Method{}, stripe.ErrNotFound},
+		"detached":        {card(map[string]any{"customer": nil}), stripe.Method{}, payment.ErrNotFound},
+		"somebody else's": {card(map[string]any{"customer": "cus_2"}), stripe.Method{}, payment.ErrNotFound},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := at(t, map[string]answer{"GET /v1/payment_methods/{id}": with(c.fields)}).PaymentMethodOf(t.Context(), "cus_1/pm_1")
@@ -102,7 +102,7 @@ func TestPaymentMethodOf(t *testing.T) {
 	if got, err := debit.PaymentMethodOf(t.Context(), "cus_1/pm_1"); err == nil {
 		t.Errorf("what is no card reads as %+v", got)
 	}
-	if _, err := debit.PaymentMethodOf(t.Context(), "sim_ok"); !errors.Is(err, stripe.ErrNotFound) {
+	if _, err := debit.PaymentMethodOf(t.Context(), "sim_ok"); !errors.Is(err, payment.ErrNotFound) {
 		t.Errorf("got %v, want ErrNotFound", err)
 	}
 }

@@ -10,14 +10,11 @@ import (
 	"perennial/internal/payment"
 )
 
-// ErrNotFound says that Stripe has no such customer, payment method or intent.
-var ErrNotFound = errors.New("stripe: there is no such object")
-
 // errUndecided says that Stripe has a payment whose outcome is not known yet.
 var errUndecided = errors.New("stripe: the payment has no outcome yet")
 
 // plain is an error of Stripe without what the library's own text of it has: the whole payment intent and its secret. It is
-// ErrNotFound where Stripe says so.
+// [payment.ErrNotFound] where Stripe says so.
 func plain(err error) error {
 	e, ok := errors.AsType[*sdk.Error](err)
 	switch {
@@ -26,7 +23,7 @@ func plain(err error) error {
 	case !ok:
 		return fmt.Errorf("stripe: %w", err)
 	case e.Code == sdk.ErrorCodeResourceMissing:
-		return fmt.Errorf("%w: %s (%s)", ErrNotFound, e.Msg, e.RequestID)
+		return fmt.Errorf("%w: %s (%s)", payment.ErrNotFound, e.Msg, e.RequestID)
 	}
 	return fmt.Errorf("stripe: %d %s %s: %s (%s)", e.HTTPStatusCode, e.Type, e.Code, e.Msg, e.RequestID)
 }

@@ -221,7 +221,7 @@ func (g *Gateway) Cancel(ctx context.Context, chargeID string) (payment.ChargeRe
 		intent, err = g.api.V1PaymentIntents.Retrieve(ctx, chargeID, nil)
 	}
 	switch err := plain(err); {
-	case errors.Is(err, ErrNotFound):
+	case errors.Is(err, payment.ErrNotFound):
 		return payment.GivenUp(chargeID), nil
 	case err != nil:
 		return payment.ChargeResult{}, err

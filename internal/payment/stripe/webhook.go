@@ -11,106 +11,43 @@ import (
 	sdk "github.com/stripe/stripe-go/v85"
 	"github.com/stripe/stripe-go/v85/webhook"
 
-	"perennial/internal/money"
 	"perennial/internal/payment"
 )
 
-// The errors of Parse.
+// The errors of Parse, beside [payment.ErrReport].
 var (
 	ErrSignature = errors.New("stripe: the report is not signed by Stripe")
 	ErrTooOld    = errors.New("stripe: the report was signed too long ago, or ahead of our clock")
-	ErrReport    = errors.New("stripe: the report cannot be read")
 )
 
 // tolerance is how far the time of a signature may be from ours, so that nobody sends an old report again.
 const tolerance = 5 * time.Minute
 
-// Event is one report of Stripe's. Stripe sends it again until it is answered, and in no certain order: whoever takes it keeps the
-// id, and asks Lookup rather than believing in the order.
-type Event struct {
-	ID     string
-	At     time.Time
-	Live   bool   // about real money
-	Report Report // nil: nothing that we take note of
-}
-
-// Report is what an event says: a PaymentReport, RefundReport, DisputeReport or MethodReport.
-type Report interface{ report() }
-
-// PaymentReport is what became of one of our charges.
-type PaymentReport struct {
-	Key     string // its idempotency key: the attempt's id
-	OrderID string
-	Amount  money.Amount
-	Result  payment.ChargeResult
-}
-
-// RefundReport is what became of a refund, ours or one that somebody made on Stripe's pages.
-type RefundReport struct {
-	Key      string // empty for one that is not ours
-	ChargeID string
-	Amount   money.Amount
-	RefundID string
-	Result   payment.RefundResult
-	Pending  bool // still on its way
-}
-
-// DisputeReport is a charge that the cardholder contests at the bank.
-type DisputeReport struct {
-	DisputeID string
-	ChargeID  string
-	Amount    money.Amount
-	Reason    string
-	Closed    bool
-	Won       bool // closed, and the money stays
-}
-
-// MethodChange says what happened to a card.
-type MethodChange string
-
-// The changes of a card.
-const (
-	MethodUpdated  MethodChange = "updated"  // by somebody, or by the bank, which sent a new card
-	MethodExpiring MethodChange = "expiring" // at the end of this month
-	MethodDetached MethodChange = "detached" // the customer does not have it any more
-)
-
-// MethodReport is a change of a card that a customer has, or had.
-type MethodReport struct {
-	Change MethodChange
-	Method Method
-}
-
-func (PaymentReport) report() {}
-func (RefundReport) report()  {}
-func (DisputeReport) report() {}
-func (MethodReport) report()  {}
-
 // Parse checks the signature of a request of Stripe's (its body and its header Stripe-Signature) and reads it. A type that we take
 // no note of is no error, and neither is a payment that is not ours.
-func (g *Gateway) Parse(body []byte, header string, now time.Time) (Event, error) {
+func (g *Gateway) Parse(body []byte, header string, now time.Time) (payment.Event, error) {
 	if g.webhookSecret == "" {
-		return Event{}, ErrSignature
+		return payment.Event{}, ErrSignature
 	}
 	// The library would look at the clock of the machine.
 	if err := webhook.ValidatePayloadIgnoringTolerance(body, header, g.webhookSecret); err != nil {
-		return Event{}, fmt.Errorf("%w: %w", ErrSignature, err)
+		return payment.Event{}, fmt.Errorf("%w: %w", ErrSignature, err)
 	}
 	if off := now.Sub(signedAt(header)).Abs(); off > tolerance {
-		return Event{}, ErrTooOld
+		return payment.Event{}, ErrTooOld
 	}
 	var e sdk.Event
 	if err := json.Unmarshal(body, &e); err != nil {
-		return Event{}, fmt.Errorf("%w: %w", ErrReport, err)
+		return payment.Event{}, fmt.Errorf("%w: %w", payment.ErrReport, err)
 	}
 	if e.ID == "" || e.Type == "" || e.Data == nil {
-		return Event{}, fmt.Errorf("%w: it has no id, type or object", ErrReport)
+		return payment.Event{}, fmt.Errorf("%w: it has no id, type or object", payment.ErrReport)
 	}
 	report, err := read(&e)
 	if err != nil {
-		return Event{}, fmt.Errorf("%w: %s: %w", ErrReport, e.Type, err)
+		return payment.Event{}, fmt.Errorf("%w: %s: %w", payment.ErrReport, e.Type, err)
 	}
-	return Event{ID: e.ID, At: time.Unix(e.Created, 0).UTC(), Live: e.Livemode, Report: report}, nil
+	return payment.Event{ID: e.ID, At: time.Unix(e.Created, 0).UTC(), Live: e.Livemode, Report: report}, nil
 }
 
 // signedAt is the time in a header that was checked: its last t, as the check read it.
@@ -125,7 +62,7 @@ func signedAt(header string) time.Time {
 }
 
 // read gives the report of an event, or nothing.
-func read(e *sdk.Event) (Report, error) {
+func read(e *sdk.Event) (payment.Report, error) {
 	switch e.Type {
 	case sdk.EventTypePaymentIntentSucceeded, sdk.EventTypePaymentIntentPaymentFailed, sdk.EventTypePaymentIntentRequiresAction, sdk.EventTypePaymentIntentCanceled:
 		return readPayment(e.Data.Raw)
@@ -136,17 +73,17 @@ func read(e *sdk.Event) (Report, error) {
 	case sdk.EventTypeChargeDisputeClosed:
 		return readDispute(e.Data.Raw, true)
 	case sdk.EventTypePaymentMethodUpdated, sdk.EventTypePaymentMethodAutomaticallyUpdated:
-		return readMethod(e.Data.Raw, MethodUpdated, "")
+		return readMethod(e.Data.Raw, payment.MethodUpdated, "")
 	case sdk.EventTypePaymentMethodDetached:
 		customer, _ := e.Data.PreviousAttributes["customer"].(string)
-		return readMethod(e.Data.Raw, MethodDetached, customer)
+		return readMethod(e.Data.Raw, payment.MethodDetached, customer)
 	case sdk.EventTypeCustomerSourceExpiring:
 		return readExpiring(e.Data.Raw)
 	}
 	return nil, nil
 }
 
-func readPayment(raw []byte) (Report, error) {
+func readPayment(raw []byte) (payment.Report, error) {
 	var intent sdk.PaymentIntent
 	if err := json.Unmarshal(raw, &intent); err != nil {
 		return nil, err
@@ -160,10 +97,10 @@ func readPayment(raw []byte) (Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	return PaymentReport{Key: key, OrderID: intent.Metadata[metaOrder], Amount: amount, Result: result}, nil
+	return payment.PaymentReport{Key: key, OrderID: intent.Metadata[metaOrder], Amount: amount, Result: result}, nil
 }
 
-func readRefund(raw []byte) (Report, error) {
+func readRefund(raw []byte) (payment.Report, error) {
 	var refund sdk.Refund
 	if err := json.Unmarshal(raw, &refund); err != nil {
 		return nil, err
@@ -179,11 +116,11 @@ func readRefund(raw []byte) (Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	return RefundReport{Key: refund.Metadata[metaKey], ChargeID: refund.PaymentIntent.ID, Amount: amount, RefundID: refund.ID, Result: result,
+	return payment.RefundReport{Key: refund.Metadata[metaKey], ChargeID: refund.PaymentIntent.ID, Amount: amount, RefundID: refund.ID, Result: result,
 		Pending: refund.Status == sdk.RefundStatusPending || refund.Status == sdk.RefundStatusRequiresAction}, nil
 }
 
-func readDispute(raw []byte, closed bool) (Report, error) {
+func readDispute(raw []byte, closed bool) (payment.Report, error) {
 	var d sdk.Dispute
 	if err := json.Unmarshal(raw, &d); err != nil {
 		return nil, err
@@ -195,7 +132,7 @@ func readDispute(raw []byte, closed bool) (Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := DisputeReport{DisputeID: d.ID, ChargeID: d.PaymentIntent.ID, Amount: amount, Reason: string(d.Reason)}
+	r := payment.DisputeReport{DisputeID: d.ID, ChargeID: d.PaymentIntent.ID, Amount: amount, Reason: string(d.Reason)}
 	switch d.Status {
 	case sdk.DisputeStatusWon, sdk.DisputeStatusWarningClosed: // an inquiry that came to nothing took no money
 		r.Closed, r.Won = closed, closed
@@ -206,7 +143,7 @@ func readDispute(raw []byte, closed bool) (Report, error) {
 }
 
 // readMethod reads a payment method. One that was detached has no customer any more: the event says who had it.
-func readMethod(raw []byte, change MethodChange, customer string) (Report, error) {
+func readMethod(raw []byte, change payment.MethodChange, customer string) (payment.Report, error) {
 	var pm sdk.PaymentMethod
 	if err := json.Unmarshal(raw, &pm); err != nil {
 		return nil, err
@@ -221,10 +158,10 @@ func readMethod(raw []byte, change MethodChange, customer string) (Report, error
 	if err != nil {
 		return nil, err
 	}
-	return MethodReport{Change: change, Method: m}, nil
+	return payment.MethodReport{Change: change, Method: m}, nil
 }
 
-func readExpiring(raw []byte) (Report, error) {
+func readExpiring(raw []byte) (payment.Report, error) {
 	var card sdk.Card
 	if err := json.Unmarshal(raw, &card); err != nil {
 		return nil, err
@@ -232,6 +169,6 @@ func readExpiring(raw []byte) (Report, error) {
 	if card.Customer == nil || card.ID == "" {
 		return nil, nil
 	}
-	return MethodReport{Change: MethodExpiring, Method: Method{Reference: Reference(card.Customer.ID, card.ID), Brand: strings.ToLower(string(card.Brand)), Last4: card.Last4,
+	return payment.MethodReport{Change: payment.MethodExpiring, Method: Method{Reference: Reference(card.Customer.ID, card.ID), Brand: strings.ToLower(string(card.Brand)), Last4: card.Last4,
 		ExpMonth: int(card.ExpMonth), ExpYear: int(card.ExpYear)}}, nil
 }

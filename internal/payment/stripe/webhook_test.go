@@ -46,13 +46,13 @@ func TestParse(t *testing.T) {
 	dispute := func(status string) map[string]any {
 		return map[string]any{"object": "dispute", "id": "dp_1", "amount": 2450, "currency": "usd", "payment_intent": "pi_1", "reason": "fraudulent", "status": status}
 	}
-	contested := stripe.DisputeReport{DisputeID: "dp_1", ChargeID: "pi_1", Amount: usd, Reason: "fraudulent"}
+	contested := payment.DisputeReport{DisputeID: "dp_1", ChargeID: "pi_1", Amount: usd, Reason: "fraudulent"}
 	lostIt, wonIt := contested, contested
 	lostIt.Closed, wonIt.Closed, wonIt.Won = true, true, true
-	pay := func(result payment.ChargeResult) stripe.Report {
-		return stripe.PaymentReport{Key: "att_1", OrderID: "ord_1", Amount: usd, Result: result}
+	pay := func(result payment.ChargeResult) payment.Report {
+		return payment.PaymentReport{Key: "att_1", OrderID: "ord_1", Amount: usd, Result: result}
 	}
-	given := stripe.RefundReport{Key: "ref_1", ChargeID: "pi_1", Amount: money.Of(500, "USD"), RefundID: "re_1", Result: payment.RefundResult{GatewayID: "re_1", Status: payment.Succeeded}}
+	given := payment.RefundReport{Key: "ref_1", ChargeID: "pi_1", Amount: money.Of(500, "USD"), RefundID: "re_1", Result: payment.RefundResult{GatewayID: "re_1", Status: payment.Succeeded}}
 	pending, failed, byHand := given, given, given
 	pending.Pending, byHand.Key = true, ""
 	failed.Result = payment.RefundResult{Status: payment.Declined, Code: "declined", Message: "Stripe could not give the money back."}
@@ -60,7 +60,7 @@ func TestParse(t *testing.T) {
 	for name, c := range map[string]struct {
 		kind           string
 		object, before map[string]any
-		want           stripe.Report
+		want           payment.Report
 	}{
 		"succeeded":          {"payment_intent.succeeded", intent("succeeded"), nil, pay(taken)},
 		"failed":             {"payment_intent.payment_failed", intent("requires_payment_method", lost), nil, pay(payment.ChargeResult{GatewayID: "pi_1", Status: payment.Declined, Code: payment.CodeLostCard, Message: "No.", Hard: true})},
@@ -78,12 +78,12 @@ func TestParse(t *testing.T) {
 		"warning over":       {"charge.dispute.closed", dispute("warning_closed"), nil, wonIt},
 		"dispute prevented":  {"charge.dispute.closed", dispute("prevented"), nil, lostIt},
 		"dispute not over":   {"charge.dispute.closed", dispute("under_review"), nil, contested},
-		"new card":           {"payment_method.automatically_updated", card(nil), nil, stripe.MethodReport{Change: stripe.MethodUpdated, Method: visa}},
-		"card updated":       {"payment_method.updated", card(nil), nil, stripe.MethodReport{Change: stripe.MethodUpdated, Method: visa}},
-		"card detached":      {"payment_method.detached", card(map[string]any{"customer": nil}), map[string]any{"customer": "cus_1"}, stripe.MethodReport{Change: stripe.MethodDetached, Method: visa}},
+		"new card":           {"payment_method.automatically_updated", card(nil), nil, payment.MethodReport{Change: payment.MethodUpdated, Method: visa}},
+		"card updated":       {"payment_method.updated", card(nil), nil, payment.MethodReport{Change: payment.MethodUpdated, Method: visa}},
+		"card detached":      {"payment_method.detached", card(map[string]any{"customer": nil}), map[string]any{"customer": "cus_1"}, payment.MethodReport{Change: payment.MethodDetached, Method: visa}},
 		"nobody's card":      {"payment_method.detached", card(map[string]any{"customer": nil}), nil, nil},
 		"no card":            {"payment_method.updated", card(map[string]any{"type": "sepa_debit", "card": nil}), nil, nil},
-		"card expiring":      {"customer.source.expiring", expiring, nil, stripe.MethodReport{Change: stripe.MethodExpiring, Method: visa}},
+		"card expiring":      {"customer.source.expiring", expiring, nil, payment.MethodReport{Change: payment.MethodExpiring, Method: visa}},
 		"an expiring source": {"customer.source.expiring", map[string]any{"object": "card", "id": "card_1", "customer": nil}, nil, nil},
 		"a type we ignore":   {"invoice.paid", map[string]any{"object": "invoice"}, nil, nil},
 		"a type of tomorrow": {"moon.landed", map[string]any{}, nil, nil},
@@ -94,7 +94,7 @@ func TestParse(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(stripe.Event{ID: "evt_1", At: noon.Add(-time.Minute), Live: true, Report: c.want}, got); diff != "" {
+			if diff := cmp.Diff(payment.Event{ID: "evt_1", At: noon.Add(-time.Minute), Live: true, Report: c.want}, got); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -155,7 +155,7 @@ func TestParseUnreadable(t *testing.T) {
 		"half a krona":       `{"id":"evt_1","type":"charge.dispute.created","data":{"object":{"payment_intent":"pi_1","amount":150,"currency":"isk"}}}`,
 		"a refund's nothing": `{"id":"evt_1","type":"refund.updated","data":{"object":{"payment_intent":"pi_1","amount":1,"currency":"usd","status":"lost"}}}`,
 	} {
-		if got, err := gateway(t).Parse([]byte(body), signed([]byte(body), webhookSecret, noon), noon); !errors.Is(err, stripe.ErrReport) {
+		if got, err := gateway(t).Parse([]byte(body), signed([]byte(body), webhookSecret, noon), noon); !errors.Is(err, payment.ErrReport) {
 			t.Errorf("%s: got %+v, %v; want ErrReport", name, got, err)
 		}
 	}
@@ -175,7 +175,7 @@ func FuzzParse(f *testing.F) {
 		}
 		e, err := g.Parse(body, signed(body, webhookSecret, noon), noon)
 		if err != nil {
-			if !errors.Is(err, stripe.ErrReport) || e != (stripe.Event{}) {
+			if !errors.Is(err, payment.ErrReport) || e != (payment.Event{}) {
 				t.Fatalf("got %+v, %v", e, err)
 			}
 			return
@@ -185,19 +185,19 @@ func FuzzParse(f *testing.F) {
 		}
 		switch r := e.Report.(type) {
 		case nil:
-		case stripe.PaymentReport:
+		case payment.PaymentReport:
 			if r.Key == "" || r.Result.Status == "" || !money.ValidCurrency(r.Amount.Currency) {
 				t.Fatalf("got %+v", r)
 			}
-		case stripe.RefundReport:
+		case payment.RefundReport:
 			if r.Result.Status == "" || !money.ValidCurrency(r.Amount.Currency) {
 				t.Fatalf("got %+v", r)
 			}
-		case stripe.DisputeReport:
+		case payment.DisputeReport:
 			if r.Won && !r.Closed || !money.ValidCurrency(r.Amount.Currency) {
 				t.Fatalf("got %+v", r)
 			}
-		case stripe.MethodReport:
+		case payment.MethodReport:
 			if r.Change == "" || r.Method.Reference == "" {
 				t.Fatalf("got %+v", r)
 			}

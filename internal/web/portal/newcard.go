@@ -187,7 +187,7 @@ func (c *call) newCard() (journal.Command, ui.Problems, error) {
 		}
 		card, err := g.FinishSetup(c.ctx, owner, c.r.PostFormValue("setup_intent"))
 		switch {
-		case errors.Is(err, stripe.ErrNotFound), errors.Is(err, stripe.ErrNotFinished):
+		case errors.Is(err, payment.ErrNotFound), errors.Is(err, stripe.ErrNotFinished):
 			return nil, ui.Problems{"": c.say("newcard.not_finished")}, nil
 		case err != nil:
 			return nil, nil, unreachable(err)
