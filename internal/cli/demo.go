@@ -84,13 +84,14 @@ func (c demoCommand) Run(w *world) error {
 	}
 	defer func() { _ = gateway.Close() }() // each line of its ledger is written already
 	eng := engine.New(i.Program, i.Store, gateway, w.log)
+	reports := server.NewReports(i.Program, i.Store, eng, gateway, w.log).Pump
 	if !continued {
-		if d, err = c.make(w, i, eng, clock, until); err != nil {
+		if d, err = c.make(w, i, eng, reports, clock, until); err != nil {
 			return closing(i, err)
 		}
 	}
 	random.Release()
-	if err := c.catchUp(w, i, eng, clock); err != nil {
+	if err := c.catchUp(w, i, eng, reports, clock); err != nil {
 		return closing(i, err)
 	}
 	clock.Release()
@@ -125,10 +126,10 @@ func (c demoCommand) until(now time.Time) (time.Time, error) {
 	return t.UTC(), nil
 }
 
-func (c demoCommand) make(w *world, i *server.Instance, eng *engine.Engine, clock *demo.Clock, until time.Time) (described, error) {
+func (c demoCommand) make(w *world, i *server.Instance, eng *engine.Engine, reports demo.Reports, clock *demo.Clock, until time.Time) (described, error) {
 	began := time.Now()
 	b := newBar(w.err, "Living a year")
-	made, err := demo.Make(w.ctx, i.Program, i.Store, eng, clock, demo.Options{Subscriptions: c.Subscriptions, Seed: c.Seed, Until: until},
+	made, err := demo.Make(w.ctx, i.Program, i.Store, eng, clock, demo.Options{Subscriptions: c.Subscriptions, Seed: c.Seed, Until: until, Reports: reports},
 		func(day int, events int64) {
 			b.set(int64(day), demo.Days, fmt.Sprintf("%s  %s entries", demo.Begin(until).AddDate(0, 0, day).Format("2 Jan 2006"), thousands(events)))
 		})
@@ -146,7 +147,7 @@ func (c demoCommand) make(w *world, i *server.Instance, eng *engine.Engine, cloc
 }
 
 // catchUp runs the engine through the time between the last entry and now.
-func (c demoCommand) catchUp(w *world, i *server.Instance, eng *engine.Engine, clock *demo.Clock) error {
+func (c demoCommand) catchUp(w *world, i *server.Instance, eng *engine.Engine, reports demo.Reports, clock *demo.Clock) error {
 	head, err := i.Store.ReadHead(w.ctx, i.Store.Read)
 	if err != nil {
 		return err
@@ -157,7 +158,7 @@ func (c demoCommand) catchUp(w *world, i *server.Instance, eng *engine.Engine, c
 		return nil
 	}
 	b := newBar(w.err, "Catching up ")
-	err = demo.RunThrough(w.ctx, eng, clock, now, func(done, total int) { b.set(int64(done), int64(total), clock.Now().Format("2 Jan 2006")) })
+	err = demo.RunThrough(w.ctx, eng, reports, clock, now, func(done, total int) { b.set(int64(done), int64(total), clock.Now().Format("2 Jan 2006")) })
 	b.end()
 	return errors.Join(err, i.LeaveUntold(w.ctx))
 }

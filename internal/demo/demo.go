@@ -29,6 +29,17 @@ type Options struct {
 	Subscriptions int       // how many there will have been at the end; 1 or more
 	Seed          uint64    // of everything that is by chance
 	Until         time.Time // the end of the history
+	Reports       Reports   // of the gateway that the engine charges with
+}
+
+// Reports takes what the gateway has reported by now; nil: it reports nothing.
+type Reports func(ctx context.Context) error
+
+func (r Reports) take(ctx context.Context) error {
+	if r == nil {
+		return nil
+	}
+	return r(ctx)
 }
 
 // Days is how long the history is.
@@ -133,7 +144,7 @@ func days(from, until time.Time, zone *time.Location) int {
 
 // RunThrough lets the engine work through the days up to a time, with nobody doing anything: the gap between the end of a
 // history and now.
-func RunThrough(ctx context.Context, e *engine.Engine, clock *Clock, until time.Time, progress func(done, total int)) error {
+func RunThrough(ctx context.Context, e *engine.Engine, reports Reports, clock *Clock, until time.Time, progress func(done, total int)) error {
 	from := clock.Now()
 	total := int(until.Sub(from).Hours()/24) + 1
 	for n := range total {
@@ -142,8 +153,14 @@ func RunThrough(ctx context.Context, e *engine.Engine, clock *Clock, until time.
 			at = until
 		}
 		clock.Set(at)
+		if err := reports.take(ctx); err != nil {
+			return fmt.Errorf("demo: the gateway's reports of %s: %w", at.Format(time.DateOnly), err)
+		}
 		if err := e.Run(ctx); err != nil {
 			return fmt.Errorf("demo: bill %s: %w", at.Format(time.DateOnly), err)
+		}
+		if err := e.NoteExpiries(ctx); err != nil {
+			return fmt.Errorf("demo: cards that expire after %s: %w", at.Format(time.DateOnly), err)
 		}
 		if err := e.Retain(ctx); err != nil {
 			return fmt.Errorf("demo: retention on %s: %w", at.Format(time.DateOnly), err)
@@ -167,11 +184,19 @@ func (l *life) day(day int, joined *int) error {
 		return nil // the history ends in the night
 	}
 	l.sleepUntil(date.At(6, 5, l.zone))
+	if err := l.opt.Reports.take(l.ctx); err != nil {
+		return err
+	}
 	if err := l.e.Run(l.ctx); err != nil {
 		return err
 	}
 	if err := l.e.Retain(l.ctx); err != nil {
 		return err
+	}
+	if l.today().Day == 1 {
+		if err := l.e.NoteExpiries(l.ctx); err != nil {
+			return err
+		}
 	}
 	if err := l.notice(); err != nil {
 		return err

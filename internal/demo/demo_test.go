@@ -12,6 +12,7 @@ import (
 	"perennial/internal/engine"
 	"perennial/internal/journal"
 	"perennial/internal/payment/simulated"
+	"perennial/internal/server"
 	"perennial/internal/store"
 	"perennial/internal/test/shop"
 )
@@ -22,8 +23,8 @@ func live(t *testing.T, n int, seed uint64) *shop.Shop {
 	t.Helper()
 	clock := demo.NewClock(demo.Begin(until), time.Now)
 	s := shop.OpenWith(t, t.TempDir(), clock.Now, demo.NewRandom(seed), db.Options{Relaxed: true})
-	e := engine.New(s.Program, s.Store, simulated.New(clock.Now, simulated.Options{}), slog.New(slog.DiscardHandler))
-	made, err := demo.Make(t.Context(), s.Program, s.Store, e, clock, demo.Options{Subscriptions: n, Seed: seed, Until: until}, func(int, int64) {})
+	e, reports := billed(s, clock)
+	made, err := demo.Make(t.Context(), s.Program, s.Store, e, clock, demo.Options{Subscriptions: n, Seed: seed, Until: until, Reports: reports}, func(int, int64) {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,6 +32,13 @@ func live(t *testing.T, n int, seed uint64) *shop.Shop {
 		t.Errorf("nobody to show: %+v", made)
 	}
 	return s
+}
+
+// billed is the engine of a demo, and the reports of its gateway.
+func billed(s *shop.Shop, clock *demo.Clock) (*engine.Engine, demo.Reports) {
+	g, log := simulated.New(clock.Now, simulated.Options{}), slog.New(slog.DiscardHandler)
+	e := engine.New(s.Program, s.Store, g, log)
+	return e, server.NewReports(s.Program, s.Store, e, g, log).Pump
 }
 
 // story is what the same seed has to give again: types, times, targets and plain values.
@@ -81,6 +89,7 @@ func TestAYearIsBelievable(t *testing.T) {
 	for _, typ := range []string{
 		"subscription.created", "subscription.renewed", "subscription.paused", "subscription.resumed", "subscription.order_skipped", "subscription.cancelled", "cancel_session.offer_accepted", "cancel_session.completed",
 		"subscription.item_swapped", "subscription.next_billing_date_changed", "billing_attempt.failed", "recovery.entered", "recovery.recovered", "order.placed", "order.fulfilled",
+		"order.disputed", "order.dispute_won", "order.dispute_lost", "payment_method.expiring", "payment_method.updated",
 		"variant.updated", "selling_plan.updated", "access.denied", "team_member.joined",
 		"team_member.logged_in", "team_member.login_failed", "team_member.logged_out", "shipping_settings.updated", "external.parcel_delivered",
 	} {
@@ -88,7 +97,7 @@ func TestAYearIsBelievable(t *testing.T) {
 			t.Errorf("in a whole year nobody made a %s", typ)
 		}
 	}
-	for _, k := range []journal.ActorKind{journal.ActorCustomer, journal.ActorTeamMember, journal.ActorSystem, journal.ActorAPIKey} {
+	for _, k := range []journal.ActorKind{journal.ActorCustomer, journal.ActorTeamMember, journal.ActorSystem, journal.ActorAPIKey, journal.ActorIntegration} {
 		if actors[k] == 0 {
 			t.Errorf("no %s did anything", k)
 		}
@@ -101,12 +110,12 @@ func TestAYearIsBelievable(t *testing.T) {
 func TestTheEngineRunsThroughAGap(t *testing.T) {
 	clock := demo.NewClock(demo.Begin(until), time.Now)
 	s := shop.OpenWith(t, t.TempDir(), clock.Now, demo.NewRandom(3), db.Options{Relaxed: true})
-	e := engine.New(s.Program, s.Store, simulated.New(clock.Now, simulated.Options{}), slog.New(slog.DiscardHandler))
-	if _, err := demo.Make(t.Context(), s.Program, s.Store, e, clock, demo.Options{Subscriptions: 10, Seed: 3, Until: until}, func(int, int64) {}); err != nil {
+	e, reports := billed(s, clock)
+	if _, err := demo.Make(t.Context(), s.Program, s.Store, e, clock, demo.Options{Subscriptions: 10, Seed: 3, Until: until, Reports: reports}, func(int, int64) {}); err != nil {
 		t.Fatal(err)
 	}
 	before := s.Program.Head()
-	if err := demo.RunThrough(t.Context(), e, clock, until.AddDate(0, 0, 62), func(int, int) {}); err != nil {
+	if err := demo.RunThrough(t.Context(), e, reports, clock, until.AddDate(0, 0, 62), func(int, int) {}); err != nil {
 		t.Fatal(err)
 	}
 	if s.Program.Head() == before {

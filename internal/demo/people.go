@@ -2,6 +2,7 @@ package demo
 
 import (
 	"strings"
+	"time"
 
 	"perennial/internal/billing"
 	"perennial/internal/catalog"
@@ -11,6 +12,7 @@ import (
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/money"
+	"perennial/internal/payment/simulated"
 	"perennial/internal/program"
 	"perennial/internal/settings"
 	"perennial/internal/subscription"
@@ -411,4 +413,63 @@ func (l *life) plan() {
 			return l.must(l.explained(by, "Left the company"), journal.Bind(team.Remove{ID: who, Actor: by.Actor}))
 		},
 	}
+	l.strangeCard(90, simulated.DisputeWon)
+	l.strangeCard(180, simulated.DisputeLost)
+	l.strangeCard(210, "sim_renews_")
+	l.strangeCard(230, "sim_expires_")
+}
+
+// also adds a moment to those of a day.
+func (l *life) also(day int, act func() error) {
+	first := l.bigMoment[day]
+	l.bigMoment[day] = func() error {
+		if first != nil {
+			if err := first(); err != nil {
+				return err
+			}
+		}
+		return act()
+	}
+}
+
+// strangeCard lets somebody who pays in the next days, on that day or one of the next, do it with a card of which the bank reports
+// something: one that ends in _ expires after two months.
+func (l *life) strangeCard(day int, reference string) {
+	if day >= Days-60 {
+		return
+	}
+	l.also(day, func() error {
+		for _, p := range l.people {
+			s, err := l.state(p)
+			if err != nil {
+				return err
+			}
+			if p.card != simulated.OK || s.Status != subscription.Active || s.BillingPolicy.Interval != civil.Month || s.BillingPolicy.IntervalCount != 1 || s.NextBillingDate.After(l.today().AddDays(7)) {
+				continue
+			}
+			lasts := l.opt.Until.AddDate(2, 0, 0)
+			if strings.HasSuffix(reference, "_") {
+				lasts = l.clock.Now().AddDate(0, 0, 60)
+				reference += lasts.Format("2006-01")
+			} else {
+				l.also(day+25, func() error { return l.takesCard(p, simulated.OK, l.opt.Until.AddDate(3, 0, 0)) })
+			}
+			return l.takesCard(p, reference, lasts)
+		}
+		l.strangeCard(day+1, reference)
+		return nil
+	})
+}
+
+// takesCard is somebody who pays with another card from now on.
+func (l *life) takesCard(p *person, reference string, lasts time.Time) error {
+	key := l.p.IDs.New(id.PaymentMethod)
+	fields := l.cardFields(reference)
+	fields.Brand, fields.ExpMonth, fields.ExpYear = new("visa"), new(int(lasts.Month())), new(lasts.Year())
+	out, err := l.do(l.portal(p), journal.Bind(customer.AddPaymentMethod{ID: key, CustomerID: p.customer, Gateway: "simulated", Fields: fields}))
+	if err != nil || out == nil {
+		return err
+	}
+	p.method, p.card = key, reference
+	return l.command(p, journal.Bind(subscription.ChangePaymentMethod{ID: p.subscription, PaymentMethodID: key}))
 }

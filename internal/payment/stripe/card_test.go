@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"perennial/internal/payment"
 	"perennial/internal/payment/stripe"
 )
 
