@@ -19,6 +19,8 @@ func TestCards(t *testing.T) {
 		"4242 4242 4242 4242":   {payment.Card{Reference: simulated.OK, Brand: "visa", Last4: "4242", ExpMonth: 4, ExpYear: 2031}, nil},
 		"3782-822463-10005":     {payment.Card{Reference: simulated.OK, Brand: "amex", Last4: "0005", ExpMonth: 4, ExpYear: 2031}, nil},
 		"4000002760003184":      {payment.Card{Reference: simulated.ActionRequired, Brand: "visa", Last4: "3184", ExpMonth: 4, ExpYear: 2031}, nil},
+		"4000 0000 0000 0069":   {payment.Card{Reference: "sim_expires_2031-04", Brand: "visa", Last4: "0069", ExpMonth: 4, ExpYear: 2031}, nil},
+		"4000 0000 0000 7049":   {payment.Card{Reference: "sim_renews_2031-04", Brand: "visa", Last4: "7049", ExpMonth: 4, ExpYear: 2031}, nil},
 		"4000 0000 0000 0002":   {payment.Card{}, payment.ErrCardDeclined},
 		"4111111111111111":      {payment.Card{}, payment.ErrNoCard},
 		"":                      {payment.Card{}, payment.ErrNoCard},
