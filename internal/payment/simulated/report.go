@@ -34,9 +34,9 @@ func (g *Gateway) Reports(ctx context.Context, from, to time.Time) ([]payment.Ev
 			switch e.Kind {
 			case Charge:
 				w.charge(e, g.ledger.accounts[e.GatewayID].now)
-			case Confirmation:
+			case Confirmation, Cancellation:
 				a := g.ledger.accounts[e.ChargeID]
-				w.add(e.At, "confirmed_"+e.ChargeID, payment.PaymentReport{Key: a.key, OrderID: string(a.order), Amount: a.amount, Result: a.now})
+				w.add(e.At, string(e.Kind)+"_"+e.ChargeID, payment.PaymentReport{Key: a.key, OrderID: string(a.order), Amount: a.amount, Result: a.now})
 			case Refund:
 				w.add(e.At, "refund_"+e.Key, payment.RefundReport{Key: e.Key, ChargeID: e.ChargeID, Amount: e.Amount, RefundID: e.GatewayID, Result: e.refundResult()})
 			}
