@@ -59,3 +59,31 @@ func TestTheGatewaysBooks(t *testing.T) {
 		t.Error("entries are shown to somebody who may not see them")
 	}
 }
+
+// A contested payment is on Home until the bank has decided, and on its order for ever.
+func TestAContestedPayment(t *testing.T) {
+	w, owner, _ := owned(t, auth.ProviderConfig{})
+	f := furnish(w)
+	at := "/orders/" + string(f.order)
+	report := func(status string) {
+		t.Helper()
+		w.Do(journal.Bind(billing.RecordDispute{OrderID: f.order, DisputeID: "dp_1", Amount: money.Of(1250, "EUR"), Reason: "product_not_received", Status: status}))
+	}
+	const home = "the cardholder contests €12.50 at the bank"
+	for _, tt := range []struct {
+		status, order string
+		onHome        bool
+	}{{"", "", false}, {billing.DisputeOpen, "The cardholder contests €12.50 at the bank.", true}, {billing.DisputeLost, "do not refund it too", false}} {
+		if tt.status != "" {
+			report(tt.status)
+		}
+		if got := strings.Contains(owner.get("/").body, home); got != tt.onHome {
+			t.Errorf("%q: on Home: %v", tt.status, got)
+		}
+		page := owner.get(at)
+		w.want(page, 200, at, tt.order)
+		if tt.status != "" {
+			w.want(page, 200, at, "Reason: product not received. Dispute dp_1 at the gateway.")
+		}
+	}
+}

@@ -139,6 +139,16 @@ func (c *call) needsAttention(v *homeView) error {
 	if lost > 0 {
 		v.Note = append(v.Note, attention{ui.Warn, "mail", ui.Count(int64(lost), "message could not be sent this week", "messages could not be sent this week"), ui.Link{Href: "/events?type=notification.failed", Text: "See them"}})
 	}
+	contested, err := c.openDisputes()
+	if err != nil {
+		return err
+	}
+	for _, o := range contested[:min(len(contested), attentionAtMost)] {
+		v.Note = append(v.Note, attention{ui.Bad, "circle-alert", "Order " + o.Number + ": the cardholder contests " + c.cash(o.Dispute.Amount) + " at the bank", ui.Link{Href: "/orders/" + string(o.ID), Text: "See the order"}})
+	}
+	if n := len(contested); n > attentionAtMost {
+		v.Note = append(v.Note, attention{ui.Bad, "circle-alert", ui.Count(int64(n-attentionAtMost), "more payment is contested", "more payments are contested"), ui.Link{Href: "/events?type=order.disputed", Text: "See them"}})
+	}
 	books, err := c.lastReconciled()
 	if err != nil {
 		return err
@@ -150,6 +160,26 @@ func (c *call) needsAttention(v *homeView) error {
 		v.Note = append(v.Note, attention{ui.Warn, "credit-card", ui.Count(int64(more), "more card expires before its next charge", "more cards expire before their next charge"), ui.Link{Href: "/upcoming", Text: "See the calendar"}})
 	}
 	return nil
+}
+
+// openDisputes gives the orders whose payment is contested, the newest dispute first. A bank decides within some months.
+func (c *call) openDisputes() (out []*billing.Order, err error) {
+	var keys []id.ID
+	for st, err := range c.Finder.Events(c.ctx, store.Closed, find.Filter{Types: []string{"order.disputed"}, From: c.Program.Now().AddDate(-1, 0, 0)}, -1) {
+		if err != nil {
+			return nil, store.Fault(err)
+		}
+		if keys = append(keys, st.Target().ID); len(keys) == rowsOnPage {
+			break
+		}
+	}
+	orders, err := statesOf[*billing.Order](c, journal.Order, keys)
+	for _, key := range keys {
+		if o := orders[key]; o != nil && o.Dispute != nil && o.Dispute.Status == billing.DisputeOpen && !slices.Contains(out, o) {
+			out = append(out, o)
+		}
+	}
+	return out, err
 }
 
 // countOf counts entries of a filter, up to countedAtMost.

@@ -184,9 +184,29 @@ type orderView struct {
 	Tracking     string
 	Why          []whyLine
 	Log          []ui.Day
+	Contested    *ui.Notice
 	Differs      []string // what it and the gateway's books disagree about
 	Customer     ui.Link
 	Subscription ui.Link
+}
+
+// contested says how it stands about a payment that the cardholder contests; nil for nearly every order.
+func (c *call) contested(o *billing.Order) *ui.Notice {
+	d := o.Dispute
+	if d == nil {
+		return nil
+	}
+	n := &ui.Notice{Text: "Reason: " + strings.ReplaceAll(d.Reason, "_", " ") + ". Dispute " + d.ID + " at the gateway."}
+	switch d.Status {
+	case billing.DisputeWon:
+		n.Tone, n.Title = ui.Info, "The cardholder contested "+c.cash(d.Amount)+". The bank left it with the store."
+	case billing.DisputeLost:
+		n.Tone, n.Title = ui.Bad, "The cardholder contested "+c.cash(d.Amount)+". The bank gave it back: do not refund it too."
+	default:
+		n.Tone, n.Title = ui.Warn, "The cardholder contests "+c.cash(d.Amount)+" at the bank."
+		n.Text += " Answer it there, with what was sent and when. Do not refund it too."
+	}
+	return n
 }
 
 func (c *call) orderPage() (answer, error) {
@@ -195,7 +215,7 @@ func (c *call) orderPage() (answer, error) {
 		return answer{}, err
 	}
 	o := s.state.(*billing.Order)
-	v := orderView{O: o}
+	v := orderView{O: o, Contested: c.contested(o)}
 	for _, l := range c.bookLines(o) {
 		v.Differs = append(v.Differs, l.What+": "+l.Amount+", "+l.Gateway+". "+l.Advice)
 	}
