@@ -396,7 +396,9 @@ func TestTheBackgroundWorks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, log := config(t.TempDir())
 		i := open(t, c)
-		s := &Server{Instance: i, engine: engine.New(i.Program, i.Store, simulated.New(time.Now, simulated.Options{}), i.Config.Log)}
+		gateway := simulated.New(time.Now, simulated.Options{})
+		s := &Server{Instance: i, engine: engine.New(i.Program, i.Store, gateway, i.Config.Log)}
+		s.reports = NewReports(i.Program, i.Store, s.engine, gateway, i.Config.Log)
 		s.observe()
 		ctx, stop := context.WithCancel(t.Context())
 		s.work.Go(func() { s.index(ctx) })
