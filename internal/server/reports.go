@@ -154,7 +154,7 @@ func (r *Reports) take(ctx context.Context, e payment.Event) error {
 		if told.Change == payment.MethodUpdated {
 			return r.renewed(ctx, told)
 		}
-		r.log.Info("a card changed at the gateway", "change", told.Change, "exp_month", told.Method.ExpMonth, "exp_year", told.Method.ExpYear)
+		r.log.Debug("a card changed at the gateway", "change", told.Change, "exp_month", told.Method.ExpMonth, "exp_year", told.Method.ExpYear)
 	}
 	return nil
 }
