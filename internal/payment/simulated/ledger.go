@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"perennial/internal/id"
@@ -50,11 +51,17 @@ func (e Entry) refundResult() payment.RefundResult {
 
 // account is what the ledger says of one charge.
 type account struct {
-	now      payment.ChargeResult
-	key      string
-	order    id.ID
-	amount   money.Amount
-	refunded int64 // minor units, at most the amount
+	charge   *Entry
+	ended    *payment.ChargeResult // of one that required a confirmation
+	refunded int64                 // minor units, at most the charge's amount
+}
+
+// now is the result of the charge as it is by now.
+func (a *account) now() payment.ChargeResult {
+	if a.ended != nil {
+		return *a.ended
+	}
+	return a.charge.chargeResult()
 }
 
 // try is what sim_fail_first_<n> counts by.
@@ -65,7 +72,7 @@ type try struct {
 
 // ledger is the entries in order, and what they add up to. It has no lock of its own.
 type ledger struct {
-	entries  []Entry
+	entries  []*Entry
 	byKey    map[string]int      // index into entries
 	accounts map[string]*account // by the charge's GatewayID
 	tries    map[try]int
@@ -97,7 +104,7 @@ func (l *ledger) check(e Entry) error {
 		if e.Kind == Cancellation {
 			want = payment.Declined
 		}
-		if a := l.accounts[e.ChargeID]; a == nil || a.now.Status != payment.ActionRequired || e.Status != want {
+		if a := l.accounts[e.ChargeID]; a == nil || a.now().Status != payment.ActionRequired || e.Status != want {
 			return fmt.Errorf("its charge %q does not wait for it", e.ChargeID)
 		}
 		return nil
@@ -117,12 +124,14 @@ func (l *ledger) check(e Entry) error {
 func (l *ledger) add(e Entry) {
 	switch e.Kind {
 	case Charge:
-		l.accounts[e.GatewayID] = &account{now: e.chargeResult(), key: e.Key, order: e.OrderID, amount: e.Amount}
-		l.tries[try{e.OrderID, e.Reference}]++
+		l.accounts[e.GatewayID] = &account{charge: &e}
+		if strings.HasPrefix(e.Reference, failFirstPrefix) {
+			l.tries[try{e.OrderID, e.Reference}]++
+		}
 	case Confirmation:
-		l.accounts[e.ChargeID].now = payment.ChargeResult{GatewayID: e.ChargeID, Status: payment.Succeeded}
+		l.accounts[e.ChargeID].ended = &payment.ChargeResult{GatewayID: e.ChargeID, Status: payment.Succeeded}
 	case Cancellation:
-		l.accounts[e.ChargeID].now = payment.GivenUp(e.ChargeID)
+		l.accounts[e.ChargeID].ended = new(payment.GivenUp(e.ChargeID))
 	case Refund:
 		if e.Status == payment.Succeeded {
 			l.accounts[e.ChargeID].refunded += e.Amount.Minor
@@ -131,7 +140,7 @@ func (l *ledger) add(e Entry) {
 	if e.Key != "" {
 		l.byKey[e.Key] = len(l.entries)
 	}
-	l.entries = append(l.entries, e)
+	l.entries = append(l.entries, &e)
 }
 
 // refuseRefund gives the code and the sentence of a refund that cannot be made, or nothing.
@@ -140,12 +149,12 @@ func (l *ledger) refuseRefund(chargeID string, amount money.Amount) (code, messa
 	switch {
 	case a == nil:
 		return payment.CodeChargeUnknown, "The gateway does not have this charge."
-	case a.now.Status != payment.Succeeded:
+	case a.now().Status != payment.Succeeded:
 		return payment.CodeChargeNotSucceeded, "The charge took no money."
-	case a.amount.Currency != amount.Currency:
-		return payment.CodeCurrencyMismatch, "The charge was made in " + a.amount.Currency + "."
-	case amount.Minor > a.amount.Minor-a.refunded:
-		return payment.CodeAmountTooLarge, "Only " + money.Of(a.amount.Minor-a.refunded, a.amount.Currency).Format() + " of the charge is left."
+	case a.charge.Amount.Currency != amount.Currency:
+		return payment.CodeCurrencyMismatch, "The charge was made in " + a.charge.Amount.Currency + "."
+	case amount.Minor > a.charge.Amount.Minor-a.refunded:
+		return payment.CodeAmountTooLarge, "Only " + money.Of(a.charge.Amount.Minor-a.refunded, a.charge.Amount.Currency).Format() + " of the charge is left."
 	}
 	return "", ""
 }

@@ -36,8 +36,8 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("got %d entries, want %d", len(l2.entries), len(l.entries))
 		}
 		for _, a := range l2.accounts {
-			if a.refunded < 0 || a.refunded > a.amount.Minor {
-				t.Fatalf("a charge of %s gave back %d", a.amount, a.refunded)
+			if a.refunded < 0 || a.refunded > a.charge.Amount.Minor {
+				t.Fatalf("a charge of %s gave back %d", a.charge.Amount, a.refunded)
 			}
 		}
 	})

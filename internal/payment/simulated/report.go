@@ -33,10 +33,10 @@ func (g *Gateway) Reports(ctx context.Context, from, to time.Time) ([]payment.Ev
 		for _, e := range g.ledger.entries {
 			switch e.Kind {
 			case Charge:
-				w.charge(e, g.ledger.accounts[e.GatewayID].now)
+				w.charge(*e, g.ledger.accounts[e.GatewayID].now())
 			case Confirmation, Cancellation:
 				a := g.ledger.accounts[e.ChargeID]
-				w.add(e.At, string(e.Kind)+"_"+e.ChargeID, payment.PaymentReport{Key: a.key, OrderID: string(a.order), Amount: a.amount, Result: a.now})
+				w.add(e.At, string(e.Kind)+"_"+e.ChargeID, payment.PaymentReport{Key: a.charge.Key, OrderID: string(a.charge.OrderID), Amount: a.charge.Amount, Result: a.now()})
 			case Refund:
 				w.add(e.At, "refund_"+e.Key, payment.RefundReport{Key: e.Key, ChargeID: e.ChargeID, Amount: e.Amount, RefundID: e.GatewayID, Result: e.refundResult()})
 			}
@@ -147,7 +147,7 @@ func (g *Gateway) OrderOf(ctx context.Context, chargeID string) (string, error) 
 		if a == nil {
 			return "", payment.ErrNotFound
 		}
-		return a.order, nil
+		return a.charge.OrderID, nil
 	})
 	return string(order), err
 }

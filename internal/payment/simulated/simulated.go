@@ -32,7 +32,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"sync"
 	"time"
 
@@ -120,7 +119,11 @@ func (g *Gateway) Close() error {
 func (g *Gateway) Ledger() []Entry {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return slices.Clone(g.ledger.entries)
+	out := make([]Entry, len(g.ledger.entries))
+	for i, e := range g.ledger.entries {
+		out[i] = *e
+	}
+	return out
 }
 
 // Charge implements [payment.Gateway].
@@ -140,7 +143,7 @@ func (g *Gateway) Lookup(ctx context.Context, idempotencyKey string) (payment.Ch
 			return payment.ChargeResult{}, nil
 		}
 		found = true
-		return g.ledger.accounts[g.ledger.entries[i].GatewayID].now, nil
+		return g.ledger.accounts[g.ledger.entries[i].GatewayID].now(), nil
 	})
 	return result, found && err == nil, err
 }
@@ -158,10 +161,10 @@ func (g *Gateway) Refund(ctx context.Context, r payment.RefundRequest) (payment.
 func (g *Gateway) Confirm(ctx context.Context, chargeID string) error {
 	_, err := call(ctx, g, func() (struct{}, error) {
 		a := g.ledger.accounts[chargeID]
-		if a == nil || a.now.Status != payment.ActionRequired {
+		if a == nil || a.now().Status != payment.ActionRequired {
 			return struct{}{}, fmt.Errorf("simulated: %q: %w", chargeID, payment.ErrNotWaiting)
 		}
-		return struct{}{}, g.append(Entry{Kind: Confirmation, ChargeID: chargeID, Amount: a.amount, Status: payment.Succeeded})
+		return struct{}{}, g.append(Entry{Kind: Confirmation, ChargeID: chargeID, Amount: a.charge.Amount, Status: payment.Succeeded})
 	})
 	return err
 }
@@ -173,11 +176,11 @@ func (g *Gateway) Cancel(ctx context.Context, chargeID string) (payment.ChargeRe
 		if a == nil {
 			return payment.GivenUp(chargeID), nil
 		}
-		if a.now.Status != payment.ActionRequired {
-			return a.now, nil
+		if a.now().Status != payment.ActionRequired {
+			return a.now(), nil
 		}
-		err := g.append(Entry{Kind: Cancellation, ChargeID: chargeID, Amount: a.amount, Status: payment.Declined})
-		return a.now, err
+		err := g.append(Entry{Kind: Cancellation, ChargeID: chargeID, Amount: a.charge.Amount, Status: payment.Declined})
+		return a.now(), err
 	})
 }
 
@@ -268,7 +271,7 @@ func (g *Gateway) first(e Entry) (first Entry, again bool, err error) {
 	if !ok {
 		return Entry{}, false, nil
 	}
-	first = g.ledger.entries[i]
+	first = *g.ledger.entries[i]
 	if first.Kind != e.Kind || first.Amount != e.Amount || first.Reference != e.Reference || first.OrderID != e.OrderID || first.ChargeID != e.ChargeID {
 		return Entry{}, false, payment.ErrKeyReused
 	}

@@ -27,19 +27,15 @@ func (g *Gateway) Movements(ctx context.Context, from, to time.Time) iter.Seq2[p
 }
 
 func (l *ledger) movements(from, to time.Time) (out []payment.Movement) {
-	charges := map[string]Entry{}
 	for _, e := range l.entries {
-		if e.Kind == Charge {
-			charges[e.GatewayID] = e
-		}
 		if e.At.Before(from) || !e.At.Before(to) {
 			continue
 		}
 		switch {
-		case e.Kind == Charge && l.accounts[e.GatewayID].now.Status == payment.Succeeded:
+		case e.Kind == Charge && l.accounts[e.GatewayID].now().Status == payment.Succeeded:
 			out = append(out, payment.Movement{Kind: payment.MovedCharge, GatewayID: e.GatewayID, Key: e.Key, OrderID: e.OrderID, Amount: e.Amount, At: e.At})
 		case e.Kind == Refund && e.Status == payment.Succeeded:
-			out = append(out, payment.Movement{Kind: payment.MovedRefund, GatewayID: e.GatewayID, ChargeID: e.ChargeID, OrderID: charges[e.ChargeID].OrderID, Amount: e.Amount, At: e.At})
+			out = append(out, payment.Movement{Kind: payment.MovedRefund, GatewayID: e.GatewayID, ChargeID: e.ChargeID, OrderID: l.accounts[e.ChargeID].charge.OrderID, Amount: e.Amount, At: e.At})
 		}
 	}
 	return out
