@@ -51,6 +51,12 @@ func (p *Portal) registerCards() {
 	p.on("POST /portal/payment-methods/new", false, (*call).addCard)
 }
 
+// setup is a card that is being added at Stripe.
+type setup struct {
+	Who   id.ID
+	Owner string // the customer at Stripe
+}
+
 // cardView is the page of a new card. Its form goes to the address of the page, and the bank's page leads back there.
 type cardView struct {
 	At, Back            string
@@ -102,14 +108,14 @@ func (c *call) cardPage(p ui.Problems) (answer, error) {
 			if err != nil {
 				return answer{}, unreachable(err)
 			}
-			setup, err := g.CreateSetupIntent(c.ctx, owner)
+			intent, err := g.CreateSetupIntent(c.ctx, owner)
 			if err != nil {
 				return answer{}, unreachable(err)
 			}
-			if err := c.keep(setupCookie, owner, setupLifetime); err != nil {
+			if err := c.keep(setupCookie, setup{c.who.ID, owner}, setupLifetime); err != nil {
 				return answer{}, err
 			}
-			v.Publishable, v.Secret, out.stripe = g.Publishable(), setup.ClientSecret, true
+			v.Publishable, v.Secret, out.stripe = g.Publishable(), intent.ClientSecret, true
 		}
 	}
 	out.body = cardBody(v)
@@ -181,11 +187,11 @@ func (c *call) newCard() (journal.Command, ui.Problems, error) {
 		cmd, err := c.keepCard("simulated", card)
 		return cmd, nil, err
 	case stripeCards:
-		var owner string
-		if g.Publishable() == "" || !c.kept(setupCookie, &owner) {
+		var begun setup
+		if g.Publishable() == "" || !c.kept(setupCookie, &begun) || begun.Who != c.who.ID {
 			return nil, ui.Problems{"": c.say("newcard.not_finished")}, nil
 		}
-		card, err := g.FinishSetup(c.ctx, owner, c.r.PostFormValue("setup_intent"))
+		card, err := g.FinishSetup(c.ctx, begun.Owner, c.r.PostFormValue("setup_intent"))
 		switch {
 		case errors.Is(err, payment.ErrNotFound), errors.Is(err, stripe.ErrNotFinished):
 			return nil, ui.Problems{"": c.say("newcard.not_finished")}, nil
