@@ -95,7 +95,7 @@ func inspect(p *browser.Page, name string) {
 // letter waits for a mail to an address whose text has some words, and gives its text.
 func letter(t *testing.T, to, words string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 	defer cancel()
 	for tick := time.NewTicker(100 * time.Millisecond); ; {
 		select {
