@@ -144,15 +144,22 @@ func (d *DB) hear(ctx context.Context, got func(payload string)) error {
 type Statement struct {
 	Text string
 	Args []any
-	Into []any // where the columns of its one row go; nil: it gives none
+	Each func(scan func(into ...any) error) error // called for each of its rows; nil: it gives none
 }
 
 // Send runs statements on a connection to PostgreSQL in one way there and back. After one that fails, none is run.
 func Send(ctx context.Context, c *sql.Conn, statements []Statement) error {
 	var b pgx.Batch
 	for _, s := range statements {
-		if q := b.Queue(s.Text, s.Args...); s.Into != nil {
-			q.QueryRow(func(row pgx.Row) error { return row.Scan(s.Into...) })
+		if q := b.Queue(s.Text, s.Args...); s.Each != nil {
+			q.Query(func(rows pgx.Rows) error {
+				for rows.Next() {
+					if err := s.Each(rows.Scan); err != nil {
+						return err
+					}
+				}
+				return rows.Err()
+			})
 		}
 	}
 	return c.Raw(func(driver any) error { return driver.(*stdlib.Conn).Conn().SendBatch(ctx, &b).Close() })

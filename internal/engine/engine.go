@@ -25,7 +25,6 @@ import (
 
 	"perennial/internal/billing"
 	"perennial/internal/civil"
-	"perennial/internal/db"
 	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
@@ -42,12 +41,8 @@ const chunk = 1000
 // inHand is after how long others take over what a process had in hand.
 const inHand = 2 * time.Minute
 
-// How many commands wait for the writer at once at most: what a person's command may have to wait behind. More share a
-// commit, which matters on a server, where each costs a dozen messages.
-const (
-	waiting         = 16
-	waitingOnServer = 32
-)
+// waiting is how many commands wait for the writer at once at most: what a person's command may have to wait behind.
+const waiting = 12
 
 // Busy is how many calls of the gateway a server has under way at once.
 const Busy = 64
@@ -104,11 +99,7 @@ func (o Observer) attempt(outcome string) {
 
 // New makes an engine.
 func New(p *program.Program, s *store.Store, g payment.Gateway, log *slog.Logger) *Engine {
-	most := waiting
-	if s.DB.Engine == db.Postgres {
-		most = waitingOnServer
-	}
-	return &Engine{p: p, s: s, g: g, log: log, holder: string(p.IDs.New(id.Command)), InFlight: 1, waiting: make(chan struct{}, most), held: map[id.ID]wait{}, looked: -1, attempts: map[id.ID]wait{}}
+	return &Engine{p: p, s: s, g: g, log: log, holder: string(p.IDs.New(id.Command)), InFlight: 1, waiting: make(chan struct{}, waiting), held: map[id.ID]wait{}, looked: -1, attempts: map[id.ID]wait{}}
 }
 
 // The engine acts as the system, by the name of its job.
@@ -133,30 +124,37 @@ func (e *Engine) Run(ctx context.Context) error {
 	begun := map[id.ID]int64{}
 	for moved := true; moved && ctx.Err() == nil; {
 		moved = false
+		w := e.begin(ctx)
+		var lost error
+	look:
 		for rows, err := range e.due(ctx, p) {
 			if err != nil {
-				return errors.Join(append(errs, err)...)
+				lost = err
+				break
 			}
-			w := e.begin(ctx)
 			for _, row := range rows {
 				s := row.State.(*subscription.Subscription)
 				if at, ok := begun[s.ID]; ok && at == row.LastSeq || !p.due(s) || e.holds(s) {
 					continue
 				}
-				begun[s.ID], moved = row.LastSeq, true
+				moved = true
+				if w.has(s.ID) {
+					continue // it moved on and is due again: the next look comes to it
+				}
+				begun[s.ID] = row.LastSeq
 				e.Observer.due(1)
 				if !w.do(func(ctx context.Context) error { return e.one(ctx, row, p) }, "subscription", s.ID) {
-					break
+					break look
 				}
 			}
-			failed, ended := w.wait()
-			errs = append(errs, failed...)
-			if err := e.s.Unclaim(context.WithoutCancel(ctx), journal.Subscription, e.holder); err != nil {
-				return errors.Join(append(errs, err)...)
-			}
-			if ended {
-				return errors.Join(errs...)
-			}
+		}
+		failed, ended := w.wait()
+		errs = append(errs, failed...)
+		if err := errors.Join(lost, e.s.Unclaim(context.WithoutCancel(ctx), journal.Subscription, e.holder)); err != nil {
+			return errors.Join(append(errs, err)...)
+		}
+		if ended {
+			return errors.Join(errs...)
 		}
 	}
 	if p.caught.Subscriptions > 0 && ctx.Err() == nil {
@@ -258,11 +256,14 @@ func (e *Engine) due(ctx context.Context, p *policy) iter.Seq2[[]store.Row, erro
 func (e *Engine) one(ctx context.Context, row store.Row, p *policy) error {
 	s := row.State.(*subscription.Subscription)
 	var c journal.Command
+	rows := []journal.Ref{s.Ref(), {Kind: journal.Customer, ID: s.CustomerID}, {Kind: journal.Address, ID: s.ShippingAddressID}, {Kind: journal.PaymentMethod, ID: s.PaymentMethodID}}
 	switch s.Status {
 	case subscription.Paused:
 		c = journal.Bind(subscription.ResumeDue{ID: s.ID})
 	case subscription.Active:
-		c = journal.Bind(billing.CreateOrder{SubscriptionID: s.ID, OrderID: e.p.IDs.New(id.Order), AttemptID: e.p.IDs.New(id.BillingAttempt), Due: p.today})
+		order := e.p.IDs.New(id.Order)
+		rows = append(rows, journal.Ref{Kind: journal.Order, ID: order})
+		c = journal.Bind(billing.CreateOrder{SubscriptionID: s.ID, OrderID: order, AttemptID: e.p.IDs.New(id.BillingAttempt), Due: p.today})
 		if c := (catchUp{ID: s.ID, Due: p.today, Keep: p.most, Policy: p.missed}); c.needed(s, p.now) {
 			out, err := e.do(ctx, journal.Bind(c))
 			if err != nil {
@@ -275,14 +276,15 @@ func (e *Engine) one(ctx context.Context, row store.Row, p *policy) error {
 		if err != nil {
 			return err
 		}
+		rows = append(rows, journal.Ref{Kind: journal.Order, ID: s.Recovery.OrderID})
 		c = journal.Bind(billing.RetryOrder{OrderID: s.Recovery.OrderID, AttemptID: e.p.IDs.New(id.BillingAttempt), Today: p.day, Cause: cause})
 	case subscription.Cancelled, subscription.Expired: // never due
 		return nil
 	}
-	out, err := e.run(ctx, c, program.Needs{
-		Rows:  []journal.Ref{s.Ref(), {Kind: journal.Customer, ID: s.CustomerID}, {Kind: journal.Address, ID: s.ShippingAddressID}, {Kind: journal.PaymentMethod, ID: s.PaymentMethodID}},
-		Lists: []program.List{{Kind: journal.Order, Column: "subscription_id", Value: string(s.ID)}},
-		Names: []program.Name{{Scope: billing.ScopeOpenOrder, Value: string(s.ID)}}})
+	out, err := e.run(ctx, c, store.Needs{
+		Rows:  rows,
+		Lists: []store.List{{Kind: journal.Order, Column: "subscription_id", Value: string(s.ID)}},
+		Names: []store.Name{{Scope: billing.ScopeOpenOrder, Value: string(s.ID)}}})
 	if err != nil {
 		return conflict(err)
 	}
@@ -348,11 +350,11 @@ func conflict(err error) error {
 
 // do runs a command when few enough others of the engine are waiting.
 func (e *Engine) do(ctx context.Context, c journal.Command) (*program.Outcome, error) {
-	return e.run(ctx, c, program.Needs{})
+	return e.run(ctx, c, store.Needs{})
 }
 
 // run is do with what the command will ask for.
-func (e *Engine) run(ctx context.Context, c journal.Command, needs program.Needs) (*program.Outcome, error) {
+func (e *Engine) run(ctx context.Context, c journal.Command, needs store.Needs) (*program.Outcome, error) {
 	e.waiting <- struct{}{}
 	defer func() { <-e.waiting }()
 	return e.p.Do(ctx, &program.Request{Meta: meta(), Command: c, Needs: needs, Yields: true})
@@ -364,9 +366,10 @@ type work struct {
 	free chan struct{}
 	all  sync.WaitGroup
 
-	mu    sync.Mutex
-	errs  []error // guarded by mu
-	ended bool    // guarded by mu; nothing can be changed any more
+	mu     sync.Mutex
+	inHand map[id.ID]bool // guarded by mu
+	errs   []error        // guarded by mu
+	ended  bool           // guarded by mu; nothing can be changed any more
 }
 
 // begin begins work: at most twice as much at once as calls of the gateway, so that those never wait for a commit.
@@ -375,27 +378,36 @@ func (e *Engine) begin(ctx context.Context) *work {
 	if n > 1 {
 		n *= 2
 	}
-	return &work{ctx: ctx, free: make(chan struct{}, n)}
+	return &work{ctx: ctx, free: make(chan struct{}, n), inHand: map[id.ID]bool{}}
+}
+
+// has says whether something is worked on now.
+func (w *work) has(key id.ID) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.inHand[key]
 }
 
 // do runs f beside the others, and waits before that while there are too many. It is false when there is no more use.
 func (w *work) do(f func(context.Context) error, what string, key id.ID) bool {
 	w.free <- struct{}{}
 	w.mu.Lock()
-	ended := w.ended
+	ended := w.ended || w.ctx.Err() != nil
+	w.inHand[key] = !ended
 	w.mu.Unlock()
-	if ended || w.ctx.Err() != nil {
+	if ended {
 		<-w.free
 		return false
 	}
 	w.all.Go(func() {
 		defer func() { <-w.free }()
 		err := f(w.ctx)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		delete(w.inHand, key)
 		if err == nil {
 			return
 		}
-		w.mu.Lock()
-		defer w.mu.Unlock()
 		unavailable := fault.As(err).Kind == fault.Unavailable || w.ctx.Err() != nil
 		if !w.ended || !unavailable { // the first says what is the matter
 			w.errs = append(w.errs, fmt.Errorf("%s %s: %w", what, key, err))

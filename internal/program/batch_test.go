@@ -106,8 +106,8 @@ func TestACommandSeesItsBatch(t *testing.T) {
 	}
 	<-b.began
 	// What is fetched before the batch is what was there before it, and hides nothing that it makes.
-	needs := program.Needs{Lists: []program.List{{Kind: journal.Product, Column: "status", Value: "active"}, {Kind: journal.Product, Column: "status", Value: "archived"}, {Kind: journal.Variant, Column: "product_id", Value: string(tea)}},
-		Names: []program.Name{{Scope: customer.ScopeEmail, Value: "ada@example.org"}, {Scope: customer.ScopeEmail, Value: mail}}}
+	needs := store.Needs{Lists: []store.List{{Kind: journal.Product, Column: "status", Value: "active"}, {Kind: journal.Product, Column: "status", Value: "archived"}, {Kind: journal.Variant, Column: "product_id", Value: string(tea)}},
+		Names: []store.Name{{Scope: customer.ScopeEmail, Value: "ada@example.org"}, {Scope: customer.ScopeEmail, Value: mail}}}
 	waiting := make([]program.Pending, len(steps))
 	for i, step := range steps {
 		if waiting[i], err = s.Program.Submit(t.Context(), &program.Request{Meta: shop.System, Command: step.c, Needs: needs}); err != nil {

@@ -13,6 +13,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -62,7 +64,7 @@ type Reply struct {
 type Request struct {
 	Meta    Meta
 	Command journal.Command
-	Needs   Needs
+	Needs   store.Needs
 	// Yields lets the commands of people go first: those of a long job, of which there is always one more. A batch that has
 	// a person's command takes only a few of these with it.
 	Yields bool
@@ -80,23 +82,6 @@ type Request struct {
 	// Machinery writes rows without an event in the same transaction (the hash of a link).
 	Machinery func(b *store.Batch) error
 }
-
-// Needs is what a command will ask for, as far as its caller knows: a batch reads all of its commands' at once where each
-// look-up is a message to a server. Nothing depends on it.
-type Needs struct {
-	Rows  []journal.Ref
-	Lists []List
-	Names []Name
-}
-
-// List is a question to journal.Reader.Where.
-type List struct {
-	Kind          journal.Kind
-	Column, Value string
-}
-
-// Name is a question to journal.Reader.Reserved.
-type Name struct{ Scope, Value string }
 
 // Query reads as of the transaction that an answer belongs to.
 type Query struct {
@@ -327,7 +312,10 @@ func (p *Program) listen(ctx context.Context) {
 	var work sync.WaitGroup
 	defer work.Wait()
 	work.Go(func() {
-		p.Store.DB.Listen(ctx, func(string) {
+		p.Store.DB.Listen(ctx, func(told string) {
+			if p.knows(told) {
+				return
+			}
 			select {
 			case heard <- struct{}{}:
 			default:
@@ -347,6 +335,16 @@ func (p *Program) listen(ctx context.Context) {
 			p.committed(head.Seq)
 		}
 	}
+}
+
+// knows says whether a notification of a commit tells nothing new: it is of this process, or of another shop.
+func (p *Program) knows(told string) bool {
+	shop, seq, ok := strings.Cut(told, " ")
+	if !ok {
+		return false // it was connected anew
+	}
+	n, err := strconv.ParseInt(seq, 10, 64)
+	return shop != string(p.Store.Shop) || err == nil && n <= p.Head()
 }
 
 // lookEvery is how often the head is looked at beside notifications.

@@ -327,8 +327,7 @@ type transaction struct {
 	destroy []string
 	names   []journal.Reservation
 	before  map[journal.Ref]store.Row // rows as they were before the batch
-	lists   map[List][]id.ID          // fetched, as they were before the batch
-	known   map[Name]id.ID            // the same; "" when nobody has the name
+	fetched store.Fetched             // as it was before the batch
 	answers map[string]*keptAnswer
 	results []finished
 }
@@ -366,65 +365,33 @@ func newLayer() layer {
 }
 
 func newTransaction(w *writer, b *store.Batch) *transaction {
-	return &transaction{w: w, b: b, layer: newLayer(), head: b.Head, before: map[journal.Ref]store.Row{},
-		lists: map[List][]id.ID{}, known: map[Name]id.ID{}, answers: map[string]*keptAnswer{}}
+	return &transaction{w: w, b: b, layer: newLayer(), head: b.Head, before: map[journal.Ref]store.Row{}, answers: map[string]*keptAnswer{}}
 }
 
 // fetch reads at once what the jobs will ask for one by one.
 func (t *transaction) fetch(jobs []*job) error {
 	var keys [][]byte
+	var needs store.Needs
+	missing := map[journal.Ref]bool{}
 	for _, j := range jobs {
 		if j.req.Idempotency != nil {
 			keys = append(keys, j.req.Idempotency.CallerKey)
 		}
-	}
-	if err := t.b.FetchAnswers(keys); err != nil || t.w.s.DB.Engine != db.Postgres {
-		return err
-	}
-	missing := map[journal.Ref]bool{}
-	lists, names := map[List][]string{}, map[string][]string{}
-	for _, j := range jobs {
 		for _, ref := range j.req.Needs.Rows {
 			if _, known := t.w.cache.get(ref); !known {
 				missing[ref] = true
 			}
 		}
-		for _, l := range j.req.Needs.Lists {
-			all := List{Kind: l.Kind, Column: l.Column}
-			lists[all] = append(lists[all], l.Value)
-		}
-		for _, n := range j.req.Needs.Names {
-			names[n.Scope] = append(names[n.Scope], n.Value)
-		}
+		needs.Lists = append(needs.Lists, j.req.Needs.Lists...)
+		needs.Names = append(needs.Names, j.req.Needs.Names...)
 	}
-	ctx := context.Background()
-	rows, err := t.w.s.Fetch(ctx, t.b, slices.Collect(maps.Keys(missing)))
-	if err != nil {
-		return err
-	}
-	for ref, row := range rows {
+	needs.Rows = slices.Collect(maps.Keys(missing))
+	var err error
+	t.fetched, err = t.b.Fetch(needs, keys)
+	for ref, row := range t.fetched.Rows {
 		t.w.cache.put(ref, row)
 	}
-	for l, values := range lists {
-		found, err := t.w.s.WhereAny(ctx, t.b, l.Kind, l.Column, values)
-		if err != nil {
-			return err
-		}
-		for value, ids := range found {
-			l.Value = value
-			t.lists[l] = ids
-		}
-	}
-	for scope, values := range names {
-		owners, err := t.w.s.ReservedAny(ctx, t.b, scope, values)
-		if err != nil {
-			return err
-		}
-		for value, owner := range owners {
-			t.known[Name{scope, value}] = owner
-		}
-	}
-	return nil
+	return err
 }
 
 // broken gives an error of the database that a job met and that ended the transaction for all of them.
@@ -824,7 +791,7 @@ func (v *view) State(ref journal.Ref) (journal.State, bool, error) {
 
 // Where implements journal.Reader.
 func (v *view) Where(kind journal.Kind, column, value string) ([]id.ID, error) {
-	ids, fetched := v.t.lists[List{kind, column, value}]
+	ids, fetched := v.t.fetched.Lists[store.List{Kind: kind, Column: column, Value: value}]
 	if ids = slices.Clone(ids); !fetched {
 		var err error
 		if ids, err = v.t.w.s.Where(context.Background(), v.t.b, kind, column, value); err != nil {
@@ -857,7 +824,7 @@ func (v *view) Reserved(scope, value string) (id.ID, bool, error) {
 	if owner, ok := v.t.owners[[2]string{scope, value}]; ok {
 		return owner, owner != "", nil
 	}
-	if owner, ok := v.t.known[Name{scope, value}]; ok {
+	if owner, ok := v.t.fetched.Names[store.Name{Scope: scope, Value: value}]; ok {
 		return owner, owner != "", nil
 	}
 	return v.t.w.s.Reserved(context.Background(), v.t.b, scope, value)

@@ -143,10 +143,14 @@ func (w *Writer) Begin(ctx context.Context, now time.Time) (*Batch, error) {
 	var err error
 	if w.s.DB.Engine == db.Postgres {
 		var r headRow
+		none := sql.ErrNoRows
 		// Whoever else serves this shop waits for the lock.
-		err = db.Send(ctx, w.conn, []db.Statement{{Text: w.s.DB.BeginWrite()}, {Text: headText + ` FOR UPDATE`, Args: []any{w.s.Shop}, Into: r.columns()}})
-		if err == nil || errors.Is(err, sql.ErrNoRows) {
-			b.Head, err = r.head(err)
+		err = db.Send(ctx, w.conn, []db.Statement{{Text: w.s.DB.BeginWrite()}, {Text: headText + ` FOR UPDATE`, Args: []any{w.s.Shop}, Each: func(scan func(...any) error) error {
+			none = nil
+			return scan(r.columns()...)
+		}}})
+		if err == nil {
+			b.Head, err = r.head(none)
 		}
 	} else if _, err = w.p.ExecContext(ctx, w.s.DB.BeginWrite()); err == nil {
 		b.Head, err = w.s.ReadHead(ctx, w.p)
@@ -446,25 +450,6 @@ type keptAnswer struct {
 	requestHash []byte
 	keyID       string
 	answer      []byte
-}
-
-// FetchAnswers reads the first answers of many callers' keys at once, for the calls of FindAnswer that follow. It saves ways to
-// a server; an embedded database has none to save.
-func (b *Batch) FetchAnswers(callerKeys [][]byte) error {
-	if b.s.DB.Engine != db.Postgres || len(callerKeys) == 0 {
-		return nil
-	}
-	b.answers = map[string]*keptAnswer{}
-	for _, k := range callerKeys {
-		b.answers[string(k)] = nil
-	}
-	return db.Each(b.ctx, b, func(r *sql.Rows) error {
-		var key []byte
-		var a keptAnswer
-		err := r.Scan(&key, &a.requestHash, &a.keyID, &a.answer)
-		b.answers[string(key)] = &a
-		return err
-	}, `SELECT caller_key, request_hash, key_id, answer FROM idempotency WHERE shop_id = $1 AND caller_key = ANY($2)`, b.s.Shop, callerKeys)
 }
 
 // FindAnswer looks for the first answer of a caller's key.

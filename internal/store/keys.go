@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -97,37 +98,38 @@ func (k *Keys) get(ctx context.Context, q db.Querier, key string) (v vault.Key, 
 	return v, true, nil
 }
 
-// openAll opens the keys that are not open yet, with one statement. Those that there are not, or not any more, are left out.
-func (k *Keys) openAll(ctx context.Context, q db.Querier, keys []string) error {
-	var closed []string
-	for _, key := range keys {
-		if _, ok := k.cached(key); !ok && !k.folder.Erased(key) {
-			closed = append(closed, key)
-		}
-	}
+// openAll opens the keys of people that are not open yet: what to ask of a PostgreSQL, and what to do when it has answered. Those that
+// there are not, or not any more, are left out.
+func (k *Keys) openAll(keys []string) (ask []db.Statement, open func() error) {
+	closed := slices.DeleteFunc(slices.Clone(keys), func(key string) bool {
+		_, ok := k.cached(key)
+		return ok || k.folder.Erased(key)
+	})
 	if len(closed) == 0 {
+		return nil, noKeys
+	}
+	wrapped := make(map[string][]byte, len(closed))
+	ask = []db.Statement{{Text: `SELECT id, wrapped FROM data_key WHERE shop_id = $1 AND id = ANY($2) AND destroyed_at IS NULL AND wrapped IS NOT NULL`,
+		Args: []any{k.shop, closed}, Each: func(scan func(...any) error) error {
+			var key string
+			var w []byte
+			err := scan(&key, &w)
+			wrapped[key] = w
+			return err
+		}}}
+	return ask, func() (err error) {
+		opened := make(map[string]vault.Key, len(wrapped))
+		for key, w := range wrapped {
+			if opened[key], err = k.folder.Unwrap(key, w); err != nil {
+				return fmt.Errorf("data key %s: %w", key, err)
+			}
+		}
+		k.keep(opened)
 		return nil
 	}
-	wrapped := map[string][]byte{}
-	err := db.Each(ctx, q, func(r *sql.Rows) error {
-		var key string
-		var w []byte
-		err := r.Scan(&key, &w)
-		wrapped[key] = w
-		return err
-	}, `SELECT id, wrapped FROM data_key WHERE shop_id = $1 AND id = ANY($2) AND destroyed_at IS NULL AND wrapped IS NOT NULL`, k.shop, closed)
-	if err != nil {
-		return err
-	}
-	open := make(map[string]vault.Key, len(wrapped))
-	for key, w := range wrapped {
-		if open[key], err = k.folder.Unwrap(key, w); err != nil {
-			return fmt.Errorf("data key %s: %w", key, err)
-		}
-	}
-	k.keep(open)
-	return nil
 }
+
+func noKeys() error { return nil }
 
 func (k *Keys) keep(keys map[string]vault.Key) {
 	if len(keys) == 0 {

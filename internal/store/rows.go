@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -114,55 +113,23 @@ func (s *Store) decode(ctx context.Context, q db.Querier, ref journal.Ref, doc [
 	return journal.Join(m.Fresh(ref.ID), doc, r.personal, r.box != nil)
 }
 
-// Fetch reads rows of a PostgreSQL with one statement for each kind, and one for the keys of the people among them. Those that
-// do not exist are missing.
-func (s *Store) Fetch(ctx context.Context, q db.Querier, refs []journal.Ref) (map[journal.Ref]Row, error) {
-	ids := map[journal.Kind][]string{}
-	for _, ref := range refs {
-		ids[ref.Kind] = append(ids[ref.Kind], string(ref.ID))
-	}
-	if err := s.Keys.openAll(ctx, q, ids[journal.Customer]); err != nil {
-		return nil, err
-	}
-	out := make(map[journal.Ref]Row, len(refs))
-	for kind, keys := range ids {
-		rows, err := s.List(ctx, q, kind, `id = ANY($2)`, keys)
-		if err != nil {
-			return nil, err
-		}
-		for _, row := range rows {
-			out[row.State.Ref()] = row
-		}
-	}
-	return out, nil
-}
-
 // List reads rows of a kind. where is SQL over the table's columns after "shop_id = $1 AND", with arguments from $2 on.
 func (s *Store) List(ctx context.Context, q db.Querier, kind journal.Kind, where string, args ...any) ([]Row, error) {
-	var out []Row
-	var ids []id.ID
-	var docs [][]byte
+	var stored []storedRow
 	err := db.Each(ctx, q, func(rows *sql.Rows) error {
-		var r Row
-		var key id.ID
-		var doc []byte
-		var box sql.NullString
-		if err := rows.Scan(&key, &r.Version, &r.LastSeq, &doc, &box, &r.sealed); err != nil {
-			return err
-		}
-		if box.Valid {
-			r.box = []byte(box.String)
-		}
-		out, ids, docs = append(out, r), append(ids, key), append(docs, doc)
-		return nil
-	}, `SELECT id, version, last_seq, doc, box, sealed FROM `+quoted(kind)+` WHERE shop_id = $1 AND `+where, append([]any{s.Shop}, args...)...)
+		r, err := scanRow(rows.Scan)
+		stored = append(stored, r)
+		return err
+	}, rowText(kind)+where, append([]any{s.Shop}, args...)...)
 	if err != nil {
 		return nil, db.Fault(err)
 	}
-	for i := range out { // after the rows were read: opening may ask for a key
-		if out[i].State, err = s.decode(ctx, q, journal.Ref{Kind: kind, ID: ids[i]}, docs[i], &out[i]); err != nil {
+	out := make([]Row, len(stored))
+	for i, r := range stored { // after the rows were read: opening may ask for a key
+		if r.State, err = s.decode(ctx, q, journal.Ref{Kind: kind, ID: r.id}, r.doc, &r.Row); err != nil {
 			return nil, db.Fault(err)
 		}
+		out[i] = r.Row
 	}
 	return out, nil
 }
@@ -181,30 +148,6 @@ func (s *Store) Where(ctx context.Context, q db.Querier, kind journal.Kind, colu
 		out = append(out, key)
 		return nil
 	}, fmt.Sprintf(`SELECT id FROM %s WHERE shop_id = $1 AND %q = $2 ORDER BY id`, quoted(kind), column), s.Shop, value)
-	return out, err
-}
-
-// WhereAny is Where for many values of a column of a PostgreSQL, with one statement: the ids for each value. The OFFSET makes it
-// look each value up by the index, however small the table was when that was planned.
-func (s *Store) WhereAny(ctx context.Context, q db.Querier, kind journal.Kind, column string, values []string) (map[string][]id.ID, error) {
-	if err := s.known(kind, column); err != nil {
-		return nil, err
-	}
-	out := make(map[string][]id.ID, len(values))
-	for _, v := range values {
-		out[v] = nil
-	}
-	err := db.Each(ctx, q, func(r *sql.Rows) error {
-		var value string
-		var key id.ID
-		err := r.Scan(&value, &key)
-		out[value] = append(out[value], key)
-		return err
-	}, fmt.Sprintf(`SELECT v.value, t.id FROM head, unnest($2::text[]) AS v(value), LATERAL (SELECT id FROM %s WHERE shop_id = head.shop_id AND %q = v.value OFFSET 0) t
-		WHERE head.shop_id = $1`, quoted(kind), column), s.Shop, slices.Collect(maps.Keys(out))) // each once
-	for _, ids := range out {
-		slices.Sort(ids)
-	}
 	return out, err
 }
 
@@ -286,24 +229,6 @@ func (s *Store) Reserved(ctx context.Context, q db.Querier, scope, value string)
 		return "", false, nil
 	}
 	return owner, err == nil, err
-}
-
-// ReservedAny is Reserved for many names of a PostgreSQL, with one statement: the owner of each, "" for none.
-func (s *Store) ReservedAny(ctx context.Context, q db.Querier, scope string, values []string) (map[string]id.ID, error) {
-	out, hashes, byHash := make(map[string]id.ID, len(values)), make([][]byte, len(values)), make(map[string]string, len(values))
-	for i, v := range values {
-		hashes[i] = s.ReservationHash(scope, v)
-		out[v], byHash[string(hashes[i])] = "", v
-	}
-	err := db.Each(ctx, q, func(r *sql.Rows) error {
-		var hash []byte
-		var owner id.ID
-		err := r.Scan(&hash, &owner)
-		out[byHash[string(hash)]] = owner
-		return err
-	}, `SELECT v.hash, t.owner FROM head, unnest($3::bytea[]) AS v(hash),
-		LATERAL (SELECT owner FROM reservation WHERE shop_id = head.shop_id AND scope = $2 AND hash = v.hash OFFSET 0) t WHERE head.shop_id = $1`, s.Shop, scope, hashes)
-	return out, err
 }
 
 func stateColumns(m Mapping) string {
