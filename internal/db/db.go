@@ -42,6 +42,7 @@ type DB struct {
 	Owner  *sql.DB // who may change the schema; of SQLite the writer; nil when only reading
 	Path   string  // of the file, or the address without its password
 
+	mover  *sql.DB // moves SQLite's write-ahead log into the file; nil when only reading
 	listen *pgx.ConnConfig
 }
 
@@ -105,9 +106,12 @@ func Open(ctx context.Context, path string, opt Options) (*DB, error) {
 		}
 		d.Writer.SetMaxOpenConns(1)
 		d.Owner = d.Writer
+		if d.mover, err = sql.Open("sqlite", dsn(path, url.Values{"_pragma": {"synchronous(" + synchronous + ")", "cache_size(-256)"}})); err != nil {
+			return nil, errors.Join(err, d.Writer.Close())
+		}
+		d.mover.SetMaxOpenConns(1)
 		if err := d.Writer.PingContext(ctx); err != nil {
-			d.Writer.Close()
-			return nil, Fault(err)
+			return nil, errors.Join(Fault(err), d.Close())
 		}
 	}
 	if err := d.read(ctx, url.Values{}); err != nil {
@@ -144,6 +148,23 @@ func dsn(path string, v url.Values) string {
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + v.Encode()
 }
 
+// MoveLog moves what it can of SQLite's write-ahead log into the file, beside whoever reads and writes, and gives how many pages the log has:
+// it begins anew when all of it is moved and nobody reads of it. The log that a commit makes too long is moved by that commit, and
+// everybody waits.
+func (d *DB) MoveLog(ctx context.Context) (pages int, err error) {
+	if d.mover == nil {
+		return 0, nil
+	}
+	return MoveLog(ctx, d.mover)
+}
+
+// MoveLog is the method of that name on a connection.
+func MoveLog(ctx context.Context, q Querier) (pages int, err error) {
+	var busy, moved int
+	err = q.QueryRowContext(ctx, `PRAGMA wal_checkpoint(PASSIVE)`).Scan(&busy, &pages, &moved)
+	return pages, Fault(err)
+}
+
 // writable tells a read-only file or folder apart before SQLite does, in words that help.
 func writable(path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
@@ -167,6 +188,9 @@ func (d *DB) Close() error {
 	}
 	if d.Owner != nil && d.Owner != d.Writer {
 		errs = append(errs, d.Owner.Close())
+	}
+	if d.mover != nil {
+		errs = append(errs, d.mover.Close())
 	}
 	return errors.Join(errs...)
 }

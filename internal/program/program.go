@@ -161,6 +161,8 @@ func Start(ctx context.Context, s *store.Store, ids *id.Maker, clock Clock, log 
 	work.Go(func() { p.w.run(run) })
 	if s.DB.Engine == db.Postgres {
 		work.Go(func() { p.listen(run) })
+	} else {
+		work.Go(func() { p.moveLog(run) })
 	}
 	go func() {
 		defer close(p.stopped)
@@ -345,6 +347,36 @@ func (p *Program) knows(told string) bool {
 	}
 	n, err := strconv.ParseInt(seq, 10, 64)
 	return shop != string(p.Store.Shop) || err == nil && n <= p.Head()
+}
+
+// moveLog moves an embedded database's write-ahead log into the file while much is written, so that it is seldom left to a commit,
+// behind which people wait.
+func (p *Program) moveLog(ctx context.Context) {
+	const (
+		entries = 500  // after how many it is moved
+		long    = 4000 // pages, from which it has to begin anew: what came meanwhile is moved between two batches
+	)
+	committed, stop := p.Watch()
+	defer stop()
+	for moved := p.Head(); ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-committed:
+		}
+		head := p.Head()
+		if head-moved < entries {
+			continue
+		}
+		moved = head
+		pages, err := p.Store.DB.MoveLog(ctx)
+		if err == nil && pages >= long {
+			err = p.Exclusive(ctx, func(w *store.Writer) error { return w.MoveLog(ctx) })
+		}
+		if err != nil && ctx.Err() == nil {
+			p.log.Warn("the write-ahead log is left to the next commits", "error", err)
+		}
+	}
 }
 
 // lookEvery is how often the head is looked at beside notifications.

@@ -71,6 +71,12 @@ func (w *Writer) Flush(ctx context.Context) error {
 	return db.Fault(w.conn.QueryRowContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &log, &moved))
 }
 
+// MoveLog moves the rest of the write-ahead log into the file, while nothing is added to it.
+func (w *Writer) MoveLog(ctx context.Context) error {
+	_, err := db.MoveLog(ctx, w.conn)
+	return err
+}
+
 // FinishErasures does what is left of erasures that were committed: the keys folder remembers the keys, so that a restored old database
 // cannot bring them back, and the write-ahead log, which still has what was overwritten in the file, is emptied. A reader who
 // began before is in the way of that. When one stays longer than patience, as verify does, nothing is lost: it has to be
