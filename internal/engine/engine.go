@@ -120,8 +120,6 @@ func (e *Engine) Run(ctx context.Context) error {
 		return err
 	}
 	maps.DeleteFunc(e.held, func(_ id.ID, w wait) bool { return w.over(p.now) })
-	// Somebody is begun once for each state: what did not move is not tried again in this run.
-	begun := map[id.ID]int64{}
 	for moved := true; moved && ctx.Err() == nil; {
 		moved = false
 		w := e.begin(ctx)
@@ -134,14 +132,14 @@ func (e *Engine) Run(ctx context.Context) error {
 			}
 			for _, row := range rows {
 				s := row.State.(*subscription.Subscription)
-				if at, ok := begun[s.ID]; ok && at == row.LastSeq || !p.due(s) || e.holds(s) {
+				if p.triedAt(s.ID) == row.LastSeq || !p.due(s) || e.holds(s) {
 					continue
 				}
 				moved = true
 				if w.has(s.ID) {
 					continue // it moved on and is due again: the next look comes to it
 				}
-				begun[s.ID] = row.LastSeq
+				p.try(s.ID, row.LastSeq)
 				e.Observer.due(1)
 				if !w.do(func(ctx context.Context) error { return e.one(ctx, row, p) }, "subscription", s.ID) {
 					break look
@@ -196,6 +194,7 @@ type policy struct {
 	missed string     // what becomes of the others
 
 	mu      sync.Mutex
+	tried   map[id.ID]int64  // guarded by mu; the last seq of subscriptions that were begun and did not move
 	caught  billing.CaughtUp // guarded by mu
 	overdue map[id.ID]bool   // guarded by mu; subscriptions that had overdue orders
 }
@@ -216,7 +215,7 @@ func (e *Engine) policy(ctx context.Context) (*policy, error) {
 	}
 	zone := settings.Zone(g)
 	now := e.p.Now()
-	p := &policy{now: now, zone: zone, day: civil.Today(now, zone), hour: b.BillingHour, most: b.MaxCatchUpOrders, missed: b.MissedOrders, caught: billing.CaughtUp{Shop: e.s.Shop}, overdue: map[id.ID]bool{}}
+	p := &policy{now: now, zone: zone, day: civil.Today(now, zone), hour: b.BillingHour, most: b.MaxCatchUpOrders, missed: b.MissedOrders, caught: billing.CaughtUp{Shop: e.s.Shop}, overdue: map[id.ID]bool{}, tried: map[id.ID]int64{}}
 	p.today = p.day
 	if now.Before(p.today.At(p.hour, 0, zone)) {
 		p.today = p.today.AddDays(-1)
@@ -292,6 +291,20 @@ func (e *Engine) one(ctx context.Context, row store.Row, p *policy) error {
 	return e.charge(ctx, out)
 }
 
+// try notes that a subscription is begun. Once for each state: one that does not move is not tried again in this run.
+func (p *policy) try(key id.ID, lastSeq int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.tried[key] = lastSeq
+}
+
+// triedAt is the last seq at which a subscription was begun and did not move; 0 for none, which is no subscription's.
+func (p *policy) triedAt(key id.ID) int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.tried[key]
+}
+
 // late notes that a subscription had overdue orders, and those that were skipped.
 func (p *policy) late(s *subscription.Subscription, out *program.Outcome) {
 	p.mu.Lock()
@@ -306,13 +319,16 @@ func (p *policy) late(s *subscription.Subscription, out *program.Outcome) {
 	}
 }
 
-// made notes an order that was made late.
+// made notes that a subscription moved, and an order that was made late.
 func (p *policy) made(s *subscription.Subscription, out *program.Outcome) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, changed := out.Row(s.Ref()); changed {
+		delete(p.tried, s.ID)
+	}
 	if s.Status != subscription.Active || !s.NextBillingDate.Before(p.today) || s.HeldOn != nil || len(out.Decision.Created) == 0 {
 		return
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.caught.Made++
 	p.since(s)
 }
