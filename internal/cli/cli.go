@@ -68,10 +68,6 @@ type failed int
 
 func (f failed) Error() string { return fmt.Sprintf("exit code %d", int(f)) }
 
-// gcPercent lets the heap, which is small here, grow to four times what lives before it is collected: the processor has a sixth
-// less to do for a command, and idle memory stays the same. GOGC overrides it.
-const gcPercent = 300
-
 // Run parses the arguments and runs the command. It returns the exit code: 0 it holds, 1 it does not, 2 it could not be
 // done.
 func Run(args []string, in io.Reader, out, errOut io.Writer) int {
@@ -84,7 +80,7 @@ func RunAt(clock func() time.Time, args []string, in io.Reader, out, errOut io.W
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
+		tuneGarbage()
 	}
 	var c commands
 	code := -1
