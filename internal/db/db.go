@@ -42,7 +42,7 @@ type DB struct {
 	Owner  *sql.DB // who may change the schema; of SQLite the writer; nil when only reading
 	Path   string  // of the file, or the address without its password
 
-	mover  *sql.DB // moves SQLite's write-ahead log into the file; nil when only reading
+	mover  *sql.DB // moves SQLite's write-ahead log into the file; nil when only reading, and when relaxed
 	listen *pgx.ConnConfig
 }
 
@@ -106,10 +106,12 @@ func Open(ctx context.Context, path string, opt Options) (*DB, error) {
 		}
 		d.Writer.SetMaxOpenConns(1)
 		d.Owner = d.Writer
-		if d.mover, err = sql.Open("sqlite", dsn(path, url.Values{"_pragma": {"synchronous(" + synchronous + ")", "cache_size(-256)"}})); err != nil {
-			return nil, errors.Join(err, d.Writer.Close())
+		if !opt.Relaxed { // what it moves is synced, which nobody waits for then
+			if d.mover, err = sql.Open("sqlite", dsn(path, url.Values{"_pragma": {"synchronous(FULL)", "cache_size(-256)"}})); err != nil {
+				return nil, errors.Join(err, d.Writer.Close())
+			}
+			d.mover.SetMaxOpenConns(1)
 		}
-		d.mover.SetMaxOpenConns(1)
 		if err := d.Writer.PingContext(ctx); err != nil {
 			return nil, errors.Join(Fault(err), d.Close())
 		}
