@@ -113,17 +113,25 @@ const mostCauses = 200
 
 // causes gives an entry, the one that caused it, the one that caused that, and so on back to the first.
 func (a *API) causes(ctx context.Context, in *byID) ([]EventView, error) {
-	var chain []store.Stored
-	for key := id.ID(in.ID); key != "" && len(chain) < mostCauses; {
-		st, err := a.Store.EventByID(ctx, a.Store.Read, store.Opened, key)
+	chain, err := Causes(ctx, a.Store, id.ID(in.ID))
+	if err != nil {
+		return nil, err
+	}
+	return a.renderer(ctx).render(chain)
+}
+
+// Causes gives an entry and what led to it, the newest first.
+func Causes(ctx context.Context, s *store.Store, key id.ID) (chain []store.Stored, err error) {
+	for key != "" && len(chain) < mostCauses {
+		st, err := s.EventByID(ctx, s.Read, store.Opened, key)
 		if err != nil {
-			return nil, err
+			return nil, store.Fault(err)
 		}
 		chain = append(chain, st)
 		key = st.CausationID
-		if _, _, err := id.ParseEvent(string(key)); err != nil {
-			break // what came from outside can name a cause that is no entry
+		if shop, _, err := id.ParseEvent(string(key)); err != nil || shop != s.Shop {
+			break // what came from outside can name a cause that is no entry here
 		}
 	}
-	return a.renderer(ctx).render(chain)
+	return chain, nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -54,6 +55,7 @@ type entryView struct {
 	Entry    ui.Entry
 	Undo     string // why it cannot be undone; empty: it can
 	MayUndo  bool
+	Causes   []ui.Entry // what led to it, the first cause first
 	Related  []ui.Day
 	Leaf     string
 	Corrects string // the entry that this one undoes
@@ -90,6 +92,14 @@ func (c *call) eventPage() (answer, error) {
 		}
 		v.Undo = f.Public
 	}
+	causes, err := api.Causes(c.ctx, c.Store, st.ID)
+	if err != nil {
+		return answer{}, err
+	}
+	if v.Causes, err = c.entries(causes[1:], reading.Log{}); err != nil {
+		return answer{}, err
+	}
+	slices.Reverse(v.Causes)
 	related, err := take(c.Finder.Events(c.ctx, store.Opened, find.Filter{CorrelationID: string(st.CorrelationID), Hidden: true, Oldest: true}, -1), relatedEntries+1)
 	if err != nil {
 		return answer{}, err
