@@ -381,8 +381,10 @@ func (c *call) ordersPage() (answer, error) {
 			}
 		case billing.Failed:
 			row.Badge = ui.Badge{Tone: ui.Bad, Text: c.say("order.failed")}
-		case billing.Refunded, billing.PartiallyRefunded:
+		case billing.Refunded:
 			row.Badge = ui.Badge{Text: c.say("order.refunded"), Icon: "undo-2"}
+		case billing.PartiallyRefunded:
+			row.Badge = ui.Badge{Text: c.say("order.refunded_part"), Icon: "undo-2"}
 		default:
 			row.Badge = ui.Badge{Text: c.say("order.cancelled"), Icon: "circle-x"}
 		}
