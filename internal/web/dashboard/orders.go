@@ -182,6 +182,7 @@ type orderView struct {
 	Facts        []ui.Pair
 	Address      []string
 	Tracking     string
+	Asked        string // the heading of Why
 	Why          []whyLine
 	Log          []ui.Day
 	Contested    *ui.Notice
@@ -215,7 +216,10 @@ func (c *call) orderPage() (answer, error) {
 		return answer{}, err
 	}
 	o := s.state.(*billing.Order)
-	v := orderView{O: o, Contested: c.contested(o)}
+	v := orderView{O: o, Contested: c.contested(o), Asked: "Why this amount"}
+	if billing.Paid(o).Minor > 0 {
+		v.Asked = "Why this was charged"
+	}
 	for _, l := range c.bookLines(o) {
 		v.Differs = append(v.Differs, l.What+": "+l.Amount+", "+l.Gateway+". "+l.Advice)
 	}

@@ -19,6 +19,7 @@ func TestHowAnOrderStands(t *testing.T) {
 	w.want(v.get(at), 200, at, "Being charged", "Why this amount?")
 	w.Do(journal.Bind(billing.FinishAttempt{OrderID: order, AttemptID: attempt, Result: billing.Succeeded}))
 	w.Do(journal.Bind(billing.Refund{OrderID: order, Amount: new(money.Of(300, "EUR"))}))
+	w.want(v.get(at), 200, at, "Why was I charged?")
 	for language, want := range map[string]string{"en": ">Partly refunded<", "de": ">Teilweise erstattet<", "fr": ">Remboursée en partie<", "es": ">Reembolsado en parte<"} {
 		w.want(v.post("/portal/language", "language", language, "back", at), 200, at, want)
 	}

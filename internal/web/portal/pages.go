@@ -352,6 +352,7 @@ type orderRow struct {
 	Badge                     ui.Badge
 	Tracking                  string
 	Confirm                   string // where its payment is confirmed; empty: it need not be
+	Asked                     string // the question that Why answers
 	Why                       []string
 }
 
@@ -387,6 +388,10 @@ func (c *call) ordersPage() (answer, error) {
 			row.Badge = ui.Badge{Text: c.say("order.refunded_part"), Icon: "undo-2"}
 		default:
 			row.Badge = ui.Badge{Text: c.say("order.cancelled"), Icon: "circle-x"}
+		}
+		row.Asked = "orders.why"
+		if billing.Paid(o).Minor > 0 {
+			row.Asked = "orders.why_charged"
 		}
 		if i < 10 { // what the newest ones are made of, from the log
 			reasons, err := api.Explain(c.ctx, c.Store, o)

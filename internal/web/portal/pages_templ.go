@@ -1434,7 +1434,7 @@ func ordersBody(list []orderRow) templ.Component {
 						}
 						return nil
 					})
-					templ_7745c5c3_Err = ui.Fold(say(ctx, "orders.why"), false).Render(templ.WithChildren(ctx, templ_7745c5c3_Var66), templ_7745c5c3_Buffer)
+					templ_7745c5c3_Err = ui.Fold(say(ctx, o.Asked), false).Render(templ.WithChildren(ctx, templ_7745c5c3_Var66), templ_7745c5c3_Buffer)
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
