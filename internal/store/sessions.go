@@ -158,6 +158,13 @@ func (b *Batch) Spend(thing string, until time.Time) (first bool, err error) {
 	return n == 1, err
 }
 
+// Spent says whether a thing that may be used once was used.
+func (s *Store) Spent(ctx context.Context, q db.Querier, thing string) (yes bool, err error) {
+	hash := sha256.Sum256([]byte(thing))
+	err = q.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM spent WHERE shop_id = $1 AND hash = $2)`, s.Shop, hash[:]).Scan(&yes)
+	return yes, db.Fault(err)
+}
+
 // SweepSignIn deletes sessions and links that have been over for a day, and what is spent and worthless. idle is how long a session lasts unused.
 func (b *Batch) SweepSignIn(idle time.Duration) error {
 	ended := b.Now.Add(-endedFor)

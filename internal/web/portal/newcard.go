@@ -80,7 +80,7 @@ func (c *call) cardPage(p ui.Problems) (answer, error) {
 		return answer{}, notOffered()
 	}
 	typed := func(name string) string { return c.r.PostFormValue(name) }
-	v := cardView{At: c.r.URL.Path, Back: "/portal/account", Problems: p, Contact: c.contact(),
+	v := cardView{At: ui.WithoutPreview(c.r.URL.Path), Back: "/portal/account", Problems: p, Contact: c.contact(),
 		Number: ui.Field{Name: "number", Label: c.say("newcard.number"), Value: typed("number"), Mode: "numeric", Complete: "off", Required: true, Length: "30", Problem: p["number"]},
 		Expiry: ui.Field{Name: "expiry", Label: c.say("newcard.expiry"), Value: typed("expiry"), Placeholder: "MM/YY", Complete: "off", Required: true, Length: "9", Problem: p["expiry"]},
 		Use:    ui.Field{Name: "use", Label: c.say("newcard.use"), Value: typed("use")},
@@ -92,7 +92,7 @@ func (c *call) cardPage(p ui.Problems) (answer, error) {
 	if p != nil {
 		out.status = http.StatusUnprocessableEntity
 	}
-	q := c.r.URL.Query()
+	q, looked := c.r.URL.Query(), c.r.Method == http.MethodGet || strings.HasSuffix(c.pattern, ui.Preview)
 	switch g := c.Gateway.(type) {
 	case testCards:
 		v.Test = true
@@ -101,7 +101,7 @@ func (c *call) cardPage(p ui.Problems) (answer, error) {
 		case g.Publishable() == "":
 		case c.r.Method == http.MethodGet && q.Get("setup_intent") != "" && q.Get("redirect_status") != "failed": // back from the page of a bank
 			v.SetupIntent = q.Get("setup_intent")
-		case c.r.Method == http.MethodGet && c.meta.Source.Channel == journal.ChannelQuickAction: // perhaps by a program that looks at mails
+		case looked && c.meta.Source.Channel == journal.ChannelQuickAction: // perhaps by a program that looks at mails
 			v.Ask = true
 		default:
 			owner, err := c.atStripe(g)

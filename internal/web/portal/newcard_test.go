@@ -80,7 +80,7 @@ func TestATestCard(t *testing.T) {
 // TestACardAtStripe walks the way of a card beside Stripe's script, which asks for the number.
 func TestACardAtStripe(t *testing.T) {
 	w := newWorld(t)
-	made := 0
+	made, intents := 0, 0
 	method := "pm_9"
 	setup := func(id, customer, status string) string {
 		return fmt.Sprintf(`{"id":%q,"object":"setup_intent","client_secret":"seti_1_secret_x","customer":%q,"status":%q,"payment_method":{"id":%q,"object":"payment_method","type":"card","customer":%q,"card":{"brand":"visa","last4":"1881","exp_month":4,"exp_year":2031}}}`, id, customer, status, method, customer)
@@ -92,6 +92,7 @@ func TestACardAtStripe(t *testing.T) {
 			made++
 			fmt.Fprint(rw, `{"id":"cus_ada","object":"customer"}`)
 		case r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/setup_intents"):
+			intents++
 			fmt.Fprint(rw, setup("seti_1", "cus_ada", "requires_payment_method"))
 		case strings.HasSuffix(r.URL.Path, "/seti_1"):
 			fmt.Fprint(rw, setup("seti_1", "cus_ada", "succeeded"))
@@ -150,6 +151,11 @@ func TestACardAtStripe(t *testing.T) {
 	if first := v.get(mailed); strings.Contains(first.body, "data-secret") || strings.Contains(first.policy, "stripe.com") {
 		t.Error("a link that is only opened asks Stripe")
 	}
+	before = intents
+	w.want(v.post(mailed+"/preview", "begin", "1"), 200, mailed+"/preview", `action="`+mailed+`"`)
+	if intents != before {
+		t.Error("a preview asks Stripe")
+	}
 	begun := v.post(mailed, "begin", "1")
 	w.want(begun, 200, mailed, `data-secret="seti_1_secret_x"`, `action="`+mailed+`"`)
 	if !strings.Contains(begun.policy, "stripe.com") {
@@ -163,6 +169,16 @@ func TestACardAtStripe(t *testing.T) {
 	}
 	w.want(v.post(mailed, "setup_intent", "seti_2", "use", "none"), 200, mailed, "Done") // sent twice: it is there already
 	w.want(v.post(mailed, "setup_intent", "seti_3", "use", "none"), 410, mailed, "used already")
+
+	// Nobody is asked for a card that is not kept in the end.
+	before = intents
+	w.want(v.get(mailed), 410, mailed, "used already")
+	w.want(v.get(mailed+"?setup_intent=seti_3&redirect_status=succeeded"), 410, mailed, "used already")
+	w.want(v.post(mailed, "begin", "1"), 410, mailed, "used already")
+	w.want(v.post(mailed, "setup_intent", "seti_open"), 410, mailed, "used already")
+	if intents != before {
+		t.Error("a link that was used asks Stripe")
+	}
 }
 
 // waits makes an order whose payment waits for the customer.

@@ -124,7 +124,7 @@ func (c *call) quickPage(p ui.Problems) (answer, error) {
 		}
 	}
 	if q.Action == quickCard {
-		return c.cardPage(p)
+		return c.quickCardPage(q, p)
 	}
 	v := q.filledIn(c.r.PostForm)
 	view := formView{At: ui.WithoutPreview(c.r.URL.Path), Back: "/portal", Verb: c.say("quick.pay"), Problems: p, Visitor: true}
@@ -181,7 +181,7 @@ func (c *call) quickAct() (answer, error) {
 // quickCard takes the form of a new card.
 func (c *call) quickCard(q quickAction) (answer, error) {
 	if c.r.PostForm.Has("begin") {
-		return c.cardPage(nil)
+		return c.quickCardPage(q, nil)
 	}
 	do, p, err := c.newCard()
 	if do != nil {
@@ -193,9 +193,28 @@ func (c *call) quickCard(q quickAction) (answer, error) {
 	case err != nil:
 		return answer{}, err
 	case p != nil:
-		return c.cardPage(p)
+		return c.quickCardPage(q, p)
 	}
 	return c.quickDone(), nil
+}
+
+// quickCardPage asks for a card, while the link can still keep it.
+func (c *call) quickCardPage(q quickAction, p ui.Problems) (answer, error) {
+	spent, err := c.Store.Spent(c.ctx, c.Store.Read, q.once())
+	if err != nil {
+		return answer{}, err
+	}
+	if spent {
+		return answer{}, usedAlready()
+	}
+	return c.cardPage(p)
+}
+
+// once is what the link is good for once.
+func (q quickAction) once() string { return "used " + string(q.Message) + " " + q.Action }
+
+func usedAlready() error {
+	return fault.New(fault.Gone, "quick_action_used", "This link was used already. Sign in to do more.")
 }
 
 // use does what the link is for, once. A refusal does not use it up.
@@ -204,12 +223,12 @@ func (c *call) use(q quickAction, do journal.Command) error {
 	if _, err := cmd.Run(c.reader(), c.Program.Now()); err != nil {
 		return err
 	}
-	first, err := c.Program.Spend(c.ctx, "used "+string(q.Message)+" "+q.Action, q.Expires)
+	first, err := c.Program.Spend(c.ctx, q.once(), q.Expires)
 	if err != nil {
 		return err
 	}
 	if !first {
-		return fault.New(fault.Gone, "quick_action_used", "This link was used already. Sign in to do more.")
+		return usedAlready()
 	}
 	_, err = c.run(cmd)
 	return err
