@@ -130,7 +130,7 @@ func Causes(ctx context.Context, s *store.Store, key id.ID) (chain []store.Store
 		chain = append(chain, st)
 		key = st.CausationID
 		if shop, _, err := id.ParseEvent(string(key)); err != nil || shop != s.Shop {
-			break // what came from outside can name a cause that is no entry here
+			key = "" // what came from outside can name a cause that is no entry here
 		}
 	}
 	return chain, nil
