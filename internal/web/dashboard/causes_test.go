@@ -41,4 +41,7 @@ func TestWhatLedToAnEntry(t *testing.T) {
 	if s := w.want(owner.get(first), 200, first, ""); strings.Contains(s.body, "What led to this") {
 		t.Error("the first entry has a cause")
 	}
+	for key, title := range map[id.ID]string{f.order: "Why this was charged", order: "Why this amount"} { // paid, and never paid
+		w.want(owner.get("/orders/"+string(key)), 200, "/orders/"+string(key), "<h2>"+title+"</h2>")
+	}
 }
