@@ -258,14 +258,20 @@ func (d *Recovery) check(f *fault.Fields) {
 	if len(d.Phases) > MaxPhases {
 		f.Add("/phases", "There are at most %d phases.", MaxPhases)
 	}
-	retries, days := 0, 0
+	retries, days, each := 0, 0, true
 	for i, p := range d.Phases {
 		at := "/phases/" + strconv.Itoa(i)
-		within(f, at+"/attempts", p.Attempts, 1, maxRetries)
-		within(f, at+"/interval_days", p.IntervalDays, 1, maxRetryDay)
+		if p.Attempts < 1 || p.Attempts > maxRetries {
+			f.Add(at+"/attempts", "In phase %d, give a whole number of retries from 1 to %d.", i+1, maxRetries)
+			each = false
+		}
+		if p.IntervalDays < 1 || p.IntervalDays > maxRetryDay {
+			f.Add(at+"/interval_days", "In phase %d, give a whole number of days from 1 to %d.", i+1, maxRetryDay)
+			each = false
+		}
 		retries, days = retries+p.Attempts, days+p.Attempts*p.IntervalDays
 	}
-	if retries > maxPhaseRetries || days > maxPhaseDays {
+	if each && (retries > maxPhaseRetries || days > maxPhaseDays) {
 		f.Add("/phases", "All phases together have at most %d retries in %d days.", maxPhaseRetries, maxPhaseDays)
 	}
 	if d.RetryHour != nil {

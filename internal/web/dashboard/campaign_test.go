@@ -45,7 +45,7 @@ func TestCampaign(t *testing.T) {
 	check(filled(append(typed, "pause")...), "Day 0: no mail", "Day 1: no mail", "Day 2: no mail", "Day 7: mail")
 	check(filled(append(typed, "keep")...), "Day 0: no mail", "Day 1: no mail", "Day 2: no mail", "Day 7: mail", "Day 12, 17 …: mail")
 	w.want(filled("attempts_1", "2", "interval_1", "", "end_action", "pause"), 200, at+ui.Preview, "Give two whole numbers for phase 1, or none.")
-	w.want(filled("attempts_1", "2", "interval_1", "99", "end_action", "pause"), 200, at+ui.Preview, "Give a whole number from 1 to 60.")
+	w.want(filled("attempts_1", "2", "interval_1", "99", "end_action", "pause"), 200, at+ui.Preview, "In phase 1, give a whole number of days from 1 to 60.")
 
 	from := w.next()
 	form := []string{"version", "1", "retry_days", "", "attempts_1", "2", "interval_1", "1", "attempts_3", "1", "interval_3", "5", "tell_3", "yes", "end_action", "pause"}
