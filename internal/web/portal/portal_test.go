@@ -442,6 +442,11 @@ func TestLookingAsACustomer(t *testing.T) {
 	if e.Actor.ID != string(member) || e.OnBehalfOf == nil || e.OnBehalfOf.ID != string(w.ada) || e.Source.Channel != journal.ChannelPortal {
 		t.Errorf("the entry: %+v", e)
 	}
+	mailed := w.link("skip", "2027-05-03")
+	w.want(v.post(mailed), 200, mailed, "Done")
+	if e := w.last("subscription.order_skipped"); e.Actor.ID != string(member) || e.OnBehalfOf == nil || e.OnBehalfOf.ID != string(w.ada) || e.Source.Channel != journal.ChannelQuickAction {
+		t.Errorf("the entry of a link in a mail: %+v", e)
+	}
 	ada := w.signIn("ada@example.com")
 	if s := ada.get("/portal/history"); !strings.Contains(s.body, "The store’s team") || strings.Contains(s.body, "Olga") {
 		t.Errorf("the customer's history:\n%s", s.body)

@@ -63,7 +63,12 @@ func (c *call) quick() (q quickAction, err error) {
 			return q, err
 		}
 	}
-	c.meta.Actor, c.meta.OnBehalfOf = journal.Actor{Kind: journal.ActorCustomer, ID: string(who.ID)}, nil
+	owner := journal.Actor{Kind: journal.ActorCustomer, ID: string(who.ID)}
+	if c.viewer == "" {
+		c.meta.Actor, c.meta.OnBehalfOf = owner, nil
+	} else { // a member of the team, who looks on as somebody, acts as themselves here too
+		c.meta.OnBehalfOf = &owner
+	}
 	c.meta.Source.Channel = journal.ChannelQuickAction
 	c.who = who
 	c.listen()
