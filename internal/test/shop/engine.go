@@ -69,3 +69,10 @@ func openDB(ctx context.Context, t testing.TB, dir string, opt db.Options) (*db.
 	}
 	return db.Open(ctx, filepath.Join(dir, "perennial.db"), opt)
 }
+
+// Adopt says which database belongs to a folder whose shop was made elsewhere.
+func Adopt(dir, url string) {
+	mu.Lock()
+	defer mu.Unlock()
+	databases[dir] = url
+}
