@@ -195,6 +195,27 @@ func (c CancelOrder) Decide(w World, now time.Time) (journal.Decision, error) {
 	return t.decision(), nil
 }
 
+// CloseStale cancels an order that nobody waits for any more (Stale): order.cancelled, and its pieces go back into stock. Any other
+// order stays as it is, so it can be run any number of times.
+type CloseStale struct {
+	OrderID id.ID
+	Cause   id.ID // the entry that ended the waiting, where it is known
+}
+
+// Load needs the order and all that giving it up can come to.
+func (c CloseStale) Load(r journal.Reader) (World, error) { return loadCase(r, c.OrderID) }
+
+// Decide is the rule.
+func (c CloseStale) Decide(w World, now time.Time) (journal.Decision, error) {
+	if !Stale(w.Order, w.Subscription) {
+		return journal.Decision{Result: w.Order.Ref()}, nil
+	}
+	t := w.story(now)
+	err := t.giveUp(Cancelled, 0)
+	t.because(c.Cause)
+	return t.decision(), err
+}
+
 // ConfirmWithin is how long a payment waits for its customer to confirm it.
 const ConfirmWithin = 72 * time.Hour
 

@@ -20,24 +20,21 @@ import (
 var cardTypes = []string{"payment_method.added", "payment_method.updated", "payment_method.default_changed", "subscription.payment_method_changed"}
 
 // newCards tries failed payments again at once when their customer has a new payment method since the last look. The first
-// look is at everybody who is waited for; after that it is at the entries that came since.
-func (e *Engine) newCards(ctx context.Context, p *policy) error {
-	head := e.p.Head()
+// look is at everybody who is waited for; after that it is at the entries that came since. all is false when it has to be done again.
+func (e *Engine) newCards(ctx context.Context, p *policy, cause map[id.ID]id.ID) (all bool, err error) {
 	var found []store.Row
-	cause := map[id.ID]id.ID{} // by customer
-	var err error
 	if e.looked < 0 {
 		found, err = e.s.List(ctx, e.s.Read, journal.Subscription, `status = 'failed' ORDER BY id`)
 		found = slices.DeleteFunc(found, func(r store.Row) bool { return !r.State.(*subscription.Subscription).Recovery.NeedsCard })
 	} else {
-		found, err = e.concerned(ctx, head, cause)
+		found, err = e.concerned(ctx, cause)
 	}
 	if err != nil {
-		return db.Fault(err)
+		return false, db.Fault(err)
 	}
 	confirming, err := e.confirming(ctx, cause)
 	if err != nil {
-		return db.Fault(err)
+		return false, db.Fault(err)
 	}
 	w := e.begin(ctx)
 	for _, row := range confirming {
@@ -58,28 +55,12 @@ func (e *Engine) newCards(ctx context.Context, p *policy) error {
 			break
 		}
 	}
-	errs, ended := w.wait()
-	if !ended && ctx.Err() == nil {
-		e.looked = head
-	}
-	return errors.Join(errs...)
+	errs, lost := w.wait()
+	return !lost, errors.Join(errs...)
 }
 
-// concerned gives the failed subscriptions of the customers whose payment methods changed since the last look, and notes
-// the entries that say so.
-func (e *Engine) concerned(ctx context.Context, head int64, cause map[id.ID]id.ID) (rows []store.Row, err error) {
-	texts := make([]string, len(cardTypes))
-	for i, t := range cardTypes {
-		texts[i] = `"type":"` + t + `"`
-	}
-	for st, err := range e.s.Walk(ctx, e.s.Read, store.Closed, store.Walk{From: e.looked + 1, To: head + 1, Containing: [][]string{texts}}) {
-		if err != nil {
-			return nil, err
-		}
-		if i := slices.IndexFunc(st.Targets, func(r journal.Ref) bool { return r.Kind == journal.Customer }); i >= 0 && slices.Contains(cardTypes, st.Type) {
-			cause[st.Targets[i].ID] = st.ID
-		}
-	}
+// concerned gives the failed subscriptions of the customers whose payment methods changed since the last look.
+func (e *Engine) concerned(ctx context.Context, cause map[id.ID]id.ID) (rows []store.Row, err error) {
 	for _, customer := range slices.Sorted(maps.Keys(cause)) {
 		some, err := e.s.List(ctx, e.s.Read, journal.Subscription, `customer_id = $2 AND status = 'failed' ORDER BY id`, string(customer))
 		if err != nil {

@@ -68,7 +68,7 @@ type Engine struct {
 	held     map[id.ID]wait // orders that wait for stock: when to look again
 	expiries civil.Date     // the day on which cards were looked at for their expiry
 	compared civil.Date     // the day on which the gateway's books were compared
-	looked   int64          // the seq up to which entries were looked at for new cards; -1 before the first time
+	looked   int64          // the seq up to which entries were looked at (news); -1 before the first time
 
 	mu sync.Mutex
 	// What had no answer, guarded by mu. It is only about when to ask again, so a restart may forget it.
@@ -163,8 +163,8 @@ func (e *Engine) Run(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Wake does what need not wait for the next Run: attempts without a result, and failed payments whose customer has a new card. It may
-// be called as often as one likes.
+// Wake does what need not wait for the next Run: orders that nobody waits for any more, attempts without a result, and failed payments
+// whose customer has a new card. It may be called as often as one likes.
 func (e *Engine) Wake(ctx context.Context) error {
 	_, err := e.wake(ctx)
 	return err
@@ -172,12 +172,22 @@ func (e *Engine) Wake(ctx context.Context) error {
 
 // wake is Wake; without a policy there is nothing more to do.
 func (e *Engine) wake(ctx context.Context) (*policy, error) {
+	head := e.p.Head()
+	n, err := e.read(ctx, head)
+	if err != nil {
+		return nil, err
+	}
+	closedAll, closed := e.closeStale(ctx, n.ended)
 	settled := e.Settle(ctx)
 	p, err := e.policy(ctx)
 	if err != nil || p == nil {
-		return nil, errors.Join(settled, err)
+		return nil, errors.Join(closed, settled, err)
 	}
-	return p, errors.Join(settled, e.newCards(ctx, p))
+	triedAll, tried := e.newCards(ctx, p, n.cards)
+	if closedAll && triedAll && ctx.Err() == nil {
+		e.looked = head
+	}
+	return p, errors.Join(closed, settled, tried)
 }
 
 // Alive tells the other processes of a shop that this one lives, until the context ends: see store.Alive.

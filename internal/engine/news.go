@@ -1,0 +1,96 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+
+	"perennial/internal/billing"
+	"perennial/internal/db"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/store"
+	"perennial/internal/subscription"
+)
+
+// endTypes are the entries after which a subscription may not wait any more for an order of its own that is not paid.
+var endTypes = []string{
+	"subscription.paused", "subscription.cancelled", "subscription.expired", "subscription.merged", "subscription.redacted",
+	"subscription.order_skipped", "subscription.next_billing_date_changed", "subscription.frequency_changed",
+}
+
+// news are the entries since the last look that lead to something.
+type news struct {
+	cards map[id.ID]id.ID // by customer: the last of cardTypes
+	ended map[id.ID]id.ID // by subscription: the last of endTypes
+}
+
+// read reads the entries up to head that came since the last look; none at the first, which looks at the states instead.
+func (e *Engine) read(ctx context.Context, head int64) (news, error) {
+	n := news{map[id.ID]id.ID{}, map[id.ID]id.ID{}}
+	if e.looked < 0 {
+		return n, nil
+	}
+	var texts []string
+	for _, t := range slices.Concat(cardTypes, endTypes) {
+		texts = append(texts, `"type":"`+t+`"`)
+	}
+	for st, err := range e.s.Walk(ctx, e.s.Read, store.Closed, store.Walk{From: e.looked + 1, To: head + 1, Containing: [][]string{texts}}) {
+		if err != nil {
+			return n, db.Fault(err)
+		}
+		switch i := slices.IndexFunc(st.Targets, func(r journal.Ref) bool { return r.Kind == journal.Customer }); {
+		case slices.Contains(endTypes, st.Type):
+			n.ended[st.Target().ID] = st.ID
+		case i >= 0 && slices.Contains(cardTypes, st.Type):
+			n.cards[st.Targets[i].ID] = st.ID
+		}
+	}
+	return n, nil
+}
+
+// closeStale closes the orders that nobody waits for any more: at the first look all, after that those of the subscriptions that
+// entries since then may have ended. Nothing else does, and while such an order is pending it holds its pieces of the stock and asks for
+// its money. A charge that waits for the customer is to be given up at once then. all is false when it has to be done again.
+func (e *Engine) closeStale(ctx context.Context, ended map[id.ID]id.ID) (all bool, err error) {
+	var rows []store.Row
+	if e.looked < 0 {
+		rows, err = e.s.List(ctx, e.s.Read, journal.Order, `status = 'pending' ORDER BY id`)
+	}
+	for _, s := range slices.Sorted(maps.Keys(ended)) {
+		some, lerr := e.s.List(ctx, e.s.Read, journal.Order, `subscription_id = $2 AND status = 'pending' ORDER BY id`, string(s))
+		rows, err = append(rows, some...), errors.Join(err, lerr)
+	}
+	if err != nil {
+		return false, db.Fault(err)
+	}
+	w := e.begin(ctx)
+	for _, row := range rows {
+		o := row.State.(*billing.Order)
+		if !w.do(func(ctx context.Context) error { return e.closeOne(ctx, o, ended[o.SubscriptionID]) }, "order", o.ID) {
+			break
+		}
+	}
+	errs, lost := w.wait()
+	return !lost, errors.Join(errs...)
+}
+
+func (e *Engine) closeOne(ctx context.Context, o *billing.Order, cause id.ID) error {
+	row, err := e.s.Load(ctx, e.s.Read, journal.Ref{Kind: journal.Subscription, ID: o.SubscriptionID})
+	if err != nil {
+		return db.Fault(err)
+	}
+	s, ok := row.State.(*subscription.Subscription)
+	if !ok {
+		return nil
+	}
+	if a, open := billing.OpenAttempt(o); open && a.Unwanted(o, s, e.p.Now()) {
+		e.AskAgain(a.ID)
+	}
+	if !billing.Stale(o, s) {
+		return nil
+	}
+	_, err = e.do(ctx, journal.Bind(billing.CloseStale{OrderID: o.ID, Cause: cause}))
+	return conflict(err)
+}
