@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -186,7 +187,7 @@ type (
 	}
 	patchCustomer struct {
 		Commented
-		Email     *string   `json:"email,omitempty"`
+		Email     *string   `json:"email,omitempty" doc:"Needs the permission personal_data.view too: whoever gets its mail can enter the portal."`
 		FirstName *string   `json:"first_name,omitempty"`
 		LastName  *string   `json:"last_name,omitempty"`
 		Phone     *string   `json:"phone,omitempty"`
@@ -236,7 +237,11 @@ func (a *API) customers() {
 		func(_ context.Context, in *onThing[patchCustomer]) (plan, error) {
 			b := in.Body
 			c := customer.UpdateProfile{ID: id.ID(in.ID), Email: b.Email, FirstName: b.FirstName, LastName: b.LastName, Phone: b.Phone, Locale: b.Locale, Tags: b.Tags}
-			return plan{command: journal.Bind(c), target: customerRef(in.ID)}, nil
+			p := plan{command: journal.Bind(c), target: customerRef(in.ID)}
+			if b.Email != nil && !strings.Contains(*b.Email, masked) { // a mask is refused for what it is
+				p.needs = []team.Permission{team.PersonalDataView} // whose address it is gets a code for the Portal
+			}
+			return p, nil
 		}, viewCustomer)
 	change(a, route{method: http.MethodPut, path: "/customers/{id}/default-address", tag: tag, summary: "Choose where new subscriptions ship to", permission: edit,
 		events: []string{"customer.default_address_changed"}},
@@ -256,7 +261,7 @@ func (a *API) customers() {
 			c := customer.SetBackupPaymentMethod{CustomerID: id.ID(in.ID), PaymentMethodID: deref(in.Body.PaymentMethodID)}
 			return plan{command: journal.Bind(c), target: customerRef(in.ID)}, nil
 		}, viewCustomer)
-	changeShown(a, route{method: http.MethodPost, path: "/customers/{id}/portal-link", tag: tag, summary: "Make a link that lets the customer into the portal", permission: edit,
+	changeShown(a, route{method: http.MethodPost, path: "/customers/{id}/portal-link", tag: tag, summary: "Make a link that lets the customer into the portal", permission: edit, also: []team.Permission{team.PersonalDataView},
 		status: http.StatusCreated, events: []string{"customer.magic_link_created"}}, a.portalLink)
 	a.addresses()
 	a.paymentMethods()

@@ -253,8 +253,8 @@ func TestTheCopyOfACustomersData(t *testing.T) {
 	if id.ID(a.text("data.id")).Prefix() != id.Job || a.text("data.url") != s.url+"/api/v1"+job || a.Header.Get("Location") != "/api/v1"+job {
 		t.Errorf("the job is %s", a.Body)
 	}
-	// Whoever may hand the copy out sees what is in it.
-	desk := s.with(s.key(team.PersonalDataEdit))
+	// Whoever reads the copy sees what is in it.
+	desk := s.with(s.key(team.PersonalDataEdit, team.PersonalDataView))
 	shown := desk.do("GET", job, nil).want(200).shows(map[string]any{
 		"data.job.id": a.text("data.id"), "data.customer.email": "ada@example.com", "data.customer.order_count": 1.0, "data.addresses.0.city": "London",
 		"data.payment_methods.0.last4": "4242", "data.subscriptions.0.id": string(s.sub), "data.orders.0.status": "placed", "data.orders.0.ship_to.city": "London",

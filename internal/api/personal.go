@@ -76,7 +76,7 @@ type (
 		Kind       string       `json:"kind" enum:"data_request"`
 		Status     string       `json:"status" enum:"completed" doc:"The copy is put together when it is read, so it is there at once."`
 		CustomerID id.ID        `json:"customer_id"`
-		URL        string       `json:"url" doc:"Where the copy is. It takes the permission personal_data.edit to read it."`
+		URL        string       `json:"url" doc:"Where the copy is. It takes the permissions personal_data.edit and personal_data.view to read it."`
 		CreatedAt  journal.Time `json:"created_at"`
 	}
 	// CopiedOrder is an order with what only the customer's copy shows of it.
@@ -111,7 +111,8 @@ func (a *API) personalData() {
 			c := customer.RequestData{CustomerID: id.ID(in.ID), RequestID: a.newID(id.Job)}
 			return plan{command: journal.Bind(c), target: customerRef(in.ID), location: "/customers/" + in.ID + "/data-request/%s"}, nil
 		}, a.viewDataRequest)
-	read(a, route{method: http.MethodGet, path: "/customers/{id}/data-request/{job}", tag: tag, summary: "The copy of the customer's data that was asked for", permission: edit}, a.dataCopy)
+	read(a, route{method: http.MethodGet, path: "/customers/{id}/data-request/{job}", tag: tag, summary: "The copy of the customer's data that was asked for", permission: edit,
+		also: []team.Permission{team.PersonalDataView}}, a.dataCopy)
 	change(a, route{method: http.MethodPost, path: "/customers/{id}/redact", tag: tag, summary: "Erase the customer's personal data for ever", permission: edit,
 		events: RedactTypes()},
 		func(_ context.Context, in *onThing[redactBody]) (plan, error) {
@@ -143,8 +144,7 @@ func (a *API) viewDataRequest(q program.Query, ref journal.Ref, row store.Row) (
 	return v, nil
 }
 
-// dataCopy puts together everything that the shop knows of a customer. Personal values are shown: whoever may hand the copy
-// out is trusted with what is in it.
+// dataCopy puts together everything that the shop knows of a customer, personal values included: whoever reads it may see them.
 func (a *API) dataCopy(ctx context.Context, in *jobInput) (out dataCopy, err error) {
 	ref := journal.Ref{Kind: journal.Request, ID: id.ID(in.Job)}
 	row, err := a.Store.Load(ctx, a.Store.Read, ref)

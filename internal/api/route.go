@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -32,8 +33,19 @@ type route struct {
 	tag        string
 	summary    string
 	permission team.Permission
-	events     []string // the types of the events that a change makes; a change without them is a bug
-	status     int      // of success; 0: 200
+	also       []team.Permission // what it takes besides
+	events     []string          // the types of the events that a change makes; a change without them is a bug
+	status     int               // of success; 0: 200
+}
+
+// lacks gives the first permission of the route that a set does not hold; empty when it holds them all.
+func (r route) lacks(has team.Set) team.Permission {
+	for _, p := range append([]team.Permission{r.permission}, r.also...) {
+		if p != "" && !has.Allows(p) {
+			return p
+		}
+	}
+	return ""
 }
 
 // raw is an answer whose bytes are made by us, so that a kept one is given again byte for byte.
@@ -167,6 +179,9 @@ func (a *API) operation(r route, answer reflect.Type, change bool) huma.Operatio
 	}
 	if r.permission != "" {
 		op.Description = "Needs the permission `" + string(r.permission) + "`."
+		for _, p := range r.also {
+			op.Description += " Needs the permission `" + string(p) + "` too."
+		}
 	}
 	if change {
 		op.Description += " Makes: `" + strings.Join(r.events, "`, `") + "`."
@@ -184,8 +199,10 @@ func (a *API) permit(r route) func(huma.Context, func(huma.Context)) {
 		req, w := humago.Unwrap(hc)
 		c := callOf(req.Context())
 		err := checkQuery(req.URL.RawQuery, hc.Operation().Parameters)
-		if !a.allowed(c, r.permission) {
-			err = a.deny(req.Context(), c, r)
+		if p := r.lacks(team.Holds(c.key)); p != "" {
+			denied := r
+			denied.permission = p
+			err = a.deny(req.Context(), c, denied)
 		}
 		if err != nil {
 			writeProblem(w, err, c.requestID)
@@ -317,6 +334,8 @@ type plan struct {
 	target  journal.Ref // whose version If-Match is about; the zero Ref: the result
 	// machinery writes rows without an event in the same transaction.
 	machinery func(b *store.Batch) error
+	// needs are permissions besides the route's, for what only some bodies ask.
+	needs []team.Permission
 	// once marks an answer that shows a secret.
 	once bool
 	// location is the path below Base of the thing made, with %s for its id.
@@ -371,10 +390,11 @@ func run[V any](ctx context.Context, a *API, r route, p plan, comment string, sh
 	if status == 0 {
 		status = http.StatusOK
 	}
+	r.also = append(slices.Clone(r.also), p.needs...)
 	c.decided = true
 	out, err := a.Program.Do(ctx, &program.Request{
 		Meta: meta, Command: p.command, Target: p.target, IfMatch: c.ifMatch, Idempotency: c.idempotency(a.Store.Shop), Machinery: p.machinery,
-		Allow: func(rd journal.Reader) error { return a.allowedNow(rd, c, r.permission) },
+		Allow: func(rd journal.Reader) error { return a.allowedNow(rd, c, r) },
 		Answer: func(q program.Query, o *program.Outcome) (program.Reply, error) {
 			q.Ctx = context.WithValue(q.Ctx, callKey{}, c)
 			reply, err := answer(q, o, status, show)
@@ -396,7 +416,9 @@ func run[V any](ctx context.Context, a *API, r route, p plan, comment string, sh
 	if err != nil {
 		switch fault.As(err).Kind {
 		case fault.Forbidden:
-			a.recordDenial(ctx, c, r)
+			denied := r
+			denied.permission = cmp.Or(r.lacks(team.Holds(c.key)), r.permission)
+			a.recordDenial(ctx, c, denied)
 		case fault.Stale:
 			// What does not exist has no version: it is unknown, not stale. Pages and the team are there before they are saved.
 			if k := p.target.Kind; k != "" && k != journal.Settings && k != journal.Team {
@@ -471,15 +493,15 @@ func (a *API) allowed(c *call, p team.Permission) bool {
 }
 
 // allowedNow asks again under the head: a key that was revoked a moment ago changes nothing any more.
-func (a *API) allowedNow(r journal.Reader, c *call, p team.Permission) error {
-	k, err := journal.Find[team.Key](r, journal.APIKey, c.key.ID)
+func (a *API) allowedNow(rd journal.Reader, c *call, r route) error {
+	k, err := journal.Find[team.Key](rd, journal.APIKey, c.key.ID)
 	if err != nil {
 		return err
 	}
 	if k == nil || k.Status != team.Active {
 		return fault.New(fault.Unauthenticated, "unauthenticated", "This API key was revoked.")
 	}
-	if !team.Holds(k).Allows(p) {
+	if p := r.lacks(team.Holds(k)); p != "" {
 		return forbidden(p)
 	}
 	return nil

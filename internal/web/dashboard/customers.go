@@ -27,11 +27,13 @@ func (d *Dashboard) registerCustomers() {
 	view := func(pattern string, h handler) { d.on(route{pattern: pattern, permission: team.CustomersView}, h) }
 	view("GET /customers", (*call).customersPage)
 	view("GET /customers/{id}", (*call).customerPage)
-	d.on(route{pattern: "POST /customers/{id}/portal-link", permission: team.CustomersEdit, events: []string{"customer.magic_link_created"}}, (*call).portalLink)
+	// open is what it takes to see a customer's personal data, or to get where they are shown.
+	open := []team.Permission{team.PersonalDataView}
+	d.on(route{pattern: "POST /customers/{id}/portal-link", permission: team.CustomersEdit, also: open, events: []string{"customer.magic_link_created"}}, (*call).portalLink)
 	d.on(route{pattern: "POST /customers/{id}/sessions-end", permission: team.CustomersEdit, events: []string{"customer.logged_out"}}, (*call).endPortalSessions)
 	d.on(route{pattern: "POST /customers/{id}/reveal", permission: team.RevealedDataView, events: []string{"personal_data.revealed"}}, (*call).reveal)
-	d.on(route{pattern: "POST /customers/{id}/view-as", permission: team.CustomersEdit, events: []string{"customer.logged_in"}}, func(c *call) (answer, error) {
-		who, err := c.openCustomer()
+	d.on(route{pattern: "POST /customers/{id}/view-as", permission: team.CustomersEdit, also: open, events: []string{"customer.logged_in"}}, func(c *call) (answer, error) {
+		who, _, err := c.customer()
 		if err != nil {
 			return answer{}, err
 		}
@@ -52,7 +54,7 @@ func (d *Dashboard) registerCustomers() {
 		command: func(c *call, _ subject, in *input) journal.Command {
 			return journal.Bind(customer.Create{ID: c.IDs.New(id.Customer), Email: in.text("email"), FirstName: in.text("first_name"), LastName: in.text("last_name"), Phone: in.text("phone"), Locale: in.text("locale"), Tags: in.words("tags")})
 		}, to: resultOf("/customers/")})
-	edit(form{path: "/customers/{id}/edit", title: "Change the profile", verb: "Save", events: []string{"customer.profile_updated", "customer.email_changed"}, on: (*call).aboutOpenCustomer,
+	edit(form{path: "/customers/{id}/edit", title: "Change the profile", verb: "Save", events: []string{"customer.profile_updated", "customer.email_changed"}, on: (*call).aboutCustomer, also: open,
 		fields: func(_ *call, s subject, v url.Values) ([]formField, error) {
 			return profileFields(s.state.(*customer.Customer), v), nil
 		},
@@ -66,7 +68,7 @@ func (d *Dashboard) registerCustomers() {
 		command: func(c *call, s subject, in *input) journal.Command {
 			return journal.Bind(customer.AddAddress{ID: c.IDs.New(id.Address), CustomerID: s.state.Ref().ID, Fields: in.address()})
 		}})
-	edit(form{path: "/customers/{id}/addresses/{part}/edit", title: "Change an address", verb: "Save", lead: "Every subscription that ships there gets the new address with its next order.", events: []string{"address.updated"}, on: (*call).aboutOpenAddress,
+	edit(form{path: "/customers/{id}/addresses/{part}/edit", title: "Change an address", verb: "Save", lead: "Every subscription that ships there gets the new address with its next order.", events: []string{"address.updated"}, on: aboutAddress, also: open,
 		fields: func(_ *call, s subject, v url.Values) ([]formField, error) {
 			return addressFields(s.state.(*customer.Address), v), nil
 		},
@@ -105,7 +107,7 @@ func (d *Dashboard) registerCustomers() {
 		s, err := c.aboutCustomer()
 		return answer{title: "The customer's data", narrow: true, head: ui.Head{Crumbs: s.crumbs}, body: boxed(dataReady(c.r.URL.Path+"/copy.json", s.back))}, err
 	})
-	d.on(route{pattern: "GET /customers/{id}/data/{part}/copy.json", permission: team.PersonalDataEdit}, (*call).dataCopy)
+	d.on(route{pattern: "GET /customers/{id}/data/{part}/copy.json", permission: team.PersonalDataEdit, also: open}, (*call).dataCopy)
 	d.form(form{path: "/customers/{id}/redact", title: "Erase the customer", verb: "Erase for ever", danger: true, permission: team.PersonalDataEdit,
 		lead:   "Names, e-mail address, addresses and everything else that is personal are erased everywhere: in the logs, in old copies of the database, in search. Open subscriptions and orders are cancelled. The entries stay, and can still be proved. This cannot be undone.",
 		events: api.RedactTypes(), on: (*call).aboutCustomer,
@@ -124,27 +126,6 @@ func (d *Dashboard) registerCustomers() {
 // customer loads the one that the address names.
 func (c *call) customer() (*customer.Customer, int64, error) {
 	return stateOf[customer.Customer](c, journal.Customer, c.r.PathValue("id"))
-}
-
-// openCustomer loads the one that the address names, for what shows their personal data.
-func (c *call) openCustomer() (*customer.Customer, error) {
-	who, _, err := c.customer()
-	if err == nil {
-		err = c.needs(team.PersonalDataView)
-	}
-	return who, err
-}
-
-// aboutOpenCustomer and aboutOpenAddress are the subjects of forms that begin with the personal values that there are.
-func (c *call) aboutOpenCustomer() (subject, error) { return c.open((*call).aboutCustomer) }
-func (c *call) aboutOpenAddress() (subject, error)  { return c.open(aboutAddress) }
-
-func (c *call) open(about func(*call) (subject, error)) (subject, error) {
-	s, err := about(c)
-	if err == nil {
-		err = c.needs(team.PersonalDataView)
-	}
-	return s, err
 }
 
 func (c *call) aboutCustomer() (subject, error) {
@@ -436,7 +417,7 @@ func (c *call) endPortalSessions() (answer, error) {
 
 // portalLink makes a link that lets the customer into the Portal, and shows it once.
 func (c *call) portalLink() (answer, error) {
-	who, err := c.openCustomer()
+	who, _, err := c.customer()
 	if err != nil {
 		return answer{}, err
 	}

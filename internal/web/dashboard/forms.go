@@ -24,6 +24,7 @@ type form struct {
 	lead       string // a sentence over it; empty: none
 	danger     bool
 	permission team.Permission
+	also       []team.Permission
 	events     []string
 	on         func(c *call) (subject, error)
 	fields     func(c *call, s subject, v url.Values) ([]formField, error)
@@ -75,9 +76,9 @@ func aboutPart[T any, P interface {
 }
 
 func (d *Dashboard) form(f form) {
-	d.on(route{pattern: "GET " + f.path, permission: f.permission}, func(c *call) (answer, error) { return c.showForm(f, c.r.URL.Query(), nil) })
-	d.on(route{pattern: "POST " + f.path, permission: f.permission, events: f.events}, func(c *call) (answer, error) { return c.sendForm(f) })
-	d.on(route{pattern: "POST " + f.path + ui.Preview, permission: f.permission}, func(c *call) (answer, error) { return c.showForm(f, c.r.PostForm, nil) })
+	d.on(route{pattern: "GET " + f.path, permission: f.permission, also: f.also}, func(c *call) (answer, error) { return c.showForm(f, c.r.URL.Query(), nil) })
+	d.on(route{pattern: "POST " + f.path, permission: f.permission, also: f.also, events: f.events}, func(c *call) (answer, error) { return c.sendForm(f) })
+	d.on(route{pattern: "POST " + f.path + ui.Preview, permission: f.permission, also: f.also}, func(c *call) (answer, error) { return c.showForm(f, c.r.PostForm, nil) })
 }
 
 func (c *call) showForm(f form, v url.Values, p problems) (answer, error) {

@@ -35,8 +35,9 @@ const (
 type route struct {
 	pattern    string // "POST /team/{id}/role"
 	access     access
-	permission team.Permission // with withPermission
-	events     []string        // the types that it may make; a POST without them changes nothing that has a state
+	permission team.Permission   // with withPermission
+	also       []team.Permission // what it takes besides
+	events     []string          // the types that it may make; a POST without them changes nothing that has a state
 	// fromProvider is of the one GET that makes events: an identity provider sends people back with it, and a sealed
 	// cookie says that they left from here.
 	fromProvider bool
@@ -90,7 +91,7 @@ func (d *Dashboard) on(r route, h handler) {
 	switch {
 	case method != http.MethodGet && method != http.MethodPost:
 		panic("dashboard: " + r.pattern + ": a page is read with GET and sent with POST")
-	case r.access == withPermission && !team.Known(r.permission):
+	case slices.ContainsFunc(r.takes(), func(p team.Permission) bool { return !team.Known(p) }):
 		panic("dashboard: " + r.pattern + " has no permission")
 	case method == http.MethodGet && len(r.events) > 0 && !r.fromProvider:
 		panic("dashboard: " + r.pattern + ": reading a page makes no event")
@@ -134,7 +135,8 @@ func (d *Dashboard) serve(w http.ResponseWriter, r *http.Request, rt route, h ha
 		c.sendToSignIn()
 		return
 	}
-	if rt.access == withPermission && !c.can.Allows(rt.permission) {
+	if p := rt.lacks(c.can); p != "" {
+		c.route.permission = p
 		c.fail(c.forbidden())
 		return
 	}
@@ -160,8 +162,28 @@ func (d *Dashboard) source(r *http.Request, requestID string) journal.Origin {
 	return journal.Origin{Channel: journal.ChannelDashboard, RequestID: requestID, IP: journal.Secluded(auth.Address(r)), UserAgent: journal.Secluded(plain.Escape(agent))}
 }
 
-func (c *call) forbidden() error {
-	return fault.New(fault.Forbidden, "permission_missing", "This needs the permission %s. An owner or an admin can give it to you.", c.route.permission)
+func (c *call) forbidden() error { return missing(c.route.permission) }
+
+func missing(p team.Permission) error {
+	return fault.New(fault.Forbidden, "permission_missing", "This needs the permission %s. An owner or an admin can give it to you.", p)
+}
+
+// takes are the permissions of the route.
+func (r route) takes() []team.Permission {
+	if r.access != withPermission {
+		return nil
+	}
+	return append([]team.Permission{r.permission}, r.also...)
+}
+
+// lacks gives the first permission of the route that a set does not hold; empty when it holds them all.
+func (r route) lacks(has team.Set) team.Permission {
+	for _, p := range r.takes() {
+		if !has.Allows(p) {
+			return p
+		}
+	}
+	return ""
 }
 
 // needs refuses what takes another permission besides the route's.
@@ -187,10 +209,13 @@ func (c *call) run(req *program.Request) (*program.Outcome, error) {
 	if c.route.access == withPermission {
 		req.Allow = func(r journal.Reader) error {
 			set, err := team.Of(r, c.meta.Actor)
-			if err == nil && !set.Allows(c.route.permission) {
-				err = c.forbidden()
+			if err != nil {
+				return err
 			}
-			return err
+			if p := c.route.lacks(set); p != "" {
+				return missing(p)
+			}
+			return nil
 		}
 	}
 	out, err := c.Program.Do(c.ctx, req)
