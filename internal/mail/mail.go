@@ -3,10 +3,13 @@
 package mail
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -54,12 +57,10 @@ func compose(m Message, from string, now time.Time) (*gomail.Msg, error) {
 	}
 	msg.Subject(m.Subject)
 	msg.SetDateWithValue(now)
-	if m.ID == "" {
-		msg.SetMessageID()
-	} else {
-		_, host, _ := strings.Cut(from, "@")
-		msg.SetMessageIDWithValue(m.ID + "@" + host)
-	}
+	// The library's own id names this machine and may break RFC 5322 (a dot-atom has no dot at its ends), so the id is always ours.
+	msg.SetMessageIDWithValue(cmp.Or(m.ID, strings.ToLower(rand.Text())) + "@" + domain(from))
+	// RFC 3834: holiday replies and other robots leave such messages alone.
+	msg.SetGenHeader("Auto-Submitted", "auto-generated")
 	if m.Unsubscribe != "" {
 		msg.SetGenHeader(gomail.HeaderListUnsubscribe, "<"+m.Unsubscribe+">")
 	}
@@ -70,6 +71,9 @@ func compose(m Message, from string, now time.Time) (*gomail.Msg, error) {
 	return msg, nil
 }
 
+// domain is the part of an address behind its last @.
+func domain(address string) string { return address[strings.LastIndexByte(address, '@')+1:] }
+
 // SMTP sends by a server.
 type SMTP struct {
 	client *gomail.Client
@@ -78,7 +82,8 @@ type SMTP struct {
 }
 
 // NewSMTP takes the address of a server: "smtp://user:password@host:587" (STARTTLS, which has to work unless the host is this
-// machine), "smtps://…:465" (TLS from the start). from is the sender's address.
+// machine), "smtps://…:465" (TLS from the start). On this machine (localhost, 127.0.0.0/8, ::1) STARTTLS is used when it is
+// offered, and certificates are not checked. from is the sender's address; its domain is the name for EHLO.
 func NewSMTP(address, from string, clock func() time.Time) (*SMTP, error) {
 	bad := func() error {
 		return fault.New(fault.Unavailable, "smtp_url", "--smtp-url has to look like smtp://user:password@mail.example:587 or smtps://….")
@@ -87,7 +92,13 @@ func NewSMTP(address, from string, clock func() time.Time) (*SMTP, error) {
 	if err != nil || u.Hostname() == "" || u.Scheme != "smtp" && u.Scheme != "smtps" {
 		return nil, bad()
 	}
-	opts := []gomail.Option{gomail.WithTimeout(sendTimeout), gomail.WithTLSConfig(&tls.Config{ServerName: u.Hostname(), MinVersion: tls.VersionTLS12})}
+	local := loopback(u.Hostname())
+	opts := []gomail.Option{
+		gomail.WithTimeout(sendTimeout),
+		gomail.WithHELO(domain(from)),
+		// Debian's mail servers offer TLS with a certificate that nobody signed. On loopback nobody stands in between.
+		gomail.WithTLSConfig(&tls.Config{ServerName: u.Hostname(), MinVersion: tls.VersionTLS12, InsecureSkipVerify: local}),
+	}
 	port := map[string]int{"smtp": 587, "smtps": 465}[u.Scheme]
 	if p := u.Port(); p != "" {
 		if port, err = strconv.Atoi(p); err != nil {
@@ -95,7 +106,6 @@ func NewSMTP(address, from string, clock func() time.Time) (*SMTP, error) {
 		}
 	}
 	opts = append(opts, gomail.WithPort(port))
-	local := u.Hostname() == "localhost" || strings.HasPrefix(u.Hostname(), "127.")
 	switch {
 	case u.Scheme == "smtps":
 		opts = append(opts, gomail.WithSSL())
@@ -115,13 +125,28 @@ func NewSMTP(address, from string, clock func() time.Time) (*SMTP, error) {
 	return &SMTP{client, from, clock}, nil
 }
 
-// Send implements Sender.
+// loopback says that a host is this machine.
+func loopback(host string) bool {
+	return host == "localhost" || net.ParseIP(host).IsLoopback()
+}
+
+// Send implements Sender. A message is sent once the server answered DATA with 250 (RFC 5321, 6.1: from then on the server answers for
+// it), whatever becomes of the connection afterwards.
 func (s *SMTP) Send(ctx context.Context, m Message) error {
 	msg, err := compose(m, s.from, s.clock())
 	if err != nil {
 		return err
 	}
-	return told(s.client.DialAndSendWithContext(ctx, msg))
+	conn, err := s.client.DialToSMTPClientWithContext(ctx)
+	if err != nil {
+		return told(err)
+	}
+	defer conn.Close() // QUIT leaves it open when the server does not answer with 221
+	if err := s.client.SendWithSMTPClient(conn, msg); !msg.IsDelivered() {
+		return told(err)
+	}
+	_ = conn.Quit() // a courtesy: the message is the server's now
+	return nil
 }
 
 // ErrRefused is that the server will not take a message, however often it is tried (RFC 5321, 4.2.1: a reply of 5xx).
