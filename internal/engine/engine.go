@@ -7,6 +7,7 @@
 //   - Every order of the rhythm is made once, in order of date, also after a downtime; but a downtime makes no more than
 //     the billing settings allow, and the others are skipped.
 //   - A gateway that does not answer is asked less and less often, and holds up nothing but its own charges.
+//   - While something holds a power up (package gate), it is not used: that is asked before each order and each call of the gateway.
 //   - Several subscriptions are worked on at once, each in its own order: made, charged, recorded. While one waits for the
 //     gateway the others' commands share its commits, and a person's command waits behind no more than one batch.
 //
@@ -26,6 +27,7 @@ import (
 	"perennial/internal/billing"
 	"perennial/internal/civil"
 	"perennial/internal/fault"
+	"perennial/internal/gate"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/payment"
@@ -58,6 +60,9 @@ type Engine struct {
 
 	// Observer is told how it goes. It is set before the first call.
 	Observer Observer
+
+	// Gate says whether charges may be made, books compared and data destroyed now; nil: always. It is set before the first call.
+	Gate *gate.Gate
 
 	// InFlight is how many calls of the gateway are under way at once at most, and half of how many subscriptions are worked
 	// on. It is set before the first call. With 1, as New makes it, one is done after the other, always in the same order.
@@ -111,6 +116,9 @@ func meta() program.Meta {
 // the others when one subscription fails, and returns those failures together; it ends when nothing can be changed at
 // all (an Unavailable fault), and when its context does.
 func (e *Engine) Run(ctx context.Context) error {
+	if err := e.Gate.Ask(gate.Charge); err != nil {
+		return err
+	}
 	var errs []error
 	p, err := e.wake(ctx)
 	if err != nil {
@@ -172,6 +180,9 @@ func (e *Engine) Wake(ctx context.Context) error {
 
 // wake is Wake; without a policy there is nothing more to do.
 func (e *Engine) wake(ctx context.Context) (*policy, error) {
+	if err := e.Gate.Ask(gate.Charge); err != nil {
+		return nil, err
+	}
 	head := e.p.Head()
 	n, err := e.read(ctx, head)
 	if err != nil {
@@ -263,6 +274,9 @@ func (e *Engine) due(ctx context.Context, p *policy) iter.Seq2[[]store.Row, erro
 // one does everything for a subscription: resumes it, or makes its order, or tries its failed payment again; and charges
 // what that began.
 func (e *Engine) one(ctx context.Context, row store.Row, p *policy) error {
+	if err := e.Gate.Ask(gate.Charge); err != nil {
+		return err
+	}
 	s := row.State.(*subscription.Subscription)
 	var c journal.Command
 	rows := []journal.Ref{s.Ref(), {Kind: journal.Customer, ID: s.CustomerID}, {Kind: journal.Address, ID: s.ShippingAddressID}, {Kind: journal.PaymentMethod, ID: s.PaymentMethodID}}

@@ -7,6 +7,7 @@ import (
 	"perennial/internal/customer"
 	"perennial/internal/db"
 	"perennial/internal/fault"
+	"perennial/internal/gate"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/program"
@@ -16,6 +17,9 @@ import (
 // NoteExpiries makes an entry for each card that expires this month or the next, once for each expiry. It may be called as often as one
 // likes: after the first time on a day it does nothing.
 func (e *Engine) NoteExpiries(ctx context.Context) error {
+	if err := e.Gate.Ask(gate.Send); err != nil { // subscribers are written to about them
+		return err
+	}
 	general, err := journal.Find[settings.General](program.NewReader(ctx, e.s, e.s.Read), journal.Settings, settings.PageGeneral)
 	if err != nil || general == nil {
 		return err

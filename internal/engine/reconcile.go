@@ -11,6 +11,7 @@ import (
 	"perennial/internal/civil"
 	"perennial/internal/db"
 	"perennial/internal/fault"
+	"perennial/internal/gate"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/payment"
@@ -34,6 +35,9 @@ func (e *Engine) Reconcile(ctx context.Context) (err error) {
 	books, ok := e.g.(payment.Lister)
 	if !ok {
 		return nil
+	}
+	if err := e.Gate.Ask(gate.Compare); err != nil {
+		return err
 	}
 	general, err := journal.Find[settings.General](program.NewReader(ctx, e.s, e.s.Read), journal.Settings, settings.PageGeneral)
 	if err != nil || general == nil {
@@ -110,6 +114,9 @@ func (e *Engine) compare(ctx context.Context, gateway payment.Lister, today civi
 	}
 	var errs []error
 	for _, key := range slices.Sorted(maps.Keys(orders)) {
+		if err := e.Gate.Ask(gate.Compare); err != nil {
+			return err
+		}
 		open, err := e.reconcile(ctx, key, orders[key])
 		switch {
 		case ctx.Err() != nil:

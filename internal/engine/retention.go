@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"perennial/internal/fault"
+	"perennial/internal/gate"
 	"perennial/internal/journal"
 	"perennial/internal/privacy"
 	"perennial/internal/program"
@@ -12,6 +13,9 @@ import (
 
 // Retain erases the network data of months that are kept no longer. It may be called as often as one likes.
 func (e *Engine) Retain(ctx context.Context) error {
+	if err := e.Gate.Ask(gate.Destroy); err != nil {
+		return err
+	}
 	months, err := e.s.Keys.NetworkMonths(ctx, e.s.Read)
 	if err != nil {
 		return err
@@ -25,6 +29,9 @@ func (e *Engine) Retain(ctx context.Context) error {
 		}
 		if w.General == nil || !w.Log.NetworkDataExpired(month, e.p.Now()) {
 			continue
+		}
+		if err := e.Gate.Ask(gate.Destroy); err != nil {
+			return err
 		}
 		_, err = e.p.Do(ctx, &program.Request{Meta: meta, Command: journal.Bind(privacy.ExpireNetwork{Shop: e.s.Shop, Month: month})})
 		if err != nil && fault.As(err).Kind != fault.Conflict {

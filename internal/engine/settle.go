@@ -9,6 +9,7 @@ import (
 	"perennial/internal/billing"
 	"perennial/internal/customer"
 	"perennial/internal/db"
+	"perennial/internal/gate"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/payment"
@@ -29,6 +30,9 @@ const silentCalls = 5
 // no answer is asked about again after a while that doubles, to an hour; a gateway that had none for several attempts in
 // a row is left alone for a while, to five minutes. It may be called as often as one likes.
 func (e *Engine) Settle(ctx context.Context) error {
+	if err := e.Gate.Ask(gate.Charge); err != nil {
+		return err
+	}
 	if e.leftAlone() {
 		return nil
 	}
@@ -115,6 +119,9 @@ func (e *Engine) settle(ctx context.Context, o *billing.Order, a billing.Attempt
 	if e.leftAlone() {
 		return nil
 	}
+	if err := e.Gate.Ask(gate.Charge); err != nil {
+		return err
+	}
 	result, err := e.ask(ctx, o, a, from)
 	if err == nil {
 		result, err = e.giveUp(ctx, o, a, result, from)
@@ -170,6 +177,10 @@ func (e *Engine) ask(ctx context.Context, o *billing.Order, a billing.Attempt, f
 	limited, cancel := context.WithTimeout(ctx, chargeTimeout)
 	defer cancel()
 	release := e.take()
+	if err := e.Gate.Ask(gate.Charge); err != nil { // something may have come while it waited
+		release()
+		return payment.ChargeResult{}, err
+	}
 	result, err := e.g.Charge(limited, payment.ChargeRequest{IdempotencyKey: string(a.ID), Amount: a.Amount, Reference: m.GatewayReference.Value, OrderID: o.ID, Description: "Order " + o.Number})
 	release()
 	switch {
@@ -237,6 +248,10 @@ func (e *Engine) repay(ctx context.Context, o *billing.Order, r billing.Repaymen
 	limited, cancel := context.WithTimeout(ctx, chargeTimeout)
 	defer cancel()
 	release := e.take()
+	if err := e.Gate.Ask(gate.Charge); err != nil {
+		release()
+		return err
+	}
 	result, err := e.g.Refund(limited, payment.RefundRequest{IdempotencyKey: r.Key(o.ID), ChargeID: a.GatewayID, Amount: r.Amount, Reason: "Order " + o.Number})
 	release()
 	switch {

@@ -33,6 +33,8 @@ type Sources struct {
 	Waiting    func() int // commands that wait for the writer
 	Streams    func() int // clients that follow the journal
 	Checkpoint func() Checkpoint
+	Held       []string // the codes of reasons to hold something up
+	IsHeld     func(code string) bool
 	Now        func() time.Time
 	Version    string
 }
@@ -76,6 +78,7 @@ const (
 	Refused   = "refused"
 	Failed    = "failed"
 	Silent    = "silent"
+	Held      = "held"
 )
 
 // New makes the metrics, with the collectors of the Go runtime and of the process.
@@ -118,6 +121,8 @@ func New(s Sources) *Metrics {
 		return 0
 	})
 
+	m.flags("perennial_held", "1 while billing, messages and what else the server does by itself is held up, by reason.", "reason", s.Held, s.IsHeld)
+
 	m.gauge("perennial_commands_waiting", "Commands that wait for the writer; from 4,096 on they are refused.", nil, func() float64 { return float64(s.Waiting()) })
 	m.commands = m.counters("perennial_commands_total", "Commands by outcome: done, unchanged (nothing to change), repeated (the first answer was given again), refused (by a rule), failed.", "outcome")
 	for _, o := range []string{Done, Unchanged, Repeated, Refused, Failed} {
@@ -137,8 +142,8 @@ func New(s Sources) *Metrics {
 	for _, o := range []string{"succeeded", "declined", "action_required", Silent} {
 		m.attempts.WithLabelValues(o)
 	}
-	m.runs = m.counters("perennial_billing_runs_total", "Looks for what is due by outcome: done, failed.", "outcome")
-	for _, o := range []string{Done, Failed} {
+	m.runs = m.counters("perennial_billing_runs_total", "Looks for what is due by outcome: done, failed, held (see perennial_held).", "outcome")
+	for _, o := range []string{Done, Failed, Held} {
 		m.runs.WithLabelValues(o)
 	}
 	m.gauge("perennial_billing_last_run_timestamp_seconds", "When the last look for what is due ended without a failure, in Unix time; 0 before the first.", nil, func() float64 {
@@ -158,6 +163,19 @@ func (m *Metrics) gauge(name, help string, labels prometheus.Labels, read func()
 		names = append(names, l)
 	}
 	m.add(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, read), name, "gauge", help, names...)
+}
+
+// flags is a gauge of 0 or 1 for each value of a label.
+func (m *Metrics) flags(name, help, label string, values []string, is func(value string) bool) {
+	m.list = append(m.list, Described{name, "gauge", help, []string{label}})
+	for _, v := range values {
+		m.reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: prometheus.Labels{label: v}}, func() float64 {
+			if is(v) {
+				return 1
+			}
+			return 0
+		}))
+	}
 }
 
 func (m *Metrics) counter(name, help string) prometheus.Counter {
@@ -241,6 +259,9 @@ func (m *Metrics) Due(n int) { m.due.Add(float64(n)) }
 
 // Attempt counts an answer of the payment gateway.
 func (m *Metrics) Attempt(outcome string) { m.attempts.WithLabelValues(outcome).Inc() }
+
+// BillingHeld notes that a look for what is due was held up.
+func (m *Metrics) BillingHeld() { m.runs.WithLabelValues(Held).Inc() }
 
 // BillingRun notes that a look for what is due has ended.
 func (m *Metrics) BillingRun(at time.Time, err error) {

@@ -27,6 +27,7 @@ import (
 	"perennial/internal/customer"
 	"perennial/internal/db"
 	"perennial/internal/fault"
+	"perennial/internal/gate"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/mail"
@@ -43,6 +44,7 @@ type Config struct {
 	Store   *store.Store
 	Mail    mail.Sender
 	Log     *slog.Logger
+	Gate    *gate.Gate                                                                          // says whether messages may be sent now; nil: always
 	Portal  string                                                                              // address of the Portal
 	Links   func(l Link) (string, error)                                                        // makes the address of a quick action
 	SignIns func(ctx context.Context, who id.ID, before int64) iter.Seq2[*journal.Event, error] // a customer's sign-ins before an entry, newest first
@@ -116,6 +118,10 @@ type note struct {
 
 // Run does all that is due: it looks at new entries, at the days to come, and sends. One process of a shop does it at a time.
 func (n *Notifier) Run(ctx context.Context) error {
+	if err := n.Gate.Ask(gate.Send); err != nil {
+		n.ours.Store(0)
+		return err
+	}
 	ours, err := n.Store.Lease(ctx, "messages", n.holder, leased)
 	if err != nil || !ours {
 		n.ours.Store(0)
@@ -318,6 +324,9 @@ func (n *Notifier) one(ctx context.Context, p store.Posted) error {
 		}
 		p.State, record.Tries, record.Language = store.PostFailed, max(what.Tries, 1), cmp.Or(text.Language, what.Language, "en")
 		return n.finish(ctx, p, record)
+	}
+	if err := n.Gate.Ask(gate.Send); err != nil {
+		return err
 	}
 	p.State, p.DueAt = store.PostSending, n.Program.Now().Add(sending)
 	if err := n.Program.Upkeep(ctx, func(b *store.Batch) error { return b.Repost(p) }); err != nil {

@@ -77,8 +77,10 @@ func (w *writer) continues(ctx context.Context, b *store.Batch, size int64) erro
 	folder := w.s.Keys.Folder()
 	note, err := folder.LastCheckpoint(string(w.s.Shop))
 	if err != nil || note == nil || bytes.Equal(note, w.signed) {
+		w.p.continued.Store(err == nil)
 		return err
 	}
+	w.p.continued.Store(false)
 	last, err := openCheckpoint(folder, w.s.Shop, note)
 	if err != nil {
 		return err
@@ -96,8 +98,12 @@ func (w *writer) continues(ctx context.Context, b *store.Batch, size int64) erro
 			"The first %d entries of the database are not those that the last checkpoint was signed over. Run perennial verify.", last.Size)
 	}
 	w.signed = note
+	w.p.continued.Store(true)
 	return nil
 }
+
+// Continued says whether the database was last seen to go on from the last signed checkpoint of the keys folder.
+func (p *Program) Continued() bool { return p.continued.Load() }
 
 func openCheckpoint(folder *vault.Folder, shop id.ID, note []byte) (seal.Checkpoint, error) {
 	verifiers, err := folder.Verifiers(string(shop))

@@ -130,7 +130,8 @@ type Program struct {
 	stop    context.CancelFunc
 	stopped chan struct{}
 
-	observer atomic.Pointer[Observer]
+	observer  atomic.Pointer[Observer]
+	continued atomic.Bool // the journal goes on from the last signed checkpoint
 
 	mu       sync.Mutex
 	head     int64                  // guarded by mu; the last committed seq

@@ -242,6 +242,9 @@ func (w *writer) refresh(b *store.Batch) error {
 	if b.Head.Seq == w.head {
 		return nil
 	}
+	if b.Head.Seq < w.head {
+		w.signed = nil // somebody put an older copy into the server: it is held against the last checkpoint anew
+	}
 	if behind := b.Head.Seq - w.head; behind < 0 || behind > few || w.cache.empty() {
 		w.cache.clear()
 	} else {

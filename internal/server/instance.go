@@ -18,6 +18,7 @@ import (
 	"perennial/internal/db"
 	"perennial/internal/fault"
 	"perennial/internal/find"
+	"perennial/internal/gate"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/mail"
@@ -103,6 +104,7 @@ type Instance struct {
 	DB        *db.DB
 	Store     *store.Store
 	Program   *program.Program
+	Gate      *gate.Gate
 	Finder    *find.Finder
 	Analytics *analytics.Analytics
 	IDs       *id.Maker
@@ -123,7 +125,7 @@ func Open(ctx context.Context, c Config) (_ *Instance, err error) {
 	if err != nil {
 		return nil, err
 	}
-	i := &Instance{Config: c, IDs: id.NewMaker(c.Clock, c.Random)}
+	i := &Instance{Config: c, IDs: id.NewMaker(c.Clock, c.Random), Gate: gate.New(c.Log, c.Clock)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, i.Close(ctx))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"perennial/internal/api"
 	"perennial/internal/engine"
 	"perennial/internal/fault"
+	"perennial/internal/gate"
 	"perennial/internal/journal"
 	"perennial/internal/metrics"
 	"perennial/internal/program"
@@ -26,7 +28,7 @@ func (s *Server) observe() {
 			}
 			return metrics.Checkpoint{}
 		},
-		Now: s.Program.Now, Version: s.Config.Version,
+		Held: gate.Codes, IsHeld: s.isHeld, Now: s.Program.Now, Version: s.Config.Version,
 	})
 	s.Program.Observe(func() func(program.Batch) {
 		began := time.Now()
@@ -35,7 +37,13 @@ func (s *Server) observe() {
 				metrics.Failed: b.Failed}, b.Entries, time.Since(began))
 		}
 	})
+	s.engine.Gate = s.Gate
 	s.engine.Observer = engine.Observer{Due: s.metrics.Due, Attempt: s.metrics.Attempt}
+}
+
+// isHeld says whether something is held up for a reason.
+func (s *Server) isHeld(code string) bool {
+	return slices.ContainsFunc(s.Gate.Reasons(), func(r gate.Reason) bool { return r.Code == code })
 }
 
 func (s *Server) messageFigures() metrics.Messages {
@@ -136,60 +144,60 @@ func (w *statusWriter) WriteHeader(status int) {
 // Unwrap lets http.ResponseController reach the connection.
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// gate counts the requests that are under way, and lets none in once the server stops: readyz can say so as long as
+// door counts the requests that are under way, and lets none in once the server stops: readyz can say so as long as
 // something is still being answered, because the listener is closed last.
-type gate struct {
+type door struct {
 	mu     sync.Mutex
 	active int           // guarded by mu
 	closed bool          // guarded by mu
 	idle   chan struct{} // closed when closed and active is 0
 }
 
-func newGate() *gate { return &gate{idle: make(chan struct{})} }
+func newDoor() *door { return &door{idle: make(chan struct{})} }
 
-func (g *gate) enter() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.closed {
+func (d *door) enter() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
 		return false
 	}
-	g.active++
+	d.active++
 	return true
 }
 
-func (g *gate) leave() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.active--
-	if g.closed && g.active == 0 {
-		close(g.idle)
+func (d *door) leave() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.active--
+	if d.closed && d.active == 0 {
+		close(d.idle)
 	}
 }
 
-// drain closes the gate and waits until nothing is under way, or the context ends.
-func (g *gate) drain(ctx context.Context) {
-	g.mu.Lock()
-	if !g.closed {
-		g.closed = true
-		if g.active == 0 {
-			close(g.idle)
+// drain closes the door and waits until nothing is under way, or the context ends.
+func (d *door) drain(ctx context.Context) {
+	d.mu.Lock()
+	if !d.closed {
+		d.closed = true
+		if d.active == 0 {
+			close(d.idle)
 		}
 	}
-	g.mu.Unlock()
+	d.mu.Unlock()
 	select {
-	case <-g.idle:
+	case <-d.idle:
 	case <-ctx.Done():
 	}
 }
 
-func (g *gate) guard(next http.Handler) http.Handler {
+func (d *door) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !g.enter() {
+		if !d.enter() {
 			w.Header().Set("Connection", "close")
 			refuse(w, r)
 			return
 		}
-		defer g.leave()
+		defer d.leave()
 		next.ServeHTTP(w, r)
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"perennial/internal/fault"
+	"perennial/internal/gate"
 	"perennial/internal/store"
 )
 
@@ -64,10 +65,16 @@ func (s *Server) ready(ctx context.Context) readiness {
 	}
 	if g := s.signing.Load(); g != nil && g.err != nil {
 		f := fault.As(g.err)
-		if g.last.Refused {
-			not(f.Code, "%s", f.Public)
-		} else {
+		if !g.last.Refused && !gate.Held(g.err) { // else the gate says why
 			r.Warnings = append(r.Warnings, reason{"checkpoint_failed", "The last checkpoint could not be signed: " + f.Public})
+		}
+	}
+	for _, h := range s.Gate.Reasons() {
+		x := reason{h.Code, fmt.Sprintf("%s (Since %s.)", h.Sentence, h.Since.Format("2 January 2006, 15:04:05"))}
+		if h.Warning {
+			r.Warnings = append(r.Warnings, x)
+		} else {
+			r.Reasons = append(r.Reasons, x)
 		}
 	}
 	if free, ok := freeBytes(s.Config.Data); ok && free < diskFull {

@@ -13,6 +13,7 @@ import (
 	"perennial/internal/customer"
 	"perennial/internal/engine"
 	"perennial/internal/fault"
+	"perennial/internal/gate"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/payment"
@@ -47,10 +48,13 @@ type owners interface {
 // Reports takes what a gateway reports. A report comes more than once and in no order, so nothing is believed but what changes nothing
 // twice: of a payment the engine asks the gateway itself, and a dispute ends once.
 type Reports struct {
-	p   *program.Program
-	s   *store.Store
-	e   *engine.Engine
-	g   reporter // nil: the gateway reports nothing
+	p *program.Program
+	s *store.Store
+	e *engine.Engine
+	g reporter // nil: the gateway reports nothing
+
+	gate *gate.Gate // nil: reports are always taken
+
 	log *slog.Logger
 
 	told time.Time // before which a teller was heard; zero at first, so after a restart all comes again
@@ -58,7 +62,7 @@ type Reports struct {
 
 // NewReports takes the reports of the gateway for an engine that charges with it.
 func NewReports(p *program.Program, s *store.Store, e *engine.Engine, g payment.Gateway, log *slog.Logger) *Reports {
-	r := &Reports{p: p, s: s, e: e, log: log}
+	r := &Reports{p: p, s: s, e: e, gate: e.Gate, log: log}
 	r.g, _ = g.(reporter)
 	return r
 }
@@ -69,6 +73,9 @@ func (r *Reports) Pump(ctx context.Context) error {
 	g, ok := r.g.(teller)
 	if !ok {
 		return nil
+	}
+	if err := r.gate.Ask(gate.Report); err != nil {
+		return err
 	}
 	now := r.p.Now()
 	all, err := g.Reports(ctx, r.told, now)
@@ -112,7 +119,9 @@ func (r *Reports) receive(g sender) http.HandlerFunc {
 			return
 		}
 		if err := r.take(req.Context(), e); err != nil {
-			r.log.Error("a report of the gateway", "report", e.ID, "error", err)
+			if !gate.Held(err) {
+				r.log.Error("a report of the gateway", "report", e.ID, "error", err)
+			}
 			http.Error(w, "Not now.", http.StatusServiceUnavailable) // it comes again
 			return
 		}
@@ -122,6 +131,9 @@ func (r *Reports) receive(g sender) http.HandlerFunc {
 
 // take does what a report asks for.
 func (r *Reports) take(ctx context.Context, e payment.Event) error {
+	if err := r.gate.Ask(gate.Report); err != nil {
+		return err
+	}
 	switch told := e.Report.(type) {
 	case payment.PaymentReport:
 		r.e.AskAgain(id.ID(told.Key)) // at its next look, in some seconds

@@ -19,6 +19,7 @@ import (
 	"perennial/internal/engine"
 	"perennial/internal/fault"
 	"perennial/internal/find"
+	"perennial/internal/gate"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/mail"
@@ -48,7 +49,7 @@ type Server struct {
 	reports *Reports
 	gateway payment.Gateway
 	metrics *metrics.Metrics
-	gate    *gate
+	door    *door
 	http    []*http.Server
 	stop    context.CancelFunc
 	work    sync.WaitGroup // the listeners and the background work
@@ -85,7 +86,7 @@ func Start(ctx context.Context, i *Instance, gateway payment.Gateway, extra map[
 	if i.Config.Listen == "" {
 		return nil, fault.New(fault.Refused, "listen", "Give an address to listen on.")
 	}
-	s := &Server{Instance: i, gateway: gateway, engine: engine.New(i.Program, i.Store, gateway, i.Config.Log), gate: newGate()}
+	s := &Server{Instance: i, gateway: gateway, engine: engine.New(i.Program, i.Store, gateway, i.Config.Log), door: newDoor()}
 	s.engine.InFlight = engine.Busy
 	s.reports = NewReports(i.Program, i.Store, s.engine, gateway, i.Config.Log)
 	s.observe()
@@ -137,7 +138,7 @@ func Start(ctx context.Context, i *Instance, gateway payment.Gateway, extra map[
 	}
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
-	s.serve(l, s.gate.guard(mux), len(listeners) == 1)
+	s.serve(l, s.door.guard(mux), len(listeners) == 1)
 	if len(listeners) > 1 {
 		s.serve(listeners[1], http.NotFoundHandler(), true)
 	}
@@ -174,7 +175,7 @@ func (s *Server) Stop(ctx context.Context) error {
 		s.Dashboard.Drain()
 		within, cancel := context.WithTimeout(ctx, stopWithin)
 		defer cancel()
-		s.gate.drain(within)
+		s.door.drain(within)
 		var err error
 		for _, h := range s.http {
 			if serr := h.Shutdown(within); serr != nil {
@@ -220,7 +221,7 @@ func (s *Server) follow(ctx context.Context, name string, every, pause time.Dura
 	t := time.NewTicker(every)
 	defer t.Stop()
 	for due := true; ; {
-		if err := work(ctx, due); err != nil && ctx.Err() == nil {
+		if err := work(ctx, due); err != nil && ctx.Err() == nil && !gate.Held(err) { // the gate says it once
 			s.Config.Log.Error(name, "error", err)
 		}
 		select {
@@ -246,11 +247,14 @@ func (s *Server) bill(ctx context.Context) {
 		if !due {
 			return s.engine.Wake(ctx)
 		}
-		if err := s.reports.Pump(ctx); err != nil && ctx.Err() == nil {
+		if err := s.reports.Pump(ctx); err != nil && ctx.Err() == nil && !gate.Held(err) {
 			s.Config.Log.Error("the reports of the gateway", "error", err)
 		}
 		err := s.engine.Run(ctx)
-		if ctx.Err() == nil {
+		switch {
+		case gate.Held(err):
+			s.metrics.BillingHeld()
+		case ctx.Err() == nil:
 			s.metrics.BillingRun(time.Now(), err)
 		}
 		return err
@@ -289,14 +293,13 @@ func (s *Server) sweep(ctx context.Context) {
 	defer t.Stop()
 	for n := 0; ; n++ {
 		if n%60 == 0 { // each hour
-			if err := s.engine.Retain(ctx); err != nil && ctx.Err() == nil {
-				s.Config.Log.Error("retention", "error", err)
-			}
-			if err := s.engine.NoteExpiries(ctx); err != nil && ctx.Err() == nil {
-				s.Config.Log.Error("cards that expire", "error", err)
-			}
-			if err := s.engine.Reconcile(ctx); err != nil && ctx.Err() == nil {
-				s.Config.Log.Error("reconciliation with the gateway", "error", err)
+			for _, job := range []struct {
+				name string
+				do   func(context.Context) error
+			}{{"retention", s.engine.Retain}, {"cards that expire", s.engine.NoteExpiries}, {"reconciliation with the gateway", s.engine.Reconcile}} {
+				if err := job.do(ctx); err != nil && ctx.Err() == nil && !gate.Held(err) {
+					s.Config.Log.Error(job.name, "error", err)
+				}
 			}
 		}
 		select {
@@ -353,12 +356,15 @@ func (s *Server) checkpoint(ctx context.Context) (size int64, ok bool) {
 	was.err = err
 	if err != nil {
 		was.last.Refused = refusesToSign(err)
-		s.Config.Log.Error("checkpoint", "error", err)
+		if !gate.Held(err) { // it was said
+			s.Config.Log.Error("checkpoint", "error", err)
+		}
 	} else {
 		at, _ := time.Parse(journal.TimeLayout, c.SignedAt) // a time that cannot be read is for verify to find
 		was.last = metrics.Checkpoint{Size: c.Size, At: at}
 	}
 	s.signing.Store(&was)
+	s.proved(err)
 	return c.Size, err == nil
 }
 
@@ -368,6 +374,24 @@ func refusesToSign(err error) bool {
 	return code == "database_behind" || code == "database_forked"
 }
 
+// proved tells the gate how the comparison of the database with the last signed checkpoint ended: in an old copy nothing is charged,
+// sent or destroyed. A disk that is full is in the way of a signature, and not of the comparison.
+func (s *Server) proved(err error) {
+	f := fault.As(err)
+	switch {
+	case err != nil && refusesToSign(err):
+		s.Gate.Raise(gate.Reason{Code: f.Code, Holds: gate.All, Sentence: f.Public + " Until then nothing is charged, sent or erased."})
+		s.Gate.Clear(gate.DatabaseUnproved)
+	case s.Program.Continued():
+		for _, code := range []string{gate.DatabaseBehind, gate.DatabaseForked, gate.DatabaseUnproved} {
+			s.Gate.Clear(code)
+		}
+	case err != nil && f.Code != "journal_empty":
+		s.Gate.Raise(gate.Reason{Code: gate.DatabaseUnproved, Holds: gate.All,
+			Sentence: "Nobody could compare the database with the last signed checkpoint: " + f.Public + " Until then nothing is charged, sent or erased."})
+	}
+}
+
 // subscribers puts the Portal in its place.
 func (s *Server) subscribers(mux *http.ServeMux, base string) error {
 	i := s.Instance
@@ -375,12 +399,14 @@ func (s *Server) subscribers(mux *http.ServeMux, base string) error {
 	if err != nil {
 		return err
 	}
-	s.mail = sender
+	if sender != nil {
+		s.mail = heldMail{sender, i.Gate}
+	}
 	s.portal, err = portal.New(portal.Config{Program: i.Program, Store: i.Store, Finder: i.Finder, IDs: i.IDs, Log: i.Config.Log, BaseURL: base, PortalURL: i.Config.portal(base), FrameAncestors: i.Config.FrameAncestors, Mails: sender != nil, Gateway: s.gateway, AskAgain: s.engine.AskAgain, Noted: noted})
 	if err != nil {
 		return fault.Wrap(err, fault.Refused, "portal_url", "The Portal cannot be at %s: its address has to look like https://store.example/account, in frames of origins such as https://store.example.", i.Config.portal(base))
 	}
-	s.samples = notify.New(notify.Config{Program: i.Program, Store: i.Store, Mail: sender, Log: i.Config.Log, Portal: i.Config.portal(base), Links: s.portal.QuickLink, SignIns: i.signIns})
+	s.samples = notify.New(notify.Config{Program: i.Program, Store: i.Store, Mail: sender, Log: i.Config.Log, Portal: i.Config.portal(base), Links: s.portal.QuickLink, SignIns: i.signIns, Gate: i.Gate})
 	if sender != nil {
 		s.letters = s.samples
 	}
@@ -401,7 +427,7 @@ func (c Config) portal(base string) string {
 func (s *Server) team(mux *http.ServeMux, base string) (err error) {
 	i := s.Instance
 	s.Dashboard, err = dashboard.New(dashboard.Config{Program: i.Program, Store: i.Store, Finder: i.Finder, Analytics: i.Analytics, IDs: i.IDs, Log: i.Config.Log, BaseURL: base, PortalURL: i.Config.portal(base), Provider: i.Config.Provider, Noted: noted,
-		DataCopy: s.api.DataCopy, ViewAs: s.portal.ViewAs, Mail: s.mail, Values: s.samples.Values})
+		Gate: i.Gate, DataCopy: s.api.DataCopy, ViewAs: s.portal.ViewAs, Mail: s.mail, Values: s.samples.Values})
 	if err != nil {
 		return fault.Wrap(err, fault.Refused, "public_url", "The address %s cannot be used: it has to look like https://shop.example.", base)
 	}

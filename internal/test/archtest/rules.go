@@ -20,6 +20,8 @@ var layers = []layer{
 		may: "vocabulary journal domain", outside: "github.com/go-json-experiment/json", never: impure},
 	{name: "database", packages: "internal/db",
 		may: "vocabulary", outside: "*"},
+	{name: "gate", packages: "internal/gate",
+		may: "vocabulary", outside: ""},
 	{name: "store", packages: "internal/store",
 		may: "vocabulary journal proof database", outside: "*"},
 	{name: "program", packages: "internal/program",

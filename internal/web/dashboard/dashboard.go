@@ -21,6 +21,7 @@ import (
 	"perennial/internal/analytics"
 	"perennial/internal/auth"
 	"perennial/internal/find"
+	"perennial/internal/gate"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/mail"
@@ -43,6 +44,8 @@ type Config struct {
 	BaseURL   string
 	PortalURL string // where subscribers reach the Portal; empty: /portal of BaseURL
 	Provider  auth.ProviderConfig
+	// Gate says why nothing is charged or sent now; nil: it always is.
+	Gate *gate.Gate
 	// DataCopy puts together what the shop keeps of a customer, for a request that is in the log.
 	DataCopy func(ctx context.Context, m program.Meta, customer, request id.ID) ([]byte, error)
 	// ViewAs starts a look at the Portal as a customer sees it, under both names.

@@ -7,6 +7,7 @@ import (
 	"perennial/internal/billing"
 	"perennial/internal/customer"
 	"perennial/internal/find"
+	"perennial/internal/gate"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/money"
@@ -37,6 +38,7 @@ type attention struct {
 
 type homeView struct {
 	Name  string
+	Held  []ui.Notice // why nothing is charged or sent now
 	Note  []attention
 	Tiles []ui.Tile
 	Log   []ui.Day
@@ -48,6 +50,9 @@ var people = []string{string(journal.ActorTeamMember), string(journal.ActorCusto
 
 func (c *call) homePage() (answer, error) {
 	v := homeView{Name: c.show(c.member).Name}
+	for _, r := range c.Gate.Reasons() {
+		v.Held = append(v.Held, held(r))
+	}
 	if c.permitted(team.SubscriptionsView) {
 		if err := c.needsAttention(&v); err != nil {
 			return answer{}, err
@@ -68,6 +73,18 @@ func (c *call) homePage() (answer, error) {
 		v.Log = ui.Days(entries, c.Program.Now())
 	}
 	return answer{title: "Home", head: ui.Head{Lead: "You are signed in as " + v.Name + "."}, body: homeBody(v)}, nil
+}
+
+// held tells the team why the server holds its work up.
+func held(r gate.Reason) ui.Notice {
+	title := "Nothing is charged, sent or erased now"
+	switch {
+	case r.Holds&gate.Write != 0:
+		title = "Nothing is changed, charged or sent now"
+	case r.Holds&gate.Send == 0:
+		title = "Nothing is charged now"
+	}
+	return ui.Notice{Tone: ui.Bad, Title: title, Text: r.Sentence + " (" + r.Code + ", since " + r.Since.Format("2 January 2006, 15:04") + " UTC)"}
 }
 
 // needsAttention lists failed payments and cards that expire before the next charge.

@@ -1,0 +1,132 @@
+package server
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"perennial/internal/catalog"
+	"perennial/internal/civil"
+	"perennial/internal/customer"
+	"perennial/internal/engine"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/money"
+	"perennial/internal/payment/simulated"
+	"perennial/internal/subscription"
+	"perennial/internal/test/pgtest"
+	"perennial/internal/test/shop"
+)
+
+// onEngine is a configuration of a shop in a new folder, in the engine of the test.
+func onEngine(t testing.TB) (Config, *logged) {
+	t.Helper()
+	c, log := config(t.TempDir())
+	c.Database = shop.URL(t, c.Data)
+	return c, log
+}
+
+// copied gives a configuration of a copy of a shop that nobody has open, with the same keys folder.
+func copied(t testing.TB, c Config) (Config, *logged) {
+	t.Helper()
+	to, log := config(t.TempDir())
+	to.Keys = c.keysPath()
+	if c.Database != "" {
+		u, err := pgtest.Process(t).Create(pgtest.Name(c.Database))
+		if err != nil {
+			t.Fatal(err)
+		}
+		to.Database = u
+		return to, log
+	}
+	b, err := os.ReadFile(filepath.Join(c.Data, "perennial.db"))
+	if err == nil {
+		err = os.WriteFile(filepath.Join(to.Data, "perennial.db"), b, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return to, log
+}
+
+// dueToday makes a subscription that is billed today.
+func dueToday(t testing.TB, i *Instance) (sub id.ID) {
+	t.Helper()
+	ids := i.IDs
+	cus, tea, variant, pay := ids.New(id.Customer), ids.New(id.Product), ids.New(id.Variant), ids.New(id.PaymentMethod)
+	sub = ids.New(id.Subscription)
+	do(t, i, journal.Bind(catalog.CreateProduct{ID: tea, Title: "Tea"}))
+	do(t, i, journal.Bind(catalog.CreateVariant{ID: variant, ProductID: tea, Title: "1 kg", Price: money.Of(1200, "USD")}))
+	do(t, i, journal.Bind(customer.Create{ID: cus, Email: "ada@mail.example"}))
+	do(t, i, journal.Bind(customer.AddPaymentMethod{ID: pay, CustomerID: cus, Gateway: "simulated", Fields: customer.PaymentMethodFields{GatewayReference: new(simulated.OK)}}))
+	today := civil.Of(i.Program.Now(), time.UTC)
+	do(t, i, journal.Bind(subscription.Create{ID: sub, CustomerID: cus, Items: []subscription.NewItem{{ID: ids.New(id.Item), VariantID: variant, Quantity: 1}},
+		BillingPolicy: &catalog.Policy{Interval: civil.Month, IntervalCount: 1}, NextBillingDate: &today, PaymentMethodID: pay}))
+	return sub
+}
+
+// charges are how often a gateway took money.
+func charges(g *simulated.Gateway) (n int) {
+	for _, e := range g.Ledger() {
+		if e.Kind == simulated.Charge && e.Status == "succeeded" {
+			n++
+		}
+	}
+	return n
+}
+
+// billed waits until the server has looked for what is due.
+func billed(t testing.TB, s *Server) {
+	t.Helper()
+	for t.Context().Err() == nil {
+		for _, outcome := range []string{"done", "failed", "held"} {
+			if n := metric(t, s, `perennial_billing_runs_total{outcome="`+outcome+`"}`); n != "none" && n != "0" {
+				return
+			}
+		}
+	}
+}
+
+// A copy of the database that is put back beside newer keys charges nobody again, until whoever runs the server says so.
+func TestARestoredDatabaseChargesNobody(t *testing.T) {
+	c, _ := onEngine(t)
+	gateway := simulated.New(time.Now, simulated.Options{})
+	i := open(t, c)
+	found(t, i)
+	dueToday(t, i)
+	if err := i.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	old, log := copied(t, c)
+
+	i = open(t, c)
+	if err := engine.New(i.Program, i.Store, gateway, i.Config.Log).Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := charges(gateway); n != 1 {
+		t.Fatalf("%d charges before the restore", n)
+	}
+	if _, err := i.Program.Checkpoint(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := i.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+
+	s, err := Start(t.Context(), open(t, old), gateway, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	billed(t, s)
+	if n := charges(gateway); n != 1 {
+		t.Errorf("after the restore there are %d charges for one order of the rhythm:\n%s", n, log)
+	}
+	if code, body, _ := get(t, "http://"+s.Addr+"/readyz"); code != 503 || !strings.Contains(body, "database_behind") {
+		t.Errorf("readyz: %d %s", code, body)
+	}
+	if err := s.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
