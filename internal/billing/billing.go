@@ -27,6 +27,7 @@ import (
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/money"
+	"perennial/internal/subscription"
 )
 
 // Status of an order.
@@ -63,7 +64,7 @@ const (
 
 // ScopeOpenOrder is the scope of the reservation that a subscription holds while an order of its rhythm waits for
 // money: the value is the subscription's id, the owner the order's.
-const ScopeOpenOrder = "open_order"
+const ScopeOpenOrder = subscription.ScopeOpenOrder
 
 // Line is one line of an order: what the subscription's item was when the order was made.
 type Line struct {

@@ -242,6 +242,15 @@ func (o *Order) chargeOpen() error {
 	return fault.New(fault.Conflict, "charge_open", "The payment of order %s is on its way. Wait for its result.", o.Number)
 }
 
+// KeepsItems implements subscription.Unpaid.
+func (o *Order) KeepsItems() error {
+	if err := o.chargeOpen(); err != nil {
+		return err
+	}
+	return fault.New(fault.Conflict, "order_open",
+		"Order %s of the subscription is not paid yet. Its items stay where they are until it is paid or cancelled.", o.Number)
+}
+
 // ordinal gives which attempt of the order this is, from 1, as they were started.
 func (o *Order) ordinal(attempt id.ID) int {
 	return 1 + slices.IndexFunc(Chronological(o), func(a Attempt) bool { return a.ID == attempt })

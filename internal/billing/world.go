@@ -196,7 +196,13 @@ func (o *Order) refused(so string) error {
 
 // view is the order as the subscription's rules know it.
 func (o *Order) view() subscription.Order {
-	return subscription.Order{ID: o.ID, Number: o.Number, Cycle: o.Cycle, Date: o.BillingDate, Total: o.Total}
+	v := subscription.Order{ID: o.ID, Number: o.Number, Cycle: o.Cycle, Date: o.BillingDate, Total: o.Total}
+	for _, l := range o.Items {
+		if l.OneTime {
+			v.Once = append(v.Once, l.ItemID)
+		}
+	}
+	return v
 }
 
 // released gives back the name that an order of the rhythm holds while it waits for money.

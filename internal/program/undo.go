@@ -49,14 +49,17 @@ func (c Undo) Load(r journal.Reader) (UndoWorld, error) {
 		return w, err
 	}
 	if restored, _, err := without(w); err == nil {
-		w.Reservations, w.Refusal = c.restore(r, w.Current, restored)
+		w.Reservations, w.Refusal = c.restore(r, w, restored)
 	}
 	return w, nil
 }
 
 // restore asks the rest of the shop, where a change touches more than its own row.
-func (c Undo) restore(r journal.Reader, current, restored journal.State) ([]journal.Reservation, error) {
-	switch current.(type) {
+func (c Undo) restore(r journal.Reader, w UndoWorld, restored journal.State) ([]journal.Reservation, error) {
+	current := w.Current
+	switch s := current.(type) {
+	case *subscription.Subscription:
+		return nil, subscription.Restore(w.Later, s, restored.(*subscription.Subscription))
 	case *customer.Customer, *customer.Address, *customer.PaymentMethod:
 		return customer.Restore(r, current, restored)
 	case *team.TeamMember, *team.Defaults, *team.Key:

@@ -163,7 +163,7 @@ func (m *machine) pass(t *rapid.T) {
 		if _, waits := m.charged[s.ID]; waits || s.NextBillingDate == nil || s.NextBillingDate.After(m.day) {
 			continue
 		}
-		o := Order{ID: "ord_" + s.ID, Cycle: new(s.Cycle + 1), Date: *s.NextBillingDate, Total: usd(100)}
+		o := Order{ID: "ord_" + s.ID, Cycle: new(s.Cycle + 1), Date: *s.NextBillingDate, Total: usd(100), Once: s.once()}
 		if rapid.IntRange(0, 3).Draw(t, "slow") == 0 {
 			m.charged[s.ID] = o
 			continue

@@ -20,20 +20,27 @@ type merged struct {
 // Merge gives this subscription's items to another one of the same customer and currency; both are active. The items
 // come under new ids, at their prices, in the other's rhythm; discounts, gifts and the note do not come. This one is
 // cancelled and keeps its items as the record of what it was. It cannot be reactivated. Refusals: other_customer,
-// other_currency, too_many_items, order_too_large, and status_<status> of either.
+// other_currency, too_many_items, order_too_large, status_<status> of either, charge_open and order_open while an order of
+// either can still be paid, and billed_already when the items were billed for the day of the other's next order.
 type Merge struct {
 	ID      id.ID
 	Into    id.ID
 	ItemIDs []id.ID // new ids, at least one for each item; MaxItems are always enough
 }
 
-// Load needs both subscriptions.
+// Load needs both subscriptions and their orders that are not paid.
 func (c Merge) Load(r journal.Reader) (World, error) {
 	w, err := load(r, c.ID)
 	if err != nil {
 		return w, err
 	}
-	w.Into, err = journal.Find[Subscription](r, journal.Subscription, c.Into)
+	if w.Into, err = journal.Find[Subscription](r, journal.Subscription, c.Into); err != nil {
+		return w, err
+	}
+	if w.Unpaid, err = unpaid(r, c.ID); err != nil {
+		return w, err
+	}
+	w.IntoUnpaid, err = unpaid(r, c.Into)
 	return w, err
 }
 
@@ -45,6 +52,15 @@ func (c Merge) Decide(w World, now time.Time) (journal.Decision, error) {
 	}
 	if err := c.target(from, into); err != nil {
 		return journal.Decision{}, err
+	}
+	for _, u := range []Unpaid{w.Unpaid, w.IntoUnpaid} {
+		if u != nil {
+			return journal.Decision{}, u.KeepsItems()
+		}
+	}
+	if last, next := from.LastBillingDate, into.NextBillingDate; last != nil && !next.After(*last) {
+		return journal.Decision{}, fault.New(fault.Conflict, "billed_already",
+			"These items were billed on %s already, and the other subscription's next order is of %s. Merge them after that order.", last.Long(), next.Long())
 	}
 	if len(c.ItemIDs) < len(from.Items) {
 		return journal.Decision{}, fmt.Errorf("subscription: %d ids for the %d items of %s", len(c.ItemIDs), len(from.Items), from.ID)
@@ -91,15 +107,23 @@ type splitInto struct {
 
 // Split makes a new subscription of some items; from active. The new one goes on like this one: the same rhythm, next
 // order, count of orders, plan, address and payment methods, and the discounts in percent; amounts off, gifts, note and
-// attributes stay here. Both keep an item that is not a one-time one (last_item).
+// attributes stay here. Both keep an item that is not a one-time one (last_item). It is refused while an order of the rhythm can still
+// be paid (charge_open, order_open).
 type Split struct {
 	ID      id.ID
 	NewID   id.ID
 	ItemIDs []id.ID // items of this subscription
 }
 
-// Load needs the subscription.
-func (c Split) Load(r journal.Reader) (World, error) { return load(r, c.ID) }
+// Load needs the subscription and its order that is not paid.
+func (c Split) Load(r journal.Reader) (World, error) {
+	w, err := load(r, c.ID)
+	if err != nil {
+		return w, err
+	}
+	w.Unpaid, err = unpaid(r, c.ID)
+	return w, err
+}
 
 // Decide is the rule.
 func (c Split) Decide(w World, now time.Time) (journal.Decision, error) {
@@ -121,6 +145,9 @@ func (c Split) Decide(w World, now time.Time) (journal.Decision, error) {
 	}
 	if err := f.Err(); err != nil {
 		return journal.Decision{}, err
+	}
+	if w.Unpaid != nil {
+		return journal.Decision{}, w.Unpaid.KeepsItems()
 	}
 	rest, made := journal.Clone(s), journal.Clone(s)
 	goes := func(it Item) bool { return slices.Contains(c.ItemIDs, it.ID) }

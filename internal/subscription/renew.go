@@ -16,6 +16,7 @@ type Order struct {
 	Cycle  *int       // nil for an extra order
 	Date   civil.Date // the billing date that it was made for
 	Total  money.Amount
+	Once   []id.ID // its items that come once
 }
 
 func (o Order) ref() journal.Ref { return journal.Ref{Kind: journal.Order, ID: o.ID} }
@@ -46,7 +47,7 @@ func Renewed(s *Subscription, o Order) []journal.Draft {
 		return drafts
 	}
 	next := journal.Clone(s)
-	next.consume()
+	next.consume(o.Once)
 	next.useGift(o.Date)
 	next.advance(o.Date)
 	drafts = append(drafts, change("subscription.renewed", s, next, renewed{o.ID, o.Number, o.Total, o.Date}, o.ref()))
@@ -59,16 +60,26 @@ func Renewed(s *Subscription, o Order) []journal.Draft {
 	return drafts
 }
 
-// consume counts an order of the rhythm and takes away what it used up.
-func (s *Subscription) consume() {
+// consume counts an order of the rhythm and takes away what it used up. What was added while it was being paid waits for the next.
+func (s *Subscription) consume(once []id.ID) {
 	s.Cycle++
-	s.Items = slices.DeleteFunc(s.Items, func(it Item) bool { return it.OneTime })
+	s.Items = slices.DeleteFunc(s.Items, func(it Item) bool { return it.OneTime && slices.Contains(once, it.ID) })
 	for i := range s.Discounts {
 		if left := s.Discounts[i].CyclesLeft; left != nil {
 			*left--
 		}
 	}
 	s.Discounts = slices.DeleteFunc(s.Discounts, func(a AppliedDiscount) bool { return a.CyclesLeft != nil && *a.CyclesLeft <= 0 })
+}
+
+// once are the items that come with the next order only.
+func (s *Subscription) once() (ids []id.ID) {
+	for _, it := range s.Items {
+		if it.OneTime {
+			ids = append(ids, it.ID)
+		}
+	}
+	return ids
 }
 
 // advance goes on to the date after that of the order that was billed.

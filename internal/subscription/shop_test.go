@@ -223,7 +223,7 @@ func (s *shop) bill(key id.ID) []string {
 }
 
 func nextOrder(s *Subscription) Order {
-	return Order{ID: "ord_1", Number: "1001-1", Cycle: new(s.Cycle + 1), Date: *s.NextBillingDate, Total: usd(1500)}
+	return Order{ID: "ord_1", Number: "1001-1", Cycle: new(s.Cycle + 1), Date: *s.NextBillingDate, Total: usd(1500), Once: s.once()}
 }
 
 // started is a monthly subscription of var_1 of customer 1, with its first order on a day.

@@ -41,7 +41,7 @@ var undoing = map[string]Action{
 
 // Undo says whether an entry of a subscription may be undone, where restored is what the subscription would be then.
 // It refuses what would be refused as an action now, and dates that have passed: erased, merged_away, status_<status>,
-// undo_payment_failed, undo_date_passed, undo_last_item, undo_not_allowed.
+// undo_payment_failed, undo_date_passed, undo_last_item, undo_not_allowed. Restore adds undo_billed.
 func Undo(e *journal.Event, now time.Time, current, restored journal.State, general *settings.General) error {
 	s, back := current.(*Subscription), restored.(*Subscription)
 	no := func(code, form string, args ...any) error { return fault.New(fault.Conflict, code, form, args...) }
@@ -66,6 +66,20 @@ func Undo(e *journal.Event, now time.Time, current, restored journal.State, gene
 	}
 	if err := Check(back); err != nil {
 		return fault.Wrap(err, fault.Conflict, "undo_not_allowed", "What this entry changed does not fit with what came after it.")
+	}
+	return nil
+}
+
+// Restore says whether what came later on a subscription allows that an entry is undone. An item that comes once is for one order: it is
+// not put back when an order was billed since (undo_billed), which may have had it.
+func Restore(later []*journal.Event, current, restored *Subscription) error {
+	billed := slices.ContainsFunc(later, func(e *journal.Event) bool { return e.Type == "subscription.renewed" })
+	for _, it := range restored.Items {
+		was := slices.ContainsFunc(current.Items, func(x Item) bool { return x.ID == it.ID && x.OneTime })
+		if billed && it.OneTime && !was {
+			return fault.New(fault.Conflict, "undo_billed",
+				"%s was for one order, and an order was billed since. Add it again if it is to come with the next one.", it.Title)
+		}
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package subscription
 
 import (
+	"fmt"
 	"time"
 
 	"perennial/internal/catalog"
@@ -34,6 +35,8 @@ type World struct {
 	Subscription  *Subscription
 	Others        []*Subscription // the customer's other open subscriptions, in order of id
 	Into          *Subscription   // of a merge
+	Unpaid        Unpaid          // the subscription's order of the rhythm that waits for its money; nil: there is none
+	IntoUnpaid    Unpaid          // that of Into
 	Customer      *customer.Customer
 	Address       *customer.Address
 	PaymentMethod *customer.PaymentMethod
@@ -43,6 +46,35 @@ type World struct {
 	Discount      *catalog.Discount
 	Variants      map[id.ID]*catalog.Variant // those that exist, with their products
 	Products      map[id.ID]*catalog.Product
+}
+
+// ScopeOpenOrder is the scope of the reservation that a subscription holds while an order of its rhythm waits for
+// money: the value is the subscription's id, the owner the order's.
+const ScopeOpenOrder = "open_order"
+
+// Unpaid is an order of the rhythm that waits for its money. It is package billing's.
+type Unpaid interface {
+	journal.State
+	// KeepsItems refuses to move the order's items elsewhere (Conflict, charge_open or order_open): they would be billed with it, and
+	// once more where they went.
+	KeepsItems() error
+}
+
+// unpaid finds a subscription's order of the rhythm that waits for its money.
+func unpaid(r journal.Reader, key id.ID) (Unpaid, error) {
+	order, ok, err := r.Reserved(ScopeOpenOrder, string(key))
+	if err != nil || !ok {
+		return nil, err
+	}
+	s, ok, err := r.State(journal.Ref{Kind: journal.Order, ID: order})
+	if err != nil {
+		return nil, err
+	}
+	u, is := s.(Unpaid)
+	if !ok || !is {
+		return nil, fmt.Errorf("subscription: %s waits for the order %s, which is %T", key, order, s)
+	}
+	return u, nil
 }
 
 // load needs the subscription, which must be there, and the shop's zone and currency.
