@@ -244,11 +244,14 @@ func (o *Order) chargeOpen() error {
 
 // KeepsItems implements subscription.Unpaid.
 func (o *Order) KeepsItems() error {
-	if err := o.chargeOpen(); err != nil {
-		return err
+	code, why, until := "order_open", "Order %s of the subscription is not paid yet.", "it is paid or cancelled"
+	if a, open := OpenAttempt(o); open {
+		code, why, until = "charge_open", "The payment of order %s is on its way.", "its result is known"
+		if a.Status == AttemptActionRequired {
+			why, until = "The payment of order %s waits for the customer to confirm it.", "it is paid or cancelled"
+		}
 	}
-	return fault.New(fault.Conflict, "order_open",
-		"Order %s of the subscription is not paid yet. Its items stay where they are until it is paid or cancelled.", o.Number)
+	return fault.New(fault.Conflict, code, why+" Its items stay where they are until %s.", o.Number, until)
 }
 
 // ordinal gives which attempt of the order this is, from 1, as they were started.

@@ -188,7 +188,7 @@ func (e *Engine) wake(ctx context.Context) (*policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	closedAll, closed := e.closeStale(ctx, n.ended)
+	closedAll, closed := e.closeStale(ctx, n)
 	settled := e.Settle(ctx)
 	p, err := e.policy(ctx)
 	if err != nil || p == nil {

@@ -182,7 +182,9 @@ func TestOnceIsOnce(t *testing.T) {
 // again, which can be an hour later.
 func TestAnUnwantedPaymentIsGivenUpAtOnce(t *testing.T) {
 	for name, do := range map[string]func(w *world, s *subscription.Subscription){
-		"the order is cancelled":        func(w *world, s *subscription.Subscription) { w.Do(journal.Bind(billing.CancelOrder{OrderID: w.orders(s.ID)[0].ID})) },
+		"the order is cancelled": func(w *world, s *subscription.Subscription) {
+			w.Do(journal.Bind(billing.CancelOrder{OrderID: w.orders(s.ID)[0].ID}))
+		},
 		"the subscription is cancelled": func(w *world, s *subscription.Subscription) { w.Do(journal.Bind(subscription.Cancel{ID: s.ID})) },
 		"it is paused":                  func(w *world, s *subscription.Subscription) { w.Do(journal.Bind(subscription.Pause{ID: s.ID})) },
 		"the order is skipped":          func(w *world, s *subscription.Subscription) { w.Do(journal.Bind(subscription.Skip{ID: s.ID})) },

@@ -22,18 +22,21 @@ var endTypes = []string{
 
 // news are the entries since the last look that lead to something.
 type news struct {
-	cards map[id.ID]id.ID // by customer: the last of cardTypes
-	ended map[id.ID]id.ID // by subscription: the last of endTypes
+	cards     map[id.ID]id.ID // by customer: the last of cardTypes
+	ended     map[id.ID]id.ID // by subscription: the last of endTypes
+	cancelled []id.ID         // orders: a payment that waits for the customer may still be open
 }
+
+const orderCancelled = "order.cancelled"
 
 // read reads the entries up to head that came since the last look; none at the first, which looks at the states instead.
 func (e *Engine) read(ctx context.Context, head int64) (news, error) {
-	n := news{map[id.ID]id.ID{}, map[id.ID]id.ID{}}
+	n := news{cards: map[id.ID]id.ID{}, ended: map[id.ID]id.ID{}}
 	if e.looked < 0 {
 		return n, nil
 	}
 	var texts []string
-	for _, t := range slices.Concat(cardTypes, endTypes) {
+	for _, t := range slices.Concat(cardTypes, endTypes, []string{orderCancelled}) {
 		texts = append(texts, `"type":"`+t+`"`)
 	}
 	for st, err := range e.s.Walk(ctx, e.s.Read, store.Closed, store.Walk{From: e.looked + 1, To: head + 1, Containing: [][]string{texts}}) {
@@ -41,6 +44,8 @@ func (e *Engine) read(ctx context.Context, head int64) (news, error) {
 			return n, db.Fault(err)
 		}
 		switch i := slices.IndexFunc(st.Targets, func(r journal.Ref) bool { return r.Kind == journal.Customer }); {
+		case st.Type == orderCancelled:
+			n.cancelled = append(n.cancelled, st.Target().ID)
 		case slices.Contains(endTypes, st.Type):
 			n.ended[st.Target().ID] = st.ID
 		case i >= 0 && slices.Contains(cardTypes, st.Type):
@@ -52,8 +57,10 @@ func (e *Engine) read(ctx context.Context, head int64) (news, error) {
 
 // closeStale closes the orders that nobody waits for any more: at the first look all, after that those of the subscriptions that
 // entries since then may have ended. Nothing else does, and while such an order is pending it holds its pieces of the stock and asks for
-// its money. A charge that waits for the customer is to be given up at once then. all is false when it has to be done again.
-func (e *Engine) closeStale(ctx context.Context, ended map[id.ID]id.ID) (all bool, err error) {
+// its money. A charge that waits for the customer is to be given up at once then, and so is that of an order that was cancelled. all is
+// false when it has to be done again.
+func (e *Engine) closeStale(ctx context.Context, news news) (all bool, err error) {
+	ended := news.ended
 	var rows []store.Row
 	if e.looked < 0 {
 		rows, err = e.s.List(ctx, e.s.Read, journal.Order, `status = 'pending' ORDER BY id`)
@@ -61,6 +68,12 @@ func (e *Engine) closeStale(ctx context.Context, ended map[id.ID]id.ID) (all boo
 	for _, s := range slices.Sorted(maps.Keys(ended)) {
 		some, lerr := e.s.List(ctx, e.s.Read, journal.Order, `subscription_id = $2 AND status = 'pending' ORDER BY id`, string(s))
 		rows, err = append(rows, some...), errors.Join(err, lerr)
+	}
+	for _, o := range news.cancelled {
+		row, lerr := e.s.Load(ctx, e.s.Read, journal.Ref{Kind: journal.Order, ID: o})
+		if err = errors.Join(err, lerr); lerr == nil {
+			rows = append(rows, row)
+		}
 	}
 	if err != nil {
 		return false, db.Fault(err)
@@ -77,6 +90,10 @@ func (e *Engine) closeStale(ctx context.Context, ended map[id.ID]id.ID) (all boo
 }
 
 func (e *Engine) closeOne(ctx context.Context, o *billing.Order, cause id.ID) error {
+	a, open := billing.OpenAttempt(o)
+	if !open && o.Status != billing.Pending {
+		return nil
+	}
 	row, err := e.s.Load(ctx, e.s.Read, journal.Ref{Kind: journal.Subscription, ID: o.SubscriptionID})
 	if err != nil {
 		return db.Fault(err)
@@ -85,7 +102,7 @@ func (e *Engine) closeOne(ctx context.Context, o *billing.Order, cause id.ID) er
 	if !ok {
 		return nil
 	}
-	if a, open := billing.OpenAttempt(o); open && a.Unwanted(o, s, e.p.Now()) {
+	if open && a.Unwanted(o, s, e.p.Now()) {
 		e.AskAgain(a.ID)
 	}
 	if !billing.Stale(o, s) {

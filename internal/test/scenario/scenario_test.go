@@ -9,6 +9,7 @@
 //	> upcoming coffee 4                                        its next orders
 //	> orders coffee                                            its orders, oldest first
 //	> undo                                                     the last entry that a request made
+//	> name bag /subscriptions/{coffee} items 0 id              what an answer holds there is called bag from then on
 //
 // Each story ends with the check of the whole journal.
 package scenario
@@ -26,6 +27,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -184,6 +186,9 @@ func (s *story) do(command string) []string {
 		return s.upcoming(name, count)
 	case "orders":
 		return s.orders(rest)
+	case "name":
+		s.name(strings.Fields(rest))
+		return nil
 	case "undo":
 		return s.ask("POST", "/events/"+s.last+"/undo", "", "")
 	}
@@ -221,6 +226,29 @@ func (s *story) read(path string, into any) {
 		s.t.Fatalf("GET %s: %d %s", path, code, body)
 	}
 	must(s.t, json.Unmarshal(body, into))
+}
+
+// name reads an answer and names what is at a place in it.
+func (s *story) name(words []string) {
+	var a struct {
+		Data any `json:"data"`
+	}
+	s.read(words[1], &a)
+	for _, at := range words[2:] {
+		switch in := a.Data.(type) {
+		case map[string]any:
+			a.Data = in[at]
+		case []any:
+			n, err := strconv.Atoi(at)
+			must(s.t, err)
+			a.Data = in[n]
+		}
+	}
+	key, ok := a.Data.(string)
+	if !ok {
+		s.t.Fatalf("%v is no id: %v", words, a.Data)
+	}
+	s.names[words[0]] = key
 }
 
 // ask makes a request and tells what came of it: the status with the refusal, or the entries.
