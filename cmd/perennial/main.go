@@ -3,7 +3,6 @@ package main
 
 import (
 	"os"
-	_ "time/tzdata"
 
 	"perennial/internal/cli"
 )

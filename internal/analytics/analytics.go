@@ -27,6 +27,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -188,14 +189,14 @@ func (a *Analytics) ours(ctx context.Context) error {
 		return err
 	}
 	last, err := a.s.Event(ctx, a.s.Read, store.Closed, p.next-1)
-	if err == nil && string(last.Leaf[:]) == string(p.leaf) && p.version == formatVersion {
+	if err == nil && string(last.Leaf[:]) == string(p.leaf) && p.version == formatVersion && p.rules == zoneRules(p.zone) {
 		a.done.Store(p.next)
 		return nil
 	}
 	if err != nil && fault.As(err).Kind != fault.NotFound {
 		return err
 	}
-	a.log.Warn("the figures are of another journal, or of another version, and are counted anew")
+	a.log.Warn("the figures are of another journal, of another version, or of a time zone whose rules changed, and are counted anew")
 	return a.forget(ctx)
 }
 
@@ -323,16 +324,27 @@ type position struct {
 	version int
 	day     string // of the last event
 	zone    string // of the shop, as the journal says so far
+	rules   string // the zone's name with a fingerprint of the rules by which the days were told apart
+}
+
+// zoneRules is what is kept of a zone: days that were counted by other rules of the same zone are other days.
+func zoneRules(zone string) string {
+	rules, err := civil.ZonePrint(zone)
+	if err != nil {
+		return zone
+	}
+	return rules
 }
 
 // position reads the row; lock is what keeps others from reading it.
 func (a *Analytics) position(ctx context.Context, q db.Querier, lock string) (p position, err error) {
-	p.zone = "UTC"
+	p.rules = "UTC"
 	err = q.QueryRowContext(ctx, `SELECT next, leaf_hash, version, day, zone FROM rollup_followed WHERE shop_id = $1`+lock, a.s.Shop).
-		Scan(&p.next, &p.leaf, &p.version, &p.day, &p.zone)
+		Scan(&p.next, &p.leaf, &p.version, &p.day, &p.rules)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = nil
 	}
+	p.zone, _, _ = strings.Cut(p.rules, " ")
 	return p, err
 }
 

@@ -378,6 +378,6 @@ func (b *batch) write() error {
 		return err
 	}
 	_, err := b.tx.ExecContext(b.ctx, `UPDATE rollup_followed SET next = $2, leaf_hash = $3, version = $4, day = $5, zone = $6 WHERE shop_id = $1`,
-		b.a.s.Shop, b.at.next, b.at.leaf, formatVersion, b.at.day, b.at.zone)
+		b.a.s.Shop, b.at.next, b.at.leaf, formatVersion, b.at.day, zoneRules(b.at.zone))
 	return err
 }

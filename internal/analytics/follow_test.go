@@ -129,6 +129,14 @@ func TestForeignAndDamagedFigures(t *testing.T) {
 	must(t, err)
 	must(t, a.Close())
 	again("a longer journal")
+	// Also by a build that kept no fingerprint of the zone's rules.
+	for _, rules := range []string{"Europe/Berlin 00000000", "Europe/Berlin"} {
+		a = s.figures(t)
+		_, err = a.d.Load().Writer.ExecContext(t.Context(), `UPDATE rollup_followed SET zone = $2 WHERE shop_id = $1`, s.Store.Shop, rules)
+		must(t, err)
+		must(t, a.Close())
+		again("other rules of the zone: " + rules)
+	}
 	if shop.Engine() == db.SQLite {
 		path := filepath.Join(s.Dir, "analytics.db")
 		must(t, os.WriteFile(path, bytes.Repeat([]byte("nothing "), 1024), 0o600))

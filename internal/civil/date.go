@@ -8,7 +8,7 @@
 // that it cannot drift and a short month does not change the day for ever (31 January, 28 February, 31 March). A
 // Schedule is a rhythm with what a subscriber does to it: orders skipped and moved, pauses, new frequencies.
 //
-// Everything here is a pure function of its arguments: no clock, no zone of the machine. A result outside the range
+// Everything here is a pure function of its arguments, of the tz database for Zone: no clock, no zone of the machine. A result outside the range
 // 0001-01-01 to 9999-12-31 is the zero Date, which is no day; nothing wraps around and nothing panics.
 //
 // The rules are in docs/billing-rules.md; the tests check its examples, those of the documentation of Stripe and of
@@ -19,7 +19,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"regexp"
 	"time"
 )
 
@@ -270,20 +269,4 @@ func inMonth(d Date, n, day int) Date {
 	}
 	year, month := m/12, time.Month(m%12+1)
 	return inRange(Date{year, month, min(day, DaysIn(year, month))})
-}
-
-// zoneName is the form of the names in the IANA time zone database. Names with a dot or a leading slash are paths.
-var zoneName = regexp.MustCompile(`^[A-Z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$`)
-
-// Zone gives the time zone with an IANA name, such as "Europe/Berlin" or "UTC". It refuses, with ErrZone, what
-// time.LoadLocation would take to mean the machine's own zone ("Local") or UTC (""), and paths of files.
-func Zone(name string) (*time.Location, error) {
-	if len(name) > 64 || name == "Local" || !zoneName.MatchString(name) {
-		return nil, ErrZone
-	}
-	loc, err := time.LoadLocation(name)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrZone, err)
-	}
-	return loc, nil
 }

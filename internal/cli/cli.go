@@ -2,6 +2,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"perennial/internal/civil"
 	"perennial/internal/fault"
 	"perennial/internal/server"
 )
@@ -144,7 +146,8 @@ type versionCommand struct{}
 
 // Run prints the version.
 func (versionCommand) Run(w *world) error {
-	_, err := fmt.Fprintf(w.out, "perennial %s\n", version())
+	zones, origin := civil.ZoneData()
+	_, err := fmt.Fprintf(w.out, "perennial %s\ntime zones %s, %s\n", version(), cmp.Or(zones, "of no version"), origin)
 	return err
 }
 

@@ -37,6 +37,8 @@ type Sources struct {
 	IsHeld     func(code string) bool
 	Now        func() time.Time
 	Version    string
+	// Zones and ZonesOrigin are the version of the tz database ("2026f") and where it comes from ("built in", or a folder).
+	Zones, ZonesOrigin string
 }
 
 // Messages are figures of the messages to subscribers; all 0 where this process sends none.
@@ -86,6 +88,7 @@ func New(s Sources) *Metrics {
 	m := &Metrics{reg: prometheus.NewRegistry()}
 	m.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.gauge("perennial_build_info", "1, with the program's version.", prometheus.Labels{"version": s.Version}, func() float64 { return 1 })
+	m.gauge("perennial_tzdata_info", "1, with the version of the tz database in use and where it comes from.", prometheus.Labels{"version": s.Zones, "origin": s.ZonesOrigin}, func() float64 { return 1 })
 
 	m.gauge("perennial_journal_entries", "Entries in the journal.", nil, func() float64 { return float64(s.Head() + 1) })
 	m.gauge("perennial_journal_head_seq", "Seq of the last committed entry; -1 in an empty journal.", nil, func() float64 { return float64(s.Head()) })

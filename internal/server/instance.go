@@ -3,6 +3,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -15,6 +16,7 @@ import (
 	"perennial/internal/analytics"
 	"perennial/internal/audit"
 	"perennial/internal/auth"
+	"perennial/internal/civil"
 	"perennial/internal/db"
 	"perennial/internal/fault"
 	"perennial/internal/find"
@@ -24,6 +26,7 @@ import (
 	"perennial/internal/mail"
 	"perennial/internal/move"
 	"perennial/internal/program"
+	"perennial/internal/settings"
 	"perennial/internal/store"
 	"perennial/internal/vault"
 )
@@ -145,6 +148,9 @@ func Open(ctx context.Context, c Config) (_ *Instance, err error) {
 	} else if head.MovedTo != "" {
 		return nil, fault.New(fault.Unavailable, "journal_moved", "This shop was moved to %s: serve it from there.", head.MovedTo)
 	}
+	if err = i.knowsZone(ctx); err != nil {
+		return nil, err
+	}
 	if err = i.Store.FinishErasures(ctx); err != nil {
 		return nil, err
 	}
@@ -165,6 +171,23 @@ func Open(ctx context.Context, c Config) (_ *Instance, err error) {
 		return nil, err
 	}
 	return i, nil
+}
+
+// knowsZone refuses a shop in a time zone that this program's tz database does not have: its days would silently be those of UTC.
+func (i *Instance) knowsZone(ctx context.Context) error {
+	row, err := i.Store.Load(ctx, i.Store.Read, journal.Ref{Kind: journal.Settings, ID: settings.PageGeneral})
+	if err != nil {
+		return store.Fault(err)
+	}
+	g, ok := row.State.(*settings.General)
+	if !ok {
+		return nil
+	}
+	if _, err := civil.Zone(g.TimeZone); err != nil {
+		version, origin := civil.ZoneData()
+		return fault.Wrap(err, fault.Unavailable, "zone_unknown", "The shop's time zone %s is not in the tz database of this program (%s, %s). Install a newer tzdata, or point ZONEINFO at one.", g.TimeZone, cmp.Or(version, "no version"), origin)
+	}
+	return nil
 }
 
 // LeaveUntold says that no message tells of what is in the journal so far, as it was only simulated.

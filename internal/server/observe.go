@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"perennial/internal/api"
+	"perennial/internal/civil"
 	"perennial/internal/engine"
 	"perennial/internal/fault"
 	"perennial/internal/gate"
@@ -20,7 +21,9 @@ import (
 
 // observe makes the metrics, and has everybody below tell of what they do.
 func (s *Server) observe() {
+	zones, origin := civil.ZoneData()
 	s.metrics = metrics.New(metrics.Sources{
+		Zones: zones, ZonesOrigin: origin,
 		Head: s.Program.Head, Indexed: func() int64 { return s.Finder.Indexed() - 1 }, Counted: func() int64 { return s.Analytics.Counted() - 1 }, Messages: s.messageFigures, Waiting: s.Program.Waiting, Streams: func() int { return s.api.Streams() },
 		Checkpoint: func() metrics.Checkpoint {
 			if g := s.signing.Load(); g != nil {

@@ -155,9 +155,7 @@ func (d *Dashboard) shopName(ctx context.Context) string {
 func (d *Dashboard) zone(ctx context.Context) *time.Location {
 	row, err := d.Store.Load(ctx, d.Store.Read, journal.Ref{Kind: journal.Settings, ID: settings.PageGeneral})
 	if g, ok := row.State.(*settings.General); err == nil && ok {
-		if z, err := time.LoadLocation(g.TimeZone); err == nil {
-			return z
-		}
+		return settings.Zone(g)
 	}
 	return time.UTC
 }
