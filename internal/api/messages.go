@@ -145,7 +145,7 @@ func (a *API) notificationTemplates() {
 		}, viewTemplate)
 }
 
-// preview is a message with values of a real subscription, for who may see them; else with made-up ones.
+// preview is a message with values of a real subscription, for who may see them; else with masked ones, which nobody takes for real.
 func (a *API) preview(ctx context.Context, name string, in previewBody) (out previewView, err error) {
 	k, row, err := a.template(ctx, name)
 	if err != nil {
@@ -167,7 +167,12 @@ func (a *API) preview(ctx context.Context, name string, in previewBody) (out pre
 		return out, err
 	}
 	values := message.Sample(general.Name)
-	if a.Values != nil && callOf(ctx).personal {
+	switch {
+	case !callOf(ctx).personal:
+		for _, name := range message.Personal {
+			values[name] = masked
+		}
+	case a.Values != nil:
 		if values, err = a.Values(ctx, text.Language); err != nil {
 			return out, err
 		}

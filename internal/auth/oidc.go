@@ -62,8 +62,11 @@ func (p *Provider) discover(ctx context.Context) (context.Context, *oidc.Provide
 		Scopes: []string{oidc.ScopeOpenID, "email"}}, nil
 }
 
+// Again asks the provider to have somebody prove once more who they are, and not to go by a session of its own.
+type Again bool
+
 // Begin gives the provider's address to send somebody to.
-func (p *Provider) Begin(ctx context.Context) (address string, e Errand, err error) {
+func (p *Provider) Begin(ctx context.Context, again Again) (address string, e Errand, err error) {
 	_, _, config, err := p.discover(ctx)
 	if err != nil {
 		return "", e, err
@@ -71,42 +74,107 @@ func (p *Provider) Begin(ctx context.Context) (address string, e Errand, err err
 	e.State = NewSecret()
 	e.Nonce = NewSecret()
 	e.Verifier = oauth2.GenerateVerifier()
-	return config.AuthCodeURL(e.State, oidc.Nonce(e.Nonce), oauth2.S256ChallengeOption(e.Verifier)), e, nil
+	options := []oauth2.AuthCodeOption{oidc.Nonce(e.Nonce), oauth2.S256ChallengeOption(e.Verifier)}
+	if again {
+		options = append(options, oauth2.SetAuthURLParam("prompt", "login"), oauth2.SetAuthURLParam("max_age", "0"))
+	}
+	return config.AuthCodeURL(e.State, options...), e, nil
 }
 
-// Finish gives the e-mail address that the provider vouches for, of whom it sent back. now is for the token's times.
-func (p *Provider) Finish(ctx context.Context, e Errand, state, code string, now time.Time) (email string, err error) {
-	if subtle.ConstantTimeCompare([]byte(state), []byte(e.State)) != 1 || code == "" {
-		return "", errors.New("auth: the identity provider answered somebody else")
+// Why an identity provider's answer names nobody. Each has words of its own for who comes back with it.
+var (
+	ErrNoEmail     = errors.New("auth: the identity provider gives no e-mail address")
+	ErrNotVerified = errors.New("auth: the identity provider does not say that the e-mail address is verified")
+	ErrTurnedAway  = errors.New("auth: the identity provider signed nobody in")
+)
+
+// Identity is whom the provider vouches for.
+type Identity struct {
+	Email string
+	// Proved is when the person last proved to the provider who they are; zero when it does not say.
+	Proved time.Time
+}
+
+// claims are what is read of an identity, all of it from one place: the ID token, or UserInfo when the ID token has no address.
+type claims struct {
+	Email    string `json:"email"`
+	Verified *flag  `json:"email_verified"`
+}
+
+// flag is a boolean that some providers write as a string.
+type flag bool
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (f *flag) UnmarshalJSON(b []byte) error {
+	switch string(b) {
+	case "true", `"true"`:
+		*f = true
+	case "false", `"false"`:
+		*f = false
+	default:
+		return fmt.Errorf("auth: %s is neither true nor false", b)
+	}
+	return nil
+}
+
+// Finish gives whom the provider vouches for, of whom it sent back. now is for the token's times. denied is the error that the
+// provider sent in place of a code.
+func (p *Provider) Finish(ctx context.Context, e Errand, state, code, denied string, now time.Time) (who Identity, err error) {
+	if e.State == "" || e.Nonce == "" || e.Verifier == "" || subtle.ConstantTimeCompare([]byte(state), []byte(e.State)) != 1 {
+		return who, errors.New("auth: the identity provider answered somebody else")
+	}
+	if denied != "" || code == "" {
+		return who, fmt.Errorf("%w: %q", ErrTurnedAway, denied)
 	}
 	ctx, known, config, err := p.discover(ctx)
 	if err != nil {
-		return "", err
+		return who, err
 	}
 	token, err := config.Exchange(ctx, code, oauth2.VerifierOption(e.Verifier))
 	if err != nil {
-		return "", fmt.Errorf("auth: exchange the code: %w", err)
+		return who, fmt.Errorf("auth: exchange the code: %w", err)
 	}
 	raw, ok := token.Extra("id_token").(string)
 	if !ok {
-		return "", errors.New("auth: the identity provider gave no identity")
+		return who, errors.New("auth: the identity provider gave no identity")
 	}
 	id, err := known.Verifier(&oidc.Config{ClientID: p.ClientID, Now: func() time.Time { return now }}).Verify(ctx, raw)
 	if err != nil {
-		return "", fmt.Errorf("auth: the identity: %w", err)
+		return who, fmt.Errorf("auth: the identity: %w", err)
 	}
 	if subtle.ConstantTimeCompare([]byte(id.Nonce), []byte(e.Nonce)) != 1 {
-		return "", errors.New("auth: the identity is for another sign-in")
+		return who, errors.New("auth: the identity is for another sign-in")
 	}
-	var claims struct {
-		Email    string `json:"email"`
-		Verified bool   `json:"email_verified"`
+	var said struct {
+		claims
+		AuthTime int64 `json:"auth_time"`
 	}
-	if err := id.Claims(&claims); err != nil {
-		return "", fmt.Errorf("auth: the identity: %w", err)
+	if err := id.Claims(&said); err != nil {
+		return who, fmt.Errorf("auth: the identity: %w", err)
 	}
-	if claims.Email == "" || !claims.Verified {
-		return "", errors.New("auth: the identity provider vouches for no e-mail address")
+	if said.AuthTime > 0 {
+		who.Proved = time.Unix(said.AuthTime, 0)
 	}
-	return claims.Email, nil
+	c := said.claims
+	if c.Email == "" && known.UserInfoEndpoint() != "" { // with a code, a provider may give them there only (OpenID Connect Core 5.4)
+		info, err := known.UserInfo(ctx, oauth2.StaticTokenSource(token))
+		if err != nil {
+			return who, fmt.Errorf("auth: UserInfo: %w", err)
+		}
+		if info.Subject != id.Subject {
+			return who, errors.New("auth: UserInfo is about somebody else")
+		}
+		c = claims{}
+		if err := info.Claims(&c); err != nil {
+			return who, fmt.Errorf("auth: UserInfo: %w", err)
+		}
+	}
+	switch {
+	case c.Email == "":
+		return who, ErrNoEmail
+	case c.Verified == nil || !bool(*c.Verified):
+		return who, ErrNotVerified
+	}
+	who.Email = c.Email
+	return who, nil
 }

@@ -100,8 +100,8 @@ func Sample(shop string) map[string]string {
 	return out
 }
 
-// Personal are the variables that hold something about a subscriber.
-var Personal = []string{"customer_first_name", "card", "card_trouble", "device"}
+// Personal are the variables that hold something about a person: a subscriber, or who invites to the team.
+var Personal = []string{"customer_first_name", "card", "card_trouble", "device", "inviter"}
 
 // Languages are those that the program has texts in, the first when nothing else is known.
 var Languages = []string{"en", "de", "fr", "es"}

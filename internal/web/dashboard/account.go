@@ -113,14 +113,26 @@ func (c *call) changePassword() (answer, error) {
 	return c.done("/account", "Your password is changed, and your other sessions are signed out.", nil)
 }
 
+// newSeed is a seed that is being set up, and whose it will be: a cookie from elsewhere sets nobody else's up.
+type newSeed struct {
+	Member id.ID  `json:"member"`
+	Seed   string `json:"seed"`
+}
+
+func (c *call) keptSeed() (string, bool) {
+	var s newSeed
+	ok := c.kept(seedCookie, &s) && s.Member == c.member.ID && s.Seed != ""
+	return s.Seed, ok
+}
+
 func (c *call) showAuthenticator() (answer, error) {
 	if c.member.AuthenticatorApp {
 		return goTo("/account"), nil
 	}
-	var seed string
-	if !c.kept(seedCookie, &seed) {
+	seed, ok := c.keptSeed()
+	if !ok {
 		seed = auth.NewSeed()
-		if err := c.keep(seedCookie, seed, time.Hour); err != nil {
+		if err := c.keep(seedCookie, newSeed{c.member.ID, seed}, time.Hour); err != nil {
 			return answer{}, err
 		}
 	}
@@ -128,8 +140,8 @@ func (c *call) showAuthenticator() (answer, error) {
 }
 
 func (c *call) seedPicture() (answer, error) {
-	var seed string
-	if !c.kept(seedCookie, &seed) {
+	seed, ok := c.keptSeed()
+	if !ok {
 		return answer{}, fault.New(fault.NotFound, "unknown_picture", "There is no picture here.")
 	}
 	b, err := auth.SeedPicture(seed, c.shopName(c.ctx), c.member.Email.Value)
@@ -142,8 +154,8 @@ func (c *call) seedPicture() (answer, error) {
 }
 
 func (c *call) enableAuthenticator() (answer, error) {
-	var seed string
-	if !c.kept(seedCookie, &seed) {
+	seed, ok := c.keptSeed()
+	if !ok {
 		return c.done("/account/authenticator", "That took too long. Begin again.", nil)
 	}
 	right, err := c.checkCode(c.member, seed, c.r.PostFormValue("code"))
@@ -183,11 +195,11 @@ func (c *call) beginPasskey() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return c.beginCeremony(options, ceremony)
+	return c.beginCeremony(newPasskeyCookie, options, ceremony)
 }
 
 func (c *call) addPasskey() (answer, error) {
-	k, err := c.ceremony()
+	k, err := c.ceremony(newPasskeyCookie)
 	if err != nil {
 		return answer{}, err
 	}

@@ -205,6 +205,7 @@ type provider struct {
 
 	mu     sync.Mutex
 	claims map[string]any
+	info   map[string]any        // what UserInfo says; nil: there is no UserInfo
 	codes  map[string]url.Values // what was asked for, by code; once
 }
 
@@ -225,6 +226,12 @@ func (p *provider) says(claims map[string]any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.claims = claims
+}
+
+func (p *provider) tells(info map[string]any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.info = info
 }
 
 func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -250,6 +257,21 @@ func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		b, _ := json.Marshal(claims)
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(map[string]string{"access_token": "a", "token_type": "Bearer", "id_token": oidctest.SignIDToken(crypto.PrivateKey(p.key), "k", "RS256", string(b))})
+	case "/userinfo":
+		if r.Header.Get("Authorization") != "Bearer a" {
+			http.Error(w, "no token", http.StatusUnauthorized)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(p.info)
+	case "/.well-known/openid-configuration":
+		rec := httptest.NewRecorder()
+		p.Server.ServeHTTP(rec, r)
+		var about map[string]any
+		_ = json.Unmarshal(rec.Body.Bytes(), &about)
+		about["userinfo_endpoint"] = p.http.URL + "/userinfo"
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(about)
 	default:
 		p.Server.ServeHTTP(w, r)
 	}
@@ -267,25 +289,88 @@ func TestIdentityProvider(t *testing.T) {
 	if how := string(w.entries(from)[0].Detail("method")); how != `"identity_provider"` {
 		t.Errorf("signed in with %s", how)
 	}
-	for name, claims := range map[string]map[string]any{
-		"not verified": {"email": "olga@example.com"}, "no address": {"email_verified": true}, "nobody of the team": {"email": "eve@example.com", "email_verified": true},
-		"another client": {"email": "olga@example.com", "email_verified": true, "aud": "other"}, "another sign-in": {"email": "olga@example.com", "email_verified": true, "nonce": "x"},
-		"too old": {"email": "olga@example.com", "email_verified": true, "exp": 1}, "another issuer": {"email": "olga@example.com", "email_verified": true, "iss": "https://evil.example"},
+	const unverified, noAddress, nobody, unusable = "does not say that your e-mail address is verified", "gave no e-mail address", "Nobody of this team has", "could not be used"
+	for name, tt := range map[string]struct {
+		claims, info map[string]any
+		words        string
+	}{
+		"not verified":          {map[string]any{"email": "olga@example.com"}, nil, unverified},
+		"verified as a string":  {map[string]any{"email": "olga@example.com", "email_verified": "false"}, nil, unverified},
+		"no address":            {map[string]any{"email_verified": true}, map[string]any{"sub": "1"}, noAddress},
+		"nobody of the team":    {map[string]any{"email": "eve@example.com", "email_verified": true}, nil, nobody},
+		"another client":        {map[string]any{"email": "olga@example.com", "email_verified": true, "aud": "other"}, nil, unusable},
+		"another sign-in":       {map[string]any{"email": "olga@example.com", "email_verified": true, "nonce": "x"}, nil, unusable},
+		"too old":               {map[string]any{"email": "olga@example.com", "email_verified": true, "exp": 1}, nil, unusable},
+		"another issuer":        {map[string]any{"email": "olga@example.com", "email_verified": true, "iss": "https://evil.example"}, nil, unusable},
+		"neither true nor not":  {map[string]any{"email": "olga@example.com", "email_verified": "perhaps"}, nil, unusable},
+		"UserInfo of another":   {nil, map[string]any{"sub": "2", "email": "olga@example.com", "email_verified": true}, unusable},
+		"UserInfo not verified": {nil, map[string]any{"sub": "1", "email": "olga@example.com"}, unverified},
+		"claims of two places":  {map[string]any{"email_verified": true}, map[string]any{"sub": "1", "email": "olga@example.com"}, unverified},
 	} {
-		p.says(claims)
+		p.says(tt.claims)
+		p.tells(tt.info)
 		from := w.next()
+		w.pass(20 * time.Second) // each failure is an entry
 		s := w.browser("192.0.2.3").get("/signin/provider")
-		if s.status != 422 || !strings.Contains(s.body, "did not name anybody of this team") {
-			t.Errorf("%s: %d %s", name, s.status, s.path)
+		if s.status != 422 || !strings.Contains(s.body, tt.words) {
+			t.Errorf("%s: %d %s\n%s", name, s.status, s.path, s.body)
 		}
 		w.made(from, "team_member.login_failed")
 	}
+	// The address may stand at UserInfo only, and "verified" be a string there, as oidc-provider and others have it.
+	p.says(nil)
+	p.tells(map[string]any{"sub": "1", "email": "olga@example.com", "email_verified": "true"})
+	w.want(w.browser("192.0.2.8").get("/signin/provider?next=/account"), 200, "/account", "(this one)")
+	p.says(map[string]any{"email": "olga@example.com", "email_verified": "true"})
+	w.want(w.browser("192.0.2.9").get("/signin/provider?next=/account"), 200, "/account", "(this one)")
 	// Somebody else's answer is refused, and one without a question too.
 	p.says(map[string]any{"email": "olga@example.com", "email_verified": true})
 	w.want(w.browser("192.0.2.4").get("/signin/provider/callback?state=x&code=y"), 200, "/signin", "That took too long")
 	// Who has an authenticator app is asked for its code here too.
 	w.enrol(owner)
 	w.want(w.browser("192.0.2.5").get("/signin/provider"), 200, "/signin/code", "Enter the code")
+}
+
+// Each cookie of a ceremony is good for its own: one that was made for a passkey has no state, nonce or verifier, and must not stand for
+// the errand to an identity provider, or anybody could be signed in as whoever laid the address.
+func TestCeremoniesAreNotMixed(t *testing.T) {
+	p := newProvider(t, func() time.Time { return time.Date(2027, 3, 3, 12, 0, 0, 0, time.UTC) })
+	w, owner, _ := owned(t, auth.ProviderConfig{Issuer: p.http.URL, ClientID: "perennial", ClientSecret: "secret"})
+	w.hire(owner, "eve@example.com", "192.0.2.7", "role", "member")
+	p.says(map[string]any{"email": "eve@example.com", "email_verified": true, "nonce": ""})
+	// Eve's own code, for the empty verifier.
+	empty := sha256.Sum256(nil)
+	res, err := (&http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}).Get(p.http.URL + "/auth?" +
+		url.Values{"redirect_uri": {w.http.URL}, "code_challenge": {base64.RawURLEncoding.EncodeToString(empty[:])}}.Encode())
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	to, err := res.Location()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := w.browser("192.0.2.2")
+	b.post("/signin/passkey/begin")
+	from := w.next()
+	w.want(b.get("/signin/provider/callback?state=&code="+to.Query().Get("code")), 200, "/signin", "That took too long")
+	w.made(from)
+	w.want(b.get("/account"), 200, "/signin", "Sign in")
+	// A passkey that is used adds none, and the other way round.
+	key := &softkey.Key{Origin: w.http.URL}
+	answer, err := key.Create([]byte(owner.post("/account/passkeys/begin").body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.want(owner.post("/signin/passkey", "credential", answer), 410, "/signin/passkey", "That took too long")
+	w.want(owner.post("/account/passkeys", "credential", answer), 200, "/account", "The passkey is added")
+	// The seed of an authenticator app is for whom it was made.
+	w.want(owner.get("/account/authenticator"), 200, "/account/authenticator", "Scan this picture")
+	eve := w.browser("192.0.2.9")
+	eve.client.Jar = owner.client.Jar
+	w.want(eve.post("/signout"), 200, "/signin", "You are signed out")
+	w.want(eve.post("/signin", "email", "eve@example.com", "password", password), 200, "/", "You are signed in")
+	w.want(eve.post("/account/authenticator", "code", "000000"), 200, "/account/authenticator", "That took too long")
 }
 
 func TestJoiningWithTheProvider(t *testing.T) {

@@ -172,6 +172,11 @@ func TestWhatIsMasked(t *testing.T) {
 	if s := w.want(ben.get(letter), 200, letter, "Hello "+plain.Mask); strings.Contains(s.body, "Visa") {
 		t.Errorf("%s shows a card:\n%s", letter, s.body)
 	}
+	letter = "/messages/team_invitation"
+	w.want(owner.get(letter), 200, letter, "Olivia Hart") // as the demo's owner is called
+	if s := w.want(ben.get(letter), 200, letter, plain.Mask); strings.Contains(s.body, "Olivia Hart") {
+		t.Errorf("%s shows who invites:\n%s", letter, s.body)
+	}
 	// What begins with personal values, or leads to them, needs the permission.
 	for _, path := range []string{at + "/edit", at + "/addresses/" + string(f.home) + "/edit", "/subscriptions/" + string(f.sub) + "/note"} {
 		w.want(ben.get(path), 403, path, "personal_data.view")

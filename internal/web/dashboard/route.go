@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -81,7 +82,7 @@ type answer struct {
 
 func page(title string, body templ.Component) answer { return answer{title: title, body: body} }
 
-func goTo(address string) answer { return answer{to: address} }
+func goTo(address string) answer { return answer{to: cmp.Or(address, "/")} }
 
 type handler func(c *call) (answer, error)
 

@@ -30,8 +30,11 @@ const (
 	sessionCookie  = "perennial_session"
 	deviceCookie   = "perennial_device"   // the sealed mark of a device on which somebody signed in
 	stepCookie     = "perennial_step"     // between two steps of signing in
-	ceremonyCookie = "perennial_ceremony" // between two halves of using a passkey or an identity provider
+	passkeyCookie  = "perennial_passkey"  // between two halves of signing in with a passkey
+	providerCookie = "perennial_provider" // while somebody is at the identity provider
 	noteCookie     = "perennial_note"     // what the next page says was done
+
+	newPasskeyCookie = "perennial_new_passkey" // between two halves of adding a passkey
 )
 
 func (d *Dashboard) cookieName(name string) string {
@@ -71,8 +74,9 @@ func (c *call) kept(name string, into any) bool {
 	return c.box.Redeem(name, c.cookie(name), c.Program.Now(), into)
 }
 
-// identify finds who makes a request. Nobody is no failure.
+// identify finds who makes a request. Nobody is no failure, and leaves nothing of who it was before: a stream asks again and again.
 func (c *call) identify() error {
+	c.session, c.member, c.version, c.can, c.meta.Actor = "", nil, 0, team.Set{}, journal.Actor{}
 	session, secret, ok := strings.Cut(c.cookie(sessionCookie), ".")
 	if !ok {
 		return nil
@@ -188,7 +192,8 @@ func (c *call) begin(member id.ID, how team.Method, req program.Request, before 
 	}
 	c.setCookie(sessionCookie, string(session)+"."+secret, sessionLifetime)
 	c.dropCookie(stepCookie)
-	c.dropCookie(ceremonyCookie)
+	c.dropCookie(passkeyCookie)
+	c.dropCookie(providerCookie)
 	return c.markDevice(member)
 }
 

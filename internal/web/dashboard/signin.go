@@ -3,6 +3,7 @@ package dashboard
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -60,7 +61,7 @@ func (d *Dashboard) registerSignIn() {
 			if err != nil {
 				return answer{}, err
 			}
-			return c.beginCeremony(options, ceremony)
+			return c.beginCeremony(passkeyCookie, options, ceremony)
 		})
 		d.on(route{pattern: "POST /signin/passkey", access: everybody, events: signInEvents}, (*call).signInWithPasskey)
 	}
@@ -297,8 +298,8 @@ func (c *call) passkeysWork() bool {
 	return c.passkeys != nil && strings.HasSuffix(c.passkeys.Origin, "//"+c.r.Host)
 }
 
-func (c *call) beginCeremony(options []byte, ceremony auth.Ceremony) (answer, error) {
-	if err := c.keep(ceremonyCookie, ceremony, stepLifetime); err != nil {
+func (c *call) beginCeremony(cookie string, options []byte, ceremony auth.Ceremony) (answer, error) {
+	if err := c.keep(cookie, ceremony, stepLifetime); err != nil {
 		return answer{}, err
 	}
 	c.w.Header().Set("Content-Type", "application/json")
@@ -307,10 +308,10 @@ func (c *call) beginCeremony(options []byte, ceremony auth.Ceremony) (answer, er
 }
 
 // ceremony gives the ceremony that a browser answers, once.
-func (c *call) ceremony() (auth.Ceremony, error) {
+func (c *call) ceremony(cookie string) (auth.Ceremony, error) {
 	var k auth.Ceremony
 	first, err := false, error(nil)
-	if c.kept(ceremonyCookie, &k) {
+	if c.kept(cookie, &k) && k.Challenge() != "" {
 		first, err = c.Program.Spend(c.ctx, "challenge "+k.Challenge(), c.Program.Now().Add(stepLifetime))
 	}
 	if err != nil {
@@ -319,16 +320,16 @@ func (c *call) ceremony() (auth.Ceremony, error) {
 	if !first {
 		return k, fault.New(fault.Gone, "ceremony_over", "That took too long. Try the passkey again.")
 	}
-	c.dropCookie(ceremonyCookie)
+	c.dropCookie(cookie)
 	return k, nil
 }
 
 func (c *call) signInWithPasskey() (answer, error) {
-	k, err := c.ceremony()
-	if err != nil {
+	if err := c.admit(auth.Try{Network: auth.Network(c.r)}, ""); err != nil { // before anything is written for a stranger
 		return answer{}, err
 	}
-	if err := c.admit(auth.Try{Network: auth.Network(c.r)}, ""); err != nil {
+	k, err := c.ceremony(passkeyCookie)
+	if err != nil {
 		return answer{}, err
 	}
 	var m *team.TeamMember
@@ -372,11 +373,11 @@ type atProvider struct {
 }
 
 func (c *call) goToProvider() (answer, error) {
-	address, errand, err := c.provider.Begin(c.ctx)
+	address, errand, err := c.provider.Begin(c.ctx, false)
 	if err != nil {
 		return answer{}, fault.Wrap(err, fault.Unavailable, "provider_away", "The identity provider does not answer. Sign in another way, or try again.")
 	}
-	if err := c.keep(ceremonyCookie, atProvider{errand, inside(c.r.FormValue("next")), c.r.FormValue("join")}, stepLifetime); err != nil {
+	if err := c.keep(providerCookie, atProvider{errand, inside(c.r.FormValue("next")), c.r.FormValue("join")}, stepLifetime); err != nil {
 		return answer{}, err
 	}
 	return goTo(address), nil
@@ -384,27 +385,47 @@ func (c *call) goToProvider() (answer, error) {
 
 func (c *call) backFromProvider() (answer, error) {
 	var at atProvider
-	if !c.kept(ceremonyCookie, &at) {
+	if !c.kept(providerCookie, &at) {
 		return c.done("/signin", "That took too long. Sign in again.", nil)
 	}
-	c.dropCookie(ceremonyCookie)
+	c.dropCookie(providerCookie)
+	at.Next = inside(at.Next)
 	if err := c.admit(auth.Try{Network: auth.Network(c.r)}, ""); err != nil {
 		return answer{}, err
 	}
-	email, err := c.provider.Finish(c.ctx, at.Errand, c.r.FormValue("state"), c.r.FormValue("code"), c.Program.Now())
+	who, err := c.provider.Finish(c.ctx, at.Errand, c.r.FormValue("state"), c.r.FormValue("code"), c.r.FormValue("error"), c.Program.Now())
 	if err == nil && at.Join != "" {
-		return c.joinFromProvider(at.Join, email)
+		return c.joinFromProvider(at.Join, who.Email)
 	}
 	var m *team.TeamMember
 	if err == nil {
-		m, err = c.memberByEmail(email)
+		m, err = c.memberByEmail(who.Email)
 	}
 	if m == nil {
 		if err != nil {
 			c.Log.Info("identity provider", "request_id", c.meta.Source.RequestID, "error", err)
 		}
-		c.failSignIn("", email, team.WrongProvider)
-		return c.signInPage(signInView{Next: at.Next, Problem: "The identity provider did not name anybody of this team.", status: http.StatusUnprocessableEntity})
+		c.failSignIn("", who.Email, team.WrongProvider)
+		return c.signInPage(signInView{Next: at.Next, Problem: c.notNamed(err), status: http.StatusUnprocessableEntity})
 	}
 	return c.proved(m, team.ByProvider, at.Next)
+}
+
+// notNamed says why the identity provider's answer signs nobody in: each cause has another remedy.
+func (c *call) notNamed(err error) string {
+	name := c.provider.Name
+	if name == "" {
+		name = "The identity provider"
+	}
+	switch {
+	case err == nil:
+		return "Nobody of this team has the e-mail address that " + c.providerName() + " gave. Ask an owner for an invitation to it."
+	case errors.Is(err, auth.ErrNoEmail):
+		return name + " gave no e-mail address. Whoever runs it has to release the claim “email” to this application."
+	case errors.Is(err, auth.ErrNotVerified):
+		return name + " does not say that your e-mail address is verified. Verify it there, then try again."
+	case errors.Is(err, auth.ErrTurnedAway):
+		return name + " did not sign you in. Try again, or sign in another way."
+	}
+	return "The answer of " + c.providerName() + " could not be used. Try again, or sign in another way; the cause is in the server's log."
 }

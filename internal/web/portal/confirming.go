@@ -67,6 +67,9 @@ func (c *call) toConfirm() (*billing.Order, billing.Attempt, error) {
 }
 
 func (c *call) confirmPage() (answer, error) {
+	if c.viewer != "" { // the secret of a payment is for whose payment it is
+		return answer{}, notOffered()
+	}
 	o, a, err := c.toConfirm()
 	if err != nil {
 		return answer{}, err
@@ -92,12 +95,12 @@ func (c *call) confirmPage() (answer, error) {
 
 // confirmed has the gateway asked what became of the payment.
 func (c *call) confirmed() (answer, error) {
+	if c.viewer != "" {
+		return answer{}, notOffered()
+	}
 	_, a, err := c.toConfirm()
 	if err != nil {
 		return answer{}, err
-	}
-	if c.viewer != "" {
-		return answer{}, fault.New(fault.Conflict, "not_offered", "The store does not offer this here. Write to the store if you need it.")
 	}
 	if g, ok := c.Gateway.(testBank); ok {
 		if err := g.Confirm(c.ctx, a.GatewayID); err != nil && !errors.Is(err, payment.ErrNotWaiting) {

@@ -368,7 +368,7 @@ func (c *call) identify() error {
 			return nil
 		}
 		may, err := team.Of(c.reader(), journal.Actor{Kind: journal.ActorTeamMember, ID: string(viewer.Member)})
-		if err != nil || !may.Allows(team.CustomersEdit) {
+		if err != nil || !may.Allows(team.CustomersEdit) || !may.Allows(team.PersonalDataView) {
 			c.who, c.session = nil, "" // the member may not look any more
 			return err
 		}
