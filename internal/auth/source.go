@@ -23,9 +23,17 @@ func Network(r *http.Request) string {
 	if err != nil || ip.Unmap().Is4() {
 		return address
 	}
+	return NetworkOf(ip)
+}
+
+// NetworkOf is Network for an address.
+func NetworkOf(ip netip.Addr) string {
+	if ip = ip.Unmap(); ip.Is4() {
+		return ip.String()
+	}
 	p, err := ip.Prefix(64)
 	if err != nil {
-		return address
+		return ip.String()
 	}
 	return p.Addr().String()
 }

@@ -49,7 +49,12 @@ type place struct {
 	Data     string `help:"The data folder." default:"perennial-data" type:"path" env:"PERENNIAL_DATA" placeholder:"DIR"`
 	Database string `help:"The database: the address of a PostgreSQL (postgres://…); by default perennial.db in the data folder." env:"PERENNIAL_DATABASE" placeholder:"URL"`
 	Keys     string `help:"The keys folder; by default keys in the data folder." type:"path" env:"PERENNIAL_KEYS" placeholder:"DIR"`
+
+	DatabaseFile string `help:"A file with the address of the PostgreSQL, which holds a password, in place of the address itself." env:"PERENNIAL_DATABASE_FILE" placeholder:"FILE"`
 }
+
+// AfterApply reads what is in a file of its own.
+func (p *place) AfterApply() error { return secretOf(&p.Database, p.DatabaseFile) }
 
 func (p place) config(log *slog.Logger) server.Config {
 	return server.Config{Data: p.Data, Database: p.Database, Keys: p.Keys, Log: log, Version: version()}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -34,13 +35,14 @@ type serveCommand struct {
 
 // address says where a server answers, and how it stops.
 type address struct {
-	Listen        string        `help:"The address to listen on." default:"127.0.0.1:8080" env:"PERENNIAL_LISTEN" placeholder:"ADDR"`
-	MetricsListen string        `help:"An address of its own for /metrics, /healthz and /readyz; then the other one has no /metrics." env:"PERENNIAL_METRICS_LISTEN" placeholder:"ADDR"`
-	StopDelay     time.Duration `help:"How long requests are still taken after /readyz has begun to say that the server stops, for a load balancer." default:"0s" env:"PERENNIAL_STOP_DELAY" placeholder:"TIME"`
+	Listen         string        `help:"The address to listen on." default:"127.0.0.1:8080" env:"PERENNIAL_LISTEN" placeholder:"ADDR"`
+	MetricsListen  string        `help:"An address of its own for /metrics, /healthz and /readyz; then the other one has no /metrics." env:"PERENNIAL_METRICS_LISTEN" placeholder:"ADDR"`
+	MaxConnections int           `help:"How many connections may be open at once." default:"4096" env:"PERENNIAL_MAX_CONNECTIONS" placeholder:"N"`
+	StopDelay      time.Duration `help:"How long requests are still taken after /readyz has begun to say that the server stops, for a load balancer." default:"0s" env:"PERENNIAL_STOP_DELAY" placeholder:"TIME"`
 }
 
 func (a address) into(c *server.Config) {
-	c.Listen, c.MetricsListen, c.StopDelay = a.Listen, a.MetricsListen, a.StopDelay
+	c.Listen, c.MetricsListen, c.StopDelay, c.Connections = a.Listen, a.MetricsListen, a.StopDelay, a.MaxConnections
 }
 
 // reach says how people come in.
@@ -51,6 +53,7 @@ type reach struct {
 	RateLimit           int      `help:"Requests a second that an API key may make, twice as many at once; 0: no limit." default:"2000" env:"PERENNIAL_RATE_LIMIT" placeholder:"N"`
 	TrustedProxy        []string `help:"A network or address of proxies whose X-Forwarded-For is believed; repeatable. By default nobody's is." env:"PERENNIAL_TRUSTED_PROXY" placeholder:"CIDR"`
 	SMTPURL             string   `name:"smtp-url" help:"The server that sends messages, such as smtp://user:password@mail.example:587. Better in the environment than in the arguments." env:"PERENNIAL_SMTP_URL" placeholder:"URL"`
+	SMTPURLFile         string   `name:"smtp-url-file" help:"A file with the address of that server, which holds a password." env:"PERENNIAL_SMTP_URL_FILE" placeholder:"FILE"`
 	MailFrom            string   `help:"The address that messages come from." env:"PERENNIAL_MAIL_FROM" placeholder:"ADDRESS"`
 	DKIMKey             string   `name:"dkim-key" help:"A PEM file with the private key (RSA or Ed25519) that signs messages by DKIM." env:"PERENNIAL_DKIM_KEY" placeholder:"FILE"`
 	DKIMSelector        string   `name:"dkim-selector" help:"The name under which the public key is in the DNS of the domain of --mail-from." env:"PERENNIAL_DKIM_SELECTOR" placeholder:"NAME"`
@@ -63,8 +66,32 @@ type reach struct {
 	OIDCIssuer          string   `help:"An identity provider (OpenID Connect) that the team may sign in with." env:"PERENNIAL_OIDC_ISSUER" placeholder:"URL"`
 	OIDCClientID        string   `help:"Our id at the identity provider." env:"PERENNIAL_OIDC_CLIENT_ID" placeholder:"ID"`
 	OIDCClientSecret    string   `help:"Our secret at the identity provider. Better in the environment than in the arguments." env:"PERENNIAL_OIDC_CLIENT_SECRET" placeholder:"SECRET"`
+	OIDCSecretFile      string   `name:"oidc-client-secret-file" help:"A file with our secret at the identity provider." env:"PERENNIAL_OIDC_CLIENT_SECRET_FILE" placeholder:"FILE"`
 	OIDCName            string   `help:"What people call the identity provider." env:"PERENNIAL_OIDC_NAME" placeholder:"NAME"`
 }
+
+// secrets are what may be given in a file of its own, as the secrets of a container are, in place of the arguments or the environment.
+func (r *reach) secrets() []secret {
+	return []secret{{&r.SMTPURL, r.SMTPURLFile}, {&r.OIDCClientSecret, r.OIDCSecretFile}, {&r.StripeSecretKey, r.StripeSecretFile},
+		{&r.StripeWebhookSecret, r.StripeWebhookFile}}
+}
+
+type secret struct {
+	value *string
+	file  string
+}
+
+func (r *reach) readSecrets() error {
+	for _, s := range r.secrets() {
+		if err := secretOf(s.value, s.file); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// AfterApply reads what is in files of its own.
+func (c *serveCommand) AfterApply() error { return errors.Join(c.place.AfterApply(), c.readSecrets()) }
 
 func (r reach) provider() auth.ProviderConfig {
 	return auth.ProviderConfig{Issuer: r.OIDCIssuer, ClientID: r.OIDCClientID, ClientSecret: r.OIDCClientSecret, Name: r.OIDCName}
@@ -96,14 +123,6 @@ func (c serveCommand) Run(w *world) error {
 			return closing(i, err)
 		}
 		fmt.Fprintf(w.out, "A new shop. Its first API key, shown once, has every permission:\n\n  %s\n\n", key)
-	}
-	for _, secret := range []struct {
-		value *string
-		file  string
-	}{{&c.StripeSecretKey, c.StripeSecretFile}, {&c.StripeWebhookSecret, c.StripeWebhookFile}} {
-		if err := secretOf(secret.value, secret.file); err != nil {
-			return closing(i, err)
-		}
 	}
 	if c.StripeSecretKey != "" {
 		g, err := stripe.New(stripe.Config{SecretKey: c.StripeSecretKey, WebhookSecret: c.StripeWebhookSecret, Publishable: c.StripePublishable, BaseURL: c.StripeURL})

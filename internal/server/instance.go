@@ -54,6 +54,7 @@ type Config struct {
 	DKIMKey, DKIMSelector string // a PEM file with the key that signs messages, and its name in DNS; empty: they are not signed
 	MailDir               string // a folder that messages are written into instead of being sent; empty: none
 
+	Connections    int            // open at once on a listener; 0: 4096
 	Rate           int            // requests a second for each API key; 0: no limit
 	TrustedProxies []netip.Prefix // those whose X-Forwarded-For is believed; empty: nobody's
 

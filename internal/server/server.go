@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"log/slog"
 	"net"
 	"net/http"
 	"slices"
@@ -203,11 +202,12 @@ func listen(ctx context.Context, address string) (net.Listener, error) {
 
 // serve answers at a listener until Stop, with the addresses for whoever runs the server before all others.
 func (s *Server) serve(l net.Listener, pages http.Handler, withMetrics bool) {
-	h := &http.Server{Handler: behind(s.Config.TrustedProxies, s.recorded(secure(s.operations(pages, withMetrics)))), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
-		ErrorLog: slog.NewLogLogger(s.Config.Log.Handler(), slog.LevelWarn)}
+	h := newHTTP(behind(s.Config.TrustedProxies, s.recorded(s.secure(s.operations(pages, withMetrics)))), s.Config.Log)
+	crowd := newCrowd(l, s.Config.Connections, s.Config.TrustedProxies, s.Config.Log)
+	h.ConnState = crowd.state
 	s.http = append(s.http, h)
 	s.work.Go(func() {
-		if err := h.Serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) {
+		if err := h.Serve(crowd); err != nil && !errors.Is(err, http.ErrServerClosed) {
 			s.Config.Log.Error("listener", "error", err)
 		}
 	})
@@ -436,13 +436,22 @@ func (s *Server) team(mux *http.ServeMux, base string) (err error) {
 	return nil
 }
 
-// secure sets the headers that every page has.
-func secure(next http.Handler) http.Handler {
+// secure sets the headers that every page has. Where people come by https, browsers are told to come by nothing else; the Portal in a
+// store's own site leaves that to the site.
+func (s *Server) secure(next http.Handler) http.Handler {
+	https := strings.HasPrefix(s.Config.PublicURL, "https://")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", "default-src 'self'; img-src 'self' https: data:; object-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "same-origin")
+		if https && (s.Config.PortalURL == "" || !s.ofPortal(r.URL.Path)) {
+			h.Set("Strict-Transport-Security", "max-age=31536000")
+		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+func (s *Server) ofPortal(path string) bool {
+	return slices.ContainsFunc([]string{"/portal", s.portal.Base()}, func(at string) bool { return path == at || strings.HasPrefix(path, at+"/") })
 }
