@@ -80,7 +80,7 @@ func (c restoreCommand) Run(w *world) error {
 		return nil
 	}
 	printProblems(w.out, r)
-	fmt.Fprintln(w.out, "If the only problem is the last checkpoint in the keys folder, the copy is older than what was signed: the server will start, sign nothing\nand not be ready until that checkpoint is moved away. See Restore in docs/operations.md.")
+	fmt.Fprintln(w.out, "If the only problem is the last checkpoint in the keys folder, the copy is older than what was signed: the server will start, and sign nothing, charge nobody\nand send nothing until you say that it goes on, with perennial accept-restore. See Restore in docs/operations.md.")
 	return failed(1)
 }
 

@@ -28,20 +28,21 @@ type commands struct {
 	LogLevel  string          `help:"From which level on something is logged: debug, info, warn, error." default:"info" enum:"debug,info,warn,error" env:"PERENNIAL_LOG_LEVEL" placeholder:"LEVEL"`
 	LogFormat string          `help:"How the log is written: text, json, or auto, which is text on a terminal." default:"auto" enum:"auto,text,json" env:"PERENNIAL_LOG_FORMAT" placeholder:"FORM"`
 
-	Demo    demoCommand    `cmd:"" help:"Start a shop with a year of history, to look around in."`
-	Serve   serveCommand   `cmd:"" help:"Run a shop."`
-	Ready   readyCommand   `cmd:"" help:"Ask a running server whether it is ready."`
-	Verify  verifyCommand  `cmd:"" help:"Prove that the database is what its journal says, or check a receipt."`
-	Log     logCommand     `cmd:"" help:"Show a log in the terminal."`
-	Export  exportCommand  `cmd:"" help:"Write the journal out, with everything an auditor needs."`
-	Owner   ownerCommand   `cmd:"" help:"Make the first owner of a shop without a browser."`
-	Reindex reindexCommand `cmd:"" help:"Rebuild the index from the journal."`
-	Backup  backupCommand  `cmd:"" help:"Copy the embedded database, also beside a running server, and verify the copy."`
-	Restore restoreCommand `cmd:"" help:"Put a backup into a data folder that has no database, and verify it."`
-	Copy    copyCommand    `cmd:"" help:"Move a shop to another database, of the same engine or the other one."`
-	Migrate migrateCommand `cmd:"" help:"Bring the schema of a database up to date, or show what that would do."`
-	Bench   benchCommands  `cmd:"" help:"Measure this program on this machine."`
-	Version versionCommand `cmd:"" help:"Print the version."`
+	Demo    demoCommand          `cmd:"" help:"Start a shop with a year of history, to look around in."`
+	Serve   serveCommand         `cmd:"" help:"Run a shop."`
+	Ready   readyCommand         `cmd:"" help:"Ask a running server whether it is ready."`
+	Verify  verifyCommand        `cmd:"" help:"Prove that the database is what its journal says, or check a receipt."`
+	Log     logCommand           `cmd:"" help:"Show a log in the terminal."`
+	Export  exportCommand        `cmd:"" help:"Write the journal out, with everything an auditor needs."`
+	Owner   ownerCommand         `cmd:"" help:"Make the first owner of a shop without a browser."`
+	Reindex reindexCommand       `cmd:"" help:"Rebuild the index from the journal."`
+	Backup  backupCommand        `cmd:"" help:"Copy the embedded database, also beside a running server, and verify the copy."`
+	Restore restoreCommand       `cmd:"" help:"Put a backup into a data folder that has no database, and verify it."`
+	Accept  acceptRestoreCommand `cmd:"" name:"accept-restore" help:"Go on from a restored database that is older than what was signed."`
+	Copy    copyCommand          `cmd:"" help:"Move a shop to another database, of the same engine or the other one."`
+	Migrate migrateCommand       `cmd:"" help:"Bring the schema of a database up to date, or show what that would do."`
+	Bench   benchCommands        `cmd:"" help:"Measure this program on this machine."`
+	Version versionCommand       `cmd:"" help:"Print the version."`
 }
 
 // place says where a shop is; every command that opens one takes it.

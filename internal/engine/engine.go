@@ -75,6 +75,10 @@ type Engine struct {
 	compared civil.Date     // the day on which the gateway's books were compared
 	looked   int64          // the seq up to which entries were looked at (news); -1 before the first time
 
+	asked    bool                          // whether the shop went on from a restored database was looked up
+	restored bool                          // it did
+	lost     map[string][]payment.Movement // charges that the restored database has lost, by what they paid
+
 	mu sync.Mutex
 	// What had no answer, guarded by mu. It is only about when to ask again, so a restart may forget it.
 	attempts map[id.ID]wait
@@ -116,7 +120,7 @@ func meta() program.Meta {
 // the others when one subscription fails, and returns those failures together; it ends when nothing can be changed at
 // all (an Unavailable fault), and when its context does.
 func (e *Engine) Run(ctx context.Context) error {
-	if err := e.Gate.Ask(gate.Charge); err != nil {
+	if err := e.may(ctx); err != nil {
 		return err
 	}
 	var errs []error
@@ -180,7 +184,7 @@ func (e *Engine) Wake(ctx context.Context) error {
 
 // wake is Wake; without a policy there is nothing more to do.
 func (e *Engine) wake(ctx context.Context) (*policy, error) {
-	if err := e.Gate.Ask(gate.Charge); err != nil {
+	if err := e.may(ctx); err != nil {
 		return nil, err
 	}
 	head := e.p.Head()

@@ -30,7 +30,7 @@ const silentCalls = 5
 // no answer is asked about again after a while that doubles, to an hour; a gateway that had none for several attempts in
 // a row is left alone for a while, to five minutes. It may be called as often as one likes.
 func (e *Engine) Settle(ctx context.Context) error {
-	if err := e.Gate.Ask(gate.Charge); err != nil {
+	if err := e.may(ctx); err != nil {
 		return err
 	}
 	if e.leftAlone() {
@@ -155,10 +155,13 @@ var errSilent = errors.New("no answer from the gateway")
 
 // ask gives what became of an open attempt. One that may have reached the gateway already is asked about first.
 func (e *Engine) ask(ctx context.Context, o *billing.Order, a billing.Attempt, from start) (payment.ChargeResult, error) {
-	if from != chargeAtOnce {
+	if from != chargeAtOnce || e.restored {
 		result, found, err := e.lookUp(ctx, a)
 		if err != nil || found {
 			return result, err
+		}
+		if result, charged := e.recalled(string(a.ID)); charged {
+			return result, nil
 		}
 		if a.Status == billing.AttemptActionRequired {
 			// It waited for the customer, and is not begun again.

@@ -202,6 +202,11 @@ var catalogue = []Type{
 	activity("data", "billing.caught_up", "Caught up on overdue orders", Shop).details("since", "subscriptions", "made", "skipped").never("The orders were made; refund or cancel them one by one."),
 	activity("data", "billing.reconciled", "Compared the orders with the gateway", Shop).details("from", "to", "charges", "refunds", "foreign", "open", "orders", "strays", "unknown").never("It tells what was seen."),
 	activity("data", "shop.moved", "Moved the shop to another database", Shop).details("to", "entries").never("The shop goes on in the other database."),
+	activity("data", "shop.restore_accepted", "Went on from a restored database", Shop).details("found", "entries", "signed", "root", "missing_since", "by", "because").
+		never("What came after it would be lost: put the newer database back instead."),
+	activity("data", "shop.clock_accepted", "Took the server's clock for right", Shop).details("last_entry", "clock", "by", "because").never("Entries stay dated as they are."),
+	activity("data", "shop.gateway_connected", "Connected an account of the payment gateway", Shop).
+		details("gateway", "account", "mode", "was_gateway", "was_account", "was_mode", "by", "because").never("Start the server with the other account's keys."),
 	activity("data", "log.verified", "Verified the log", Log).details("result", "entries", "changes", "differences", "root", "problem"),
 	activity("data", "log.exported", "Downloaded a log", Log).details("log", "format", "filter").mentions(Customer, Subscription),
 

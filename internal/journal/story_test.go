@@ -564,6 +564,13 @@ func (s *story) readers() {
 	}
 	s.do(journal.Bind(customer.Reveal{CustomerID: zelda, RequestID: s.ids.New(id.Job), Value: customer.RevealAddress, AddressID: home}))
 	s.do(journal.Bind(privacy.ExpireNetwork{Shop: "shop_k3m8z2qa", Month: "2025-03"}))
+	operator := reading.Operator{By: "mara", Because: "the disk of the old server is gone"}
+	s.do(journal.Bind(reading.AcceptRestore{Shop: s.Shop, Found: "database_behind", Ours: 4711, Signed: 5012, Root: "kz8=", Since: journal.At(s.now), Operator: operator}))
+	s.do(journal.Bind(reading.AcceptClock{Shop: s.Shop, Last: journal.At(s.now.AddDate(0, -2, 0)), Says: journal.At(s.now), Operator: operator}))
+	live := reading.Account{Gateway: "stripe", ID: "acct_1Q", Mode: "live"}
+	s.do(journal.Bind(reading.ConnectGateway{Shop: s.Shop, Account: reading.Account{Gateway: "simulated", ID: "sim_1", Mode: "test"}}))
+	s.do(journal.Bind(reading.ConnectGateway{Shop: s.Shop, Account: live, Was: reading.Account{Gateway: "simulated", ID: "sim_1", Mode: "test"}, Operator: operator}))
+	s.do(journal.Bind(reading.ConnectGateway{Shop: s.Shop, Account: live, Was: reading.Account{Gateway: "stripe", ID: "acct_1R", Mode: "test"}, Operator: operator}))
 	s.do(journal.Bind(reading.Move{Shop: "shop_k3m8z2qa", To: "postgres://db.example/shop", Entries: 12_481}))
 	s.do(journal.Bind(external.Record{Source: "help-desk", Type: "external.ticket_opened", Summary: "A ticket about a torn bag was opened", Details: jsontext.Value(`{"text":"Zelda"}`)}))
 	s.do(journal.Bind(external.Record{Source: "help-desk", Type: "external.ticket_closed"}))

@@ -212,6 +212,20 @@ var accountSentences = map[string]sentence{
 	"shop.moved": {did: func(e *Event) string {
 		return fmt.Sprintf("Moved the shop to another database, where it goes on after entry %d", e.Seq)
 	}},
+	"shop.restore_accepted": {did: func(e *Event) string {
+		return fmt.Sprintf("Went on from a restored database: a checkpoint over %d entries is given up", number(detail(e, "signed"))) +
+			form(", and what was recorded after %s may be missing", minute(detail(e, "missing_since")))
+	}},
+	"shop.clock_accepted": {did: func(e *Event) string {
+		return "Took the server's clock for right" + form(", which said %s", minute(detail(e, "clock"))) + form("; the last entry was of %s", minute(detail(e, "last_entry")))
+	}},
+	"shop.gateway_connected": {did: func(e *Event) string {
+		said := "Connected the " + account(e, "")
+		if text(detail(e, "was_gateway")) == "" {
+			return said
+		}
+		return said + ", in place of another account: the " + account(e, "was_")
+	}},
 	"log.verified": {did: func(e *Event) string {
 		switch text(detail(e, "result")) {
 		case "holds":
@@ -228,6 +242,14 @@ var accountSentences = map[string]sentence{
 	"personal_data.revealed":  {did: func(e *Event) string { return "Revealed " + revealed[text(detail(e, "value"))] }},
 	"customer.data_requested": says("Asked for a copy of the customer's data"),
 	"customer.redacted":       says("Erased the customer's personal data"),
+}
+
+// account says what kind of account of a payment gateway it is, and nothing of its id.
+func account(e *Event, prefix string) string {
+	if text(detail(e, prefix+"gateway")) == "simulated" {
+		return "simulated payment gateway"
+	}
+	return "payment gateway" + map[string]string{"live": " in live mode", "test": " in test mode"}[text(detail(e, prefix+"mode"))]
 }
 
 // customerSentences are those of a customer's own things.

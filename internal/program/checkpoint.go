@@ -3,6 +3,8 @@ package program
 import (
 	"bytes"
 	"context"
+	"math"
+	"time"
 
 	"perennial/internal/db"
 	"perennial/internal/fault"
@@ -87,7 +89,7 @@ func (w *writer) continues(ctx context.Context, b *store.Batch, size int64) erro
 	}
 	if last.Size > size {
 		return fault.New(fault.Unavailable, "database_behind",
-			"The database holds %d entries, but a checkpoint over %d was signed: it was restored from an older copy. Nothing is signed until the newer one is back.", size, last.Size)
+			"The database holds %d entries, but a checkpoint over %d was signed: it was restored from an older copy. Nothing is signed until the newer one is back, or until you go on from this one with perennial accept-restore.", size, last.Size)
 	}
 	root, err := seal.RootAt(store.Tree{Ctx: ctx, S: w.s, Q: b}, last.Size)
 	if err != nil {
@@ -104,6 +106,61 @@ func (w *writer) continues(ctx context.Context, b *store.Batch, size int64) erro
 
 // Continued says whether the database was last seen to go on from the last signed checkpoint of the keys folder.
 func (p *Program) Continued() bool { return p.continued.Load() }
+
+// GivenUp says what a checkpoint was over that is given up.
+type GivenUp struct {
+	Found string // how the database differs from it: database_behind, database_forked
+	Size  int64  // entries that it is over
+	Root  seal.Hash
+	Ours  int64     // entries that the database has
+	Since time.Time // the newest checkpoint in the database was signed then: what was recorded later may be missing
+}
+
+// Lost says how the database differs from the last signed checkpoint, when it is no continuation of it. Otherwise it is refused with
+// nothing_to_accept.
+func (p *Program) Lost(ctx context.Context) (g GivenUp, err error) {
+	_, err = p.Checkpoint(ctx)
+	if err == nil {
+		return g, fault.New(fault.Conflict, "nothing_to_accept", "The database goes on from the last signed checkpoint: there is nothing to accept.")
+	}
+	if g.Found = fault.As(err).Code; g.Found != "database_behind" && g.Found != "database_forked" {
+		return g, err
+	}
+	note, err := p.Store.Keys.Folder().LastCheckpoint(string(p.Store.Shop))
+	if err != nil {
+		return g, err
+	}
+	last, err := openCheckpoint(p.Store.Keys.Folder(), p.Store.Shop, note)
+	if err != nil {
+		return g, err
+	}
+	g.Size, g.Root, g.Ours = last.Size, last.Root, p.Head()+1
+	signed, err := p.Store.Checkpoints(ctx, p.Store.Read, math.MaxInt64, 1)
+	if err == nil && len(signed) > 0 {
+		g.Since, err = time.Parse(journal.TimeLayout, signed[0].SignedAt)
+		return g, err
+	}
+	for first, err := range p.Store.Events(ctx, p.Store.Read, store.Closed, 0, 1) {
+		if err != nil {
+			return g, err
+		}
+		g.Since = first.RecordedAt
+	}
+	return g, err
+}
+
+// GiveUp makes the last signed checkpoint one of the past, and signs the database as it is.
+func (p *Program) GiveUp(ctx context.Context) error {
+	err := p.Exclusive(ctx, func(*store.Writer) error {
+		p.w.signed = nil
+		return p.Store.Keys.Folder().GiveUp(string(p.Store.Shop))
+	})
+	if err != nil {
+		return err
+	}
+	_, err = p.Checkpoint(ctx)
+	return err
+}
 
 func openCheckpoint(folder *vault.Folder, shop id.ID, note []byte) (seal.Checkpoint, error) {
 	verifiers, err := folder.Verifiers(string(shop))

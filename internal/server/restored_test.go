@@ -11,10 +11,13 @@ import (
 	"perennial/internal/civil"
 	"perennial/internal/customer"
 	"perennial/internal/engine"
+	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/money"
 	"perennial/internal/payment/simulated"
+	"perennial/internal/reading"
+	"perennial/internal/store"
 	"perennial/internal/subscription"
 	"perennial/internal/test/pgtest"
 	"perennial/internal/test/shop"
@@ -128,5 +131,61 @@ func TestARestoredDatabaseChargesNobody(t *testing.T) {
 	}
 	if err := s.Stop(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// The word of whoever runs the server makes an entry, keeps the old checkpoint, and lets everything go on.
+func TestGoingOnFromARestoredDatabase(t *testing.T) {
+	c, _ := onEngine(t)
+	i := open(t, c)
+	found(t, i)
+	if _, err := i.AcceptRestore(t.Context(), reading.Operator{By: "mara", Because: "why not"}); fault.As(err).Code != "nothing_to_accept" {
+		t.Errorf("with nothing to accept: %v", err)
+	}
+	if err := i.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	old, _ := copied(t, c)
+	i = open(t, c)
+	product(t, i)
+	if _, err := i.Program.Checkpoint(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := i.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	i = open(t, old)
+	for _, by := range []reading.Operator{{}, {By: "mara"}, {Because: "x"}, {By: "mara", Because: "two\nlines"}, {By: "mara", Because: strings.Repeat("x", 501)}} {
+		if _, err := i.AcceptRestore(t.Context(), by); fault.As(err).Kind != fault.Refused {
+			t.Errorf("%+v: %v", by, err)
+		}
+	}
+	g, err := i.AcceptRestore(t.Context(), reading.Operator{By: "mara", Because: "the disk is gone"})
+	if err != nil || g.Found != "database_behind" || g.Size != 7 || g.Ours != 6 {
+		t.Fatalf("%+v, %v", g, err)
+	}
+	s := serve(t, i, nil)
+	if code, body, _ := get(t, "http://"+s.Addr+"/readyz"); code != 200 {
+		t.Errorf("readyz: %d %s", code, body)
+	}
+	last := ""
+	for st, err := range i.Store.Events(t.Context(), i.Store.Read, store.Closed, 6, 7) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		said, err := reading.ReadRestore(st.Event)
+		if err != nil || said.By != "mara" || said.Because != "the disk is gone" || said.Signed != 7 || said.Ours != 6 || said.Root != g.Root.String() || said.Since.Time.IsZero() {
+			t.Errorf("the entry: %+v, %v", said, err)
+		}
+		last = st.Type
+	}
+	if last != reading.RestoreAccepted {
+		t.Errorf("the last entry is %q", last)
+	}
+	if kept, err := filepath.Glob(filepath.Join(c.keysPath(), "given-up-*-7")); err != nil || len(kept) != 1 {
+		t.Errorf("kept: %v, %v", kept, err)
+	}
+	if r, err := Verify(t.Context(), old, nil); err != nil || !r.Holds() {
+		t.Errorf("verify: %+v, %v", r, err)
 	}
 }

@@ -12,6 +12,8 @@
 //	log-<shop>.pub     its public half, to hand out
 //	erased             ids of destroyed data keys, a line each, only ever appended to
 //	checkpoint-<shop>  the last signed checkpoint, as signed
+//	given-up-<shop>-<size>
+//	                   a checkpoint that was the last one until the shop went on from an older database
 //	lock               held (flock) by whoever writes
 //
 // The folder has mode 0700 and the files 0600; a private key that others may read is refused. Several processes may
@@ -310,6 +312,44 @@ func (f *Folder) SaveCheckpoint(shop string, msg []byte, size int64) error {
 		}
 	}
 	return f.write(checkpointName(shop), msg)
+}
+
+// GiveUp makes the last checkpoint one of the past: the shop goes on from a database that is no continuation of it. It is kept beside
+// the others, because whoever has a copy of it can ask for it.
+func (f *Folder) GiveUp(shop string) error {
+	if err := checkShop(shop); err != nil {
+		return err
+	}
+	unlock, err := f.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	msg, err := os.ReadFile(f.path(checkpointName(shop)))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("vault: %w", err)
+	}
+	_, size, err := checkpointText(shop, msg)
+	if err != nil {
+		return err
+	}
+	name := fmt.Sprintf("given-up-%s-%d", shop, size)
+	for n := 2; ; n++ { // another history may have been given up at as many entries
+		if kept, err := os.ReadFile(f.path(name)); errors.Is(err, fs.ErrNotExist) || err == nil && bytes.Equal(kept, msg) {
+			break
+		}
+		name = fmt.Sprintf("given-up-%s-%d-%d", shop, size, n)
+	}
+	if err := f.write(name, msg); err != nil {
+		return err
+	}
+	if err := os.Remove(f.path(checkpointName(shop))); err != nil {
+		return f.unwritten(err)
+	}
+	return f.sync()
 }
 
 // checkpointText gives the signed text of a checkpoint and the size in it. Whether the signature is right is for those

@@ -1,0 +1,54 @@
+package cli
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"os/user"
+
+	"perennial/internal/fault"
+	"perennial/internal/reading"
+	"perennial/internal/server"
+)
+
+// word is what whoever runs the server says when it goes on in spite of something. It is kept in the journal.
+type word struct {
+	Because string `help:"Why, in one line; it is kept in the journal." placeholder:"WHY"`
+	By      string `help:"Who says so; by default the user of the operating system." placeholder:"WHO"`
+}
+
+func (w word) operator() reading.Operator {
+	name := os.Getenv("USER")
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	return reading.Operator{By: cmp.Or(w.By, name), Because: w.Because}
+}
+
+type acceptRestoreCommand struct {
+	place
+	word
+}
+
+// Run goes on from a restored database. It is done once, so no flag of a service can say it again by mistake.
+func (c acceptRestoreCommand) Run(w *world) error {
+	i, err := server.Open(w.ctx, c.config(w.log))
+	if err != nil {
+		return err
+	}
+	return closing(i, c.accept(w, i))
+}
+
+func (c acceptRestoreCommand) accept(w *world, i *server.Instance) error {
+	if i.Program.Head() < 0 {
+		return fault.New(fault.Conflict, "nothing_to_accept", "There is no shop in this database: there is nothing to accept.")
+	}
+	g, err := i.AcceptRestore(w.ctx, c.operator())
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w.out, "The shop goes on from this database: %s entries. A checkpoint over %s entries is given up and kept in the keys folder;\n"+
+		"what was recorded after %s may be missing. An entry says so. Start the server.\n",
+		thousands(g.Ours), thousands(g.Size), g.Since.UTC().Format("2 January 2006, 15:04 UTC"))
+	return err
+}

@@ -1,0 +1,103 @@
+package engine
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"perennial/internal/db"
+	"perennial/internal/gate"
+	"perennial/internal/journal"
+	"perennial/internal/payment"
+	"perennial/internal/reading"
+	"perennial/internal/store"
+)
+
+// restoredFor is for how long after a shop went on from a restored database each new charge is asked about first.
+const restoredFor = 60 * 24 * time.Hour
+
+// may says whether anything may be charged. Before the first charge after something held charges up, and after a start, it asks the
+// gateway for what it moved since the copy was made that the shop went on from.
+func (e *Engine) may(ctx context.Context) error {
+	if err := e.Gate.Ask(gate.Charge); err != nil {
+		e.asked = false
+		return err
+	}
+	if e.asked {
+		return nil
+	}
+	last, err := e.lastRestore(ctx)
+	if err != nil {
+		return err
+	}
+	if last != nil {
+		if err := e.recall(ctx, last); err != nil {
+			return err
+		}
+	}
+	e.asked = true
+	return nil
+}
+
+// lastRestore gives the newest word that the shop goes on from a restored database, nil when there is none or it is long ago.
+func (e *Engine) lastRestore(ctx context.Context) (*journal.Event, error) {
+	row, err := e.s.Load(ctx, e.s.Read, journal.Ref{Kind: journal.Shop, ID: e.s.Shop})
+	if err != nil || row.Version == 0 {
+		return nil, db.Fault(err)
+	}
+	for st, err := range e.s.Chain(ctx, e.s.Read, store.Closed, row.LastSeq) {
+		switch {
+		case err != nil:
+			return nil, db.Fault(err)
+		case st.RecordedAt.Before(e.p.Now().Add(-restoredFor)):
+			return nil, nil
+		case st.Type == reading.RestoreAccepted:
+			return st.Event, nil
+		}
+	}
+	return nil, nil
+}
+
+// recall notes the charges that the gateway made since the copy, by what they paid: the database has lost them.
+func (e *Engine) recall(ctx context.Context, restore *journal.Event) error {
+	said, err := reading.ReadRestore(restore)
+	if err != nil {
+		return err
+	}
+	lost := map[string][]payment.Movement{}
+	if books, ok := e.g.(payment.Lister); ok {
+		for m, err := range books.Movements(ctx, said.Since.Add(-time.Hour), e.p.Now().Add(time.Hour)) { // our clock and theirs may differ
+			if err != nil {
+				return err
+			}
+			if paid := e.paidBy(m.Key); m.Kind == payment.MovedCharge && paid != "" {
+				lost[paid] = append(lost[paid], m)
+			}
+		}
+	}
+	e.lost, e.restored = lost, true
+	e.log.Warn("the shop went on from a restored database: the gateway was asked for what it charged since", "since", said.Since, "charged", len(lost),
+		"paid", slices.Sorted(maps.Keys(lost)))
+	return nil
+}
+
+// paidBy is what a charge was for, of its idempotency key: all but the ordinal of the attempt. Empty: the key does not say it.
+func (e *Engine) paidBy(key string) string {
+	rest, ok := strings.CutPrefix(key, string(e.s.Shop)+"_")
+	n := strings.LastIndexByte(rest, '_')
+	if !ok || n < 0 {
+		return ""
+	}
+	return rest[:n]
+}
+
+// recalled gives the result of an attempt to charge what the gateway has charged already, before the database was restored.
+func (e *Engine) recalled(key string) (payment.ChargeResult, bool) {
+	paid := e.lost[e.paidBy(key)]
+	if len(paid) == 0 {
+		return payment.ChargeResult{}, false
+	}
+	return payment.ChargeResult{GatewayID: paid[0].GatewayID, Status: payment.Succeeded}, true
+}
