@@ -1,5 +1,5 @@
-# `make run` needs Go and nothing else; `make test` installs PostgreSQL and chromium when they are missing; `make check` wants a C
-# compiler too, for the race detector.
+# `make run` needs Go and nothing else; `make test` installs PostgreSQL and chromium when they are missing, `make check` a C
+# compiler, for the race detector.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 export CGO_ENABLED := 0
@@ -49,6 +49,7 @@ generated: ## go.mod, go.sum and generated files are what their sources say
 	@before=$$($(SUM)); go generate ./...; test "$$before" = "$$($(SUM))" || { echo 'go generate changed files: commit them'; exit 1; }
 
 race: ## The packages that hold locks or start goroutines, with the race detector
+	scripts/needs.sh race
 	CGO_ENABLED=1 go test -race -timeout 15m $$(go list -f '{{range .Imports}}{{if eq . "sync" "sync/atomic"}}{{$$.ImportPath}}{{"\n"}}{{end}}{{end}}' ./... | sort -u)
 
 fuzz: ## Each fuzz target for FUZZTIME (5s)
