@@ -73,6 +73,7 @@ type paymentMethodView struct {
 	ExpMonth         int                      `json:"exp_month" doc:"1 to 12; 0 when it does not expire."`
 	ExpYear          int                      `json:"exp_year" doc:"0 when it does not expire."`
 	Status           string                   `json:"status" enum:"active,expired,removed,redacted"`
+	RefusedAt        *journal.Time            `json:"refused_at" doc:"When the gateway refused it for good: others are charged before it. Null: it did not, or it was renewed since."`
 }
 
 type portalLinkBody struct {
@@ -131,7 +132,7 @@ func viewPaymentMethod(q program.Query, _ journal.Ref, row store.Row) (paymentMe
 	c := callOf(q.Ctx)
 	return paymentMethodView{
 		ID: s.ID, Version: row.Version, Gateway: s.Gateway, GatewayReference: c.text(s.GatewayReference), Brand: s.Brand, Last4: c.text(s.Last4),
-		ExpMonth: s.ExpMonth, ExpYear: s.ExpYear, Status: s.Status,
+		ExpMonth: s.ExpMonth, ExpYear: s.ExpYear, Status: s.Status, RefusedAt: s.RefusedAt,
 	}, nil
 }
 

@@ -39,7 +39,7 @@ type subscriptionView struct {
 	PausedUntil           *civil.Date                           `json:"paused_until"`
 	SkippedDates          []civil.Date                          `json:"skipped_dates" nullable:"false"`
 	ShippingAddressID     *id.ID                                `json:"shipping_address_id"`
-	PaymentMethodID       *id.ID                                `json:"payment_method_id"`
+	PaymentMethodID       *id.ID                                `json:"payment_method_id" doc:"Null: whichever is the customer's default."`
 	BackupPaymentMethodID *id.ID                                `json:"backup_payment_method_id"`
 	DeliveryPrice         money.Amount                          `json:"delivery_price"`
 	Discounts             []subscription.AppliedDiscount        `json:"discounts" nullable:"false"`
@@ -170,7 +170,7 @@ type (
 	}
 	methodBody struct {
 		Commented
-		PaymentMethodID *id.ID `json:"payment_method_id"`
+		PaymentMethodID *id.ID `json:"payment_method_id" doc:"Null takes the subscription's own away: the customer's default, or backup, is charged."`
 	}
 	deliveryBody struct {
 		Commented

@@ -303,7 +303,7 @@ func TestMethods(t *testing.T) {
 		s.on(first)
 		s.create(1)
 		lost := billing.FinishAttempt{OrderID: orderID(1), AttemptID: attemptID(1), Result: billing.Declined, Code: "lost_card", Hard: true}
-		check(t, "declined", s.do(journal.Bind(lost)), "billing_attempt.failed recovery.entered recovery.card_requested")
+		check(t, "declined", s.do(journal.Bind(lost)), "billing_attempt.failed payment_method.refused recovery.entered recovery.card_requested")
 		s.on(first.AddDays(2))
 		check(t, "before the end", s.retry(1, 2), "refused not_due")
 		s.on(first.AddDays(3))
@@ -317,7 +317,7 @@ func TestMethods(t *testing.T) {
 			want string
 		}{
 			{"insufficient_funds", false, "billing_attempt.failed billing_attempt.started"},
-			{"lost_card", true, "billing_attempt.failed billing_attempt.started"},
+			{"lost_card", true, "billing_attempt.failed payment_method.refused billing_attempt.started"},
 			{"processing_error", false, enteredRecovery},
 		} {
 			s := newShop(t)

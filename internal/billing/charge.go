@@ -35,6 +35,9 @@ const (
 //     action that ends the case, and order.failed; recovery.card_requested when nothing is left to charge. An order that
 //     is not waited for fails at once. Before all that a backup gets its turn: billing_attempt.started.
 //   - ActionRequired: billing_attempt.action_required. The order waits; ask the gateway again later.
+//
+// What is learned about a payment method stays: payment_method.refused when the gateway refuses it for good, payment_method.accepted when it
+// works after that; and a subscription whose own method failed while the customer's default paid follows the default from then on.
 type FinishAttempt struct {
 	OrderID   id.ID
 	AttemptID id.ID
@@ -50,8 +53,17 @@ type FinishAttempt struct {
 	Cause           id.ID // the entry that the answer is to, where it is known
 }
 
-// Load needs the order and all that its payment can come to.
-func (c FinishAttempt) Load(r journal.Reader) (World, error) { return loadCase(r, c.OrderID) }
+// Load needs the order, all that its payment can come to, and the payment method that was charged.
+func (c FinishAttempt) Load(r journal.Reader) (World, error) {
+	w, err := loadCase(r, c.OrderID)
+	if err != nil {
+		return w, err
+	}
+	if i := slices.IndexFunc(w.Order.Attempts, func(a Attempt) bool { return a.ID == c.AttemptID }); i >= 0 {
+		w.Charged, err = journal.Find[customer.PaymentMethod](r, journal.PaymentMethod, w.Order.Attempts[i].PaymentMethodID)
+	}
+	return w, err
+}
 
 // Decide is the rule. It refuses an attempt that the order does not have (unknown_attempt).
 func (c FinishAttempt) Decide(w World, now time.Time) (journal.Decision, error) {
@@ -88,6 +100,11 @@ func (c FinishAttempt) Decide(w World, now time.Time) (journal.Decision, error) 
 
 	t := w.story(now)
 	at := t.tell(d, 0)
+	if refused := a.Status == AttemptFailed && a.Hard; refused || a.Status == AttemptSucceeded {
+		if d, ok := customer.Charged(w.Charged, refused, now, next.Ref()); ok {
+			t.tell(d, at)
+		}
+	}
 	var err error
 	switch {
 	case o.Status != Pending:

@@ -94,6 +94,9 @@ func (t *story) start(attempt id.ID, m *customer.PaymentMethod, cause int) {
 // codeNoMethod is the code of an attempt that failed because there was nothing to charge.
 const codeNoMethod = "no_payment_method"
 
+// codeGivenUp is the code of an attempt that was cancelled while it waited for the customer.
+const codeGivenUp = "cancelled"
+
 // charge begins the charge, or fails at once when there is nothing to charge.
 func (t *story) charge(attempt id.ID, on civil.Date, cause int) error {
 	if m := t.w.choose(t.order); m != nil {
@@ -112,7 +115,8 @@ func (t *story) charge(attempt id.ID, on civil.Date, cause int) error {
 
 // choose gives the payment method to charge next: of those that did not fail for good with this order, the one that
 // failed least often with it, and among equals the first choice. So a new card is tried before old ones. A backup gets its
-// one turn before any of them is tried again, unless the last failure was none of the card's.
+// one turn before any of them is tried again, unless the last failure was none of the card's. What the gateway refused for good in
+// another case comes after everything else.
 func (w World) choose(o *Order) *customer.PaymentMethod {
 	failed, hard := map[id.ID]int{}, map[id.ID]bool{}
 	for _, a := range o.Attempts {
@@ -123,27 +127,38 @@ func (w World) choose(o *Order) *customer.PaymentMethod {
 	}
 	var best *customer.PaymentMethod
 	for _, m := range w.Methods {
-		if !hard[m.ID] && (best == nil || failed[m.ID] < failed[best.ID]) {
+		if hard[m.ID] {
+			continue
+		}
+		if best == nil || dead(m) < dead(best) || dead(m) == dead(best) && failed[m.ID] < failed[best.ID] {
 			best = m
 		}
 	}
-	if best != nil && failed[best.ID] == 0 {
+	if best != nil && failed[best.ID] == 0 && dead(best) == 0 {
 		return best
 	}
-	if b := w.backup(o); b != nil && (best == nil || otherCardHelps(o)) {
+	if b := w.backup(o); b != nil && (best == nil || dead(b) < dead(best) || dead(b) == dead(best) && otherCardHelps(o)) {
 		return b
 	}
 	return best
 }
 
-// backup gives the first backup that was not tried for the order.
-func (w World) backup(o *Order) *customer.PaymentMethod {
+// dead is 1 for a payment method that the gateway refused for good, and was not renewed since.
+func dead(m *customer.PaymentMethod) int {
+	if m.RefusedAt != nil {
+		return 1
+	}
+	return 0
+}
+
+// backup gives the first backup that was not tried for the order, one that works if there is one.
+func (w World) backup(o *Order) (first *customer.PaymentMethod) {
 	for _, m := range w.Backups {
-		if !o.tried(m.ID) {
-			return m
+		if !o.tried(m.ID) && (first == nil || dead(m) < dead(first)) {
+			first = m
 		}
 	}
-	return nil
+	return first
 }
 
 func (o *Order) tried(method id.ID) bool {
@@ -170,7 +185,28 @@ func (t *story) placed(cause int) error {
 	t.reservations = append(t.reservations, released(t.order)...)
 	at := t.tell(orderDraft("order.placed", t.order, next), cause)
 	t.retell(subscription.Renewed(t.sub, next.view()), at)
+	if t.outlived(next) {
+		if d, ok := subscription.FollowDefault(t.sub, next.view()); ok {
+			t.tell(d, cause)
+		}
+	}
 	return nil
+}
+
+// outlived says whether the subscription's own payment method failed with an order that the customer's default paid. A backup that paid says
+// nothing: it is there for that. Nor does a failure that was none of the card's.
+func (t *story) outlived(o *Order) bool {
+	own, standard := t.sub.PaymentMethodID, t.w.Customer.DefaultPaymentMethodID
+	failed, paid := false, false
+	for _, a := range o.Attempts {
+		switch {
+		case a.Status == AttemptSucceeded:
+			paid = a.PaymentMethodID == standard
+		case a.Status == AttemptFailed && a.PaymentMethodID == own:
+			failed = failed || a.Hard || a.Code != codeGivenUp && !slices.Contains(passing, a.Code)
+		}
+	}
+	return own != "" && standard != "" && own != standard && failed && paid
 }
 
 // failure is a charge of the order that failed on a day.

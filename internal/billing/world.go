@@ -26,6 +26,7 @@ type World struct {
 	Plan         *catalog.Plan
 	Methods      []*customer.PaymentMethod  // that may be charged, the first choice first
 	Backups      []*customer.PaymentMethod  // that may be charged once when those failed
+	Charged      *customer.PaymentMethod    // by the attempt
 	Stock        Stock                      // the variants of the subscription and of Order and Waiting
 	Products     map[id.ID]*catalog.Product // of the backups among Stock, where the store sends those
 	Waiting      *Order                     // the order of the rhythm that waits for money

@@ -82,6 +82,7 @@ type PaymentMethod struct {
 	Status           string                   `json:"status"`    // active, expired, removed, redacted
 	CreatedAt        journal.Time             `json:"created_at"`
 	ExpiryTold       string                   `json:"expiry_told"` // the expiry that was told as near: "2027-03"; empty: none
+	RefusedAt        *journal.Time            `json:"refused_at"`  // when the gateway last refused it for good; null: it did not, or it was renewed since
 }
 
 // Ref names the row.

@@ -228,7 +228,7 @@ func TestCommands(t *testing.T) {
 		{"a bad card", do(UpdatePaymentMethod{ID: "pm_3", CustomerID: "cus_a", Fields: PaymentMethodFields{Last4: new("12a4")}}), "!/last4"},
 		{"change a removed card", do(UpdatePaymentMethod{ID: "pm_4", CustomerID: "cus_a", Fields: PaymentMethodFields{Last4: new("1")}}), "!status_removed"},
 		{"change another's card", do(UpdatePaymentMethod{ID: "pm_1", CustomerID: "cus_b", Fields: card()}), "!unknown_payment_method"},
-		{"remove the default card", do(RemovePaymentMethod{ID: "pm_1", CustomerID: "cus_a"}), "payment_method.removed payment_method.default_changed"},
+		{"remove the default card that subscriptions follow", do(RemovePaymentMethod{ID: "pm_1", CustomerID: "cus_a"}), "!payment_method_in_use"},
 		{"remove the backup", do(RemovePaymentMethod{ID: "pm_2", CustomerID: "cus_a"}), "payment_method.removed payment_method.backup_set"},
 		{"remove a card in use", do(RemovePaymentMethod{ID: "pm_3", CustomerID: "cus_a"}), "!payment_method_in_use"},
 		{"remove a card twice", do(RemovePaymentMethod{ID: "pm_4", CustomerID: "cus_a"}), ""},

@@ -105,6 +105,9 @@ func (c UpdatePaymentMethod) Decide(w World, now time.Time) (journal.Decision, e
 	}
 	next := journal.Clone(w.PaymentMethod)
 	c.Fields.apply(next)
+	if next.GatewayReference.Value != w.PaymentMethod.GatewayReference.Value || next.ExpMonth != w.PaymentMethod.ExpMonth || next.ExpYear != w.PaymentMethod.ExpYear {
+		next.RefusedAt = nil // it is another card now
+	}
 	var err error
 	if next.ExpMonth != w.PaymentMethod.ExpMonth || next.ExpYear != w.PaymentMethod.ExpYear {
 		err = refuseMethod(next, settings.Today(w.General, now))
@@ -120,7 +123,7 @@ func (c UpdatePaymentMethod) Decide(w World, now time.Time) (journal.Decision, e
 }
 
 // RemovePaymentMethod takes a payment method away, unless an open subscription is charged to it, as its method or as
-// its backup (Conflict, payment_method_in_use). The customer has no default, or no backup, then. A method that was
+// its backup, or because it is the default (Conflict, payment_method_in_use). The customer has no default, or no backup, then. A method that was
 // removed stays removed.
 type RemovePaymentMethod struct {
 	ID         id.ID
@@ -132,6 +135,9 @@ func (c RemovePaymentMethod) Load(r journal.Reader) (World, error) {
 	w, err := loadPaymentMethod(r, c.CustomerID, c.ID)
 	if err == nil {
 		w.InUse, err = used(r, c.CustomerID, c.ID, "payment_method_id", "backup_payment_method_id")
+	}
+	if err == nil && !w.InUse && w.Customer.DefaultPaymentMethodID == c.ID {
+		w.InUse, err = used(r, c.CustomerID, "", "payment_method_id")
 	}
 	return w, err
 }
@@ -247,6 +253,20 @@ func refuseMethod(p *PaymentMethod, today civil.Date) error {
 		f.Add("/exp_year", "This payment method has expired.")
 	}
 	return f.Err()
+}
+
+// Charged gives the event of what a charge says about its payment method for all later ones: that the gateway refuses it for good, or
+// takes it again after all. ok is false when that is known already, or the method is gone.
+func Charged(p *PaymentMethod, refused bool, now time.Time, order journal.Ref) (d journal.Draft, ok bool) {
+	if p == nil || !p.there() || refused == (p.RefusedAt != nil) {
+		return journal.Draft{}, false
+	}
+	next, typ := journal.Clone(p), "payment_method.accepted"
+	next.RefusedAt = nil
+	if refused {
+		next.RefusedAt, typ = journal.AtPtr(now), "payment_method.refused"
+	}
+	return journal.Draft{Type: typ, Before: p, After: next, Mentions: []journal.Ref{{Kind: journal.Customer, ID: p.CustomerID}, order}}, true
 }
 
 // NoteExpiry says that a card expires this month or the next, once for each expiry. It is for a job: a card that was removed, or told

@@ -238,6 +238,8 @@ var catalogue = []Type{
 	forCustomer("payment", "payment_method.default_changed", "Default payment method changed", Customer, "default_payment_method_id").mentions(PaymentMethod).undoSelf(),
 	forCustomer("payment", "payment_method.backup_set", "Backup payment method set", Customer, "backup_payment_method_id").mentions(PaymentMethod).undoSelf(),
 	forCustomer("payment", "payment_method.expiring", "Payment method expires soon", PaymentMethod, "expiry_told").never("It tells what the card says."),
+	forCustomer("payment", "payment_method.refused", "Payment method refused for good", PaymentMethod, "refused_at").mentions(Customer, Order).never("It tells what the gateway said."),
+	forCustomer("payment", "payment_method.accepted", "Payment method works again", PaymentMethod, "refused_at").mentions(Customer, Order).never("It tells what the gateway said."),
 	forCustomer("privacy", "payment_method.redacted", "Payment method erased", PaymentMethod, All).never("Erasure destroys the key; nobody can bring the values back."),
 
 	forCustomer("messages", "notification.sent", "Message sent", Message).details("message", "channel", "language").mentions(Customer, TeamMember, Subscription, Order, PaymentMethod, Session),

@@ -292,6 +292,8 @@ var customerSentences = map[string]sentence{
 	"payment_method.default_changed": points("the default payment method", "the customer", "default_payment_method_id"),
 	"payment_method.backup_set":      points("the backup payment method", "the customer", "backup_payment_method_id"),
 	"payment_method.redacted":        says("Erased the payment method"),
+	"payment_method.refused":         says("The gateway refused the payment method for good: others are charged first from now on"),
+	"payment_method.accepted":        says("The payment method works again"),
 	"payment_method.expiring": {did: func(e *Event) string {
 		month, err := time.Parse("2006-01", text(afterOf(e, "expiry_told")))
 		if err != nil {
@@ -328,6 +330,19 @@ func points(what, whose, field string) sentence {
 		},
 		undid: always("Undid the change of " + what),
 	}
+}
+
+// follows is points for what a subscription takes from its customer when it has none of its own; so says what that means.
+func follows(what, field, so string) sentence {
+	s := points(what, "the subscription", field)
+	did := s.did
+	s.did = func(e *Event) string {
+		if text(afterOf(e, field)) == "" {
+			return "Removed the subscription's own " + strings.TrimPrefix(what, "the ") + ": " + so
+		}
+		return did(e)
+	}
+	return s
 }
 
 // ownPermissions is about the permissions that override the team's defaults for one person: null means that none do.

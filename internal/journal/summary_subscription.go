@@ -107,8 +107,8 @@ var subscriptionSentences = map[string]sentence{
 	},
 
 	"subscription.shipping_address_changed":      points("the shipping address", "the subscription", "shipping_address_id"),
-	"subscription.payment_method_changed":        points("the payment method", "the subscription", "payment_method_id"),
-	"subscription.backup_payment_method_changed": points("the backup payment method", "the subscription", "backup_payment_method_id"),
+	"subscription.payment_method_changed":        follows("the payment method", "payment_method_id", "the subscription is charged to the customer's default"),
+	"subscription.backup_payment_method_changed": follows("the backup payment method", "backup_payment_method_id", "the customer's backup is tried, if there is one"),
 	"subscription.delivery_price_changed":        {did: deliveryPrice, undid: deliveryPrice},
 	"subscription.discount_applied": {
 		did: func(e *Event) string {

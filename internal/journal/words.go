@@ -236,6 +236,7 @@ var fieldNamed = map[string]string{
 	"ends_at":                  "end",
 	"exp_month":                "expiry month",
 	"exp_year":                 "expiry year",
+	"refused_at":               "refusal",
 	"image_url":                "image",
 	"last4":                    "last four digits",
 	"line1":                    "first line",

@@ -17,9 +17,9 @@ import (
 )
 
 // Create makes a subscription. Its rhythm comes from a selling plan or from a billing policy of its own, one of the
-// two. Where nothing else is said: a unit price is the variant's; the address and both payment methods are the
-// customer's defaults, as far as they can be used; the delivery price is the shop's; and the first order comes one
-// interval from today, in a rhythm that is counted from today.
+// two. Where nothing else is said: a unit price is the variant's; the address is the customer's default, as far as it can be
+// used; the payment methods are always the customer's default and backup of the day; the delivery price is the shop's; and the first
+// order comes one interval from today, in a rhythm that is counted from today.
 type Create struct {
 	ID                id.ID
 	CustomerID        id.ID
@@ -28,7 +28,7 @@ type Create struct {
 	BillingPolicy     *catalog.Policy
 	NextBillingDate   *civil.Date // the anchor, moved to the policy's anchor day; today or later
 	ShippingAddressID id.ID
-	PaymentMethodID   id.ID
+	PaymentMethodID   id.ID // empty: the customer's default of the day
 	DeliveryPrice     *money.Amount
 	Note              string
 	Attributes        map[string]string
@@ -60,17 +60,14 @@ func (c Create) Load(r journal.Reader) (w World, err error) {
 	if err = w.variants(r, variants...); err != nil {
 		return w, err
 	}
-	address, primary := c.ShippingAddressID, c.PaymentMethodID
+	address := c.ShippingAddressID
 	if w.Customer != nil {
-		address, primary = cmp.Or(address, w.Customer.DefaultAddressID), cmp.Or(primary, w.Customer.DefaultPaymentMethodID)
-		if w.Backup, err = journal.Find[customer.PaymentMethod](r, journal.PaymentMethod, w.Customer.BackupPaymentMethodID); err != nil {
-			return w, err
-		}
+		address = cmp.Or(address, w.Customer.DefaultAddressID)
 	}
 	if w.Address, err = journal.Find[customer.Address](r, journal.Address, address); err != nil {
 		return w, err
 	}
-	w.PaymentMethod, err = journal.Find[customer.PaymentMethod](r, journal.PaymentMethod, primary)
+	w.PaymentMethod, err = journal.Find[customer.PaymentMethod](r, journal.PaymentMethod, c.PaymentMethodID)
 	return w, err
 }
 
@@ -123,15 +120,9 @@ func (c Create) parties(f *fault.Fields, w World, s *Subscription) {
 	case a != nil && a.Status == customer.StatusActive && ships(w.Shipping, a.Country):
 		s.ShippingAddressID = a.ID
 	}
-	switch p := w.PaymentMethod; {
-	case c.PaymentMethodID != "":
-		method(f, "/payment_method_id", p, c.PaymentMethodID, c.CustomerID)
+	if c.PaymentMethodID != "" {
+		method(f, "/payment_method_id", w.PaymentMethod, c.PaymentMethodID, c.CustomerID)
 		s.PaymentMethodID = c.PaymentMethodID
-	case p != nil && p.Status == customer.StatusActive:
-		s.PaymentMethodID = p.ID
-	}
-	if b := w.Backup; b != nil && b.Status == customer.StatusActive && b.ID != s.PaymentMethodID {
-		s.BackupPaymentMethodID = b.ID
 	}
 }
 

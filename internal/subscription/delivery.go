@@ -1,6 +1,7 @@
 package subscription
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -61,8 +62,8 @@ func (c ChangeShippingAddress) Decide(w World, _ time.Time) (journal.Decision, e
 	return d, nil
 }
 
-// ChangePaymentMethod charges orders to another of the customer's payment methods; unless cancelled or expired. With
-// AllSubscriptions the customer's other open subscriptions follow, with an event on each.
+// ChangePaymentMethod charges orders to another of the customer's payment methods, or, with an empty id, to whichever is the customer's
+// default; unless cancelled or expired. With AllSubscriptions the customer's other open subscriptions follow, with an event on each.
 type ChangePaymentMethod struct {
 	ID               id.ID
 	PaymentMethodID  id.ID
@@ -72,7 +73,15 @@ type ChangePaymentMethod struct {
 // Load needs the subscription, the payment method, and the others that follow.
 func (c ChangePaymentMethod) Load(r journal.Reader) (World, error) {
 	w, err := withMethod(r, c.ID, c.PaymentMethodID)
-	if err == nil && c.AllSubscriptions {
+	if err != nil {
+		return w, err
+	}
+	if c.PaymentMethodID == "" {
+		if w.Customer, err = journal.Get[customer.Customer](r, journal.Customer, w.Subscription.CustomerID); err != nil {
+			return w, err
+		}
+	}
+	if c.AllSubscriptions {
 		err = w.others(r)
 	}
 	return w, err
@@ -85,32 +94,60 @@ func (c ChangePaymentMethod) Decide(w World, _ time.Time) (journal.Decision, err
 		return journal.Decision{}, err
 	}
 	var f fault.Fields
-	method(&f, "/payment_method_id", w.PaymentMethod, c.PaymentMethodID, s.CustomerID)
+	switch {
+	case c.PaymentMethodID != "":
+		method(&f, "/payment_method_id", w.PaymentMethod, c.PaymentMethodID, s.CustomerID)
+	case w.Customer.DefaultPaymentMethodID == "" && s.PaymentMethodID != "":
+		f.Add("/payment_method_id", "The customer has no default payment method that could be charged. Set one first, or choose one here.")
+	}
 	if err := f.Err(); err != nil {
 		return journal.Decision{}, err
 	}
 	d := journal.Decision{Result: s.Ref()}
 	for _, each := range slices.Concat([]*Subscription{s}, w.Others) {
-		if each.PaymentMethodID == c.PaymentMethodID {
-			continue
+		if each.PaymentMethodID != c.PaymentMethodID {
+			d.Drafts = append(d.Drafts, each.charged(c.PaymentMethodID))
 		}
-		next := journal.Clone(each)
-		next.PaymentMethodID = c.PaymentMethodID
-		d.Drafts = append(d.Drafts, change("subscription.payment_method_changed", each, next, nil, w.PaymentMethod.Ref()))
 	}
 	return d, nil
 }
 
-// ChangeBackupPaymentMethod says what is charged when the payment method fails; unless cancelled or expired. An empty
-// id takes the backup away.
+// charged gives the event of another payment method; with an empty id the customer's default is charged.
+func (s *Subscription) charged(method id.ID) journal.Draft {
+	next := journal.Clone(s)
+	next.PaymentMethodID = method
+	var mention []journal.Ref
+	if method != "" {
+		mention = append(mention, journal.Ref{Kind: journal.PaymentMethod, ID: method})
+	}
+	return change("subscription.payment_method_changed", s, next, nil, mention...)
+}
+
+// FollowDefault gives the event of a subscription whose own payment method was declined while the customer's default paid: from now on
+// the default is charged. ok is false for one that follows it already, or has ended.
+func FollowDefault(s *Subscription, o Order) (d journal.Draft, ok bool) {
+	if s.PaymentMethodID == "" || !s.Open() {
+		return journal.Draft{}, false
+	}
+	d = s.charged("")
+	d.Mentions = append(d.Mentions, o.ref())
+	return d, true
+}
+
+// ChangeBackupPaymentMethod says what is charged when the payment method fails; unless cancelled or expired. With an empty
+// id that is the customer's backup.
 type ChangeBackupPaymentMethod struct {
 	ID              id.ID
 	PaymentMethodID id.ID
 }
 
-// Load needs the subscription and the payment method.
+// Load needs the subscription, its customer and the payment method.
 func (c ChangeBackupPaymentMethod) Load(r journal.Reader) (World, error) {
-	return withMethod(r, c.ID, c.PaymentMethodID)
+	w, err := withMethod(r, c.ID, c.PaymentMethodID)
+	if err == nil {
+		w.Customer, err = journal.Get[customer.Customer](r, journal.Customer, w.Subscription.CustomerID)
+	}
+	return w, err
 }
 
 // Decide is the rule.
@@ -122,7 +159,7 @@ func (c ChangeBackupPaymentMethod) Decide(w World, _ time.Time) (journal.Decisio
 	var f fault.Fields
 	switch {
 	case c.PaymentMethodID == "":
-	case c.PaymentMethodID == s.PaymentMethodID:
+	case c.PaymentMethodID == cmp.Or(s.PaymentMethodID, w.Customer.DefaultPaymentMethodID):
 		f.Add("/payment_method_id", "This is the payment method itself. The backup is another one.")
 	default:
 		method(&f, "/payment_method_id", w.PaymentMethod, c.PaymentMethodID, s.CustomerID)

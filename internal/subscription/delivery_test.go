@@ -50,9 +50,13 @@ func TestPaymentMethodForAll(t *testing.T) {
 
 func TestDeliveryAndPayment(t *testing.T) {
 	s := started(t, "2027-01-31")
+	equal(t, "the customer's default is none of its own", s.sub("sub_1").PaymentMethodID, id.ID(""))
+	equal(t, "a backup that is the default", s.refused(journal.Bind(ChangeBackupPaymentMethod{ID: "sub_1", PaymentMethodID: "pm_1"})), []string{"/payment_method_id"})
 	equal(t, "method", s.do(journal.Bind(ChangePaymentMethod{ID: "sub_1", PaymentMethodID: "pm_3"})), []string{"subscription.payment_method_changed"})
 	equal(t, "backup", s.do(journal.Bind(ChangeBackupPaymentMethod{ID: "sub_1", PaymentMethodID: "pm_1"})), []string{"subscription.backup_payment_method_changed"})
 	equal(t, "no backup", s.do(journal.Bind(ChangeBackupPaymentMethod{ID: "sub_1"})), []string{"subscription.backup_payment_method_changed"})
+	equal(t, "the default again", s.do(journal.Bind(ChangePaymentMethod{ID: "sub_1"})), []string{"subscription.payment_method_changed"})
+	equal(t, "method", s.do(journal.Bind(ChangePaymentMethod{ID: "sub_1", PaymentMethodID: "pm_3"})), []string{"subscription.payment_method_changed"})
 	equal(t, "price", s.do(journal.Bind(ChangeDeliveryPrice{ID: "sub_1", Price: usd(0)})), []string{"subscription.delivery_price_changed"})
 	for _, tt := range []struct {
 		name    string
@@ -63,7 +67,6 @@ func TestDeliveryAndPayment(t *testing.T) {
 		{"somebody else's address", journal.Bind(ChangeShippingAddress{ID: "sub_1", AddressID: "addr_other"}), []string{"/address_id"}},
 		{"removed address", journal.Bind(ChangeShippingAddress{ID: "sub_1", AddressID: "addr_old"}), []string{"/address_id"}},
 		{"country without delivery", journal.Bind(ChangeShippingAddress{ID: "sub_1", AddressID: "addr_fr"}), []string{"/address_id"}},
-		{"no method", journal.Bind(ChangePaymentMethod{ID: "sub_1"}), []string{"/payment_method_id"}},
 		{"somebody else's method", journal.Bind(ChangePaymentMethod{ID: "sub_1", PaymentMethodID: "pm_other"}), []string{"/payment_method_id"}},
 		{"removed method", journal.Bind(ChangePaymentMethod{ID: "sub_1", PaymentMethodID: "pm_old"}), []string{"/payment_method_id"}},
 		{"backup that is no backup", journal.Bind(ChangeBackupPaymentMethod{ID: "sub_1", PaymentMethodID: "pm_3"}), []string{"/payment_method_id"}},

@@ -28,13 +28,13 @@ func TestCreate(t *testing.T) {
 	equal(t, "result", d.Result, journal.Ref{Kind: journal.Subscription, ID: "sub_9"})
 	equal(t, "targets", events[0].Targets, []journal.Ref{
 		{Kind: journal.Subscription, ID: "sub_9"}, {Kind: journal.Customer, ID: "cus_1"}, {Kind: journal.Variant, ID: "var_1"},
-		{Kind: journal.Address, ID: "addr_1"}, {Kind: journal.PaymentMethod, ID: "pm_1"}, {Kind: journal.PaymentMethod, ID: "pm_2"},
+		{Kind: journal.Address, ID: "addr_1"},
 	})
 	want := &Subscription{
 		ID: "sub_9", Status: Active, CustomerID: "cus_1", Currency: "USD",
 		Items:         []Item{{ID: "item_1", VariantID: "var_1", ProductID: "prod_1", Title: "House Blend, 250 g", Quantity: 2, UnitPrice: usd(1000)}},
 		BillingPolicy: monthly, AnchorDate: date("2027-01-31"), Position: 1, NextBillingDate: dateP("2027-02-28"),
-		ShippingAddressID: "addr_1", PaymentMethodID: "pm_1", BackupPaymentMethodID: "pm_2", DeliveryPrice: usd(500),
+		ShippingAddressID: "addr_1", DeliveryPrice: usd(500),
 		Note: journal.Secluded("hello"), Attributes: journal.Secluded(map[string]string{"a": "b"}), CreatedAt: journal.At(s.now()),
 	}
 	equal(t, "state", s.sub("sub_9"), want)

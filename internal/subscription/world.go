@@ -40,7 +40,6 @@ type World struct {
 	Customer      *customer.Customer
 	Address       *customer.Address
 	PaymentMethod *customer.PaymentMethod
-	Backup        *customer.PaymentMethod // of a new subscription
 	Plan          *catalog.Plan
 	Group         *catalog.Group
 	Discount      *catalog.Discount

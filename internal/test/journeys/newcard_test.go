@@ -8,7 +8,7 @@ import (
 
 // TestANewCard adds one after another that the bank declines, on a phone, with the page seen in both themes.
 func TestANewCard(t *testing.T) {
-	sub := fresh(t)
+	fresh(t)
 	p := subscriber(t, browser.Options{Width: 375})
 	p.Go(shop.Portal + "/account")
 	p.Click("a[href$='/payment-methods/new']")
@@ -30,8 +30,10 @@ func TestANewCard(t *testing.T) {
 	p.Click("main form .buttons button")
 	p.Wait("[data-toast]")
 	p.Holds("Mastercard", "4444")
-	e := newest(t, sub)
-	if e.Type != "subscription.payment_method_changed" || e.Actor.ID != shop.Customer || e.Source.Channel != "portal" {
+	var list []event
+	api(t, "GET", "/customers/"+shop.Customer+"/log?limit=1&type=payment_method.default_changed", "", &list)
+	e := list[0]
+	if e.Type != "payment_method.default_changed" || e.Actor.ID != shop.Customer || e.Source.Channel != "portal" {
 		t.Errorf("the entry: %+v", e)
 	}
 }

@@ -234,12 +234,12 @@ var subActions = []subAction{
 			return journal.Bind(subscription.ChangeShippingAddress{ID: s.ID, AddressID: id.ID(in.text("address_id")), AllSubscriptions: in.text("all_subscriptions") == "yes"})
 		}},
 	{name: "payment-method", title: "Change the payment method", icon: "credit-card", verb: "Change", rule: subscription.ActionPaymentMethod, events: []string{"subscription.payment_method_changed"},
-		fields: methodFields("The one to charge", func(s *subscription.Subscription) id.ID { return s.PaymentMethodID }),
+		fields: methodFields("The one to charge", "The customer's default", func(s *subscription.Subscription) id.ID { return s.PaymentMethodID }),
 		command: func(_ *call, s *subscription.Subscription, in *input) journal.Command {
 			return journal.Bind(subscription.ChangePaymentMethod{ID: s.ID, PaymentMethodID: id.ID(in.text("payment_method_id"))})
 		}},
 	{name: "backup-payment-method", title: "Change the backup payment method", icon: "credit-card", verb: "Change", rule: subscription.ActionBackupPaymentMethod, events: []string{"subscription.backup_payment_method_changed"},
-		fields: methodFields("The one to try when the first fails", func(s *subscription.Subscription) id.ID { return s.BackupPaymentMethodID }),
+		fields: methodFields("The one to try when the first fails", "The customer's backup, if there is one", func(s *subscription.Subscription) id.ID { return s.BackupPaymentMethodID }),
 		command: func(_ *call, s *subscription.Subscription, in *input) journal.Command {
 			return journal.Bind(subscription.ChangeBackupPaymentMethod{ID: s.ID, PaymentMethodID: id.ID(in.text("payment_method_id"))})
 		}},
@@ -385,12 +385,12 @@ func quantityField(v url.Values, first int) formField {
 	return formField{kind: "input", Field: ui.Field{Name: "quantity", Label: "Quantity", Type: "number", Min: "1", Max: "999", Value: filled(v, "quantity", strconv.Itoa(first)), Required: true}}
 }
 
-func methodFields(label string, now func(*subscription.Subscription) id.ID) func(c *call, s *subscription.Subscription, v url.Values) ([]formField, error) {
+func methodFields(label, none string, now func(*subscription.Subscription) id.ID) func(c *call, s *subscription.Subscription, v url.Values) ([]formField, error) {
 	return func(c *call, s *subscription.Subscription, v url.Values) ([]formField, error) {
 		var w where
 		w.equal("customer_id", string(s.CustomerID))
 		rows, err := c.allRows(journal.PaymentMethod, w, "id DESC")
-		o := []ui.Option{{Label: "None"}}
+		o := []ui.Option{{Label: none}}
 		for _, r := range rows {
 			if m := r.State.(*customer.PaymentMethod); m.Status == customer.StatusActive || m.Status == customer.StatusExpired {
 				o = append(o, ui.Option{Value: string(m.ID), Label: c.method(m)})
@@ -715,11 +715,10 @@ func (c *call) newSubscription(v url.Values, p problems) (answer, error) {
 	none := func(o []ui.Option) []ui.Option {
 		return append([]ui.Option{{Label: "The customer's default"}}, o...)
 	}
-	methods, err := methodFields("Payment method", func(*subscription.Subscription) id.ID { return "" })(c, &subscription.Subscription{CustomerID: who.ID}, v)
+	methods, err := methodFields("Payment method", "The customer's default", func(*subscription.Subscription) id.ID { return "" })(c, &subscription.Subscription{CustomerID: who.ID}, v)
 	if err != nil {
 		return out, err
 	}
-	methods[0].options = none(methods[0].options[1:])
 	view.Fields = []formField{
 		{kind: "select", Field: ui.Field{Name: "selling_plan_id", Label: "Plan", Value: v.Get("selling_plan_id")}, options: planOptions},
 		{kind: "input", Field: ui.Field{Name: "interval_count", Label: "Without a plan: every", Type: "number", Min: "1", Max: "365", Value: filled(v, "interval_count", "1")}},

@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"perennial/internal/billing"
@@ -116,12 +117,11 @@ func (c *call) needsAttention(v *homeView) error {
 	if err != nil {
 		return store.Fault(err)
 	}
-	var methods []id.ID
-	for _, r := range due {
-		if key := r.State.(*subscription.Subscription).PaymentMethodID; key != "" {
-			methods = append(methods, key)
-		}
+	charged, err := c.charged(due)
+	if err != nil {
+		return err
 	}
+	methods := slices.Collect(maps.Values(charged))
 	slices.Sort(methods)
 	cards, err := statesOf[*customer.PaymentMethod](c, journal.PaymentMethod, slices.Compact(methods))
 	if err != nil {
@@ -130,7 +130,7 @@ func (c *call) needsAttention(v *homeView) error {
 	shown, more := 0, 0
 	for _, r := range due {
 		s := r.State.(*subscription.Subscription)
-		m := cards[s.PaymentMethodID]
+		m := cards[charged[s.ID]]
 		if m == nil || m.ExpMonth == 0 || m.ExpYear > s.NextBillingDate.Year || m.ExpYear == s.NextBillingDate.Year && m.ExpMonth >= int(s.NextBillingDate.Month) {
 			continue
 		}
@@ -259,4 +259,28 @@ func (c *call) todaysNumbers(v *homeView) error {
 	}
 	v.Empty = active == 0 && len(orders) == 0
 	return nil
+}
+
+// charged gives the payment method that is charged for each of some subscriptions: its own, or the customer's default.
+func (c *call) charged(rows []store.Row) (map[id.ID]id.ID, error) {
+	var following []id.ID
+	for _, r := range rows {
+		if s := r.State.(*subscription.Subscription); s.PaymentMethodID == "" {
+			following = append(following, s.CustomerID)
+		}
+	}
+	slices.Sort(following)
+	people, err := statesOf[*customer.Customer](c, journal.Customer, slices.Compact(following))
+	out := map[id.ID]id.ID{}
+	for _, r := range rows {
+		s := r.State.(*subscription.Subscription)
+		key := s.PaymentMethodID
+		if who := people[s.CustomerID]; key == "" && who != nil {
+			key = who.DefaultPaymentMethodID
+		}
+		if key != "" {
+			out[s.ID] = key
+		}
+	}
+	return out, err
 }

@@ -431,10 +431,13 @@ func (c *call) describe(v *subscriptionView) (err error) {
 		return err
 	}
 	v.Delivery = c.cash(s.DeliveryPrice)
-	if v.Method, err = c.methodWords(s.PaymentMethodID); err != nil {
+	if who == nil {
+		who = &customer.Customer{}
+	}
+	if v.Method, err = c.chargedWords(s.PaymentMethodID, who.DefaultPaymentMethodID, "default"); err != nil {
 		return err
 	}
-	if v.Backup, err = c.methodWords(s.BackupPaymentMethodID); err != nil {
+	if v.Backup, err = c.chargedWords(s.BackupPaymentMethodID, who.BackupPaymentMethodID, "backup"); err != nil {
 		return err
 	}
 	address, err := journal.Find[customer.Address](c.reader(), journal.Address, s.ShippingAddressID)
@@ -486,6 +489,15 @@ func (c *call) methodWords(key id.ID) (string, error) {
 	return c.method(m), nil
 }
 
+// chargedWords names the payment method of a subscription: its own, or the customer's.
+func (c *call) chargedWords(own, theirs id.ID, as string) (string, error) {
+	words, err := c.methodWords(cmp.Or(own, theirs))
+	if own == "" && words != "" {
+		words += " (the customer's " + as + ")"
+	}
+	return words, err
+}
+
 func (c *call) method(m *customer.PaymentMethod) string {
 	name := cmp.Or(m.Brand, m.Gateway)
 	if name != "" {
@@ -496,6 +508,9 @@ func (c *call) method(m *customer.PaymentMethod) string {
 	}
 	if m.ExpMonth > 0 {
 		name += fmt.Sprintf(", expires %02d/%d", m.ExpMonth, m.ExpYear)
+	}
+	if m.RefusedAt != nil {
+		name += ", refused by the gateway"
 	}
 	return name
 }

@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/http"
@@ -159,6 +160,9 @@ var actions = []action{
 	{name: "payment-method", title: "action.method.title", icon: "credit-card", verb: "action.method.verb", rule: subscription.ActionPaymentMethod,
 		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]field, error) {
 			o, err := c.methods("")
+			if c.who.DefaultPaymentMethodID != "" {
+				o = slices.Insert(o, 0, ui.Option{Label: c.say("field.default_method")})
+			}
 			return []field{{Field: ui.Field{Name: "payment_method_id", Label: c.say("field.pay_with"), Value: filled(v, "payment_method_id", string(s.PaymentMethodID))}, options: o}, c.forAll(v)}, err
 		},
 		command: func(_ *call, s *subscription.Subscription, v url.Values) journal.Command {
@@ -166,11 +170,11 @@ var actions = []action{
 		}},
 	{name: "backup-payment-method", title: "action.backup.title", icon: "credit-card", verb: "action.backup.verb", rule: subscription.ActionBackupPaymentMethod, lead: "action.backup.lead",
 		sense: func(c *call, s *subscription.Subscription) (bool, error) {
-			o, err := c.methods(s.PaymentMethodID)
+			o, err := c.methods(cmp.Or(s.PaymentMethodID, c.who.DefaultPaymentMethodID))
 			return len(o) > 0 || s.BackupPaymentMethodID != "", err
 		},
 		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]field, error) {
-			o, err := c.methods(s.PaymentMethodID)
+			o, err := c.methods(cmp.Or(s.PaymentMethodID, c.who.DefaultPaymentMethodID))
 			return []field{{Field: ui.Field{Name: "payment_method_id", Label: c.say("field.backup"), Value: filled(v, "payment_method_id", string(s.BackupPaymentMethodID))}, options: append([]ui.Option{{Label: c.say("field.no_backup")}}, o...)}}, err
 		},
 		command: func(_ *call, s *subscription.Subscription, v url.Values) journal.Command {

@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -45,6 +46,17 @@ func (w *world) subscription(key id.ID) *subscription.Subscription {
 		w.t.Fatal(err)
 	}
 	return row.State.(*subscription.Subscription)
+}
+
+// charged is the payment method of a subscription: its own, or the customer's default.
+func (w *world) charged(key id.ID) id.ID {
+	w.t.Helper()
+	s := w.subscription(key)
+	row, err := w.Store.Load(w.t.Context(), w.Store.Read, journal.Ref{Kind: journal.Customer, ID: s.CustomerID})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return cmp.Or(s.PaymentMethodID, row.State.(*customer.Customer).DefaultPaymentMethodID)
 }
 
 // did looks at the newest entry of a type: it is ada's, by the Portal.
@@ -223,8 +235,8 @@ func TestTheBackupPaymentMethod(t *testing.T) {
 		t.Error("the first one is offered as its own backup")
 	}
 	w.want(v.post(path+"/preview", "payment_method_id", string(spare)), 200, path+"/preview", "Your history will say")
-	w.want(v.post(path, "payment_method_id", string(w.subscription(w.his).PaymentMethodID)), 422, path)
-	w.want(v.post(path, "payment_method_id", string(w.subscription(w.hers).PaymentMethodID)), 422, path, "first payment method already")
+	w.want(v.post(path, "payment_method_id", string(w.charged(w.his))), 422, path)
+	w.want(v.post(path, "payment_method_id", string(w.charged(w.hers))), 422, path, "first payment method already")
 	s = v.post(path, "payment_method_id", string(spare))
 	w.want(s, 200, at, "If that fails", "Mastercard ending in 4444", "/portal/undo/")
 	w.did("subscription.backup_payment_method_changed")

@@ -256,7 +256,7 @@ func (c *call) keepCard(gateway string, card payment.Card) (journal.Command, err
 	if i := slices.IndexFunc(subs, func(r store.Row) bool { return r.State.(*subscription.Subscription).Open() }); i >= 0 {
 		first := subs[i].State.(*subscription.Subscription)
 		cmd = append(cmd, subscription.Asked{ID: first.ID, Customer: c.who.ID, Action: subscription.ActionPaymentMethod,
-			Do: journal.Bind(subscription.ChangePaymentMethod{ID: first.ID, PaymentMethodID: key, AllSubscriptions: true})})
+			Do: journal.Bind(subscription.ChangePaymentMethod{ID: first.ID, AllSubscriptions: true})}) // they follow the default, which it is now
 	}
 	return cmd, nil
 }

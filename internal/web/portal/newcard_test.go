@@ -51,12 +51,13 @@ func TestATestCard(t *testing.T) {
 		t.Fatalf("%d payment methods after refusals", n)
 	}
 	w.want(v.post(cards+"/new", "number", "5555 5555 5555 4444", "expiry", "4/2031", "use", "none"), 200, "/portal/account", "Mastercard", "4444")
-	if s := w.subscription(w.hers); s.PaymentMethodID != w.methodsOf(w.ada)[0].ID {
+	if got := w.charged(w.hers); got != w.methodsOf(w.ada)[0].ID {
 		t.Error("a card that is only kept is charged")
 	}
+	w.Do(journal.Bind(subscription.ChangePaymentMethod{ID: second, PaymentMethodID: w.methodsOf(w.ada)[0].ID}))
 	w.want(v.post(cards+"/new", "number", "4242 4242 4242 4242", "expiry", "04/31", "use", "all"), 200, "/portal/account")
 	added := w.methodsOf(w.ada)[2]
-	if w.subscription(w.hers).PaymentMethodID != added.ID || w.subscription(second).PaymentMethodID != added.ID {
+	if w.charged(w.hers) != added.ID || w.charged(second) != added.ID {
 		t.Error("not every subscription is charged to the new card")
 	}
 	for _, typ := range []string{"payment_method.added", "payment_method.default_changed", "subscription.payment_method_changed"} {
@@ -136,7 +137,7 @@ func TestACardAtStripe(t *testing.T) {
 		w.want(v.post(cards+"/new", "setup_intent", "seti_1", "use", "all"), 200, "/portal/account")
 	}
 	m := w.methodsOf(w.ada)
-	if len(m) != 2 || m[1].Gateway != "stripe" || m[1].GatewayReference.Value != "cus_ada/pm_9" || m[1].Last4.Value != "1881" || w.subscription(w.hers).PaymentMethodID != m[1].ID {
+	if len(m) != 2 || m[1].Gateway != "stripe" || m[1].GatewayReference.Value != "cus_ada/pm_9" || m[1].Last4.Value != "1881" || w.charged(w.hers) != m[1].ID {
 		t.Errorf("%d payment methods, the last %+v", len(m), m[len(m)-1])
 	}
 	before := made

@@ -298,13 +298,13 @@ func (c *call) subscriptionPage() (answer, error) {
 			v.Actions = append(v.Actions, ui.MenuItem{Href: v.At + "/" + a.name, Label: c.say(a.title), Icon: a.icon, Danger: a.danger, Dialog: true})
 		}
 	}
-	m, err := journal.Find[customer.PaymentMethod](c.reader(), journal.PaymentMethod, s.PaymentMethodID)
+	m, err := journal.Find[customer.PaymentMethod](c.reader(), journal.PaymentMethod, cmp.Or(s.PaymentMethodID, c.who.DefaultPaymentMethodID))
 	if err != nil {
 		return answer{}, err
 	}
 	v.Method = c.methodWords(m)
-	if s.BackupPaymentMethodID != "" {
-		if m, err = journal.Find[customer.PaymentMethod](c.reader(), journal.PaymentMethod, s.BackupPaymentMethodID); err != nil {
+	if backup := cmp.Or(s.BackupPaymentMethodID, c.who.BackupPaymentMethodID); backup != "" {
+		if m, err = journal.Find[customer.PaymentMethod](c.reader(), journal.PaymentMethod, backup); err != nil {
 			return answer{}, err
 		}
 		v.Backup = c.methodWords(m)
@@ -330,6 +330,9 @@ func (c *call) methodWords(m *customer.PaymentMethod) string {
 	}
 	if m.ExpMonth > 0 {
 		name = c.say("method.until", "method", name, "month", fmt.Sprintf("%02d/%d", m.ExpMonth, m.ExpYear))
+	}
+	if m.RefusedAt != nil {
+		name = c.say("method.refused", "method", name)
 	}
 	return name
 }

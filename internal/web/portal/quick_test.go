@@ -98,11 +98,11 @@ func TestAQuickCard(t *testing.T) {
 	w.want(v.post(at, "number", "4242 4242 4242 4242", "expiry", "02/27"), 422, at, "has expired") // what was refused did not use it up
 	w.want(v.post(at, "number", "5555 5555 5555 4444", "expiry", "04/31", "use", "all"), 200, at, "Done")
 	m := w.methodsOf(w.ada)
-	if len(m) != 2 || m[1].Last4.Value != "4444" || w.subscription(w.hers).PaymentMethodID != m[1].ID {
+	if len(m) != 2 || m[1].Last4.Value != "4444" || w.charged(w.hers) != m[1].ID {
 		t.Fatalf("%d payment methods, the last %+v", len(m), m[len(m)-1])
 	}
 	used := w.last("customer.quick_action_used")
-	for _, typ := range []string{"payment_method.added", "payment_method.default_changed", "subscription.payment_method_changed"} {
+	for _, typ := range []string{"payment_method.added", "payment_method.default_changed", "payment_method.default_changed"} {
 		if e := w.last(typ); e.Actor.ID != string(w.ada) || e.Source.Channel != journal.ChannelQuickAction || e.CausationID != used.ID {
 			t.Errorf("%s: %+v", typ, e)
 		}
