@@ -12,7 +12,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -44,6 +43,7 @@ type Config struct {
 	Rate      int    // requests a second for each API key, twice as many at once; 0: no limit
 	// Values gives what the variables of messages stand for, of a real subscription, in a language; nil: only made-up values.
 	Values func(ctx context.Context, language string) (map[string]string, error)
+	Beat   time.Duration // between two signs of life on a stream; 0: 15 seconds
 	// Noted, when it is set, is told of each request what only its route knows: the route's pattern, empty when nobody got so far,
 	// the request's id, and what kind of actor it was.
 	Noted func(ctx context.Context, pattern, requestID string, actor journal.ActorKind)
@@ -52,17 +52,17 @@ type Config struct {
 // API serves the REST contract.
 type API struct {
 	Config
-	huma    huma.API
-	mux     *http.ServeMux
-	cursors cursors
-	denials auth.Tally // refusals, by key
-	guesses auth.Tally // keys that nobody has, by network
-	limits  limits
-	viewed  viewed
-	used    lastUsed
-	views   views // how each kind of thing is shown; filled in by the registration methods
-	open    open  // streams under way
-	streams atomic.Int64
+	huma               huma.API
+	mux                *http.ServeMux
+	cursors            cursors
+	denials            auth.Tally // refusals, by key
+	guesses            auth.Tally // keys that nobody has, by network
+	limits             limits
+	viewed             viewed
+	used               lastUsed
+	views              views // how each kind of thing is shown; filled in by the registration methods
+	open               open  // streams under way
+	streams, downloads auth.Slots
 }
 
 // New makes the API and registers its routes on mux.
@@ -91,6 +91,8 @@ func New(c Config, mux *http.ServeMux) *API {
 	a.used.init()
 	a.views = views{}
 	a.open.init()
+	a.streams.Each, a.streams.All = streamsEach, streamsAll
+	a.downloads.Each, a.downloads.All = downloadsEach, downloadsAll
 	registerSchemas(cfg.Components.Schemas)
 	documentRefusals(cfg.Components)
 	a.huma = humago.New(inner, cfg)

@@ -57,6 +57,7 @@ type shop struct {
 	url   string
 	token string
 	api   *api.API
+	all   http.Handler
 	doc   *document
 	clock *clock
 }
@@ -86,7 +87,7 @@ func openShop(t testing.TB) *shop {
 	i, err := server.Open(ctx, server.Config{Data: dir, Database: testshop.URL(t, dir), Clock: c.now, Log: log, Relaxed: true})
 	must(t, err)
 	mux := http.NewServeMux()
-	s := &shop{Instance: i, t: t, clock: c}
+	s := &shop{Instance: i, t: t, clock: c, all: mux}
 	h := httptest.NewServer(mux)
 	s.url = h.URL
 	s.api = api.New(api.Config{Program: i.Program, Store: i.Store, Finder: i.Finder, Analytics: i.Analytics, Log: log, Version: "test", BaseURL: h.URL}, mux)

@@ -22,6 +22,7 @@ import (
 	"perennial/internal/reading"
 	"perennial/internal/settings"
 	"perennial/internal/store"
+	"perennial/internal/team"
 )
 
 // Streams to clients.
@@ -32,7 +33,7 @@ const (
 
 // download makes the answer that streams a whole filtered list. The entry about it is made first, and it is the head
 // before that entry which bounds the list: a download does not hold itself.
-func (a *API) download(ctx context.Context, l reading.Log, q *LogQuery, flt find.Filter) (*answered, error) {
+func (a *API) download(ctx context.Context, r route, l reading.Log, q *LogQuery, flt find.Filter) (*answered, error) {
 	if q.Cursor != "" {
 		return nil, fault.New(fault.Malformed, "cursor_invalid", "A download is the whole list: leave the cursor out.")
 	}
@@ -49,8 +50,13 @@ func (a *API) download(ctx context.Context, l reading.Log, q *LogQuery, flt find
 		return nil, err
 	}
 	c := callOf(ctx)
+	leave := func() {}
 	if !c.head {
+		if leave = a.downloads.Enter(string(c.key.ID)); leave == nil {
+			return nil, tooMany("downloads", downloadsEach, downloadsAll)
+		}
 		if _, err := a.Program.Do(ctx, &program.Request{Meta: c.meta, Command: journal.Bind(reading.Export{Log: l, Format: q.Format, Filter: words})}); err != nil {
+			leave()
 			return nil, err
 		}
 	}
@@ -64,11 +70,12 @@ func (a *API) download(ctx context.Context, l reading.Log, q *LogQuery, flt find
 		out.ContentType = "application/x-ndjson"
 	}
 	out.Body = func(hc huma.Context) {
+		defer leave()
 		if c.head {
 			return
 		}
 		_, w := humago.Unwrap(hc)
-		if err := a.writeDownload(ctx, w, q.Format, flt, head.Seq); err != nil {
+		if err := a.writeDownload(ctx, w, r, q.Format, flt, head.Seq); err != nil {
 			if ctx.Err() == nil {
 				a.Log.Error("download", "request_id", c.requestID, "error", err)
 			}
@@ -79,9 +86,23 @@ func (a *API) download(ctx context.Context, l reading.Log, q *LogQuery, flt find
 	return out, nil
 }
 
-// writeDownload writes the events of a filter up to a seq, a page at a time.
-func (a *API) writeDownload(ctx context.Context, w http.ResponseWriter, format string, flt find.Filter, last int64) error {
-	render := a.renderer(ctx).render
+// writeDownload writes the events of a filter up to a seq, a page at a time. Before each page the key is asked again for the permissions
+// of the route and the download, and for personal values.
+func (a *API) writeDownload(ctx context.Context, w http.ResponseWriter, r route, format string, flt find.Filter, last int64) error {
+	names := a.renderer(ctx)
+	render := func(found []store.Stored) ([]EventView, error) {
+		has, err := a.holds(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if p := r.lacks(has); p != "" {
+			return nil, forbidden(p)
+		}
+		if personal := has.Allows(team.PersonalDataView); names.personal != personal {
+			names = a.rendererFor(ctx, has)
+		}
+		return names.render(found)
+	}
 	return WriteList(ctx, w, a.Finder, render, format, flt, last)
 }
 

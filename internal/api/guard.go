@@ -38,6 +38,7 @@ const (
 type call struct {
 	key       *team.Key
 	personal  bool // personal values are shown
+	shown     bool // and some were, in an answer that is kept
 	meta      program.Meta
 	requestID string
 	ifMatch   *int64

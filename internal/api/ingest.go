@@ -136,7 +136,10 @@ func (a *API) claim(ctx context.Context, c *call) (first string, err error) {
 	}
 	c.decided = true
 	out, err := a.Program.Do(ctx, &program.Request{Meta: c.meta, Command: unchanged{}, Idempotency: c.idempotency(a.Store.Shop),
-		Allow: func(r journal.Reader) error { return a.allowedNow(r, c, route{permission: team.EventsEdit}) },
+		Allow: func(r journal.Reader) error {
+			_, err := a.allowedNow(r, c, route{permission: team.EventsEdit})
+			return err
+		},
 		Answer: func(program.Query, *program.Outcome) (program.Reply, error) {
 			return program.Reply{Status: http.StatusOK, Body: []byte(c.requestID)}, nil
 		}})
@@ -201,7 +204,10 @@ func (in *intake) take(n int, line []byte) taken {
 		return t
 	}
 	req := &program.Request{Meta: in.c.meta, Command: journal.Bind(record),
-		Allow: func(r journal.Reader) error { return in.a.allowedNow(r, in.c, route{permission: team.EventsEdit}) },
+		Allow: func(r journal.Reader) error {
+			_, err := in.a.allowedNow(r, in.c, route{permission: team.EventsEdit})
+			return err
+		},
 		Answer: func(_ program.Query, o *program.Outcome) (program.Reply, error) {
 			return program.Reply{Status: http.StatusOK, Body: []byte(o.Events[0].ID)}, nil
 		},

@@ -57,6 +57,7 @@ func (a *API) settle(ctx context.Context, k *kept) {
 		return
 	}
 	out, err := a.Program.Do(ctx, &program.Request{Meta: k.c.meta, Command: refusing{}, Idempotency: k.c.idempotency(a.Store.Shop),
+		Again:   func(rd journal.Reader, first program.Reply) error { return a.allowedAgain(rd, k.c, route{}, first) },
 		Refusal: func(error) program.Reply { return program.Reply{Status: k.status, Body: k.body.Bytes()} }})
 	if err != nil && !errors.Is(err, errKept) {
 		writeProblem(k.ResponseWriter, err, k.c.requestID)

@@ -156,7 +156,8 @@ func eventList[I any](a *API, r route, log func(ctx context.Context, in *I) (rea
 			if !a.allowed(c, download.permission) {
 				return nil, problemOf(a.deny(ctx, c, download), c.requestID)
 			}
-			out, err := a.download(ctx, l, q, flt)
+			download.permission, download.also = r.permission, []team.Permission{team.ExportsEdit}
+			out, err := a.download(ctx, download, l, q, flt)
 			if err != nil {
 				return nil, a.problem(c, err)
 			}

@@ -29,10 +29,11 @@ func (c *call) text(p journal.Personal[string]) journal.Personal[string] {
 }
 
 func (c *call) words(s string) string {
-	if c.personal || s == "" {
-		return s
+	if !c.personal && s != "" {
+		return masked
 	}
-	return masked
+	c.shown = c.shown || s != ""
+	return s
 }
 
 // attributes masks the values: the names are the shop's own.

@@ -392,13 +392,19 @@ func run[V any](ctx context.Context, a *API, r route, p plan, comment string, sh
 	}
 	r.also = append(slices.Clone(r.also), p.needs...)
 	c.decided = true
+	seen := *c // as the key may see under the head; the writer's own
 	out, err := a.Program.Do(ctx, &program.Request{
 		Meta: meta, Command: p.command, Target: p.target, IfMatch: c.ifMatch, Idempotency: c.idempotency(a.Store.Shop), Machinery: p.machinery,
-		Allow: func(rd journal.Reader) error { return a.allowedNow(rd, c, r) },
+		Allow: func(rd journal.Reader) error {
+			k, err := a.allowedNow(rd, c, r)
+			seen.key, seen.personal = k, team.Holds(k).Allows(team.PersonalDataView)
+			return err
+		},
+		Again: func(rd journal.Reader, first program.Reply) error { return a.allowedAgain(rd, c, r, first) },
 		Answer: func(q program.Query, o *program.Outcome) (program.Reply, error) {
-			q.Ctx = context.WithValue(q.Ctx, callKey{}, c)
+			q.Ctx = context.WithValue(q.Ctx, callKey{}, &seen)
 			reply, err := answer(q, o, status, show)
-			reply.Once = p.once
+			reply.Once, reply.Personal = p.once, seen.shown
 			if p.location != "" {
 				reply.Location = Base + fmt.Sprintf(p.location, o.Decision.Result.ID)
 			}
@@ -492,19 +498,28 @@ func (a *API) allowed(c *call, p team.Permission) bool {
 	return p == "" || team.Holds(c.key).Allows(p)
 }
 
-// allowedNow asks again under the head: a key that was revoked a moment ago changes nothing any more.
-func (a *API) allowedNow(rd journal.Reader, c *call, r route) error {
+// allowedNow asks again under the head: a key that was revoked a moment ago changes nothing any more. It gives the key as it is now.
+func (a *API) allowedNow(rd journal.Reader, c *call, r route) (*team.Key, error) {
 	k, err := journal.Find[team.Key](rd, journal.APIKey, c.key.ID)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if k == nil || k.Status != team.Active {
-		return fault.New(fault.Unauthenticated, "unauthenticated", "This API key was revoked.")
+		return nil, fault.New(fault.Unauthenticated, "unauthenticated", "This API key was revoked.")
 	}
 	if p := r.lacks(team.Holds(k)); p != "" {
-		return forbidden(p)
+		return nil, forbidden(p)
 	}
-	return nil
+	return k, nil
+}
+
+// allowedAgain says whether a first answer may be given once more: what the route takes is asked again, and what the answer shows.
+func (a *API) allowedAgain(rd journal.Reader, c *call, r route, first program.Reply) error {
+	k, err := a.allowedNow(rd, c, r)
+	if err == nil && first.Personal && !team.Holds(k).Allows(team.PersonalDataView) {
+		err = fault.New(fault.Forbidden, "forbidden", "The first answer shows personal values, and this API key lacks the permission %s now. The change was made; read it to see it masked.", team.PersonalDataView)
+	}
+	return err
 }
 
 func forbidden(p team.Permission) error {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -22,6 +23,9 @@ import (
 const (
 	heartbeat  = 15 * time.Second
 	streamPage = 100 // events read at a time
+
+	streamsEach, streamsAll     = 16, 256 // open at once: of one key, and of all
+	downloadsEach, downloadsAll = 4, 32
 )
 
 // open tells the streams that are under way when the server stops.
@@ -42,16 +46,18 @@ func (a *API) Drain() {
 type streamQuery struct {
 	FilterQuery
 	LastEventID string `header:"Last-Event-ID" maxLength:"20" doc:"The seq of the last event that was seen; the stream goes on after it. Without it, it begins now."`
+	Unnamed     bool   `query:"unnamed" doc:"Leave the type away as event, so that every message is one for EventSource.onmessage; the type is in the data too."`
 }
 
 // Streams is how many clients follow the journal now.
-func (a *API) Streams() int { return int(a.streams.Load()) }
+func (a *API) Streams() int { return a.streams.Open() }
 
 // stream registers the live stream of events.
 func (a *API) stream() {
 	r := route{method: http.MethodGet, path: "/events/stream", tag: "Events", summary: "Follow the journal live, as server-sent events", permission: team.EventsView}
 	op := a.operation(r, reflect.TypeFor[EventView](), false)
-	op.Description += " Each message has the event's seq as `id`, its type as `event` and the event as `data`. A comment comes every 15 seconds."
+	op.Description += " Each message has the event's seq as `id`, its type as `event` and the event as `data`. At the start and every 15 seconds comes an `id` alone, " +
+		"up to which everything was looked at: it moves the client on, so that nothing is lost between two connections. A key may have 16 streams open, all together 256."
 	op.Responses["200"].Content = map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}}
 	huma.Register(a.huma, op, func(ctx context.Context, in *streamQuery) (*answered, error) {
 		c := callOf(ctx)
@@ -64,16 +70,26 @@ func (a *API) stream() {
 		if err != nil {
 			return nil, a.problem(c, err)
 		}
+		leave := a.streams.Enter(string(c.key.ID))
+		if leave == nil {
+			return nil, a.problem(c, tooMany("streams", streamsEach, streamsAll))
+		}
 		a.view(c, reading.Log{Name: "explorer"})
 		return &answered{ContentType: "text/event-stream", Body: func(hc huma.Context) {
-			a.streams.Add(1)
-			defer a.streams.Add(-1)
+			defer leave()
 			_, w := humago.Unwrap(hc)
-			if err := a.follow(ctx, w, flt, position); err != nil && ctx.Err() == nil {
+			if err := a.follow(ctx, w, flt, position, in.Unnamed); err != nil && ctx.Err() == nil {
 				a.Log.Error("stream", "request_id", c.requestID, "error", err)
 			}
 		}}, nil
 	})
+}
+
+// tooMany refuses what goes on for long when there is as much of it as there may be.
+func tooMany(what string, each, all int) error {
+	f := fault.New(fault.TooMany, "too_many_"+what, "There are too many %s open: an API key may have %d at once, all together %d.", what, each, all)
+	f.RetryAfter = time.Minute
+	return f
 }
 
 // streamStart gives the seq after which a stream begins.
@@ -94,11 +110,11 @@ func (a *API) streamStart(ctx context.Context, last string) (int64, error) {
 
 // follow writes the events of a filter after a seq as they are committed, until the client goes away, its key loses the
 // permission, or the server stops. Each stream reads for itself, so a slow client holds up nobody.
-func (a *API) follow(ctx context.Context, w http.ResponseWriter, flt find.Filter, position int64) error {
+func (a *API) follow(ctx context.Context, w http.ResponseWriter, flt find.Filter, position int64, unnamed bool) error { //nolint:revive // the client's word
 	rc := http.NewResponseController(w)
 	committed, unwatch := a.Program.Watch()
 	defer unwatch()
-	beat := time.NewTicker(heartbeat)
+	beat := time.NewTicker(cmp.Or(a.Beat, heartbeat))
 	defer beat.Stop()
 	send := func(format string, args ...any) error {
 		defer stalls(rc)()
@@ -107,17 +123,23 @@ func (a *API) follow(ctx context.Context, w http.ResponseWriter, flt find.Filter
 		}
 		return rc.Flush()
 	}
-	if err := send("retry: 2000\n\n"); err != nil {
+	// An id without data is no message, but the client remembers it: one that is cut off before the first message resumes from here.
+	if err := send("retry: 2000\nid: %d\n\n", position); err != nil {
 		return nil // the client is gone
 	}
 	for {
 		for {
-			next, events, err := a.since(ctx, flt, position)
+			next, found, err := a.since(ctx, flt, position)
 			if err != nil {
 				return err
 			}
-			// After the reading: a key that was revoked sees nothing that came after that.
-			if ok, err := a.stillAllowed(ctx); err != nil || !ok {
+			// After the reading: a key that lost a permission sees nothing that came after that.
+			has, err := a.holds(ctx)
+			if err != nil || !has.Allows(team.EventsView) {
+				return err
+			}
+			events, err := a.rendererFor(ctx, has).render(found)
+			if err != nil {
 				return err
 			}
 			for _, e := range events {
@@ -125,7 +147,11 @@ func (a *API) follow(ctx context.Context, w http.ResponseWriter, flt find.Filter
 				if err != nil {
 					return err
 				}
-				if err := send("id: %d\nevent: %s\ndata: %s\n", e.Seq, e.Type, data); err != nil {
+				name := "event: " + e.Type + "\n"
+				if unnamed {
+					name = ""
+				}
+				if err := send("id: %d\n%sdata: %s\n", e.Seq, name, data); err != nil {
 					return nil // the client is gone
 				}
 			}
@@ -141,7 +167,7 @@ func (a *API) follow(ctx context.Context, w http.ResponseWriter, flt find.Filter
 			return nil
 		case <-committed:
 		case <-beat.C:
-			if err := send(": still here\n\n"); err != nil {
+			if err := send(": still here\nid: %d\n\n", position); err != nil {
 				return nil // the client is gone
 			}
 		}
@@ -158,7 +184,7 @@ func (a *API) stopping() bool {
 }
 
 // since gives the next events of a filter after a seq, and the seq up to which everything was looked at.
-func (a *API) since(ctx context.Context, flt find.Filter, position int64) (int64, []EventView, error) {
+func (a *API) since(ctx context.Context, flt find.Filter, position int64) (int64, []store.Stored, error) {
 	head, err := a.Store.ReadHead(ctx, a.Store.Read)
 	if err != nil || head.Seq <= position {
 		return position, nil, store.Fault(err)
@@ -167,24 +193,23 @@ func (a *API) since(ctx context.Context, flt find.Filter, position int64) (int64
 	if err != nil {
 		return position, nil, err
 	}
-	events, err := a.renderer(ctx).render(found)
-	if err != nil || len(found) == 0 {
-		return max(head.Seq, position), nil, err
+	if len(found) == 0 {
+		return head.Seq, nil, nil
 	}
 	last := found[len(found)-1].Seq
 	if len(found) == streamPage {
-		return last, events, nil
+		return last, found, nil
 	}
 	// What was committed after the head was read may be among the events too.
-	return max(head.Seq, last), events, nil
+	return max(head.Seq, last), found, nil
 }
 
-// stillAllowed says whether the key of a stream is still active and has the permission.
-func (a *API) stillAllowed(ctx context.Context) (bool, error) {
+// holds is what the key of a request may do now; nothing when it was revoked.
+func (a *API) holds(ctx context.Context) (team.Set, error) {
 	row, err := a.Store.Load(ctx, a.Store.Read, callOf(ctx).key.Ref())
 	if err != nil {
-		return false, store.Fault(err)
+		return team.Set{}, store.Fault(err)
 	}
-	k, ok := row.State.(*team.Key)
-	return ok && team.Holds(k).Allows(team.EventsView), nil
+	k, _ := row.State.(*team.Key)
+	return team.Holds(k), nil
 }

@@ -58,6 +58,8 @@ type Reply struct {
 	Body     []byte
 	// Once marks an answer that shows a secret: it is not kept, and a repeat is refused with already_shown.
 	Once bool
+	// Personal says that the body shows personal values.
+	Personal bool
 }
 
 // Request is a command with everything around it.
@@ -75,6 +77,9 @@ type Request struct {
 	IfMatch *int64
 	// Idempotency, when the caller gave a key.
 	Idempotency *Idempotency
+	// Again is asked under the head before a first answer is given again, whether it still may be given; nil: it may. What the caller may
+	// see now can be less than it was then.
+	Again func(r journal.Reader, first Reply) error
 	// Answer renders the outcome, inside the transaction. Nil: no bytes are wanted.
 	Answer func(q Query, out *Outcome) (Reply, error)
 	// Refusal renders a refusal that is kept with an idempotency key.

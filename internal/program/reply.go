@@ -16,10 +16,23 @@ type keptReply struct {
 	Location string `json:"location,omitzero"`
 	ETag     string `json:"etag,omitzero"`
 	Once     bool   `json:"once,omitzero"`
+	Shows    shows  `json:"shows,omitzero"`
 }
 
+// shows is what a kept answer shows. Answers of builds that did not say may show personal values.
+type shows string
+
+const (
+	showsPlain    shows = "plain"
+	showsPersonal shows = "personal"
+)
+
 func encodeReply(r Reply) []byte {
-	b, err := json.Marshal(keptReply{r.Status, r.Location, r.ETag, r.Once})
+	what := showsPlain
+	if r.Personal {
+		what = showsPersonal
+	}
+	b, err := json.Marshal(keptReply{r.Status, r.Location, r.ETag, r.Once, what})
 	if err != nil {
 		panic(fmt.Sprintf("program: encode a reply: %v", err)) // strings and numbers always encode
 	}
@@ -35,5 +48,5 @@ func decodeReply(b []byte) (Reply, error) {
 	if err := json.Unmarshal(line, &k); err != nil {
 		return Reply{}, fmt.Errorf("program: a kept answer: %w", err)
 	}
-	return Reply{Status: k.Status, Location: k.Location, ETag: k.ETag, Once: k.Once, Body: body}, nil
+	return Reply{Status: k.Status, Location: k.Location, ETag: k.ETag, Once: k.Once, Body: body, Personal: k.Shows != showsPlain}, nil
 }

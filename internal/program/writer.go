@@ -355,6 +355,7 @@ type finished struct {
 	out    *Outcome
 	err    error
 	answer *keptAnswer
+	hidden error // why the first answer, which is in this very batch, may not be given when it shows personal values
 }
 
 // layer is a set of changes on top of what is below it.
@@ -431,6 +432,9 @@ func (t *transaction) run(j *job) {
 		out, known, err := t.first(idem)
 		if known || err != nil {
 			f.out, f.err = out, err
+			if err == nil {
+				t.again(&f)
+			}
 			t.results = append(t.results, f)
 			return
 		}
@@ -477,6 +481,25 @@ func (t *transaction) first(idem *Idempotency) (out *Outcome, known bool, err er
 		return nil, true, alreadyShown()
 	}
 	return &Outcome{Reply: reply, Replayed: true}, true, nil
+}
+
+// again asks whether a first answer may still be given. One of this batch is not rendered yet: what is asked is whether it might be.
+func (t *transaction) again(f *finished) {
+	if f.j.req.Again == nil {
+		return
+	}
+	v := &view{t: t, layer: newLayer()}
+	if f.out.sameAs == nil {
+		if err := f.j.req.Again(v, f.out.Reply); err != nil {
+			f.out, f.err = nil, err
+		}
+		return
+	}
+	if f.err = f.j.req.Again(v, Reply{}); f.err != nil {
+		f.out = nil
+		return
+	}
+	f.hidden = f.j.req.Again(v, Reply{Personal: true})
 }
 
 func alreadyShown() error {
@@ -750,6 +773,8 @@ func (t *transaction) reply() {
 				f.out, f.err = nil, busy("retry", "The first request with this key did not succeed. Try again.")
 			case a.reply.Once:
 				f.out, f.err = nil, alreadyShown()
+			case a.reply.Personal && f.hidden != nil:
+				f.out, f.err = nil, f.hidden
 			default:
 				f.out.Reply = a.reply
 			}
