@@ -3,7 +3,6 @@ package api
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"net/http"
@@ -332,8 +331,8 @@ func (a *API) paymentMethods() {
 		}, viewPaymentMethod)
 }
 
-// PortalLink is a link into the Portal that is about to be made. Its token is shown once: its hash is kept beside the journal, and
-// nothing else of it.
+// PortalLink is a link into the Portal that is about to be made. Its token is shown once: what recognises it is kept beside the
+// journal, and nothing else of it.
 type PortalLink struct {
 	URL       string
 	Expires   time.Time
@@ -343,11 +342,10 @@ type PortalLink struct {
 
 // NewPortalLink makes a link for a customer into the Portal at an address. signIn is the id of the attempt that it becomes.
 func NewPortalLink(portal string, customerID, signIn id.ID, now time.Time) PortalLink {
-	token := base64.RawURLEncoding.EncodeToString(newSecret())
-	hash := sha256.Sum256([]byte(token))
+	secret := base64.RawURLEncoding.EncodeToString(newSecret())
 	c := customer.PortalLink{CustomerID: customerID, SignInID: signIn, ExpiresAt: now.Add(linkLifetime)}
-	return PortalLink{URL: portal + "/link/" + token, Expires: c.ExpiresAt, Command: journal.Bind(c), Machinery: func(b *store.Batch) error {
-		return b.PutLink(hash[:], c.SignInID, c.CustomerID, c.ExpiresAt)
+	return PortalLink{URL: portal + "/link/" + string(signIn) + "." + secret, Expires: c.ExpiresAt, Command: journal.Bind(c), Machinery: func(b *store.Batch) error {
+		return b.PutLink(store.Link{ID: signIn, Purpose: store.PortalLink, Owner: customerRef(string(customerID)), ExpiresAt: c.ExpiresAt}, secret)
 	}}
 }
 

@@ -66,6 +66,12 @@ func (i ID) Prefix() string {
 	return p
 }
 
+// As gives the id of another kind that was made of the same UUID.
+func (i ID) As(prefix string) ID {
+	_, uuid, _ := strings.Cut(string(i), "_")
+	return ID(prefix + "_" + uuid)
+}
+
 func (i ID) String() string { return string(i) }
 
 // Maker makes ids. With the same clock and the same random source it makes the same ids in the same order. It is safe for

@@ -402,7 +402,8 @@ func (s *Server) subscribers(mux *http.ServeMux, base string) error {
 	if sender != nil {
 		s.mail = heldMail{sender, i.Gate}
 	}
-	s.portal, err = portal.New(portal.Config{Program: i.Program, Store: i.Store, Finder: i.Finder, IDs: i.IDs, Log: i.Config.Log, BaseURL: base, PortalURL: i.Config.portal(base), FrameAncestors: i.Config.FrameAncestors, Mails: sender != nil, Gateway: s.gateway, AskAgain: s.engine.AskAgain, Noted: noted})
+	s.portal, err = portal.New(portal.Config{Program: i.Program, Store: i.Store, Finder: i.Finder, IDs: i.IDs, Log: i.Config.Log, BaseURL: base, PortalURL: i.Config.portal(base), FrameAncestors: i.Config.FrameAncestors, Mails: sender != nil, Gateway: s.gateway, AskAgain: s.engine.AskAgain, Noted: noted,
+		Member: func(r *http.Request) (id.ID, error) { return s.Dashboard.Member(r) }})
 	if err != nil {
 		return fault.Wrap(err, fault.Refused, "portal_url", "The Portal cannot be at %s: its address has to look like https://store.example/account, in frames of origins such as https://store.example.", i.Config.portal(base))
 	}

@@ -556,13 +556,6 @@ func openAnswer(key vault.Key, stored []byte) ([]byte, error) {
 	return key.Open(vault.Box{Key: key.ID(), Class: classAnswer, Commitment: stored[:32], Hash: stored[32:64]}, stored[64:])
 }
 
-// PutLink stores the hash of a magic link's token.
-func (b *Batch) PutLink(tokenHash []byte, signIn, owner id.ID, expires time.Time) error {
-	_, err := b.ExecContext(b.ctx, `INSERT INTO link (shop_id, token_hash, sign_in_id, owner_id, expires_at) VALUES ($1, $2, $3, $4, $5)`,
-		b.s.Shop, tokenHash, signIn, owner, stamp(expires))
-	return err
-}
-
 // Ready is the last statement before Commit. In PostgreSQL it tells the other processes of the new head, with the commit; and it
 // fails when a statement before has failed, while a COMMIT would only roll back and say nothing.
 func (b *Batch) Ready(head int64) error {

@@ -180,6 +180,21 @@ func (s *Store) Chain(ctx context.Context, q db.Querier, p Privacy, from int64) 
 	}
 }
 
+// First gives a target's first event; nil for a target that has none.
+func (s *Store) First(ctx context.Context, q db.Querier, ref journal.Ref) (first *journal.Event, err error) {
+	row, err := s.load(ctx, q, ref)
+	if err != nil || row.Version == 0 {
+		return nil, err
+	}
+	for e, err := range s.Chain(ctx, q, Closed, row.LastSeq) {
+		if err != nil {
+			return nil, err
+		}
+		first = e.Event
+	}
+	return first, nil
+}
+
 // StateAt gives the state of a target after its last event that keep accepts, going back from the row's last; version
 // 0 when it did not exist then.
 func (s *Store) StateAt(ctx context.Context, q db.Querier, ref journal.Ref, keep func(*journal.Event) bool) (Row, error) {

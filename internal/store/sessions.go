@@ -13,137 +13,293 @@ import (
 	"perennial/internal/db"
 	"perennial/internal/id"
 	"perennial/internal/journal"
-	"perennial/internal/vault"
 )
 
 // How long machinery of signing in stays after its end, so that a list can still show it.
 const endedFor = 24 * time.Hour
 
-// Session is somebody's sign-in on one device. Its events are in the journal; the row is how a request finds it.
+// Session is somebody's sign-in on one device. Its events are in the journal; the row is how a request finds it, and what a request may do
+// by it is in the row alone, under its mac.
 type Session struct {
-	ID        id.ID
-	Owner     journal.Ref
-	CreatedAt time.Time
-	SeenAt    time.Time
-	ExpiresAt time.Time
-	Ended     bool
+	ID     id.ID
+	Owner  journal.Ref
+	Viewer id.ID  // the team member who looks on as the owner; empty for the owner themselves
+	Cause  id.ID  // the entry of the link that let them in, when somebody made one; may be empty
+	Basis  string // see Basis; the caller holds it against what it should be now
+
+	CreatedAt, SeenAt, ExpiresAt time.Time
+	Ended                        bool
 }
 
-// mac binds a row to the secret that opens it, under a key of the keys folder: whoever can write to the database, but has no
-// keys, can neither make a session or a link nor give one to somebody else.
-func (s *Store) mac(parts ...string) []byte {
-	key := s.Keys.folder.Derive("sign-in " + string(s.Shop))
-	return vault.CommitSecret(key[:], []byte(strings.Join(parts, "\x00")))
+// sessionRow is a row as it is stored.
+type sessionRow struct {
+	Session
+	opens, mac             []byte
+	created, seen, expires string
+	ended                  sql.NullString
 }
 
-func (s *Store) sessionMAC(session id.ID, secret string, owner journal.Ref, expires string) []byte {
-	return s.mac("session", string(session), secret, string(owner.Kind), string(owner.ID), expires)
+const sessionColumns = `id, opens, owner_kind, owner_id, viewer, cause, basis, created_at, seen_at, expires_at, ended_at, mac`
+
+func scanSession(scan func(...any) error) (r sessionRow, err error) {
+	if err := scan(&r.ID, &r.opens, &r.Owner.Kind, &r.Owner.ID, &r.Viewer, &r.Cause, &r.Basis, &r.created, &r.seen, &r.expires, &r.ended, &r.mac); err != nil {
+		return r, err
+	}
+	r.Ended = r.ended.Valid
+	return r, nil
 }
 
-// PutSession stores a session that begins, and what recognises its secret.
-func (b *Batch) PutSession(session id.ID, secret string, owner journal.Ref, expires time.Time) error {
-	_, err := b.ExecContext(b.ctx, `INSERT INTO session (shop_id, id, mac, owner_kind, owner_id, created_at, seen_at, expires_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $6, $7)`, b.s.Shop, session, b.s.sessionMAC(session, secret, owner, stamp(expires)), owner.Kind, owner.ID, stamp(b.Now), stamp(expires))
+func (r *sessionRow) columns() []any {
+	return []any{string(r.ID), r.opens, string(r.Owner.Kind), string(r.Owner.ID), string(r.Viewer), string(r.Cause), r.Basis, r.created, r.seen, r.expires, null(r.ended)}
+}
+
+func null(s sql.NullString) any {
+	if !s.Valid {
+		return nil
+	}
+	return s.String
+}
+
+// read says whether a row is genuine, and reads its times.
+func (r *sessionRow) read(s *Store) (genuine bool, err error) {
+	if !s.genuine("session", r.mac, r.columns()...) {
+		return false, nil
+	}
+	for _, t := range []struct {
+		text string
+		into *time.Time
+	}{{r.created, &r.CreatedAt}, {r.seen, &r.SeenAt}, {r.expires, &r.ExpiresAt}} {
+		if *t.into, err = time.Parse(journal.TimeLayout, t.text); err != nil {
+			return false, fmt.Errorf("store: session %s: %w", r.ID, err)
+		}
+	}
+	return true, nil
+}
+
+// PutSession stores a session that begins, and what recognises its secret. ID, Owner, Viewer, Cause, Basis and ExpiresAt are the caller's.
+func (b *Batch) PutSession(n Session, secret string) error {
+	now := stamp(b.Now)
+	r := sessionRow{Session: n, opens: b.s.opens("session", string(n.ID), secret), created: now, seen: now, expires: stamp(n.ExpiresAt)}
+	_, err := b.ExecContext(b.ctx, `INSERT INTO session (shop_id, `+sessionColumns+`) VALUES (`+db.Placeholders(1, 13)+`)`,
+		append(append([]any{b.s.Shop}, r.columns()...), b.s.authentic("session", r.columns()...))...)
+	return err
+}
+
+// amend changes a session. One that is not genuine, or gone, stays as it is.
+func (b *Batch) amend(session id.ID, change func(r *sessionRow)) error {
+	r, err := scanSession(b.QueryRowContext(b.ctx, `SELECT `+sessionColumns+` FROM session WHERE shop_id = $1 AND id = $2`, b.s.Shop, session).Scan)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if genuine, err := r.read(b.s); err != nil || !genuine {
+		return err
+	}
+	change(&r)
+	_, err = b.ExecContext(b.ctx, `UPDATE session SET basis = $1, seen_at = $2, ended_at = $3, mac = $4 WHERE shop_id = $5 AND id = $6`,
+		r.Basis, r.seen, null(r.ended), b.s.authentic("session", r.columns()...), b.s.Shop, session)
 	return err
 }
 
 // TouchSession notes that a session is in use.
 func (b *Batch) TouchSession(session id.ID) error {
-	_, err := b.ExecContext(b.ctx, `UPDATE session SET seen_at = $1 WHERE shop_id = $2 AND id = $3`, stamp(b.Now), b.s.Shop, session)
-	return err
+	return b.amend(session, func(r *sessionRow) { r.seen = stamp(b.Now) })
 }
 
-// EndSessions ends sessions before their time.
+// RebaseSession lets a session go on when what it stands on changes.
+func (b *Batch) RebaseSession(session id.ID, basis string) error {
+	return b.amend(session, func(r *sessionRow) { r.Basis = basis })
+}
+
+// EndSessions ends sessions before their time. Their entries (logged_out) belong to the same command.
 func (b *Batch) EndSessions(sessions ...id.ID) error {
-	for _, s := range sessions {
-		if _, err := b.ExecContext(b.ctx, `UPDATE session SET ended_at = $1 WHERE shop_id = $2 AND id = $3 AND ended_at IS NULL`, stamp(b.Now), b.s.Shop, s); err != nil {
+	for _, session := range sessions {
+		err := b.amend(session, func(r *sessionRow) {
+			if !r.ended.Valid {
+				r.ended = sql.NullString{String: stamp(b.Now), Valid: true}
+			}
+		})
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-const sessionColumns = `id, owner_kind, owner_id, created_at, seen_at, expires_at, ended_at IS NOT NULL`
-
-func scanSession(scan func(...any) error) (s Session, err error) {
-	var created, seen, expires string
-	if err := scan(&s.ID, &s.Owner.Kind, &s.Owner.ID, &created, &seen, &expires, &s.Ended); err != nil {
-		return s, err
-	}
-	for _, t := range []struct {
-		text string
-		into *time.Time
-	}{{created, &s.CreatedAt}, {seen, &s.SeenAt}, {expires, &s.ExpiresAt}} {
-		if *t.into, err = time.Parse(journal.TimeLayout, t.text); err != nil {
-			return s, fmt.Errorf("store: session %s: %w", s.ID, err)
-		}
-	}
-	return s, nil
-}
-
-// Session finds a session by its id and secret, also one that is over; ok is false when there is none.
+// Session finds a session by its id and secret, also one that is over; ok is false when there is none. A session whose beginning is not in
+// the journal is none, and one whose end is there is over, whatever its row says.
 func (s *Store) Session(ctx context.Context, q db.Querier, session id.ID, secret string) (out Session, ok bool, err error) {
-	var mac []byte
-	row := q.QueryRowContext(ctx, `SELECT `+sessionColumns+`, mac FROM session WHERE shop_id = $1 AND id = $2`, s.Shop, session)
-	out, err = scanSession(func(into ...any) error { return row.Scan(append(into, &mac)...) })
+	r, err := scanSession(q.QueryRowContext(ctx, `SELECT `+sessionColumns+` FROM session WHERE shop_id = $1 AND id = $2`, s.Shop, session).Scan)
 	if errors.Is(err, sql.ErrNoRows) {
 		return out, false, nil
 	}
-	return out, err == nil && hmac.Equal(mac, s.sessionMAC(session, secret, out.Owner, stamp(out.ExpiresAt))), db.Fault(err)
+	if err != nil {
+		return out, false, db.Fault(err)
+	}
+	if !hmac.Equal(r.opens, s.opens("session", string(session), secret)) {
+		return out, false, nil
+	}
+	if ok, err = r.read(s); err != nil || !ok {
+		return out, false, err
+	}
+	began, over, err := s.told(ctx, q, session)
+	r.Ended = r.Ended || over
+	return r.Session, err == nil && began, err
 }
+
+// told asks the journal about a session: whether it began, and whether it ended before its time. What is known of the entries up to one is
+// remembered, so that a session with many is not read again for each request.
+func (s *Store) told(ctx context.Context, q db.Querier, session id.ID) (began, over bool, err error) {
+	row, err := s.load(ctx, q, journal.Ref{Kind: journal.Session, ID: session})
+	if err != nil || row.Version == 0 {
+		return false, false, db.Fault(err)
+	}
+	s.runningMu.Lock()
+	known, seen := s.running[session]
+	s.runningMu.Unlock()
+	if !seen {
+		known = -1
+	}
+	if row.LastSeq > known {
+		for e, err := range s.Chain(ctx, q, Closed, row.LastSeq) {
+			if err != nil {
+				return false, false, db.Fault(err)
+			}
+			if e.Seq <= known {
+				break
+			}
+			if strings.HasSuffix(e.Type, ".logged_out") {
+				return true, true, nil
+			}
+		}
+	}
+	s.runningMu.Lock()
+	defer s.runningMu.Unlock()
+	if len(s.running) >= maxRunning || s.running == nil {
+		s.running = map[id.ID]int64{}
+	}
+	s.running[session] = row.LastSeq
+	return true, false, nil
+}
+
+// maxRunning is how many sessions are remembered. When there are more, all of them are forgotten, and looked up once more.
+const maxRunning = 4096
 
 // Sessions lists somebody's sessions that are neither over nor idle, newest first: seen since idle, and not expired at now.
 func (s *Store) Sessions(ctx context.Context, q db.Querier, owner journal.Ref, now, idle time.Time) (out []Session, err error) {
+	var rows []sessionRow
 	err = db.Each(ctx, q, func(r *sql.Rows) error {
 		one, err := scanSession(r.Scan)
-		out = append(out, one)
+		rows = append(rows, one)
 		return err
 	}, `SELECT `+sessionColumns+` FROM session WHERE shop_id = $1 AND owner_kind = $2 AND owner_id = $3 AND ended_at IS NULL AND expires_at > $4 AND seen_at > $5
 		ORDER BY id DESC`, s.Shop, owner.Kind, owner.ID, stamp(now), stamp(idle))
-	return out, db.Fault(err)
+	if err != nil {
+		return nil, db.Fault(err)
+	}
+	for _, r := range rows {
+		genuine, err := r.read(s)
+		if err != nil {
+			return nil, err
+		}
+		if !genuine {
+			continue
+		}
+		began, over, err := s.told(ctx, q, r.ID)
+		if err != nil {
+			return nil, err
+		}
+		if began && !over {
+			out = append(out, r.Session)
+		}
+	}
+	return out, nil
 }
 
-// TeamLink is a one-time link of the team.
-type TeamLink struct {
-	Purpose   string
-	Owner     id.ID // whom it is for; empty for setting the shop up
+// Link lets somebody in once: its secret is in a message, in an address that somebody hands on, or a code.
+type Link struct {
+	ID        id.ID
+	Purpose   string      // no link serves another
+	Owner     journal.Ref // whom it is for; the zero Ref for setting the shop up
+	Basis     string
 	ExpiresAt time.Time
 	Used      bool
 }
 
-func (s *Store) linkMAC(link id.ID, secret, purpose string, owner id.ID, expires string) []byte {
-	return s.mac("link", string(link), secret, purpose, string(owner), expires)
+const linkColumns = `id, opens, purpose, owner_kind, owner_id, basis, expires_at, used_at, mac`
+
+type linkRow struct {
+	Link
+	opens, mac []byte
+	expires    string
+	used       sql.NullString
 }
 
-// PutTeamLink stores a link and what recognises its secret, in the place of an earlier link to the same end.
-func (b *Batch) PutTeamLink(link id.ID, secret, purpose string, owner id.ID, expires time.Time) error {
-	if _, err := b.ExecContext(b.ctx, `DELETE FROM team_link WHERE shop_id = $1 AND owner_id = $2 AND purpose = $3`, b.s.Shop, owner, purpose); err != nil {
+func (r *linkRow) columns() []any {
+	return []any{string(r.ID), r.opens, r.Purpose, string(r.Owner.Kind), string(r.Owner.ID), r.Basis, r.expires, null(r.used)}
+}
+
+// PutLink stores a link and what recognises its secret, in the place of earlier links to the same end. A customer may have several links of
+// the team, each of which is handed to somebody.
+func (b *Batch) PutLink(l Link, secret string) error {
+	if l.Purpose != PortalLink {
+		if _, err := b.ExecContext(b.ctx, `DELETE FROM link WHERE shop_id = $1 AND owner_kind = $2 AND owner_id = $3 AND purpose = $4`,
+			b.s.Shop, l.Owner.Kind, l.Owner.ID, l.Purpose); err != nil {
+			return err
+		}
+	}
+	r := linkRow{Link: l, opens: b.s.opens("link", string(l.ID), secret), expires: stamp(l.ExpiresAt)}
+	_, err := b.ExecContext(b.ctx, `INSERT INTO link (shop_id, `+linkColumns+`) VALUES (`+db.Placeholders(1, 10)+`)`,
+		append(append([]any{b.s.Shop}, r.columns()...), b.s.authentic("link", r.columns()...))...)
+	return err
+}
+
+// PortalLink is the purpose of a link that lets a customer into the Portal.
+const PortalLink = "portal_link"
+
+// UseLink marks a link as used. What the use did keeps it from being used again, too: a session that has the link's id, a member who is
+// in the team, another password.
+func (b *Batch) UseLink(link id.ID) error {
+	r, err := b.s.findLink(b.ctx, b, link)
+	if err != nil || r == nil || r.Used {
 		return err
 	}
-	_, err := b.ExecContext(b.ctx, `INSERT INTO team_link (shop_id, id, mac, purpose, owner_id, expires_at) VALUES ($1, $2, $3, $4, $5, $6)`,
-		b.s.Shop, link, b.s.linkMAC(link, secret, purpose, owner, stamp(expires)), purpose, owner, stamp(expires))
+	r.used = sql.NullString{String: stamp(b.Now), Valid: true}
+	_, err = b.ExecContext(b.ctx, `UPDATE link SET used_at = $1, mac = $2 WHERE shop_id = $3 AND id = $4`, r.used.String, b.s.authentic("link", r.columns()...), b.s.Shop, link)
 	return err
 }
 
-// UseTeamLink marks a link as used.
-func (b *Batch) UseTeamLink(link id.ID) error {
-	_, err := b.ExecContext(b.ctx, `UPDATE team_link SET used_at = $1 WHERE shop_id = $2 AND id = $3 AND used_at IS NULL`, stamp(b.Now), b.s.Shop, link)
-	return err
-}
-
-// TeamLink finds a link by its id and secret; ok is false when there is none.
-func (s *Store) TeamLink(ctx context.Context, q db.Querier, link id.ID, secret string) (l TeamLink, ok bool, err error) {
-	var expires string
-	var mac []byte
-	err = q.QueryRowContext(ctx, `SELECT purpose, owner_id, expires_at, used_at IS NOT NULL, mac FROM team_link WHERE shop_id = $1 AND id = $2`,
-		s.Shop, link).Scan(&l.Purpose, &l.Owner, &expires, &l.Used, &mac)
+// findLink finds a link that is genuine; nil when there is none.
+func (s *Store) findLink(ctx context.Context, q db.Querier, link id.ID) (*linkRow, error) {
+	var r linkRow
+	err := q.QueryRowContext(ctx, `SELECT `+linkColumns+` FROM link WHERE shop_id = $1 AND id = $2`, s.Shop, link).
+		Scan(&r.ID, &r.opens, &r.Purpose, &r.Owner.Kind, &r.Owner.ID, &r.Basis, &r.expires, &r.used, &r.mac)
 	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !s.genuine("link", r.mac, r.columns()...) {
+		return nil, nil
+	}
+	r.Used = r.used.Valid
+	r.ExpiresAt, err = time.Parse(journal.TimeLayout, r.expires)
+	return &r, err
+}
+
+// Link finds a link by its id and secret, also one that is over; ok is false when there is none.
+func (s *Store) Link(ctx context.Context, q db.Querier, link id.ID, secret string) (l Link, ok bool, err error) {
+	if strings.IndexByte(string(link), 0) >= 0 { // PostgreSQL refuses to look for it
 		return l, false, nil
 	}
-	if err == nil {
-		l.ExpiresAt, err = time.Parse(journal.TimeLayout, expires)
+	r, err := s.findLink(ctx, q, link)
+	if err != nil || r == nil || !hmac.Equal(r.opens, s.opens("link", string(link), secret)) {
+		return l, false, db.Fault(err)
 	}
-	return l, err == nil && hmac.Equal(mac, s.linkMAC(link, secret, l.Purpose, l.Owner, expires)), db.Fault(err)
+	return r.Link, true, nil
 }
 
 // Spend says whether this is the first use of a thing that may be used once, and is worthless after until.
@@ -175,31 +331,6 @@ func (b *Batch) SweepSignIn(idle time.Duration) error {
 	if _, err := b.ExecContext(b.ctx, `DELETE FROM spent WHERE shop_id = $1 AND expires_at < $2`, b.s.Shop, stamp(b.Now)); err != nil {
 		return err
 	}
-	for _, table := range []string{"team_link", "link"} {
-		if _, err := b.ExecContext(b.ctx, `DELETE FROM `+table+` WHERE shop_id = $1 AND (expires_at < $2 OR used_at < $2)`, b.s.Shop, stamp(ended)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// Link is a link into the Portal.
-type Link struct {
-	SignIn    id.ID // the attempt that it begins
-	Owner     id.ID // the customer
-	ExpiresAt time.Time
-}
-
-// Link finds a link into the Portal by the hash of its token; ok is false when there is none.
-func (s *Store) Link(ctx context.Context, q db.Querier, tokenHash []byte) (l Link, ok bool, err error) {
-	var expires string
-	err = q.QueryRowContext(ctx, `SELECT sign_in_id, owner_id, expires_at FROM link WHERE shop_id = $1 AND token_hash = $2`, s.Shop, tokenHash).Scan(&l.SignIn, &l.Owner, &expires)
-	if errors.Is(err, sql.ErrNoRows) {
-		return l, false, nil
-	}
-	if err != nil {
-		return l, false, db.Fault(err)
-	}
-	l.ExpiresAt, err = time.Parse(journal.TimeLayout, expires)
-	return l, err == nil, err
+	_, err := b.ExecContext(b.ctx, `DELETE FROM link WHERE shop_id = $1 AND (expires_at < $2 OR used_at < $2)`, b.s.Shop, stamp(ended))
+	return err
 }

@@ -11,6 +11,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"sync"
 
 	"perennial/internal/db"
 	"perennial/internal/fault"
@@ -41,6 +42,10 @@ type Store struct {
 	Mended []string
 
 	writeTexts map[journal.Kind][3]string // the statements that write a row
+	rowKey     [32]byte                   // authenticates rows of the machinery; never changes
+
+	runningMu sync.Mutex
+	running   map[id.ID]int64 // guarded by runningMu; sessions and the seq up to which no entry ends them
 }
 
 // Open brings the schema up to date, makes the triggers that are missing, and gives the store of the database's shop.
@@ -80,6 +85,7 @@ func Open(ctx context.Context, d *db.DB, folder *vault.Folder, mappings []Mappin
 	}
 	s.Read = db.NewPrepared(d.Reader)
 	s.Keys = newKeys(s.Shop, folder)
+	s.rowKey = folder.Derive("machinery " + string(s.Shop))
 	return s, nil
 }
 
@@ -103,6 +109,9 @@ func (s *Store) Fresh(ref journal.Ref) (func() journal.State, error) {
 
 // Fault turns an engine's error into one that a person understands; it keeps faults as they are.
 func Fault(err error) error { return db.Fault(err) }
+
+// Querier reads: the store's readers, or a batch.
+type Querier = db.Querier
 
 // Placeholders gives "$from, $from+1, …" for n values.
 func Placeholders(from, n int) string { return db.Placeholders(from, n) }

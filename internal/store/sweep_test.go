@@ -24,10 +24,10 @@ func TestPortalLinksAreSwept(t *testing.T) {
 	s.Found()
 	ada := s.IDs.New(id.Customer)
 	s.Do(journal.Bind(customer.Create{ID: ada, Email: "ada@example.org"}))
-	for n, expires := range []time.Time{begin.Add(10 * time.Minute), begin.Add(48 * time.Hour)} {
+	for _, expires := range []time.Time{begin.Add(10 * time.Minute), begin.Add(48 * time.Hour)} {
 		c := customer.PortalLink{CustomerID: ada, SignInID: s.IDs.New(id.SignIn), ExpiresAt: expires}
 		if _, err := s.Program.Do(t.Context(), &program.Request{Meta: shop.System, Command: journal.Bind(c), Machinery: func(b *store.Batch) error {
-			return b.PutLink([]byte{byte(n)}, c.SignInID, ada, expires)
+			return b.PutLink(store.Link{ID: c.SignInID, Purpose: store.PortalLink, Owner: journal.Ref{Kind: journal.Customer, ID: ada}, ExpiresAt: expires}, "secret")
 		}}); err != nil {
 			t.Fatal(err)
 		}

@@ -57,7 +57,6 @@ func Tables(engine db.Engine) []Table {
 		{Name: "idempotency", Class: ClassMachinery, Copied: true, Writes: "INSERT", Holds: "sealed first answers by caller and key; no expiry, unreadable once the person is erased"},
 		{Name: "link", Class: ClassMachinery, Copied: true, Writes: "DELETE, INSERT, UPDATE", Holds: "hashes of magic links; expired ones are deleted after a day"},
 		{Name: "session", Class: ClassMachinery, Copied: true, Writes: "DELETE, INSERT, UPDATE", Holds: "sessions: whose they are, when they were used, and a MAC that recognises the secret; deleted a day after their end"},
-		{Name: "team_link", Class: ClassMachinery, Copied: true, Writes: "DELETE, INSERT, UPDATE", Holds: "one-time links of the team, with a MAC that recognises the secret; deleted a day after their end"},
 		{Name: "spent", Class: ClassMachinery, Copied: true, Writes: "DELETE, INSERT", Holds: "hashes of codes and challenges that were used and are good once; deleted when they are worthless"},
 		{Name: "saved_view", Class: ClassMachinery, Copied: true, Writes: "DELETE, INSERT, UPDATE", Holds: "how people of the team like to see a list; nothing of customers; deleted by its owner, or when they leave"},
 		{Name: "outbox", Class: ClassMachinery, Copied: true, Writes: "DELETE, INSERT, UPDATE", Holds: "messages: which, to which customer, what caused it, and how far it came; no address, no text; a code or a link sealed, until it is sent or over; deleted 90 days later, when what caused it cannot be told again"},

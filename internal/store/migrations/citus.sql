@@ -12,7 +12,7 @@ DO $$
 DECLARE
   t record;
   tables text[] := ARRAY[
-    'event', 'tree_node', 'checkpoint', 'head', 'target_head', 'secret', 'data_key', 'reservation', 'idempotency', 'link', 'session', 'team_link', 'spent', 'saved_view', 'outbox', 'outbox_followed', 'lease', 'claim',
+    'event', 'tree_node', 'checkpoint', 'head', 'target_head', 'secret', 'data_key', 'reservation', 'idempotency', 'link', 'session', 'spent', 'saved_view', 'outbox', 'outbox_followed', 'lease', 'claim',
     'posting', 'name_word', 'followed', 'rollup', 'rollup_entry', 'rollup_state', 'rollup_reason', 'rollup_followed', 'subscription', 'customer', 'address', 'payment_method', 'order', 'product', 'variant',
     'selling_plan_group', 'selling_plan', 'discount', 'settings', 'team', 'team_member', 'api_key', 'cancel_flow', 'cancel_reason', 'cancel_session', 'notification_template'];
   name text;

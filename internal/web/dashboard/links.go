@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -40,7 +41,7 @@ func (d *Dashboard) SetupLink(ctx context.Context) (string, error) {
 	}
 	link, secret := d.IDs.New(id.Link), auth.NewSecret()
 	err = d.Program.Upkeep(ctx, func(b *store.Batch) error {
-		return b.PutTeamLink(link, secret, string(team.ForSetup), "", b.Now.Add(setupLifetime))
+		return b.PutLink(store.Link{ID: link, Purpose: string(team.ForSetup), ExpiresAt: b.Now.Add(setupLifetime)}, secret)
 	})
 	return d.linkTo(team.ForSetup, link, secret), err
 }
@@ -49,7 +50,29 @@ func (d *Dashboard) SetupLink(ctx context.Context) (string, error) {
 func (c *call) newLink(p team.Purpose, member id.ID, lifetime time.Duration) (address string, expires time.Time, put func(b *store.Batch) error) {
 	link, secret := c.IDs.New(id.Link), auth.NewSecret()
 	expires = c.Program.Now().Add(lifetime)
-	return c.linkTo(p, link, secret), expires, func(b *store.Batch) error { return b.PutTeamLink(link, secret, string(p), member, expires) }
+	return c.linkTo(p, link, secret), expires, func(b *store.Batch) error {
+		basis, err := c.linkBasis(b, member)
+		if err != nil {
+			return err
+		}
+		return b.PutLink(store.Link{ID: link, Purpose: string(p), Owner: journal.Ref{Kind: journal.TeamMember, ID: member}, Basis: basis, ExpiresAt: expires}, secret)
+	}
+}
+
+// linkBasis is what a link to a member stands on: the address that it was sent to, and the password that it may set. Whoever used it, or
+// got another address, has ended it, and every link from before.
+func (c *call) linkBasis(q store.Querier, member id.ID) (string, error) {
+	ref := journal.Ref{Kind: journal.TeamMember, ID: member}
+	row, err := c.Store.Load(c.ctx, q, ref)
+	if err != nil {
+		return "", store.Fault(err)
+	}
+	m, ok := row.State.(*team.TeamMember)
+	if !ok {
+		return "", fault.New(fault.Gone, "link_over", "This person is not in the team any more.")
+	}
+	password, err := c.Store.Secret(c.ctx, q, ref, team.SecretPassword)
+	return c.Store.Basis([]byte("link"), []byte(m.ID), []byte(plain.EmailKey(m.Email.Value)), []byte(m.Status), password), store.Fault(err)
 }
 
 // invitation is a link by which somebody joins the team. It is mailed to them, too, where messages are sent.
@@ -65,20 +88,29 @@ func (c *call) invitation(member id.ID) (address string, expires time.Time, put 
 }
 
 // link finds the link of a token, which is the end of its address. One that is over is a page that says so.
-func (c *call) link(p team.Purpose, token string) (store.TeamLink, func(b *store.Batch) error, error) {
+func (c *call) link(p team.Purpose, token string) (store.Link, func(b *store.Batch) error, error) {
 	key, l, ok, err := c.findLink(token)
 	if err != nil {
 		return l, nil, err
 	}
 	if !ok || l.Used || l.Purpose != string(p) || !c.Program.Now().Before(l.ExpiresAt) {
-		return l, nil, fault.New(fault.Gone, "link_over", "This link was used already, or it is too old. Ask for a new one.")
+		return l, nil, linkOver()
 	}
-	return l, func(b *store.Batch) error { return b.UseTeamLink(key) }, nil
+	if l.Owner.ID != "" {
+		if basis, err := c.linkBasis(c.Store.Read, l.Owner.ID); err != nil || basis != l.Basis {
+			return l, nil, cmp.Or(err, linkOver())
+		}
+	}
+	return l, func(b *store.Batch) error { return b.UseLink(key) }, nil
 }
 
-func (c *call) findLink(token string) (key id.ID, l store.TeamLink, ok bool, err error) {
+func linkOver() error {
+	return fault.New(fault.Gone, "link_over", "This link was used already, or it is too old. Ask for a new one.")
+}
+
+func (c *call) findLink(token string) (key id.ID, l store.Link, ok bool, err error) {
 	text, secret, _ := strings.Cut(token, ".")
-	l, ok, err = c.Store.TeamLink(c.ctx, c.Store.Read, id.ID(text), secret)
+	l, ok, err = c.Store.Link(c.ctx, c.Store.Read, id.ID(text), secret)
 	return id.ID(text), l, ok, err
 }
 
@@ -147,7 +179,7 @@ func (c *call) invited(token string) (*team.TeamMember, func(b *store.Batch) err
 	if err != nil {
 		return nil, nil, err
 	}
-	row, err := c.Store.Load(c.ctx, c.Store.Read, journal.Ref{Kind: journal.TeamMember, ID: l.Owner})
+	row, err := c.Store.Load(c.ctx, c.Store.Read, journal.Ref{Kind: journal.TeamMember, ID: l.Owner.ID})
 	m, ok := row.State.(*team.TeamMember)
 	if err == nil && (!ok || m.Status != team.Invited) {
 		err = fault.New(fault.Gone, "link_over", "This invitation was taken up or taken back.")
@@ -202,7 +234,7 @@ func (c *call) resetPassword() (answer, error) {
 	var version int64
 	var m *team.TeamMember
 	if ok {
-		if m, version, err = c.activeMember(l.Owner); err != nil {
+		if m, version, err = c.activeMember(l.Owner.ID); err != nil {
 			return answer{}, err
 		}
 	}
@@ -243,6 +275,13 @@ func (c *call) setPassword(m *team.TeamMember, password string, version *int64, 
 					return err
 				}
 			}
-			return end(b)
+			if err := end(b); err != nil || besides == "" {
+				return err
+			}
+			basis, err := c.sessionBasis(c.ctx, b, m.ID)
+			if err != nil {
+				return err
+			}
+			return b.RebaseSession(besides, basis)
 		}})
 }

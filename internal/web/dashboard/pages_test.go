@@ -239,7 +239,7 @@ func TestPortalSessionsOfACustomer(t *testing.T) {
 	if _, err := w.Program.Do(t.Context(), &program.Request{Meta: program.Meta{Actor: journal.Actor{Kind: journal.ActorCustomer, ID: string(f.ada)}, Source: journal.Origin{Channel: journal.ChannelPortal, IP: journal.Secluded("203.0.113.9")}},
 		Command: journal.Bind(customer.LogIn{CustomerID: f.ada, Session: session, Method: "code"}),
 		Machinery: func(b *store.Batch) error {
-			return b.PutSession(session, "secret", journal.Ref{Kind: journal.Customer, ID: f.ada}, b.Now.Add(time.Hour))
+			return b.PutSession(store.Session{ID: session, Owner: journal.Ref{Kind: journal.Customer, ID: f.ada}, ExpiresAt: b.Now.Add(time.Hour)}, "secret")
 		}}); err != nil {
 		t.Fatal(err)
 	}

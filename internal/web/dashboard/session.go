@@ -97,6 +97,9 @@ func (c *call) identify() error {
 	if !ok || m.Status != team.Active {
 		return nil
 	}
+	if basis, err := c.sessionBasis(c.ctx, c.Store.Read, m.ID); err != nil || s.Basis != basis {
+		return err // the password is another one
+	}
 	defaults, err := c.defaults()
 	if err != nil {
 		return err
@@ -116,6 +119,21 @@ func (c *call) defaults() (*team.Defaults, error) {
 	row, err := c.Store.Load(c.ctx, c.Store.Read, journal.Ref{Kind: journal.Team, ID: team.TeamID})
 	d, _ := row.State.(*team.Defaults)
 	return d, store.Fault(err)
+}
+
+// sessionBasis is what a member's sessions stand on: a new password ends them all, also one whose row was out of sight meanwhile.
+func (d *Dashboard) sessionBasis(ctx context.Context, q store.Querier, member id.ID) (string, error) {
+	password, err := d.Store.Secret(ctx, q, journal.Ref{Kind: journal.TeamMember, ID: member}, team.SecretPassword)
+	return d.Store.Basis([]byte("session"), []byte(member), password), store.Fault(err)
+}
+
+// Member gives the member who is signed in by a request's cookie, for what is served beside the Dashboard; empty for nobody.
+func (d *Dashboard) Member(r *http.Request) (id.ID, error) {
+	c := &call{Dashboard: d, r: r, ctx: r.Context()}
+	if err := c.identify(); err != nil || c.member == nil {
+		return "", err
+	}
+	return c.member.ID, nil
 }
 
 // sendToSignIn asks whoever is not signed in to do so, and brings them back to what they wanted to read.
@@ -180,7 +198,11 @@ func (c *call) begin(member id.ID, how team.Method, req program.Request, before 
 				return err
 			}
 		}
-		return b.PutSession(session, secret, owner, expires)
+		basis, err := c.sessionBasis(c.ctx, b, member)
+		if err != nil {
+			return err
+		}
+		return b.PutSession(store.Session{ID: session, Owner: owner, Basis: basis, ExpiresAt: expires}, secret)
 	}
 	if req.Meta.Actor.Kind == "" {
 		req.Meta = c.meta

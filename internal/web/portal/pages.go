@@ -459,7 +459,7 @@ func (c *call) accountPage(typed url.Values, p ui.Problems) (answer, error) {
 		return answer{}, err
 	}
 	for _, s := range sessions {
-		if s.ExpiresAt.Sub(s.CreatedAt) > viewAsLifetime { // not the team's own looks
+		if s.Viewer == "" { // not the team's own looks
 			v.Sessions = append(v.Sessions, sessionRow{s.ID, c.words().Time(s.CreatedAt.In(c.zone())), c.words().Time(s.SeenAt.In(c.zone())), s.ID == c.session})
 		}
 	}

@@ -50,12 +50,13 @@ type Config struct {
 	Finder         *find.Finder
 	IDs            *id.Maker
 	Log            *slog.Logger
-	BaseURL        string              // where people reach the server
-	PortalURL      string              // where subscribers reach the Portal, behind a proxy; empty: /portal of BaseURL
-	FrameAncestors []string            // who may show the Portal in a frame, as CSP says it; empty: nobody
-	Mails          bool                // false: no codes can be sent, and only links let people in
-	Gateway        payment.Gateway     // what takes new cards; nil: nothing does
-	AskAgain       func(attempt id.ID) // says that there may be news of a charge; nil: they come when they come
+	BaseURL        string                               // where people reach the server
+	PortalURL      string                               // where subscribers reach the Portal, behind a proxy; empty: /portal of BaseURL
+	FrameAncestors []string                             // who may show the Portal in a frame, as CSP says it; empty: nobody
+	Mails          bool                                 // false: no codes can be sent, and only links let people in
+	Gateway        payment.Gateway                      // what takes new cards; nil: nothing does
+	AskAgain       func(attempt id.ID)                  // says that there may be news of a charge; nil: they come when they come
+	Member         func(r *http.Request) (id.ID, error) // the team member who is signed in to the Dashboard in this browser; nil: nobody is
 	Noted          func(ctx context.Context, pattern, requestID string, actor journal.ActorKind)
 }
 
@@ -143,6 +144,7 @@ type call struct {
 	who     *customer.Customer         // nil for nobody
 	about   *subscription.Subscription // what a failure is about; nil: nothing in particular
 	viewer  id.ID                      // the team member who looks on; empty for the customer themselves
+	cause   id.ID                      // the entry of the link that opened the session; empty when nobody made one
 	general *settings.General
 	portal  *settings.Portal
 	bill    *settings.Billing
@@ -338,15 +340,12 @@ func (c *call) fail(err error) {
 	c.render(answer{status: f.Kind.HTTPStatus(), title: c.say(title), body: plainBody(words.String())})
 }
 
-// identify finds who makes a request. Nobody is no failure.
+// identify finds who makes a request. Nobody is no failure. Who it is, and who looks on, is said at once by the session's row, or not at
+// all.
 func (c *call) identify() error {
 	session, secret, ok := strings.Cut(c.cookie(sessionCookie), ".")
 	if !ok {
 		return nil
-	}
-	var viewer struct {
-		Member  id.ID `json:"member"`
-		Session id.ID `json:"session"`
 	}
 	s, ok, err := c.Store.Session(c.ctx, c.Store.Read, id.ID(session), secret)
 	now := c.Program.Now()
@@ -361,30 +360,57 @@ func (c *call) identify() error {
 	if !ok || who.Status != customer.Active {
 		return nil
 	}
-	c.session, c.who = s.ID, who
-	c.meta.Actor = journal.Actor{Kind: journal.ActorCustomer, ID: string(who.ID)}
-	if c.kept(viewCookie, &viewer) {
-		if viewer.Session != s.ID {
-			return nil
-		}
-		may, err := team.Of(c.reader(), journal.Actor{Kind: journal.ActorTeamMember, ID: string(viewer.Member)})
-		if err != nil || !may.Allows(team.CustomersEdit) || !may.Allows(team.PersonalDataView) {
-			c.who, c.session = nil, "" // the member may not look any more
+	if s.Viewer != "" {
+		if err := c.mayLook(s.Viewer); err != nil {
+			if fault.As(err).Kind == fault.Forbidden {
+				return nil // the member may not look any more
+			}
 			return err
 		}
-		c.viewer = viewer.Member
-		c.meta.OnBehalfOf = &journal.Actor{Kind: journal.ActorCustomer, ID: string(who.ID)}
-		c.meta.Actor = journal.Actor{Kind: journal.ActorTeamMember, ID: string(viewer.Member)}
-	} else if s.ExpiresAt.Sub(s.CreatedAt) <= viewAsLifetime {
-		c.who, c.session = nil, "" // a look by the team whose mark is gone is over
-		return nil
 	}
+	c.session, c.who, c.cause = s.ID, who, s.Cause
+	c.actAs(who.ID, s.Viewer)
 	if now.Sub(s.SeenAt) >= touchEvery {
 		if err := c.Program.Upkeep(c.ctx, func(b *store.Batch) error { return b.TouchSession(s.ID) }); err != nil {
 			c.Log.Warn("note the use of a session", "request_id", c.meta.Source.RequestID, "error", err)
 		}
 	}
 	return nil
+}
+
+// actAs makes a customer who acts, or the member of the team who looks on as them: every entry names both then. What is done in a session
+// that a link of the team opened was caused by its making, whose entry names who made it.
+func (c *call) actAs(who, viewer id.ID) {
+	c.viewer = viewer
+	c.meta.Actor, c.meta.OnBehalfOf, c.meta.CausationID = journal.Actor{Kind: journal.ActorCustomer, ID: string(who)}, nil, c.cause
+	if viewer != "" {
+		owner := c.meta.Actor
+		c.meta.Actor, c.meta.OnBehalfOf = journal.Actor{Kind: journal.ActorTeamMember, ID: string(viewer)}, &owner
+	}
+}
+
+// mayLook refuses a member who may not act for customers.
+func (c *call) mayLook(member id.ID) error {
+	may, err := team.Of(c.reader(), journal.Actor{Kind: journal.ActorTeamMember, ID: string(member)})
+	if err == nil && (!may.Allows(team.CustomersEdit) || !may.Allows(team.PersonalDataView)) {
+		err = fault.New(fault.Forbidden, "team_browser", "You are signed in to the Dashboard in this browser, and may not act for customers there. Sign out of it first, or use another browser.")
+	}
+	return err
+}
+
+// looker gives the member of the team whose browser this is, empty for anybody else's: who looks on, or is signed in to the Dashboard.
+func (c *call) looker() (id.ID, error) {
+	member := c.viewer
+	if member == "" && c.Member != nil {
+		var err error
+		if member, err = c.Member(c.r); err != nil {
+			return "", err
+		}
+	}
+	if member == "" {
+		return "", nil
+	}
+	return member, c.mayLook(member)
 }
 
 // newCode makes a code of six digits.

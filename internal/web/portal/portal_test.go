@@ -30,11 +30,9 @@ import (
 	"perennial/internal/money"
 	"perennial/internal/notify"
 	"perennial/internal/payment/simulated"
-	"perennial/internal/program"
 	"perennial/internal/settings"
 	"perennial/internal/store"
 	"perennial/internal/subscription"
-	"perennial/internal/team"
 	"perennial/internal/test/htmlcheck"
 	"perennial/internal/test/shop"
 )
@@ -422,19 +420,8 @@ func TestProfileAndAddresses(t *testing.T) {
 // TestLookingAsACustomer is the team's look: both are named on every entry, and the customer's history names nobody of the team.
 func TestLookingAsACustomer(t *testing.T) {
 	w := newWorld(t)
-	member := w.IDs.New(id.TeamMember)
-	w.Do(journal.Bind(team.FoundTeam{ID: member, Email: "olga@example.com", Name: "Olga Secret", PasswordHash: "$argon2id$v=19$m=65536,t=3,p=4$c2FsdHNhbHRzYWx0c2FsdA$aGFzaGhhc2hoYXNoaGFzaGhhc2hoYXNoaGFzaGhhc2g"}))
-	v := w.visitor()
-	start := httptest.NewRecorder()
-	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/customers/x/view-as", nil)
-	if err := w.p.ViewAs(start, r, program.Meta{Actor: journal.Actor{Kind: journal.ActorTeamMember, ID: string(member)}, Source: journal.Origin{Channel: journal.ChannelDashboard}}, w.ada); err != nil {
-		t.Fatal(err)
-	}
-	base, err := url.Parse(w.http.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	v.client.Jar.SetCookies(base, start.Result().Cookies())
+	member := w.olga()
+	v := w.with(w.look(member, w.ada))
 	at := "/portal/subscriptions/" + string(w.hers)
 	w.want(v.get("/portal"), 200, "/portal", "You see the portal as ada@example.com")
 	w.want(v.post(at+"/skip", "date", "2027-04-03"), 200, at)
@@ -451,10 +438,7 @@ func TestLookingAsACustomer(t *testing.T) {
 	if s := ada.get("/portal/history"); !strings.Contains(s.body, "The store’s team") || strings.Contains(s.body, "Olga") {
 		t.Errorf("the customer's history:\n%s", s.body)
 	}
-	// A session of a look is worth nothing without its mark, nor after an hour.
-	bare := w.visitor()
-	bare.client.Jar.SetCookies(base, slices.DeleteFunc(start.Result().Cookies(), func(k *http.Cookie) bool { return k.Name == viewCookie }))
-	w.want(bare.get("/portal"), 200, "/portal/signin")
+	// A look is over after an hour.
 	w.pass(61 * time.Minute)
 	w.want(v.get("/portal"), 200, "/portal/signin")
 }

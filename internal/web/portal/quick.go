@@ -3,6 +3,7 @@ package portal
 import (
 	"net/http"
 	"net/url"
+	"strconv"
 
 	"perennial/internal/billing"
 	"perennial/internal/customer"
@@ -11,6 +12,7 @@ import (
 	"perennial/internal/journal"
 	"perennial/internal/notify"
 	"perennial/internal/settings"
+	"perennial/internal/store"
 	"perennial/internal/subscription"
 	"perennial/internal/web/ui"
 )
@@ -63,12 +65,12 @@ func (c *call) quick() (q quickAction, err error) {
 			return q, err
 		}
 	}
-	owner := journal.Actor{Kind: journal.ActorCustomer, ID: string(who.ID)}
-	if c.viewer == "" {
-		c.meta.Actor, c.meta.OnBehalfOf = owner, nil
-	} else { // a member of the team, who looks on as somebody, acts as themselves here too
-		c.meta.OnBehalfOf = &owner
+	viewer, err := c.looker() // a member of the team acts as themselves here too
+	if err != nil {
+		return q, err
 	}
+	c.cause = ""
+	c.actAs(who.ID, viewer)
 	c.meta.Source.Channel = journal.ChannelQuickAction
 	c.who = who
 	c.listen()
@@ -205,11 +207,11 @@ func (c *call) quickCard(q quickAction) (answer, error) {
 
 // quickCardPage asks for a card, while the link can still keep it.
 func (c *call) quickCardPage(q quickAction, p ui.Problems) (answer, error) {
-	spent, err := c.Store.Spent(c.ctx, c.Store.Read, q.once())
+	used, err := c.wasUsed(q)
 	if err != nil {
 		return answer{}, err
 	}
-	if spent {
+	if used {
 		return answer{}, usedAlready()
 	}
 	return c.cardPage(p)
@@ -217,6 +219,27 @@ func (c *call) quickCardPage(q quickAction, p ui.Problems) (answer, error) {
 
 // once is what the link is good for once.
 func (q quickAction) once() string { return "used " + string(q.Message) + " " + q.Action }
+
+// wasUsed says whether the link was used: by what its use spent, and by the entry of its use, which nobody takes away.
+func (c *call) wasUsed(q quickAction) (bool, error) {
+	spent, err := c.Store.Spent(c.ctx, c.Store.Read, q.once())
+	if err != nil || spent {
+		return spent, err
+	}
+	row, err := c.Store.Load(c.ctx, c.Store.Read, journal.Ref{Kind: journal.Message, ID: q.Message})
+	if err != nil || row.Version == 0 {
+		return false, store.Fault(err)
+	}
+	for e, err := range c.Store.Chain(c.ctx, c.Store.Read, store.Closed, row.LastSeq) {
+		if err != nil {
+			return false, store.Fault(err)
+		}
+		if e.Type == "customer.quick_action_used" && string(e.Detail("action")) == strconv.Quote(q.Action) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
 
 func usedAlready() error {
 	return fault.New(fault.Gone, "quick_action_used", "This link was used already. Sign in to do more.")
@@ -228,11 +251,15 @@ func (c *call) use(q quickAction, do journal.Command) error {
 	if _, err := cmd.Run(c.reader(), c.Program.Now()); err != nil {
 		return err
 	}
+	used, err := c.wasUsed(q)
+	if err != nil {
+		return err
+	}
 	first, err := c.Program.Spend(c.ctx, q.once(), q.Expires)
 	if err != nil {
 		return err
 	}
-	if !first {
+	if used || !first {
 		return usedAlready()
 	}
 	_, err = c.run(cmd)

@@ -1,7 +1,6 @@
 package portal
 
 import (
-	"crypto/sha256"
 	"errors"
 	"net/http"
 	"strconv"
@@ -22,9 +21,6 @@ import (
 
 // codePurpose is what a code is for, among the one-time links: a new one takes the place of the one before.
 const codePurpose = "portal_code"
-
-// viewCookie marks a session of a team member who looks at the Portal as a customer.
-const viewCookie = "perennial_view_as"
 
 // awaited is the code that a browser waits for. It is there for an address that nobody has too, so that nobody learns who is a customer.
 type awaited struct {
@@ -124,7 +120,7 @@ func (c *call) sendCode(w awaited, who *customer.Customer) error {
 	meta.Actor = journal.Actor{Kind: journal.ActorCustomer, ID: string(who.ID)}
 	_, err = c.Program.Do(c.ctx, &program.Request{Meta: meta, Command: journal.Bind(customer.SendCode{SignInID: w.Attempt, CustomerID: who.ID, ExpiresAt: expires}),
 		Machinery: func(b *store.Batch) error {
-			return errors.Join(b.PutTeamLink(w.Attempt, code, codePurpose, who.ID, expires), post(b))
+			return errors.Join(b.PutLink(store.Link{ID: w.Attempt, Purpose: codePurpose, Owner: who.Ref(), ExpiresAt: expires}, code), post(b))
 		}})
 	return err
 }
@@ -156,18 +152,23 @@ func (c *call) enterCode() (answer, error) {
 			break
 		}
 	}
-	if !tried {
+	// The refusals are entries of the attempt, which stay whatever becomes of what was used up.
+	attempt, err := c.Store.Load(c.ctx, c.Store.Read, journal.Ref{Kind: journal.SignIn, ID: w.Attempt})
+	if err != nil {
+		return answer{}, store.Fault(err)
+	}
+	if !tried || attempt.Version > codeTries {
 		if err := c.reject(w, "too_many"); err != nil {
 			return answer{}, err
 		}
 		return answer{}, fault.New(fault.TooMany, "too_many_attempts", "Too many codes were tried. Ask for a new one.")
 	}
-	link, ok, err := c.Store.TeamLink(c.ctx, c.Store.Read, w.Attempt, code)
+	link, ok, err := c.Store.Link(c.ctx, c.Store.Read, w.Attempt, code)
 	if err != nil {
 		return answer{}, err
 	}
 	switch {
-	case w.Customer == "" || !ok || link.Purpose != codePurpose:
+	case w.Customer == "" || !ok || link.Purpose != codePurpose || link.Owner.ID != w.Customer:
 		if err := c.reject(w, "wrong"); err != nil {
 			return answer{}, err
 		}
@@ -183,10 +184,11 @@ func (c *call) enterCode() (answer, error) {
 		}
 		return wrong(c.say("code.old"))
 	}
-	if first, err := c.Program.Spend(c.ctx, "code "+string(w.Attempt)+" used", until); err != nil || !first {
-		return answer{to: "/portal/signin"}, err
+	err = c.begin(store.Session{ID: w.Attempt.As(id.Session), Owner: link.Owner}, customer.ByCode, func(b *store.Batch) error { return b.UseLink(w.Attempt) })
+	if err != nil && fault.As(err).Kind == fault.Stale { // another request was faster
+		return answer{to: "/portal/signin"}, nil
 	}
-	if err := c.begin(w.Customer, customer.ByCode, sessionLifetime, func(b *store.Batch) error { return b.UseTeamLink(w.Attempt) }); err != nil {
+	if err != nil {
 		return answer{}, err
 	}
 	c.setCookie(codeCookie, "", -time.Second)
@@ -208,47 +210,64 @@ func (c *call) reject(w awaited, why string) error {
 	return err
 }
 
-// begin starts a session of a customer.
-func (c *call) begin(who id.ID, how customer.Method, lifetime time.Duration, machinery func(b *store.Batch) error) error {
-	session, secret := c.IDs.New(id.Session), auth.NewSecret()
-	expires := c.Program.Now().Add(lifetime)
-	meta := c.meta
-	if meta.Actor.Kind == "" || how != customer.ByTheTeam {
-		meta.Actor, meta.OnBehalfOf = journal.Actor{Kind: journal.ActorCustomer, ID: string(who)}, nil
+// begin starts a session of a customer. A session that a link or a code opens has the UUID of the link: so the journal itself refuses a
+// second one (Stale), whatever became of the rows that say that the link was used.
+func (c *call) begin(n store.Session, how customer.Method, machinery func(b *store.Batch) error) error {
+	lifetime := sessionLifetime
+	if n.Viewer != "" {
+		lifetime = viewAsLifetime
 	}
-	_, err := c.Program.Do(c.ctx, &program.Request{Meta: meta, Command: journal.Bind(customer.LogIn{Session: session, CustomerID: who, Method: how}), Machinery: func(b *store.Batch) error {
-		if machinery != nil {
-			if err := machinery(b); err != nil {
-				return err
+	n.ExpiresAt = c.Program.Now().Add(lifetime)
+	secret := auth.NewSecret()
+	c.cause = n.Cause
+	c.actAs(n.Owner.ID, n.Viewer)
+	_, err := c.Program.Do(c.ctx, &program.Request{Meta: c.meta, Command: journal.Bind(customer.LogIn{Session: n.ID, CustomerID: n.Owner.ID, Method: how}),
+		Target: journal.Ref{Kind: journal.Session, ID: n.ID}, IfMatch: new(int64), Machinery: func(b *store.Batch) error {
+			if machinery != nil {
+				if err := machinery(b); err != nil {
+					return err
+				}
 			}
-		}
-		return b.PutSession(session, secret, journal.Ref{Kind: journal.Customer, ID: who}, expires)
-	}})
+			return b.PutSession(n, secret)
+		}})
 	if err != nil {
 		return err
 	}
-	c.setCookie(sessionCookie, string(session)+"."+secret, lifetime)
-	c.setCookie(viewCookie, "", -time.Second)
-	return c.keep(deviceCookie, who, deviceLifetime)
+	c.setCookie(sessionCookie, string(n.ID)+"."+secret, lifetime)
+	if n.Viewer != "" {
+		return nil
+	}
+	return c.keep(deviceCookie, n.Owner.ID, deviceLifetime)
 }
 
-// useLink signs in with a link that the team made.
+// useLink signs in with a link that the team made. What is done then was caused by the making, and when it is used in the browser of a
+// member of the team, the member is named, too.
 func (c *call) useLink() (answer, error) {
-	hash := sha256.Sum256([]byte(c.r.PathValue("token")))
-	l, ok, err := c.Store.Link(c.ctx, c.Store.Read, hash[:])
+	text, secret, _ := strings.Cut(c.r.PathValue("token"), ".")
+	l, ok, err := c.Store.Link(c.ctx, c.Store.Read, id.ID(text), secret)
 	if err != nil {
 		return answer{}, err
 	}
-	if !ok || !c.Program.Now().Before(l.ExpiresAt) {
-		return answer{}, fault.New(fault.Gone, "link_over", "This link is over, or was used already. Sign in with your e-mail address, or ask the store for a new link.")
+	over := fault.New(fault.Gone, "link_over", "This link is over, or was used already. Sign in with your e-mail address, or ask the store for a new link.")
+	if !ok || l.Used || l.Purpose != store.PortalLink || !c.Program.Now().Before(l.ExpiresAt) {
+		return answer{}, over
 	}
-	if first, err := c.Program.Spend(c.ctx, "link "+string(l.SignIn), l.ExpiresAt); err != nil || !first {
-		if err == nil {
-			err = fault.New(fault.Gone, "link_over", "This link was used already.")
-		}
+	made, err := c.Store.First(c.ctx, c.Store.Read, journal.Ref{Kind: journal.SignIn, ID: l.ID})
+	if err != nil {
+		return answer{}, store.Fault(err)
+	}
+	if made == nil || made.Type != "customer.magic_link_created" {
+		return answer{}, over
+	}
+	viewer, err := c.looker()
+	if err != nil {
 		return answer{}, err
 	}
-	return answer{to: "/portal"}, c.begin(l.Owner, customer.ByLink, sessionLifetime, nil)
+	err = c.begin(store.Session{ID: l.ID.As(id.Session), Owner: l.Owner, Viewer: viewer, Cause: made.ID}, customer.ByLink, func(b *store.Batch) error { return b.UseLink(l.ID) })
+	if err != nil && fault.As(err).Kind == fault.Stale {
+		err = over
+	}
+	return answer{to: "/portal"}, err
 }
 
 func (c *call) signOut() (answer, error) {
@@ -256,7 +275,6 @@ func (c *call) signOut() (answer, error) {
 		return answer{}, err
 	}
 	c.setCookie(sessionCookie, "", -time.Second)
-	c.setCookie(viewCookie, "", -time.Second)
 	if c.viewer != "" {
 		return answer{to: "/customers/" + string(c.who.ID)}, nil
 	}
@@ -274,17 +292,6 @@ func (c *call) end(why string, sessions ...id.ID) error {
 // it is. Everything that is done there names both.
 func (p *Portal) ViewAs(w http.ResponseWriter, r *http.Request, meta program.Meta, who id.ID) error {
 	c := &call{Portal: p, w: w, r: r, ctx: r.Context(), meta: meta}
-	member := id.ID(meta.Actor.ID)
-	c.meta.OnBehalfOf = &journal.Actor{Kind: journal.ActorCustomer, ID: string(who)}
-	session, secret := p.IDs.New(id.Session), auth.NewSecret()
-	expires := p.Program.Now().Add(viewAsLifetime)
-	_, err := p.Program.Do(c.ctx, &program.Request{Meta: c.meta, Command: journal.Bind(customer.LogIn{Session: session, CustomerID: who, Method: customer.ByTheTeam}),
-		Machinery: func(b *store.Batch) error {
-			return b.PutSession(session, secret, journal.Ref{Kind: journal.Customer, ID: who}, expires)
-		}})
-	if err != nil {
-		return err
-	}
-	c.setCookie(sessionCookie, string(session)+"."+secret, viewAsLifetime)
-	return c.keep(viewCookie, map[string]id.ID{"member": member, "session": session}, viewAsLifetime)
+	n := store.Session{ID: p.IDs.New(id.Session), Owner: journal.Ref{Kind: journal.Customer, ID: who}, Viewer: id.ID(meta.Actor.ID)}
+	return c.begin(n, customer.ByTheTeam, nil)
 }
