@@ -1,6 +1,10 @@
 // Package audit proves that a database is what its journal says: it recomputes every hash, walks every chain, checks
-// every checkpoint ever signed, replays every entry and compares the outcome with the live rows, one by one. It only
-// reads, in one snapshot, and may run beside a server.
+// every checkpoint that is known, replays every entry and compares the outcome with the live rows, one by one. It compares the whole
+// schema with what the migrations make, the indexes with their tables, what the server's role sees with what is there, and what is
+// derived with what it follows from. It only reads, the journal and the rows in one snapshot, and may run beside a server.
+//
+// Whatever differs is a Problem, and what was not looked at is said (Report.Missed). An error of the engine is neither: then there
+// is no report. sabotage_test.go changes a database in every way that we could think of; docs/threat-model.md says what that shows.
 package audit
 
 import (
@@ -14,6 +18,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -23,6 +28,7 @@ import (
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/program"
+	"perennial/internal/reading"
 	"perennial/internal/seal"
 	"perennial/internal/store"
 	"perennial/internal/vault"
@@ -56,8 +62,11 @@ type Report struct {
 	Boxes       int64         `json:"boxes"`
 	ErasedBoxes int64         `json:"erased_boxes"`
 	Root        seal.Hash     `json:"root"`
-	Took        time.Duration `json:"took_ns"`     // set by whoever has a clock
-	Differences int64         `json:"differences"` // how many problems there are; the first ones are in Problems
+	MovedTo     string        `json:"moved_to,omitzero"` // where the shop goes on, as its last entry says
+	Covered     []string      `json:"covered"`           // what was compared beside the entries and rows
+	Missed      []string      `json:"missed"`            // what was not looked at, and why
+	Took        time.Duration `json:"took_ns"`           // set by whoever has a clock
+	Differences int64         `json:"differences"`       // how many problems there are; the first ones are in Problems
 	Problems    []Problem     `json:"problems"`
 }
 
@@ -101,41 +110,123 @@ type auditor struct {
 	s        *store.Store
 	q        *sql.Conn
 	r        *Report
+	opt      Options
 	rows     map[journal.Ref]*replayed
 	secrets  map[secretKey]*commitment
 	mappings map[journal.Kind]store.Mapping
 	head     store.Head
 	edge     seal.Edge
 	roots    map[int64]seal.Hash // at the sizes of checkpoints
+	times    map[int64]string    // of the last entries at these sizes
 	nodes    []seal.Node
 	lastTime string
 	box      journal.Opener // opens boxes, from several goroutines
+
+	place     string              // what is being read, for an error of the engine
+	unproved  bool                // nothing shows that this is the newest copy of the database, or something that it is not
+	movedTo   string              // as the last entry says
+	destroyed map[string][]string // when entries destroyed a data key, by its id
+	verified  []reading.Verify    // the checks of which entries tell
+	counts    map[string]int64    // rows that were read of a table
+
+	engine atomic.Pointer[error] // the first error of the engine that an opener met
 }
 
-// Verify checks a shop's part of a database. The report is complete unless err says that it could not be made.
+// Options of a check.
+type Options struct {
+	Progress Progress
+	// Deep compares all that is derived, not a sample.
+	Deep bool
+	// Beside says that a server answers people meanwhile: it is done by one goroutine, and the indexes table by table.
+	Beside bool
+	// Derived compare what was derived from the journal.
+	Derived []Derived
+}
+
+// Derived compares something that was derived from the journal with what it follows from, a sample of it unless deep. It says in words
+// what was compared, or what was not and why.
+type Derived func(ctx context.Context, deep bool, wrong func(p Problem)) (covered, missed string, err error)
+
+// Verify checks a shop's database, but nothing that is derived in files beside it. The report is complete unless err says that it could
+// not be made.
 func Verify(ctx context.Context, s *store.Store, progress Progress) (*Report, error) {
-	conn, err := s.DB.Reader.Conn(ctx)
-	if err != nil {
-		return nil, db.Fault(err)
-	}
-	defer conn.Close()
-	if _, err := conn.ExecContext(ctx, s.DB.BeginSnapshot()); err != nil {
-		return nil, db.Fault(err)
-	}
-	defer func() { _, _ = conn.ExecContext(context.WithoutCancel(ctx), `ROLLBACK`) }() // nothing was written
-	a := &auditor{ctx: ctx, s: s, q: conn, r: &Report{Shop: s.Shop, Problems: []Problem{}}, rows: map[journal.Ref]*replayed{},
-		secrets: map[secretKey]*commitment{}, mappings: map[journal.Kind]store.Mapping{}, roots: map[int64]seal.Hash{}, box: s.Keys.OpenerOnce(ctx, s.Read)}
+	return Check(ctx, s, Options{Progress: progress})
+}
+
+// Check is Verify with options.
+func Check(ctx context.Context, s *store.Store, opt Options) (*Report, error) {
+	a := &auditor{ctx: ctx, s: s, opt: opt, r: &Report{Shop: s.Shop, Covered: []string{}, Missed: []string{}, Problems: []Problem{}}, rows: map[journal.Ref]*replayed{},
+		secrets: map[secretKey]*commitment{}, mappings: map[journal.Kind]store.Mapping{}, roots: map[int64]seal.Hash{}, times: map[int64]string{},
+		destroyed: map[string][]string{}, counts: map[string]int64{}}
+	a.box = a.engineErrors(s.Keys.OpenerOnce(ctx, s.Read))
 	for _, m := range program.Mappings() {
 		a.mappings[m.Kind] = m
 	}
-	for _, step := range []func() error{
-		func() error { return a.entries(progress) }, a.tree, a.checkpoints, a.states, a.heads, a.reservations, a.checkSecrets, a.missing, a.schema,
+	if err := a.snapshot(); err != nil {
+		return nil, err
+	}
+	if err := a.indexes(); err != nil {
+		return nil, a.failed(err)
+	}
+	for _, derived := range opt.Derived {
+		covered, missed, err := derived(ctx, opt.Deep, a.r.add)
+		if err != nil {
+			return nil, a.failed(err)
+		}
+		a.r.note(covered, missed)
+	}
+	a.r.Missed = append(a.r.Missed, never...)
+	return a.r, nil
+}
+
+// never is what no check of a database can see.
+var never = []string{
+	"forged new entries, and what was rewritten since the last checkpoint: compare with a receipt or an export that somebody kept",
+}
+
+func (r *Report) note(covered, missed string) {
+	if covered != "" {
+		r.Covered = append(r.Covered, covered)
+	}
+	if missed != "" {
+		r.Missed = append(r.Missed, missed)
+	}
+}
+
+// snapshot checks what belongs together, as it is at one moment.
+func (a *auditor) snapshot() error {
+	conn, err := a.s.DB.Reader.Conn(a.ctx)
+	if err != nil {
+		return db.Fault(err)
+	}
+	defer conn.Close()
+	if _, err := conn.ExecContext(a.ctx, a.s.DB.BeginSnapshot()); err != nil {
+		return db.Fault(err)
+	}
+	defer func() { _, _ = conn.ExecContext(context.WithoutCancel(a.ctx), `ROLLBACK`) }() // nothing was written
+	a.q = conn
+	if err := a.role(); err != nil {
+		return db.Fault(err)
+	}
+	for _, step := range []struct {
+		reads string
+		check func() error
+	}{
+		{"the heads", a.shops}, {"the table event", a.entries}, {"the table tree_node", a.tree}, {"the table checkpoint", a.checkpoints},
+		{"the rows of state", a.states}, {"the table target_head", a.heads}, {"the table reservation", a.reservations}, {"the table secret", a.checkSecrets},
+		{"the table data_key", a.keys}, {"what entries made", a.missing}, {"the schema", a.schema},
+		{"what the server's role sees", a.seen},
 	} {
-		if err := step(); err != nil {
-			return nil, err
+		a.place = step.reads
+		err := step.check()
+		if e := a.engine.Load(); err == nil && e != nil {
+			err = *e
+		}
+		if err != nil {
+			return a.failed(err)
 		}
 	}
-	return a.r, nil
+	return nil
 }
 
 // raw is one row of event as it is stored.
@@ -180,23 +271,23 @@ type checked struct {
 	problems []Problem
 }
 
-func (a *auditor) entries(progress Progress) error {
-	var err error
-	if a.head, err = a.s.ReadHead(a.ctx, a.q); err != nil {
-		a.r.add(Problem{-1, string(a.s.Shop), "head", err.Error()})
-		a.head = store.Head{Seq: -1}
-	}
+func (a *auditor) entries() error {
+	progress := a.opt.Progress
 	if err := a.wantedRoots(); err != nil {
 		return err
+	}
+	workers := runtime.GOMAXPROCS(0)
+	if a.opt.Beside {
+		workers = 1
 	}
 	// The chunks are checked side by side and taken in order.
 	type job struct {
 		in  *chunk
 		out chan []checked
 	}
-	jobs := make(chan job, 2*runtime.GOMAXPROCS(0))
-	order := make(chan job, 4*runtime.GOMAXPROCS(0))
-	for range runtime.GOMAXPROCS(0) {
+	jobs := make(chan job, 2*workers)
+	order := make(chan job, 4*workers)
+	for range workers {
 		go func() {
 			for j := range jobs {
 				out := make([]checked, len(j.in.rows))
@@ -230,19 +321,22 @@ func (a *auditor) entries(progress Progress) error {
 			send()
 		}
 	}()
-	next := int64(0)
+	next, taken := int64(0), int64(0)
 	for j := range order {
 		for _, c := range <-j.out {
 			a.take(c, &next)
+			taken++
 		}
 		if progress != nil {
 			progress(next, a.head.Seq+1)
 		}
 	}
 	if readErr != nil {
-		return db.Fault(readErr)
+		a.place = fmt.Sprintf("the table event, after entry %d", next-1)
+		return readErr
 	}
 	a.r.Entries = next
+	a.counts["event"] = taken
 	return nil
 }
 
@@ -348,7 +442,7 @@ func (a *auditor) take(c checked, next *int64) {
 	a.lastTime = string(c.at)
 	a.nodes = a.edge.Add(c.leafHash, a.nodes)
 	if _, ok := a.roots[a.edge.Size]; ok {
-		a.roots[a.edge.Size] = a.edge.Root()
+		a.roots[a.edge.Size], a.times[a.edge.Size] = a.edge.Root(), a.lastTime
 	}
 	a.r.ErasedBoxes += int64(c.erased)
 	if c.event == nil {
@@ -356,6 +450,7 @@ func (a *auditor) take(c checked, next *int64) {
 	}
 	e := c.event
 	a.r.Boxes += int64(len(e.Boxes))
+	a.tells(e)
 	ref := e.Target()
 	row := a.rows[ref]
 	if row == nil {
@@ -411,25 +506,6 @@ func disagreement(before journal.State, e *journal.Event) string {
 	return ""
 }
 
-// wantedRoots remembers the sizes at which a root will be asked for.
-func (a *auditor) wantedRoots() error {
-	// The last one is kept with the keys too; a database that was restored from before it does not have it.
-	folder := a.s.Keys.Folder()
-	if last, err := folder.LastCheckpoint(string(a.s.Shop)); err == nil && last != nil {
-		if verifiers, err := folder.Verifiers(string(a.s.Shop)); err == nil {
-			if c, err := seal.OpenCheckpoint(last, verifiers, program.Origin(a.s.Shop)); err == nil {
-				a.roots[c.Size] = seal.Hash{}
-			}
-		}
-	} // what is wrong with it is said by checkpoints
-	return db.Each(a.ctx, a.q, func(r *sql.Rows) error {
-		var size int64
-		err := r.Scan(&size)
-		a.roots[size] = seal.Hash{}
-		return err
-	}, `SELECT size FROM checkpoint WHERE shop_id = $1`, a.s.Shop)
-}
-
 // tree compares the stored tree with the recomputed one.
 func (a *auditor) tree() error {
 	a.r.Root = a.edge.Root()
@@ -481,73 +557,10 @@ func (a *auditor) tree() error {
 	return err
 }
 
-// checkpoints opens every checkpoint ever signed and compares it with the tree.
-func (a *auditor) checkpoints() error {
-	folder := a.s.Keys.Folder()
-	last, err := folder.LastCheckpoint(string(a.s.Shop))
-	if err != nil {
-		return err
-	}
-	if last == nil && len(a.roots) == 0 {
-		return nil // nothing was signed yet, so there may be no key to check with
-	}
-	verifiers, err := folder.Verifiers(string(a.s.Shop))
-	if err != nil {
-		return err
-	}
-	compare := func(name, note string, size int64, root []byte) {
-		c, err := seal.OpenCheckpoint([]byte(note), verifiers, program.Origin(a.s.Shop))
-		switch {
-		case err != nil:
-			a.r.add(Problem{size - 1, name, "note", err.Error()})
-		case c.Size != size || (root != nil && !bytes.Equal(c.Root[:], root)):
-			a.r.add(Problem{size - 1, name, "note", "the signed text is about another tree than its row"})
-		case c.Size > a.r.Entries:
-			a.r.add(Problem{a.r.Entries, name, "size", fmt.Sprintf("it was signed over %d entries, the journal has %d", c.Size, a.r.Entries)})
-		default:
-			if want, ok := a.roots[c.Size]; ok && want != c.Root {
-				a.r.add(Problem{c.Size - 1, name, "root", "the tree of these entries is not the one that was signed"})
-			}
-		}
-	}
-	err = db.Each(a.ctx, a.q, func(r *sql.Rows) error {
-		var size int64
-		var root []byte
-		var note string
-		if err := r.Scan(&size, &root, &note); err != nil {
-			return err
-		}
-		a.r.Checkpoints++
-		compare(fmt.Sprintf("checkpoint %d", size), note, size, root)
-		return nil
-	}, `SELECT size, root, note FROM checkpoint WHERE shop_id = $1 ORDER BY size`, a.s.Shop)
-	if err != nil {
-		return err
-	}
-	if last == nil {
-		return nil
-	}
-	c, err := seal.OpenCheckpoint(last, verifiers, program.Origin(a.s.Shop))
-	if err != nil {
-		a.r.add(Problem{-1, "last checkpoint in the keys folder", "note", err.Error()})
-		return nil //nolint:nilerr // it is in the report
-	}
-	if c.Size > a.r.Entries && a.head.MovedTo != "" {
-		return nil // it was signed where the shop went
-	}
-	if c.Size > a.r.Entries {
-		// A server that runs beside may have signed after this snapshot began: that is no fault of the database.
-		if now, err := a.s.ReadHead(a.ctx, a.s.Read); err == nil && now.Seq+1 >= c.Size {
-			return nil
-		}
-	}
-	compare("last checkpoint in the keys folder", string(last), c.Size, nil)
-	return nil
-}
-
 // states compares every live row with what replay gives.
 func (a *auditor) states() error {
 	for _, kind := range store.StateKinds {
+		a.place = "the table " + string(kind)
 		m := a.mappings[kind]
 		columns := ""
 		if len(m.Columns) > 0 {
@@ -599,6 +612,7 @@ func today(fresh journal.State, doc []byte) []byte {
 
 func (a *auditor) row(m store.Mapping, ref journal.Ref, version, lastSeq int64, doc []byte, box sql.NullString, sealed []byte, own []any) {
 	a.r.Rows++
+	a.counts[string(ref.Kind)]++
 	a.r.Changes += version
 	want := a.rows[ref]
 	wrong := func(field, format string, args ...any) {
@@ -635,8 +649,8 @@ func (a *auditor) row(m store.Mapping, ref journal.Ref, version, lastSeq int64, 
 	}
 	a.personal(want.state, box, sealed, wantPersonal, wrong)
 	for i, v := range m.Values(want.state) {
-		if fmt.Sprint(own[i]) != fmt.Sprint(v) {
-			wrong(m.Columns[i], "the column says %v, replay gives %v", own[i], v)
+		if !sameColumn(own[i], v) {
+			wrong(m.Columns[i], "the column says %s, replay gives %s", shown(own[i]), shown(v))
 		}
 	}
 }
@@ -728,6 +742,7 @@ func (a *auditor) heads() error {
 			return err
 		}
 		a.r.Rows++
+		a.counts["target_head"]++
 		a.r.Changes += version
 		want := a.rows[ref]
 		if want == nil || store.HasState(ref.Kind) {
@@ -785,18 +800,6 @@ func (a *auditor) missing() error {
 	}
 	if a.r.Changes != a.r.Entries && a.r.Differences == 0 {
 		a.r.add(Problem{-1, string(a.s.Shop), "version", fmt.Sprintf("%d changes but %d entries", a.r.Changes, a.r.Entries)})
-	}
-	return nil
-}
-
-// schema checks that the database still refuses by itself: its triggers are there, and no batch was left half done.
-func (a *auditor) schema() error {
-	lapses, err := a.s.Lapses(a.ctx, a.q)
-	if err != nil {
-		return err
-	}
-	for _, l := range lapses {
-		a.r.add(Problem{-1, l.Name, l.Field, l.Words})
 	}
 	return nil
 }

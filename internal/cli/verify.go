@@ -16,6 +16,7 @@ type verifyCommand struct {
 	place
 	Receipt string `help:"Check a receipt instead, offline." type:"existingfile" placeholder:"FILE" and:"receipt"`
 	Key     string `help:"The log's public key, as GET /log-key gives it; with --receipt." type:"existingfile" placeholder:"FILE" and:"receipt"`
+	Deep    bool   `help:"Rebuild all that is derived (the index, the figures) and compare, not a sample."`
 	JSON    bool   `help:"Print the report as JSON."`
 }
 
@@ -25,7 +26,7 @@ func (c verifyCommand) Run(w *world) error {
 		return c.receipt(w)
 	}
 	b := newBar(w.err, "Verifying")
-	report, err := server.Verify(w.ctx, c.config(w.log), func(done, total int64) { b.set(done, total, thousands(done)+" entries") })
+	report, err := server.Check(w.ctx, c.config(w.log), c.Deep, func(done, total int64) { b.set(done, total, thousands(done)+" entries") })
 	b.end()
 	if err != nil {
 		return err
@@ -35,15 +36,36 @@ func (c verifyCommand) Run(w *world) error {
 			return err
 		}
 	} else {
-		fmt.Fprintf(w.out, "%s changes, %s entries, replayed, %s differences.\n", thousands(report.Changes), thousands(report.Entries), thousands(report.Differences))
-		fmt.Fprintf(w.out, "Covered: shop %s; the bytes, hash and place of every entry; the tree (root %s); %s checkpoints; %s rows of state against replay;\n  %s secrets against their commitments; the names that are held; %s sealed boxes, %s of them erased; the triggers of the database. It took %.1f s.\n",
-			report.Shop, report.Root, thousands(report.Checkpoints), thousands(report.Rows), thousands(report.Secrets), thousands(report.Boxes), thousands(report.ErasedBoxes), report.Took.Seconds())
+		printReport(w.out, report)
 		printProblems(w.out, report)
 	}
 	if !report.Holds() {
 		return failed(1)
 	}
 	return nil
+}
+
+// printReport says what was compared, and what was not.
+func printReport(w io.Writer, r *audit.Report) {
+	fmt.Fprintf(w, "%s changes, %s entries, replayed, %s differences.\n", thousands(r.Changes), thousands(r.Entries), thousands(r.Differences))
+	if r.MovedTo != "" {
+		fmt.Fprintf(w, "This shop was moved to %s: its journal goes on there.\n", r.MovedTo)
+	}
+	fmt.Fprintf(w, "Covered: shop %s; the bytes, hash and place of every entry; the tree (root %s); %s checkpoints; %s rows of state against replay;\n  %s secrets against their commitments; the names that are held; %s sealed boxes, %s of them erased; the data keys",
+		r.Shop, r.Root, thousands(r.Checkpoints), thousands(r.Rows), thousands(r.Secrets), thousands(r.Boxes), thousands(r.ErasedBoxes))
+	for _, what := range r.Covered {
+		fmt.Fprintf(w, ";\n  %s", what)
+	}
+	fmt.Fprintf(w, ". It took %.1f s.\n", r.Took.Seconds())
+	for i, what := range r.Missed {
+		if i == 0 {
+			fmt.Fprint(w, "Not looked at: ")
+		} else {
+			fmt.Fprint(w, ";\n  ")
+		}
+		fmt.Fprint(w, what)
+	}
+	fmt.Fprintln(w, ".")
 }
 
 // printProblems lists what is wrong.

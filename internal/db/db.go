@@ -134,6 +134,20 @@ func Open(ctx context.Context, path string, opt Options) (*DB, error) {
 	return d, nil
 }
 
+// OpenMemory opens an embedded database in memory, of one connection: it is gone when it is closed.
+func OpenMemory(ctx context.Context) (*DB, error) {
+	pool, err := sql.Open("sqlite", "file::memory:?_pragma=foreign_keys(ON)")
+	if err != nil {
+		return nil, err
+	}
+	pool.SetMaxOpenConns(1)
+	d := &DB{Engine: SQLite, Path: ":memory:", Writer: pool, Reader: pool, Owner: pool}
+	if err := pool.PingContext(ctx); err != nil {
+		return nil, errors.Join(Fault(err), d.Close())
+	}
+	return d, nil
+}
+
 // read opens the pool of connections that read.
 func (d *DB) read(ctx context.Context, v url.Values) (err error) {
 	v["_txlock"] = []string{"deferred"}
@@ -204,6 +218,28 @@ func IsConstraint(err error) bool {
 	}
 	e, ok := errors.AsType[*sqlite.Error](err)
 	return ok && e.Code()&0xff == sqlite3.SQLITE_CONSTRAINT
+}
+
+// FromEngine says whether an error is one of the engine, or of the way to it: it says nothing of what is stored.
+func FromEngine(err error) bool {
+	if err == nil {
+		return false
+	}
+	if _, ok := errors.AsType[*sqlite.Error](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return true
+	}
+	return Lost(err) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// IndexDamage gives the words of a check that found an index of PostgreSQL damaged, empty when err is something else.
+func IndexDamage(err error) string {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == "XX002" {
+		return e.Message
+	}
+	return ""
 }
 
 // Fault turns an engine's error into one that a person understands. It keeps faults as they are.

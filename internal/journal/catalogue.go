@@ -207,7 +207,7 @@ var catalogue = []Type{
 	activity("data", "shop.clock_accepted", "Took the server's clock for right", Shop).details("last_entry", "clock", "by", "because").never("Entries stay dated as they are."),
 	activity("data", "shop.gateway_connected", "Connected an account of the payment gateway", Shop).
 		details("gateway", "account", "mode", "was_gateway", "was_account", "was_mode", "by", "because").never("Start the server with the other account's keys."),
-	activity("data", "log.verified", "Verified the log", Log).details("result", "entries", "changes", "differences", "root", "problem"),
+	activity("data", "log.verified", "Verified the log", Log).details("result", "entries", "changes", "differences", "checkpoints", "root", "problem"),
 	activity("data", "log.exported", "Downloaded a log", Log).details("log", "format", "filter").mentions(Customer, Subscription),
 
 	// Privacy

@@ -23,6 +23,7 @@ type Verify struct {
 	Entries     int64   `json:"entries"`
 	Changes     int64   `json:"changes"` // of state, each with its entry
 	Differences int64   `json:"differences"`
+	Checkpoints int64   `json:"checkpoints"`      // signed over these entries, or fewer
 	Root        string  `json:"root,omitzero"`    // of the tree of the entries, in hexadecimal
 	Problem     Problem `json:"problem,omitzero"` // the first one
 }

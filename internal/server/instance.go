@@ -270,17 +270,30 @@ func (i *Instance) Close(ctx context.Context) error {
 
 // Verify checks a shop without writing anything, also beside a running server.
 func Verify(ctx context.Context, c Config, progress audit.Progress) (*audit.Report, error) {
+	return Check(ctx, c, false, progress)
+}
+
+// Check is Verify, and with deep all that is derived is compared, not a sample.
+func Check(ctx context.Context, c Config, deep bool, progress audit.Progress) (*audit.Report, error) {
 	s, done, err := OpenReadOnly(ctx, c)
+	if err != nil && fault.As(err).Code == "database_damaged" {
+		return nil, audit.Damaged(c.name(), err, "its schema", nil)
+	}
 	if err != nil {
 		return nil, err
 	}
 	defer done()
 	began := time.Now()
-	r, err := audit.Verify(ctx, s, progress)
+	r, err := audit.Check(ctx, s, audit.Options{Progress: progress, Deep: deep})
 	if r != nil {
 		r.Took = time.Since(began)
 	}
 	return r, err
+}
+
+// name is how messages name the database.
+func (c Config) name() string {
+	return cmp.Or(db.Redacted(c.Database), filepath.Join(c.Data, "perennial.db"))
 }
 
 // OpenReadOnly opens a shop's store for reading only. done closes it.

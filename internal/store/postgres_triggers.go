@@ -166,7 +166,8 @@ END `})
 			"  END LOOP;\n",
 		}
 	}
-	row("head", "BEFORE INSERT", body("  k text;\n  bad boolean;\n", closes("-1")...))
+	row("head", "BEFORE INSERT", body("  k text;\n  bad boolean;\n", append([]string{
+		check("EXISTS (SELECT 1 FROM public.head)", "a database has one shop, and one head")}, closes("-1")...)...))
 	row("head", "BEFORE UPDATE", body("  k text;\n  bad boolean;\n", append([]string{
 		"  IF NEW IS NOT DISTINCT FROM OLD THEN\n    RETURN NEW;\n  END IF;\n", // touched
 		check("NEW.shop_id IS DISTINCT FROM OLD.shop_id OR NEW.seq < OLD.seq OR NEW.recorded_at < OLD.recorded_at OR NEW.fingerprint IS DISTINCT FROM OLD.fingerprint", "a head only grows"),

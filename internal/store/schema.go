@@ -260,18 +260,19 @@ func guard(ctx context.Context, d *db.DB, p *Plan) error {
 	return db.Fault(tx.Commit())
 }
 
-// Lapse is something by which the database enforces the journal, and that is not as it should be.
+// Lapse is something of the schema that is not as it should be.
 type Lapse struct {
-	Name  string // of the trigger, the key or the table
-	Field string // "trigger", "grant" or "pending"
+	Name  string // of the trigger, the key, the table or another thing
+	Field string // "schema", "trigger", "owner", "grant" or "pending"
 	Words string
 }
 
-// Lapses says where the database does not refuse any more by itself what it should, and whether a batch was left half done.
-func (s *Store) Lapses(ctx context.Context, q db.Querier) (out []Lapse, err error) {
+// Lapses says where the schema is not what the migrations make, where the database does not refuse any more by itself what it
+// should, and whether a batch was left half done. whole is false when only triggers and grants were compared.
+func (s *Store) Lapses(ctx context.Context, q db.Querier) (out []Lapse, whole bool, err error) {
 	missing, extra, err := CompareTriggers(ctx, s.DB.Engine, q)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	for _, t := range missing {
 		out = append(out, Lapse{t.Name, "trigger", "the database lost a trigger that enforces the journal"})
@@ -281,19 +282,23 @@ func (s *Store) Lapses(ctx context.Context, q db.Querier) (out []Lapse, err erro
 	}
 	if s.DB.Engine == db.Postgres {
 		tables, err := wrongGrants(ctx, q)
+		if err != nil {
+			return nil, false, err
+		}
 		for _, t := range tables {
 			out = append(out, Lapse{t, "grant", "the server's role may do other things with this table than it should"})
 		}
-		return out, err
+	} else {
+		var pending int
+		if err := q.QueryRowContext(ctx, `SELECT count(*) FROM pending WHERE shop_id = $1`, s.Shop).Scan(&pending); err != nil {
+			return nil, false, err
+		}
+		if pending > 0 {
+			out = append(out, Lapse{string(s.Shop), "pending", fmt.Sprintf("%d entries have no row that shows what they changed", pending)})
+		}
 	}
-	var pending int
-	if err := q.QueryRowContext(ctx, `SELECT count(*) FROM pending WHERE shop_id = $1`, s.Shop).Scan(&pending); err != nil {
-		return nil, err
-	}
-	if pending > 0 {
-		out = append(out, Lapse{string(s.Shop), "pending", fmt.Sprintf("%d entries have no row that shows what they changed", pending)})
-	}
-	return out, nil
+	rest, whole, err := layoutLapses(ctx, s.DB.Engine, q)
+	return append(out, rest...), whole, err
 }
 
 // CompareTriggers gives the triggers that the database should have and has not (or has otherwise), and those that it has

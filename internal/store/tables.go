@@ -166,7 +166,8 @@ func Triggers() []Trigger {
     WHEN EXISTS (SELECT 1 FROM pending WHERE shop_id = NEW.shop_id)
       THEN RAISE(ABORT, 'perennial: an event has no row: nothing shows what it changed')
   END;`
-	add("head", "BEFORE INSERT", "  SELECT RAISE(ABORT, 'perennial: a shop has one head') WHERE "+sameRow("head", "shop_id")+";\n"+closes)
+	add("head", "BEFORE INSERT", "  SELECT RAISE(ABORT, 'perennial: a shop has one head') WHERE "+sameRow("head", "shop_id")+";\n"+
+		"  SELECT RAISE(ABORT, 'perennial: a database has one shop, and one head') WHERE EXISTS (SELECT 1 FROM head);\n"+closes)
 	add("head", "BEFORE UPDATE", "  SELECT RAISE(ABORT, 'perennial: a head only grows') WHERE "+moved("shop_id")+" OR NEW.seq < OLD.seq OR NEW.recorded_at < OLD.recorded_at;\n"+
 		"  SELECT RAISE(ABORT, 'perennial: this journal was moved to another database: it is closed') WHERE OLD.moved_to IS NOT NULL;\n"+closes)
 	add("head", "BEFORE DELETE", refuse("a head is never deleted"))

@@ -46,6 +46,27 @@ func (f *Folder) Verifiers(shop string) (note.Verifiers, error) {
 	return note.VerifierList(k.verifier), nil
 }
 
+// Shops are the shops for which there is a private key in the folder, in order.
+func (f *Folder) Shops() (shops []string, err error) {
+	files, err := os.ReadDir(f.dir)
+	if err != nil {
+		return nil, fmt.Errorf("vault: %w", err)
+	}
+	for _, file := range files { // in order of their names
+		shop, isLog := strings.CutPrefix(file.Name(), "log-")
+		if shop, isKey := strings.CutSuffix(shop, ".key"); isLog && isKey {
+			shops = append(shops, shop)
+		}
+	}
+	return shops, nil
+}
+
+// KeepsCheckpoint says whether a last checkpoint of the shop is in the folder, also when it is frozen.
+func (f *Folder) KeepsCheckpoint(shop string) bool {
+	_, err := os.Stat(f.path(checkpointName(shop)))
+	return err == nil
+}
+
 func origin(shop string) string       { return "perennial/" + shop }
 func signerName(shop string) string   { return "log-" + shop + ".key" }
 func verifierName(shop string) string { return "log-" + shop + ".pub" }

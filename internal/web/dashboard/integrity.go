@@ -131,7 +131,7 @@ func (c *call) verifyNow() (answer, error) {
 func (d *Dashboard) recordVerification(ctx context.Context, m program.Meta, report *audit.Report) (problems []string) {
 	entry := reading.Verify{Result: reading.Unfinished}
 	if report != nil {
-		entry = reading.Verify{Result: reading.Holds, Entries: report.Entries, Changes: report.Changes, Differences: report.Differences, Root: fmt.Sprintf("%x", report.Root[:])}
+		entry = reading.Verify{Result: reading.Holds, Entries: report.Entries, Changes: report.Changes, Differences: report.Differences, Checkpoints: report.Checkpoints, Root: fmt.Sprintf("%x", report.Root[:])}
 		for _, p := range report.Problems {
 			problems = append(problems, p.String())
 		}

@@ -1,0 +1,227 @@
+package audit
+
+import (
+	"bytes"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"perennial/internal/db"
+	"perennial/internal/journal"
+	"perennial/internal/program"
+	"perennial/internal/reading"
+	"perennial/internal/seal"
+	"perennial/internal/store"
+)
+
+// wantedRoots remembers the sizes at which a root will be asked for.
+func (a *auditor) wantedRoots() error {
+	// The last one is kept with the keys too; a database that was restored from before it does not have it.
+	folder := a.s.Keys.Folder()
+	if last, err := folder.LastCheckpoint(string(a.s.Shop)); err == nil && last != nil {
+		if verifiers, err := folder.Verifiers(string(a.s.Shop)); err == nil {
+			if c, err := seal.OpenCheckpoint(last, verifiers, program.Origin(a.s.Shop)); err == nil {
+				a.roots[c.Size] = seal.Hash{}
+			}
+		}
+	} // what is wrong with it is said by checkpoints
+	return db.Each(a.ctx, a.q, func(r *sql.Rows) error {
+		var size int64
+		err := r.Scan(&size)
+		a.roots[size] = seal.Hash{}
+		return err
+	}, `SELECT size FROM checkpoint WHERE shop_id = $1`, a.s.Shop)
+}
+
+// tells remembers what an entry says about the journal itself: that it ended here, that a key was destroyed, that it was checked.
+func (a *auditor) tells(e *journal.Event) {
+	a.movedTo = ""
+	switch e.Type {
+	case "shop.moved":
+		a.movedTo = detail(e, "to")
+	case "customer.redacted":
+		key := string(e.Target().ID)
+		a.destroyed[key] = append(a.destroyed[key], e.RecordedAt.Format(journal.TimeLayout))
+	case "network_data.expired":
+		key := a.s.Keys.NetworkKey(detail(e, "month"))
+		a.destroyed[key] = append(a.destroyed[key], e.RecordedAt.Format(journal.TimeLayout))
+	case "log.verified":
+		v := reading.Verify{Result: reading.Outcome(detail(e, "result")), Root: detail(e, "root")}
+		if err := json.Unmarshal(e.Detail("entries"), &v.Entries); err != nil || v.Result != reading.Holds {
+			return
+		}
+		if n := e.Detail("checkpoints"); n != nil {
+			if err := json.Unmarshal(n, &v.Checkpoints); err != nil {
+				return
+			}
+		}
+		a.verified = append(a.verified, v)
+	}
+}
+
+// detail gives a text among an entry's details; empty when there is none.
+func detail(e *journal.Event, name string) (text string) {
+	if v := e.Detail(name); v != nil && json.Unmarshal(v, &text) != nil {
+		return ""
+	}
+	return text
+}
+
+// checkpoints opens every checkpoint that is known, and compares it with the tree: those in the database, the last one in the keys
+// folder, and what entries say of checks that held.
+func (a *auditor) checkpoints() error {
+	folder := a.s.Keys.Folder()
+	last, err := folder.LastCheckpoint(string(a.s.Shop))
+	if err != nil {
+		return err
+	}
+	a.confirmMove()
+	if err := a.earlierChecks(); err != nil {
+		return err
+	}
+	if last == nil && len(a.roots) == 0 {
+		a.missingCheckpoints(nil)
+		a.r.note("", "what was signed: there is no checkpoint in the database, and none in the keys folder")
+		a.unproved = true
+		return nil // there may be no key to check with
+	}
+	verifiers, err := folder.Verifiers(string(a.s.Shop))
+	if err != nil {
+		return err
+	}
+	var sizes []int64
+	open := func(name, note string, size int64, root []byte) {
+		c, err := seal.OpenCheckpoint([]byte(note), verifiers, program.Origin(a.s.Shop))
+		switch {
+		case err != nil:
+			a.r.add(Problem{size - 1, name, "note", err.Error()})
+		case c.Size != size || (root != nil && !bytes.Equal(c.Root[:], root)):
+			a.r.add(Problem{size - 1, name, "note", "the signed text is about another tree than its row"})
+		case c.Size > a.r.Entries:
+			a.r.add(Problem{a.r.Entries, name, "size", fmt.Sprintf("it was signed over %d entries, the journal has %d", c.Size, a.r.Entries)})
+		default:
+			if want, ok := a.roots[c.Size]; ok && want != c.Root {
+				a.r.add(Problem{c.Size - 1, name, "root", "the tree of these entries is not the one that was signed"})
+			}
+		}
+	}
+	before := ""
+	err = db.Each(a.ctx, a.q, func(r *sql.Rows) error {
+		var size int64
+		var root []byte
+		var note, at string
+		if err := r.Scan(&size, &root, &note, &at); err != nil {
+			return err
+		}
+		a.r.Checkpoints++
+		a.counts["checkpoint"]++
+		sizes = append(sizes, size)
+		name := fmt.Sprintf("checkpoint %d", size)
+		open(name, note, size, root)
+		switch {
+		case !isTime(at):
+			a.r.add(Problem{size - 1, name, "signed_at", "it is no time"})
+		case at < before || at < a.times[size]:
+			a.r.add(Problem{size - 1, name, "signed_at", "before what it signs"})
+		default:
+			before = at
+		}
+		return nil
+	}, `SELECT size, root, note, signed_at FROM checkpoint WHERE shop_id = $1 ORDER BY size`, a.s.Shop)
+	if err != nil {
+		return err
+	}
+	a.missingCheckpoints(sizes)
+	if last == nil {
+		if !folder.KeepsCheckpoint(string(a.s.Shop)) { // it may have come while the database was copied
+			a.r.note("", "whether this is an older copy: the keys folder has no last checkpoint, while the database has some")
+		}
+		return nil
+	}
+	c, err := seal.OpenCheckpoint(last, verifiers, program.Origin(a.s.Shop))
+	if err != nil {
+		a.r.add(Problem{-1, "last checkpoint in the keys folder", "note", err.Error()})
+		return nil //nolint:nilerr // it is in the report
+	}
+	if c.Size > a.r.Entries && a.r.MovedTo != "" {
+		return nil // it was signed where the shop went
+	}
+	if c.Size > a.r.Entries {
+		// A server that runs beside may have signed after this snapshot began: that is no fault of the database.
+		if now, err := a.s.ReadHead(a.ctx, a.s.Read); err == nil && now.Seq+1 >= c.Size {
+			return nil
+		}
+		a.unproved = true
+	}
+	if want, ok := a.roots[c.Size]; ok && c.Size <= a.r.Entries && want != c.Root {
+		a.unproved = true
+	}
+	open("last checkpoint in the keys folder", string(last), c.Size, nil)
+	if c.Size < a.r.Entries && !slices.Contains(sizes, c.Size) || c.Size == a.r.Entries && len(sizes) == 0 {
+		// A copy may be from between its last entry and the checkpoint over it, and a server that runs beside have signed since.
+		var now int64
+		err := a.s.Read.QueryRowContext(a.ctx, `SELECT count(*) FROM checkpoint WHERE shop_id = $1 AND size = $2`, a.s.Shop, c.Size).Scan(&now)
+		if err != nil {
+			return err
+		}
+		if now == 0 {
+			a.r.add(Problem{c.Size - 1, fmt.Sprintf("checkpoint %d", c.Size), "size", "the keys folder has this checkpoint, and the database lost it"})
+		}
+	}
+	return nil
+}
+
+// missingCheckpoints compares how many checkpoints there are with what entries of checks say.
+func (a *auditor) missingCheckpoints(sizes []int64) {
+	for _, v := range a.verified {
+		n := int64(0)
+		for _, size := range sizes {
+			if size <= v.Entries {
+				n++
+			}
+		}
+		if n < v.Checkpoints {
+			a.r.add(Problem{v.Entries - 1, "checkpoint", "size", fmt.Sprintf("an entry of a check counted %d checkpoints up to here, now there are %d", v.Checkpoints, n)})
+			return
+		}
+	}
+}
+
+// earlierChecks compares the roots that entries of earlier checks give.
+func (a *auditor) earlierChecks() error {
+	tree := store.Tree{Ctx: a.ctx, S: a.s, Q: a.q}
+	for _, v := range a.verified {
+		if v.Root == "" || v.Entries <= 0 || v.Entries > a.r.Entries {
+			continue
+		}
+		root, err := seal.RootAt(tree, v.Entries)
+		if db.FromEngine(err) {
+			return err
+		}
+		if err != nil || fmt.Sprintf("%x", root[:]) != v.Root {
+			a.r.add(Problem{v.Entries - 1, "log.verified", "root", "an entry of a check gives another root for the entries up to here"})
+		}
+	}
+	return nil
+}
+
+// confirmMove believes that the shop went elsewhere only when the last entry says so.
+func (a *auditor) confirmMove() {
+	switch {
+	case a.head.MovedTo == "":
+	case a.head.MovedTo == a.movedTo:
+		a.r.MovedTo = a.movedTo
+	default:
+		a.r.add(Problem{-1, string(a.s.Shop), "head.moved_to", fmt.Sprintf("the head says that the shop was moved to %q, and the last entry does not", a.head.MovedTo)})
+	}
+}
+
+// isTime says whether a column holds a time as this program writes it.
+func isTime(text string) bool {
+	t, err := time.Parse(journal.TimeLayout, text)
+	return err == nil && t.UTC().Format(journal.TimeLayout) == strings.TrimSpace(text)
+}
