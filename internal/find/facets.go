@@ -35,17 +35,10 @@ func facets(e *journal.Event, words bool) []string {
 	for _, t := range e.Targets {
 		out = append(out, facet(byTarget, string(t.ID)))
 	}
-	typ, _ := journal.Lookup(e.Type)
-	out = append(out, facet(byType, e.Type), facet(byType, typ.Family()+".*"), facet(byCategory, typ.Category), facet(byLog, string(typ.Log)),
-		facet(byActorKind, string(e.Actor.Kind)), facet(byActor, e.Actor.ID), facet(byChannel, string(e.Source.Channel)), facet(byCorrelation, string(e.CorrelationID)))
+	out = typeFacets(out, e.Type)
+	out = append(out, facet(byActorKind, string(e.Actor.Kind)), facet(byActor, e.Actor.ID), facet(byChannel, string(e.Source.Channel)), facet(byCorrelation, string(e.CorrelationID)))
 	if e.OnBehalfOf != nil {
 		out = append(out, facet(byActor, e.OnBehalfOf.ID))
-	}
-	if !typ.Hidden {
-		out = append(out, facet(byShown, "yes"))
-	}
-	if typ.Family() != "log" {
-		out = append(out, facet(byReading, "no"))
 	}
 	if words {
 		for _, w := range Words(journal.Summary(e)) {
@@ -54,6 +47,22 @@ func facets(e *journal.Event, words bool) []string {
 	}
 	return out
 }
+
+// typeFacets adds what an event is found by because of its type.
+func typeFacets(out []string, name string) []string {
+	typ, _ := journal.Lookup(name)
+	out = append(out, facet(byType, name), facet(byType, typ.Family()+".*"), facet(byCategory, typ.Category), facet(byLog, string(typ.Log)))
+	if !typ.Hidden {
+		out = append(out, facet(byShown, "yes"))
+	}
+	if typ.Family() != "log" {
+		out = append(out, facet(byReading, "no"))
+	}
+	return out
+}
+
+// Facets lists what an event is found by, for whoever makes an index otherwise than a Finder does: tests that hide an entry.
+func Facets(e *journal.Event) []string { return facets(e, true) }
 
 // Words gives the distinct words of a text as they are searched, in order: lower case, letters and digits.
 func Words(s string) []string {

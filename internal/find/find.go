@@ -39,6 +39,12 @@ type Finder struct {
 	file   atomic.Pointer[file] // replaced by anew, under mu
 	done   atomic.Int64         // entries below this are found; written under mu
 
+	// Noted is told once of each entry that a page was without; set before the first page, nil for nobody.
+	Noted func(hidden, unreadable []int64)
+
+	gaps   sync.Mutex
+	missed map[int64]bool // guarded by gaps
+
 	mu     sync.Mutex // one catches up at a time; guards names.next and names.changed too
 	closed bool       // guarded by mu
 }
@@ -55,7 +61,7 @@ func Open(ctx context.Context, s *store.Store, path string, log *slog.Logger) (*
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	f := &Finder{s: s, path: path, log: log}
+	f := &Finder{s: s, path: path, log: log, missed: map[int64]bool{}}
 	if s.DB.Engine == db.Postgres {
 		f.tables = newTables(s)
 		return f, nil

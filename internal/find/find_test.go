@@ -779,8 +779,8 @@ func TestFacets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"t:prod_1", "t:cus_x", "y:product.updated", "y:product.*", "c:products", "l:activity", "k:api_key", "a:key_1", "h:api", "o:op_1", "a:cus_x",
-		"s:yes", "r:no", "w:undid", "w:the", "w:change", "w:of", "w:status", "w:count", "w:note", "w:and", "w:parts", "w:product"}
+	want := []string{"t:prod_1", "t:cus_x", "y:product.updated", "y:product.*", "c:products", "l:activity", "s:yes", "r:no", "k:api_key", "a:key_1", "h:api", "o:op_1", "a:cus_x",
+		"w:undid", "w:the", "w:change", "w:of", "w:status", "w:count", "w:note", "w:and", "w:parts", "w:product"}
 	if diff := cmp.Diff(want, facets(e, true)); diff != "" {
 		t.Errorf("count facetsVersion up (-want +got):\n%s", diff)
 	}

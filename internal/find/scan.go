@@ -17,16 +17,20 @@ import (
 // to. It holds the entries against the filter one by one, in order, so it costs by what lies before the last entry that
 // is taken; the database leaves out, by their text, most of those that cannot match. People are found in their rows.
 func Scan(ctx context.Context, s *store.Store, p store.Privacy, flt Filter, after int64) iter.Seq2[store.Stored, error] {
+	return scan(ctx, s, p, flt, after, nil)
+}
+
+func scan(ctx context.Context, s *store.Store, p store.Privacy, flt Filter, after int64, a *asked) iter.Seq2[store.Stored, error] {
 	return func(yield func(store.Stored, error) bool) {
 		people := func(ctx context.Context, text, prefix string, limit int) ([]id.ID, error) {
 			return called(ctx, s, text, prefix, limit)
 		}
-		q, none, err := question(ctx, s, people, flt)
+		q, none, words, err := ask(ctx, s, people, flt, after, a)
 		if err != nil {
 			yield(store.Stored{}, err)
 			return
 		}
-		if none || !clip(&q, after) {
+		if none {
 			return
 		}
 		if q.To == 0 {
@@ -37,14 +41,7 @@ func Scan(ctx context.Context, s *store.Store, p store.Privacy, flt Filter, afte
 			}
 			q.To = head.Seq + 1
 		}
-		w := store.Walk{From: q.From, To: q.To, Newest: q.Desc}
-		words := false
-		for _, or := range q.All {
-			words = words || strings.HasPrefix(or[0], byWord+":")
-			if texts := textsOf(or); texts != nil {
-				w.Containing = append(w.Containing, texts)
-			}
-		}
+		w := store.Walk{From: q.From, To: q.To, Newest: q.Desc, Containing: containing(q)}
 		// Not through the prepared statements: the text depends on the filter.
 		for st, err := range s.Walk(ctx, s.DB.Reader, p, w) {
 			if err != nil {

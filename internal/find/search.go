@@ -60,45 +60,75 @@ func (f *Finder) Search(ctx context.Context, flt Filter, after int64) iter.Seq2[
 func (f *Finder) Events(ctx context.Context, p store.Privacy, flt Filter, after int64) iter.Seq2[store.Stored, error] {
 	return func(yield func(store.Stored, error) bool) {
 		err := f.fresh(ctx)
-		if f.tables != nil {
-			if err == nil {
-				err = f.searchTables(ctx, p, flt, after, yield)
-			}
-			if err != nil {
-				yield(store.Stored{}, err)
-			}
-			return
+		if err == nil {
+			_, err = f.events(ctx, p, flt, after, nil, yield)
 		}
-		for mended := 0; err == nil; mended++ {
-			x := f.file.Load()
-			var more bool
-			after, more, err = f.search(ctx, x, p, flt, after, yield)
-			if !more {
-				return
-			}
-			if err != nil && mended < 2 {
-				err = f.mend(ctx, x, err)
-			}
+		if err != nil {
+			yield(store.Stored{}, err)
 		}
-		yield(store.Stored{}, err)
 	}
 }
 
-// search gives what a file finds after a seq, and up to where it came. more is false when the search is over.
-func (f *Finder) search(ctx context.Context, x *file, p store.Privacy, flt Filter, after int64, yield func(store.Stored, error) bool) (last int64, more bool, err error) {
-	q, none, err := question(ctx, f.s, x.names.find, flt)
+// asked is what a search looked for.
+type asked struct {
+	q     postings.Query // cut to what comes after the page before, and to what was committed
+	none  bool           // nothing can match
+	words bool           // the question has words of summaries
+	// bound is up to which seq is looked; what is committed meanwhile is left for the next search.
+	bound int64
+	lost  []int64 // given by the index, and not to be read
+}
+
+// events gives what is indexed already. With a question that is to be filled in, entries that cannot be read are noted there;
+// without, they are an error.
+func (f *Finder) events(ctx context.Context, p store.Privacy, flt Filter, after int64, a *asked, yield func(store.Stored, error) bool) (more bool, err error) {
+	if f.tables != nil {
+		return f.searchTables(ctx, p, flt, after, a, yield)
+	}
+	for mended := 0; ; mended++ {
+		x := f.file.Load()
+		after, more, err = f.search(ctx, x, p, flt, after, a, yield)
+		if !more || mended == 2 {
+			return more, err
+		}
+		if err = f.mend(ctx, x, err); err != nil {
+			return more, err
+		}
+	}
+}
+
+// ask turns a filter into a question about what comes after a seq.
+func ask(ctx context.Context, s *store.Store, people who, flt Filter, after int64, a *asked) (q postings.Query, none, words bool, err error) {
+	q, none, err = question(ctx, s, people, flt)
 	if err != nil {
-		return after, true, err
+		return q, none, false, err
 	}
-	if none || !clip(&q, after) {
-		return after, false, nil
+	if a != nil && (q.To == 0 || q.To > a.bound+1) {
+		q.To = a.bound + 1
 	}
-	words := slices.ContainsFunc(q.All, func(or []string) bool { return strings.HasPrefix(or[0], byWord+":") })
+	none = none || !clip(&q, after)
+	words = slices.ContainsFunc(q.All, func(or []string) bool { return strings.HasPrefix(or[0], byWord+":") })
+	if a != nil {
+		a.q, a.none, a.words = q, none, words
+	}
+	return q, none, words, nil
+}
+
+// search gives what a file finds after a seq, and up to where it came. more is false when the search is over.
+func (f *Finder) search(ctx context.Context, x *file, p store.Privacy, flt Filter, after int64, a *asked, yield func(store.Stored, error) bool) (last int64, more bool, err error) {
+	q, none, words, err := ask(ctx, f.s, x.names.find, flt, after, a)
+	if err != nil || none {
+		return after, err != nil, err
+	}
 	for seq, err := range x.index.Search(ctx, string(f.s.Shop), q) {
 		if err != nil {
 			return after, true, err
 		}
 		st, err := f.s.Event(ctx, f.s.Read, p, seq)
+		if a != nil && unread(err) {
+			a.lost = append(a.lost, seq)
+			continue
+		}
 		if err != nil {
 			return after, true, db.Fault(err)
 		}

@@ -10,7 +10,6 @@ import (
 	"iter"
 	"maps"
 	"slices"
-	"strings"
 
 	"perennial/internal/db"
 	"perennial/internal/find/postings"
@@ -346,22 +345,24 @@ func (l *list) read(ctx context.Context, at int64) error {
 }
 
 // searchTables gives what the shared index finds after a seq. The entries are read some at a time.
-func (f *Finder) searchTables(ctx context.Context, p store.Privacy, flt Filter, after int64, yield func(store.Stored, error) bool) error {
-	q, none, err := question(ctx, f.s, f.tables.names.find, flt)
-	if err != nil {
-		return err
+func (f *Finder) searchTables(ctx context.Context, p store.Privacy, flt Filter, after int64, a *asked, yield func(store.Stored, error) bool) (more bool, err error) {
+	q, none, words, err := ask(ctx, f.s, f.tables.names.find, flt, after, a)
+	if err != nil || none {
+		return err != nil, err
 	}
-	if none || !clip(&q, after) {
-		return nil
-	}
-	words := slices.ContainsFunc(q.All, func(or []string) bool { return strings.HasPrefix(or[0], byWord+":") })
 	take := 8
 	var seqs []int64
-	more := true
+	more = true
 	flush := func() error {
-		found, err := f.s.Pick(ctx, f.s.DB.Reader, p, seqs)
+		found, lost, err := f.s.PickSome(ctx, f.s.DB.Reader, p, seqs)
+		if err == nil && len(lost) > 0 && a == nil {
+			_, err = f.s.Event(ctx, f.s.DB.Reader, p, lost[0]) // says what is the matter
+		}
 		if err != nil {
 			return db.Fault(err)
+		}
+		if a != nil {
+			a.lost = append(a.lost, lost...)
 		}
 		for _, st := range found {
 			if matches(st.Event, q, words) && !yield(st, nil) {
@@ -374,14 +375,14 @@ func (f *Finder) searchTables(ctx context.Context, p store.Privacy, flt Filter, 
 	}
 	for seq, err := range f.tables.search(ctx, q, f.done.Load()-1) {
 		if err != nil {
-			return err
+			return true, err
 		}
 		if seqs = append(seqs, seq); len(seqs) < take {
 			continue
 		}
 		if err := flush(); err != nil || !more {
-			return err
+			return more, err
 		}
 	}
-	return flush()
+	return more, flush()
 }

@@ -42,8 +42,10 @@ var kinds = map[string]Kind{
 	id.TeamMember: TeamMember, id.APIKey: APIKey, id.Session: Session,
 }
 
-// kindOf is the kind that an id names by its prefix, empty when it names none.
-func kindOf(thing string) Kind { return kinds[id.ID(thing).Prefix()] }
+func kindOf(thing string) Kind { return KindOf(id.ID(thing)) }
+
+// KindOf is the kind that an id names by its prefix, empty when it names none.
+func KindOf(key id.ID) Kind { return kinds[key.Prefix()] }
 
 // PrefixOf is the prefix of the ids that name this kind of themselves, empty when there is none: a body leaves the kind out beside them.
 func PrefixOf(kind Kind) string {

@@ -62,6 +62,9 @@ const (
 	Operation Kind = "operation" // a bulk change, whose events name it
 )
 
+// Observed are the kinds that are only observed: their events have no changes.
+var Observed = []Kind{Session, SignIn, Request, Log, Source, Shop, Message, Operation}
+
 // Ref names one thing.
 type Ref struct {
 	Kind Kind  `json:"kind"`

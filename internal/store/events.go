@@ -90,7 +90,7 @@ func (s *Store) Event(ctx context.Context, q db.Querier, p Privacy, seq int64) (
 	var e packed
 	err := e.scan(q.QueryRowContext(ctx, `SELECT `+eventColumns+` FROM event WHERE shop_id = $1 AND seq = $2`, s.Shop, seq).Scan)
 	if errors.Is(err, sql.ErrNoRows) {
-		return Stored{}, fault.New(fault.NotFound, "unknown_event", "There is no event %s in this shop.", id.Event(s.Shop, seq))
+		return Stored{}, unknownEvent(s.Shop, seq)
 	}
 	if err != nil {
 		return Stored{}, err
@@ -136,8 +136,17 @@ func (s *Store) Events(ctx context.Context, q db.Querier, p Privacy, from, to in
 	}
 }
 
-// Pick reads the events with the given seqs, in the order given.
+// Pick reads the events with the given seqs, in the order given. An unknown one is a NotFound fault.
 func (s *Store) Pick(ctx context.Context, q db.Querier, p Privacy, seqs []int64) ([]Stored, error) {
+	out, lost, err := s.PickSome(ctx, q, p, seqs)
+	if err == nil && len(lost) > 0 {
+		err = unknownEvent(s.Shop, lost[0])
+	}
+	return out, err
+}
+
+// PickSome reads the events with the given seqs, in the order given, and says which of them are not there.
+func (s *Store) PickSome(ctx context.Context, q db.Querier, p Privacy, seqs []int64) (out []Stored, lost []int64, err error) {
 	const most = 200 // in one statement
 	found := make(map[int64]Stored, len(seqs))
 	for part := range slices.Chunk(seqs, most) {
@@ -147,23 +156,27 @@ func (s *Store) Pick(ctx context.Context, q db.Querier, p Privacy, seqs []int64)
 		}
 		rows, err := packedRows(ctx, q, `SELECT `+eventColumns+` FROM event WHERE shop_id = $1 AND seq IN (`+db.Placeholders(2, len(part))+`)`, args...)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		for _, e := range rows {
 			if found[e.seq], err = s.unpack(ctx, q, p, e); err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 		}
 	}
-	out := make([]Stored, 0, len(seqs))
+	out = make([]Stored, 0, len(seqs))
 	for _, n := range seqs {
-		st, ok := found[n]
-		if !ok {
-			return nil, fault.New(fault.NotFound, "unknown_event", "There is no event %s in this shop.", id.Event(s.Shop, n))
+		if st, ok := found[n]; ok {
+			out = append(out, st)
+		} else {
+			lost = append(lost, n)
 		}
-		out = append(out, st)
 	}
-	return out, nil
+	return out, lost, nil
+}
+
+func unknownEvent(shop id.ID, seq int64) error {
+	return fault.New(fault.NotFound, "unknown_event", "There is no event %s in this shop.", id.Event(shop, seq))
 }
 
 // Chain walks one target's history backwards along target_prev_seq from an event on, that event included, until stop

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 
 	"perennial/internal/db"
@@ -28,17 +29,8 @@ func (s *Store) Walk(ctx context.Context, q db.Querier, p Privacy, w Walk) iter.
 	if w.Newest {
 		order = "DESC"
 	}
-	var where strings.Builder
-	args := []any{s.Shop, w.From, w.To}
-	for _, group := range w.Containing {
-		for i, text := range group {
-			args = append(args, text)
-			where.WriteString([]string{" AND (", " OR "}[min(i, 1)])
-			where.WriteString(s.DB.Contains("body", fmt.Sprintf("$%d", len(args))))
-		}
-		where.WriteString(")")
-	}
-	query := fmt.Sprintf(`SELECT `+eventColumns+` FROM event WHERE shop_id = $1 AND seq >= $2 AND seq < $3%s ORDER BY seq %s LIMIT %d`, where.String(), order, walkPage)
+	where, args := s.containing(w.Containing, []any{s.Shop, w.From, w.To})
+	query := fmt.Sprintf(`SELECT `+eventColumns+` FROM event WHERE shop_id = $1 AND seq >= $2 AND seq < $3%s ORDER BY seq %s LIMIT %d`, where, order, walkPage)
 	return func(yield func(Stored, error) bool) {
 		for {
 			page, err := packedRows(ctx, q, query, args...)
@@ -62,6 +54,45 @@ func (s *Store) Walk(ctx context.Context, q db.Querier, p Privacy, w Walk) iter.
 			}
 		}
 	}
+}
+
+// containing is the condition that the stored bytes hold, for each group, one of its texts.
+func (s *Store) containing(groups [][]string, args []any) (string, []any) {
+	var where strings.Builder
+	for _, group := range groups {
+		for i, text := range group {
+			args = append(args, text)
+			where.WriteString([]string{" AND (", " OR "}[min(i, 1)])
+			where.WriteString(s.DB.Contains("body", fmt.Sprintf("$%d", len(args))))
+		}
+		where.WriteString(")")
+	}
+	return where.String(), args
+}
+
+// Holding gives those of some events whose stored bytes hold, for each group, one of its texts.
+func (s *Store) Holding(ctx context.Context, q db.Querier, seqs []int64, groups [][]string) (out []int64, err error) {
+	if len(groups) == 0 {
+		return seqs, nil
+	}
+	const most = 200 // in one statement
+	for part := range slices.Chunk(seqs, most) {
+		args := []any{s.Shop}
+		for _, n := range part {
+			args = append(args, n)
+		}
+		where, args := s.containing(groups, args)
+		err := db.Each(ctx, q, func(r *sql.Rows) error {
+			var seq int64
+			err := r.Scan(&seq)
+			out = append(out, seq)
+			return err
+		}, `SELECT seq FROM event WHERE shop_id = $1 AND seq IN (`+db.Placeholders(2, len(part))+`)`+where, args...)
+		if err != nil {
+			return nil, db.Fault(err)
+		}
+	}
+	return out, nil
 }
 
 // Raw is an event as it is stored, unopened.
