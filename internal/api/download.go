@@ -107,7 +107,8 @@ func (a *API) writeDownload(ctx context.Context, w http.ResponseWriter, r route,
 }
 
 // WriteList writes the entries of a filter up to a seq as CSV (safe against formulas) or NDJSON, a page at a time and each page by a
-// search of its own, so that a slow client holds nothing open. render makes the views.
+// search of its own, so that a slow client holds nothing open. What the index left out is in the file, and marked; a list that is
+// not whole is cut. render makes the views.
 func WriteList(ctx context.Context, w http.ResponseWriter, f *find.Finder, render func([]store.Stored) ([]EventView, error), format string, flt find.Filter, last int64) error {
 	rc := http.NewResponseController(w)
 	buf := bufio.NewWriterSize(w, 64<<10)
@@ -118,11 +119,12 @@ func WriteList(ctx context.Context, w http.ResponseWriter, f *find.Finder, rende
 			return err
 		}
 	}
-	write := func(found []store.Stored) error {
+	write := func(found []store.Stored, c find.Check) error {
 		events, err := render(found)
 		if err != nil {
 			return err
 		}
+		markFound(events, c)
 		for _, e := range events {
 			if format == "ndjson" {
 				line, err := encode(e)
@@ -157,17 +159,21 @@ func WriteList(ctx context.Context, w http.ResponseWriter, f *find.Finder, rende
 		after = last + 1
 	}
 	for more := true; more; {
-		found, err := take(f.Events(ctx, store.Opened, flt, after), downloadPage)
+		page, err := f.Page(ctx, store.Opened, flt, after, downloadPage)
+		if err == nil {
+			err = whole(page.Check)
+		}
 		if err != nil {
 			return err
 		}
-		if more = len(found) == downloadPage; more {
-			after = found[downloadPage-1].Seq
+		found := page.Entries
+		if more = page.More; more {
+			after = found[len(found)-1].Seq
 		}
 		if i := slices.IndexFunc(found, func(st store.Stored) bool { return st.Seq > last }); i >= 0 {
 			found, more = found[:i], false
 		}
-		if err := write(found); err != nil {
+		if err := write(found, page.Check); err != nil {
 			return err
 		}
 	}
@@ -182,7 +188,7 @@ func stalls(rc *http.ResponseController) func() {
 
 var csvHeader = []string{"seq", "id", "recorded_at", "occurred_at", "type", "label", "category", "log", "summary", "actor_kind", "actor_id", "actor",
 	"on_behalf_of_kind", "on_behalf_of_id", "on_behalf_of", "channel", "request_id", "ip", "user_agent", "targets", "target_version", "changes", "details",
-	"comment", "correlation_id", "causation_id", "command_id", "corrects", "leaf_hash"}
+	"comment", "correlation_id", "causation_id", "command_id", "corrects", "leaf_hash", "found_by_chain"}
 
 // csvRow gives an event as a row: lists as JSON, erased values as "(erased)".
 func csvRow(e EventView) ([]string, error) {
@@ -208,7 +214,7 @@ func csvRow(e EventView) ([]string, error) {
 	row := []string{strconv.FormatInt(e.Seq, 10), string(e.ID), stamp(e.RecordedAt), stamp(e.OccurredAt), e.Type, e.Label, e.Category, string(e.Log), e.Summary,
 		e.Actor.Kind, e.Actor.ID, e.Actor.Display, behalf.Kind, behalf.ID, behalf.Display, string(e.Source.Channel), given(e.Source.RequestID), text(e.Source.IP),
 		text(e.Source.UserAgent), lists[0], strconv.FormatInt(e.TargetVersion, 10), lists[1], lists[2], text(e.Comment), string(e.CorrelationID),
-		string(given(e.CausationID)), string(e.CommandID), string(given(e.Corrects)), lists[3]}
+		string(given(e.CausationID)), string(e.CommandID), string(given(e.Corrects)), lists[3], map[bool]string{true: "yes"}[e.FoundByChain]}
 	for i, cell := range row {
 		row[i] = inert(cell)
 	}

@@ -52,6 +52,7 @@ type EventView struct {
 	CommandID     id.ID           `json:"command_id"`
 	Corrects      *id.ID          `json:"corrects" doc:"The event that this one undoes."`
 	LeafHash      []byte          `json:"leaf_hash" doc:"Of the event's canonical bytes in the Merkle tree (RFC 6962)."`
+	FoundByChain  bool            `json:"found_by_chain,omitempty" doc:"The index left this event out; a chain of events names it. Only then it is there."`
 }
 
 // partyView is a thing or an actor with its name as it is now.

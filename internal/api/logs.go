@@ -136,7 +136,7 @@ type answered struct {
 
 // eventList registers a list of events with the filters, the order and the formats of them all. log says whose it is.
 func eventList[I any](a *API, r route, log func(ctx context.Context, in *I) (reading.Log, *LogQuery, error)) {
-	op := a.operation(r, reflect.TypeFor[many[EventView]](), false)
+	op := a.operation(r, reflect.TypeFor[eventsView](), false)
 	text := &huma.Schema{Type: huma.TypeString}
 	op.Responses["200"].Content["text/csv"] = &huma.MediaType{Schema: text}
 	op.Responses["200"].Content["application/x-ndjson"] = &huma.MediaType{Schema: text}
@@ -204,19 +204,54 @@ func (a *API) eventPage(ctx context.Context, r route, l reading.Log, q *LogQuery
 			return nil, fmt.Errorf("api: a cursor's position: %w", err)
 		}
 	}
-	events, err := take(a.Finder.Events(ctx, store.Opened, flt, after), q.Limit+1)
+	page, err := a.Finder.Page(ctx, store.Opened, flt, after, q.Limit)
 	if err != nil {
+		return nil, store.Fault(err)
+	}
+	out := eventsView{Check: checked(page.Check)}
+	if n := len(page.Entries); page.More && n > 0 {
+		out.NextCursor = new(a.cursors.make(r.path, bound, strconv.FormatInt(page.Entries[n-1].Seq, 10)))
+	}
+	if out.Data, err = a.renderer(ctx).render(page.Entries); err != nil {
 		return nil, err
 	}
-	out := many[EventView]{}
-	if len(events) > q.Limit {
-		events = events[:q.Limit]
-		out.NextCursor = new(a.cursors.make(r.path, bound, strconv.FormatInt(events[q.Limit-1].Seq, 10)))
-	}
-	if out.Data, err = a.renderer(ctx).render(events); err != nil {
-		return nil, err
-	}
+	markFound(out.Data, page.Check)
 	return encode(out)
+}
+
+// eventsView is a page of a log.
+type eventsView struct {
+	Data       []EventView `json:"data"`
+	NextCursor *string     `json:"next_cursor"`
+	Check      checkView   `json:"check" doc:"What the page was held against while it was read."`
+}
+
+// checkView is what came of holding a page against the chains that lead to its events.
+type checkView struct {
+	Covers     find.Coverage `json:"covers" enum:"all,chains,named" doc:"What the page was held against: all events between its first and its last, the chains of the things that the log is about, or only what its events name as the ones before them."`
+	Complete   bool          `json:"complete" doc:"False when the chains are too long for one page: only their newest part was walked."`
+	Hidden     []int64       `json:"hidden" doc:"Seqs of events that the index left out. They are in data, with found_by_chain."`
+	Unreadable []int64       `json:"unreadable" doc:"Seqs of events that others name and the database does not give. They are not in data."`
+	Words      string        `json:"words" doc:"The same in plain words, with what no chain covers."`
+}
+
+func checked(c find.Check) checkView {
+	return checkView{Covers: c.Covers, Complete: !c.Partly, Hidden: slice(c.Hidden), Unreadable: slice(c.Unreadable), Words: c.Words()}
+}
+
+// markFound marks the events that only a chain gave.
+func markFound(events []EventView, c find.Check) {
+	for i := range events {
+		events[i].FoundByChain = slices.Contains(c.Hidden, events[i].Seq)
+	}
+}
+
+// whole refuses a part of a log that an event is missing from: a file would not say so.
+func whole(c find.Check) error {
+	if len(c.Unreadable) == 0 {
+		return nil
+	}
+	return fault.New(fault.Unavailable, "log_incomplete", "The database does not give the entry %d, which another one names: this log would not be whole. Run perennial verify.", c.Unreadable[0])
 }
 
 // take gives the first n events of a search.

@@ -226,14 +226,18 @@ func (a *API) ownLog(ctx context.Context, person id.ID) ([]EventView, error) {
 	out := []EventView{}
 	after := int64(-1)
 	for {
-		found, err := take(a.Finder.Events(ctx, store.Opened, find.Filter{Scope: person, Oldest: true}, after), downloadPage)
+		page, err := a.Finder.Page(ctx, store.Opened, find.Filter{Scope: person, Oldest: true}, after, downloadPage)
+		if err == nil {
+			err = whole(page.Check)
+		}
+		if err != nil {
+			return nil, store.Fault(err)
+		}
+		events, err := r.render(page.Entries)
 		if err != nil {
 			return nil, err
 		}
-		events, err := r.render(found)
-		if err != nil {
-			return nil, err
-		}
+		markFound(events, page.Check)
 		for _, e := range events {
 			if e.Actor.Kind != string(journal.ActorCustomer) {
 				e.Source.IP, e.Source.UserAgent = maybePersonal{}, maybePersonal{}
@@ -243,9 +247,9 @@ func (a *API) ownLog(ctx context.Context, person id.ID) ([]EventView, error) {
 			}
 			out = append(out, e)
 		}
-		if len(found) < downloadPage {
+		if !page.More {
 			return out, nil
 		}
-		after = found[len(found)-1].Seq
+		after = page.Entries[len(page.Entries)-1].Seq
 	}
 }
