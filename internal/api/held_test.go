@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"perennial/internal/db"
-	"perennial/internal/find"
 	"perennial/internal/find/findtest"
 	"perennial/internal/journal"
 	"perennial/internal/subscription"
@@ -18,18 +16,8 @@ import (
 // hide leaves entries out of the index of a running shop.
 func (s *shop) hide(seqs ...int64) {
 	s.t.Helper()
-	ctx := s.t.Context()
-	must(s.t, s.Finder.CatchUp(ctx))
-	if s.Store.DB.Engine == db.Postgres {
-		findtest.Hide(s.t, s.Store, "", seqs...)
-		return
-	}
-	path := filepath.Join(filepath.Dir(s.Store.DB.Path), "find.db")
-	must(s.t, s.Finder.Close(ctx))
-	findtest.Hide(s.t, s.Store, path, seqs...)
-	f, err := find.Open(ctx, s.Store, path, nil)
-	must(s.t, err)
-	s.Finder, s.api.Finder = f, f
+	s.Finder = findtest.HideFrom(s.t, s.Finder, s.Store, filepath.Dir(s.Store.DB.Path), seqs...)
+	s.api.Finder = s.Finder
 }
 
 // An entry that is not in the index is in every log all the same, and the answer says so; a rebuilt index heals it.

@@ -65,7 +65,8 @@ type printedChange struct {
 }
 
 // Run shows a log. It reads the journal itself and writes nothing, so it may run beside a server, whose index it
-// leaves alone: a filter is matched entry by entry.
+// leaves alone: a filter is matched entry by entry. What it shows is held against chains, so that an entry which the database does not
+// give is missed.
 func (c logCommand) Run(w *world) error {
 	s, done, err := server.OpenReadOnly(w.ctx, c.config(w.log))
 	if err != nil {
@@ -88,17 +89,36 @@ func (c logCommand) Run(w *world) error {
 	if c.Follow {
 		return c.follow(w, s, flt, max(0, head.Seq+1-int64(c.N)), func(st store.Stored) error { return c.print(w, st, zone, names) })
 	}
-	shown := 0
-	for st, err := range find.Scan(w.ctx, s, store.Opened, flt, -1) {
+	const most = 200 // at a time
+	var all find.Check
+	for shown, after := 0, int64(-1); ; {
+		n := most
+		if c.N > 0 {
+			n = min(n, c.N-shown)
+		}
+		page, err := find.ScanPage(w.ctx, s, store.Opened, flt, after, n)
 		if err != nil {
 			return store.Fault(err)
 		}
-		if err := c.print(w, st, zone, names); err != nil {
-			return err
+		for _, st := range page.Entries {
+			if err := c.print(w, st, zone, names); err != nil {
+				return err
+			}
+			after = st.Seq
 		}
-		if shown++; shown == c.N {
+		shown += len(page.Entries)
+		if all.Add(page.Check); !page.More || shown == c.N {
 			break
 		}
+	}
+	return c.held(w, all)
+}
+
+// held says on standard error what the log was held against; a log with an entry missing is no success.
+func (c logCommand) held(w *world, check find.Check) error {
+	fmt.Fprintln(w.err, check.Words())
+	if check.Found() {
+		return failed(1)
 	}
 	return nil
 }

@@ -2,6 +2,9 @@ package cli
 
 import (
 	"bytes"
+	"database/sql"
+	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -64,5 +67,56 @@ func TestLog(t *testing.T) {
 	r, err := server.Verify(t.Context(), server.Config{Data: dir}, nil)
 	if err != nil || len(r.Problems) > 0 {
 		t.Errorf("verify: %v %v", r, err)
+	}
+}
+
+// A log in which the database does not give an entry that another one names is shown, and is no success.
+func TestLogWithoutAnEntry(t *testing.T) {
+	dir := t.TempDir()
+	i, err := server.Open(t.Context(), server.Config{Data: dir, Relaxed: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := found(t.Context(), i.Program, i.IDs, "A shop", "Europe/Berlin", "EUR"); err != nil {
+		t.Fatal(err)
+	}
+	ada := i.IDs.New(id.Customer)
+	var gone int64
+	for _, c := range []journal.Command{
+		journal.Bind(customer.Create{ID: ada, Email: "ada@example.com", FirstName: "Ada"}),
+		journal.Bind(customer.UpdateProfile{ID: ada, FirstName: new("Augusta")}),
+		journal.Bind(customer.UpdateProfile{ID: ada, LastName: new("King")}),
+	} {
+		out, err := i.Program.Do(t.Context(), &program.Request{Meta: founder(), Command: c})
+		if err != nil {
+			t.Fatal(err)
+		}
+		gone = out.Events[0].Seq - 1
+	}
+	if err := i.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	show := func() (code int, text string) {
+		var out, errOut bytes.Buffer
+		code = Run([]string{"log", "--data", dir, string(ada)}, strings.NewReader(""), &out, &errOut)
+		return code, out.String() + errOut.String()
+	}
+	if code, text := show(); code != 0 || !strings.Contains(text, "nothing is missing") {
+		t.Errorf("%d: %s", code, text)
+	}
+	d, err := sql.Open("sqlite", filepath.Join(dir, "perennial.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{`DROP TRIGGER event_before_delete`, fmt.Sprintf(`DELETE FROM event WHERE seq = %d`, gone)} {
+		if _, err := d.ExecContext(t.Context(), text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if code, text := show(); code != 1 || !strings.Contains(text, fmt.Sprintf("(#%d)", gone)) || !strings.Contains(text, "Created the customer") {
+		t.Errorf("%d: %s", code, text)
 	}
 }

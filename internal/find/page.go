@@ -43,6 +43,17 @@ type Check struct {
 	Unreadable []int64 // seqs that the index or a chain names, and the database does not give
 }
 
+// Add adds what came of the next page of the same log: together they cover what the least of them does.
+func (c *Check) Add(next Check) {
+	least := []Coverage{CoversNamed, CoversChains, CoversAll, ""}
+	if slices.Index(least, next.Covers) < slices.Index(least, c.Covers) {
+		c.Covers = next.Covers
+	}
+	c.Partly = c.Partly || next.Partly
+	c.LeftOut = next.LeftOut
+	c.Hidden, c.Unreadable = append(c.Hidden, next.Hidden...), append(c.Unreadable, next.Unreadable...)
+}
+
 // Found says that something was missing.
 func (c Check) Found() bool { return len(c.Hidden)+len(c.Unreadable) > 0 }
 

@@ -5,6 +5,7 @@ package findtest
 import (
 	"database/sql"
 	"encoding/binary"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -39,6 +40,22 @@ func Hide(t testing.TB, s *store.Store, path string, seqs ...int64) {
 	}
 	must(t, x.Flush(ctx))
 	must(t, x.Close())
+}
+
+// HideFrom hides entries from an open index and gives it opened anew, from the file find.db in a folder when it is one.
+func HideFrom(t testing.TB, f *find.Finder, s *store.Store, dir string, seqs ...int64) *find.Finder {
+	t.Helper()
+	must(t, f.CatchUp(t.Context()))
+	if s.DB.Engine == db.Postgres {
+		Hide(t, s, "", seqs...)
+		return f
+	}
+	path := filepath.Join(dir, "find.db")
+	must(t, f.Close(t.Context()))
+	Hide(t, s, path, seqs...)
+	f, err := find.Open(t.Context(), s, path, nil)
+	must(t, err)
+	return f
 }
 
 func hidePosting(t testing.TB, s *store.Store, hidden int64) {

@@ -354,11 +354,7 @@ func (c *call) customerShown(who *customer.Customer, shown revealed) (answer, er
 		return answer{}, err
 	}
 	l := reading.Log{Name: "customer", Customer: who.ID}
-	found, err := take(c.Finder.Events(c.ctx, store.Opened, find.Filter{Scope: who.ID}, -1), 10)
-	if err != nil {
-		return answer{}, err
-	}
-	entries, err := c.entries(found, l)
+	_, entries, err := c.lines(find.Filter{Scope: who.ID}, -1, 10, l)
 	if err != nil {
 		return answer{}, err
 	}

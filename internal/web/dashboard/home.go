@@ -63,11 +63,7 @@ func (c *call) homePage() (answer, error) {
 		}
 	}
 	if c.permitted(team.EventsView) {
-		found, err := take(c.Finder.Events(c.ctx, store.Opened, find.Filter{ActorKinds: people}, -1), 12)
-		if err != nil {
-			return answer{}, err
-		}
-		entries, err := c.entries(found, reading.Log{})
+		_, entries, err := c.lines(find.Filter{ActorKinds: people}, -1, 12, reading.Log{})
 		if err != nil {
 			return answer{}, err
 		}

@@ -102,7 +102,7 @@ func newWorld(t testing.TB, provider auth.ProviderConfig) *world {
 	w.http.URL = base
 	t.Cleanup(func() {
 		w.http.Close()
-		if err := errors.Join(figures.Close(), finder.Close(context.Background())); err != nil {
+		if err := errors.Join(figures.Close(), w.d.Finder.Close(context.Background())); err != nil {
 			t.Error(err)
 		}
 		if s := w.log.String(); strings.Contains(s, "level=ERROR") {

@@ -81,6 +81,7 @@ type logView struct {
 	Query   api.FilterQuery
 	Order   string
 	Problem string
+	Held    string // what the page was held against; empty when something was found, which stands above
 	Days    []ui.Day
 	Any     bool // something is filtered for
 	Pager   ui.Pager
@@ -166,9 +167,10 @@ func (c *call) logPage(of func(c *call) (reading.Log, answer, error)) (answer, e
 			err = fault.New(fault.Malformed, "cursor_invalid", "This page of the log does not exist. Start from the first page.")
 		}
 	}
-	var found []store.Stored
+	var found find.Page
+	var entries []ui.Entry
 	if err == nil {
-		found, err = take(c.Finder.Events(c.ctx, store.Opened, flt, after), entriesOnPage+1)
+		found, entries, err = c.lines(flt, after, entriesOnPage, l)
 	}
 	if err != nil {
 		f := fault.As(err)
@@ -182,11 +184,8 @@ func (c *call) logPage(of func(c *call) (reading.Log, answer, error)) (answer, e
 		a.body = logBody(v)
 		return a, nil
 	}
-	more := len(found) > entriesOnPage
-	found = found[:min(len(found), entriesOnPage)]
-	entries, err := c.entries(found, l)
-	if err != nil {
-		return a, err
+	if !found.Check.Found() {
+		v.Held = found.Check.Words()
 	}
 	v.Days = ui.Days(entries, c.Program.Now())
 	v.Pager.Shown = ui.Count(int64(len(entries)), "entry", "entries")
@@ -194,12 +193,12 @@ func (c *call) logPage(of func(c *call) (reading.Log, answer, error)) (answer, e
 		v.Pager.First = v.link(page)
 	} else if v.Order == "desc" {
 		v.Live = c.r.URL.Path + "/live" + strings.TrimPrefix(v.link(page), v.Path)
-		if n := len(found); n > 0 {
-			v.Live = withQuery(v.Live, "after", strconv.FormatInt(found[0].Seq, 10))
+		if n := len(entries); n > 0 {
+			v.Live = withQuery(v.Live, "after", strconv.FormatInt(entries[0].Seq, 10))
 		}
 	}
-	if more {
-		v.Pager.Next = v.link(func(u url.Values) { u.Set("after", strconv.FormatInt(found[len(found)-1].Seq, 10)) })
+	if found.More {
+		v.Pager.Next = v.link(func(u url.Values) { u.Set("after", strconv.FormatInt(entries[len(entries)-1].Seq, 10)) })
 	}
 	c.viewed(l)
 	a.body = logBody(v)
@@ -272,6 +271,23 @@ func (c *call) views() func([]store.Stored) ([]api.EventView, error) {
 		return api.Views(c.ctx, c.Store)
 	}
 	return api.MaskedViews(c.ctx, c.Store)
+}
+
+// lines gives the first n lines of a log after a seq, held against the chains that lead to its entries. What was hidden is said above
+// the page.
+func (c *call) lines(flt find.Filter, after int64, n int, l reading.Log) (find.Page, []ui.Entry, error) {
+	page, err := c.Finder.Page(c.ctx, store.Opened, flt, after, n)
+	if err != nil {
+		return page, nil, store.Fault(err)
+	}
+	entries, err := c.entries(page.Entries, l)
+	for i := range entries {
+		entries[i].Hidden = slices.Contains(page.Check.Hidden, entries[i].Seq)
+	}
+	if page.Check.Found() {
+		c.gap = page.Check.Words()
+	}
+	return page, entries, err
 }
 
 // entries makes lines of a log. What a log is about needs no link on every line.
@@ -592,11 +608,7 @@ func (c *call) logOf(key id.ID) ([]ui.Day, error) {
 	if !c.permitted(team.EventsView) {
 		return nil, nil
 	}
-	found, err := take(c.Finder.Events(c.ctx, store.Opened, find.Filter{Targets: []id.ID{key}}, -1), 20)
-	if err != nil {
-		return nil, err
-	}
-	entries, err := c.entries(found, reading.Log{})
+	_, entries, err := c.lines(find.Filter{Targets: []id.ID{key}}, -1, 20, reading.Log{})
 	for i := range entries {
 		entries[i].About = slices.DeleteFunc(entries[i].About, func(l ui.Link) bool { return strings.HasSuffix(l.Href, string(key)) })
 	}

@@ -315,11 +315,7 @@ func (c *call) orderPage() (answer, error) {
 		}
 		v.Why = append(v.Why, line)
 	}
-	found, err := take(c.Finder.Events(c.ctx, store.Opened, find.Filter{Targets: []id.ID{o.ID}, Oldest: true}, -1), 100)
-	if err != nil {
-		return answer{}, err
-	}
-	entries, err := c.entries(found, reading.Log{Subscription: o.SubscriptionID, Customer: o.CustomerID})
+	_, entries, err := c.lines(find.Filter{Targets: []id.ID{o.ID}, Oldest: true}, -1, 100, reading.Log{Subscription: o.SubscriptionID, Customer: o.CustomerID})
 	if err != nil {
 		return answer{}, err
 	}

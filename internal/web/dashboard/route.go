@@ -65,6 +65,7 @@ type call struct {
 	version int64            // of the member
 	can     team.Set
 	words   locale // read by here
+	gap     string // what an index hid from a log that was read; empty: nothing
 }
 
 // answer is what a handler comes to: a page, or another address to go to.
@@ -78,6 +79,7 @@ type answer struct {
 	toast  *ui.Toast       // nil: what the last command left to say
 	to     string          // where to go instead
 	sent   bool            // the handler wrote the answer itself
+	gap    string          // what an index hid from a log on the page; empty: nothing
 }
 
 func page(title string, body templ.Component) answer { return answer{title: title, body: body} }

@@ -388,12 +388,8 @@ func (c *call) subscriptionPage() (answer, error) {
 		return answer{}, err
 	}
 	if v.Past == nil {
-		found, err := take(c.Finder.Events(c.ctx, store.Opened, find.Filter{Scope: s.ID}, -1), 10)
-		if err != nil {
-			return answer{}, err
-		}
 		l := reading.Log{Name: "subscription", Subscription: s.ID, Customer: s.CustomerID}
-		entries, err := c.entries(found, l)
+		_, entries, err := c.lines(find.Filter{Scope: s.ID}, -1, 10, l)
 		if err != nil {
 			return answer{}, err
 		}

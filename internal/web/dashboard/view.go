@@ -128,6 +128,7 @@ func (c *call) render(a answer) {
 		if a.toast == nil {
 			a.toast = c.toast()
 		}
+		a.gap = c.gap
 		c.write(c.w, c.r, c.member, c.can.Allows, a)
 	}
 }

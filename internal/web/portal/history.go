@@ -28,13 +28,39 @@ type entry struct {
 // What is neither among them nor among the sentences is not shown either; a test demands a decision for every type.
 var kept = []string{"customer.login_code_sent", "billing_attempt.started", "customer.quick_action_viewed", "payment_method.expiring", "order.disputed", "order.dispute_won", "order.dispute_lost", "order.refund_completed", "order.refund_failed", "billing.difference_found", "billing.difference_settled", "notification.sent", "notification.failed", "cancel_session.started", "cancel_session.offer_shown", "cancel_session.completed", "recovery.retry_scheduled", "subscription.note_changed", "subscription.attributes_changed", "discount.redeemed", "external.*"}
 
-// history reads what happened, newest first, as the subscriber may see it: no names or addresses of the team, no internal notes.
-func (c *call) history(flt find.Filter, after int64, n int) ([]entry, error) {
-	var out []entry
-	for st, err := range c.Finder.Events(c.ctx, store.Opened, flt, after) {
+// inShort is how many lines the page of a subscription has. What was looked at and found whole is said where all of it is.
+const inShort = 8
+
+// history reads the newest n lines of what happened as the subscriber may see it: no names or addresses of the team, no internal
+// notes. held says what came of holding it against chains.
+func (c *call) history(flt find.Filter, n int) (out []entry, held string, err error) {
+	var hidden, lost int
+	whole := true
+	for after, more := int64(-1), true; more && len(out) < n; {
+		page, err := c.Finder.Page(c.ctx, store.Opened, flt, after, 2*n)
 		if err != nil {
-			return nil, store.Fault(err)
+			return nil, "", store.Fault(err)
 		}
+		if more = page.More; more {
+			after = page.Entries[len(page.Entries)-1].Seq
+		}
+		whole = whole && !page.Check.Partly
+		hidden, lost = hidden+len(page.Check.Hidden), lost+len(page.Check.Unreadable)
+		out = append(out, c.linesOf(page.Entries)...)
+	}
+	switch {
+	case lost > 0:
+		held = c.say("history.lost")
+	case hidden > 0:
+		held = c.say("history.hidden")
+	case whole && n > inShort:
+		held = c.say("history.held")
+	}
+	return out[:min(len(out), n)], held, nil
+}
+
+func (c *call) linesOf(found []store.Stored) (out []entry) {
+	for _, st := range found {
 		t, _ := journal.Lookup(st.Type)
 		text := c.sentence(st.Event)
 		if text == "" || t.Log == journal.ActivityLog {
@@ -50,16 +76,14 @@ func (c *call) history(flt find.Filter, after int64, n int) ([]entry, error) {
 		default:
 			e.Who, e.Icon = c.say("history.automatic"), "zap"
 		}
-		if out = append(out, e); len(out) == n {
-			break
-		}
+		out = append(out, e)
 	}
-	return out, nil
+	return out
 }
 
 func (c *call) historyPage() (answer, error) {
-	list, err := c.history(find.Filter{Scope: c.who.ID}, -1, 100)
-	return answer{title: c.say("history.title"), body: historyBody(list)}, err
+	list, held, err := c.history(find.Filter{Scope: c.who.ID}, 100)
+	return answer{title: c.say("history.title"), body: historyBody(list, held)}, err
 }
 
 // sentence says to the subscriber what an entry did, from the entry alone; nothing for what they are not shown.

@@ -254,6 +254,7 @@ type subscriptionView struct {
 	Backup   string
 	Address  string
 	History  []entry
+	Held     string // what the history was held against
 }
 
 func (c *call) subscriptionPage() (answer, error) {
@@ -314,7 +315,7 @@ func (c *call) subscriptionPage() (answer, error) {
 		return answer{}, err
 	}
 	v.Address = cmp.Or(addressWords(address), c.say("none"))
-	if v.History, err = c.history(find.Filter{Scope: s.ID}, -1, 8); err != nil {
+	if v.History, v.Held, err = c.history(find.Filter{Scope: s.ID}, inShort); err != nil {
 		return answer{}, err
 	}
 	return answer{title: contents(s), badge: new(c.badge(s)), crumbs: []ui.Link{{Href: "/portal", Text: c.say("home.title")}}, body: subscriptionBody(v)}, nil

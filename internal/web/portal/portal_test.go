@@ -122,7 +122,7 @@ func newWorld(t *testing.T) *world {
 	w.deliver() // what was before is not told
 	t.Cleanup(func() {
 		w.http.Close()
-		if err := finder.Close(context.Background()); err != nil {
+		if err := w.p.Finder.Close(context.Background()); err != nil {
 			t.Error(err)
 		}
 	})

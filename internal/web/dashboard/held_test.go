@@ -1,0 +1,62 @@
+package dashboard
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"perennial/internal/auth"
+	"perennial/internal/find/findtest"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/subscription"
+	"perennial/internal/team"
+	"perennial/internal/test/shop"
+)
+
+// Every page with a log shows what the index hides, marks it, and says so above it; a rebuilt index heals that.
+func TestAHiddenEntryIsOnEveryPage(t *testing.T) {
+	w, owner, olga := owned(t, auth.ProviderConfig{})
+	f := furnish(w)
+	sub := w.IDs.New(id.Subscription)
+	w.Do(journal.Bind(subscription.Create{ID: sub, CustomerID: f.ada, SellingPlanID: f.plan, Items: []subscription.NewItem{{ID: w.IDs.New(id.Item), VariantID: f.variant, Quantity: 1}}}))
+	pause := w.Do(journal.Bind(subscription.Pause{ID: sub})).Events[0]
+	w.Do(journal.Bind(subscription.ChangeNote{ID: sub, Note: "Called."}))
+	role := w.Do(journal.Bind(team.ChangeProfile{ID: olga, Name: new("Renamed"), Actor: shop.System.Actor})).Events[0]
+	w.Do(journal.Bind(subscription.ChangeNote{ID: sub, Note: "Called again."}))
+	pages := map[string]string{
+		"/subscriptions/" + string(sub) + "/log": string(pause.ID), "/customers/" + string(f.ada) + "/log": string(pause.ID), "/events": string(pause.ID),
+		"/events?type=subscription.paused": string(pause.ID), "/subscriptions/" + string(sub): string(pause.ID), "/customers/" + string(f.ada): string(pause.ID),
+		"/activity": string(role.ID), "/events?target=" + string(olga): string(role.ID),
+	}
+	look := func(hidden bool) {
+		t.Helper()
+		for path, entry := range pages {
+			s := owner.get(path)
+			if s.status != 200 || !strings.Contains(s.body, "/events/"+entry) {
+				t.Errorf("%s: %d, and not the entry", path, s.status)
+			}
+			if marked := strings.Contains(s.body, "not in the index"); marked != hidden {
+				t.Errorf("%s: marked: %v, want %v", path, marked, hidden)
+			}
+			if said := strings.Contains(s.body, "perennial reindex"); said != hidden {
+				t.Errorf("%s: said: %v, want %v", path, said, hidden)
+			}
+			if log := strings.HasSuffix(path, "/log") || strings.HasPrefix(path, "/events"); log && !hidden && !strings.Contains(s.body, "nothing is missing") {
+				t.Errorf("%s does not say what it was held against", path)
+			}
+		}
+	}
+	look(false)
+	w.d.Finder = findtest.HideFrom(t, w.d.Finder, w.Store, w.Dir, pause.Seq, role.Seq)
+	look(true)
+	for _, format := range []string{"csv", "ndjson"} {
+		if s := owner.get("/customers/" + string(f.ada) + "/log?format=" + format); !strings.Contains(s.body, fmt.Sprint(pause.Seq)) || !strings.Contains(s.body, "found_by_chain") {
+			t.Errorf("%s: the file does not hold the entry, or does not mark it", format)
+		}
+	}
+	if err := w.d.Finder.Rebuild(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	look(false)
+}
