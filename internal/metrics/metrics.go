@@ -28,6 +28,7 @@ type Checkpoint struct {
 type Sources struct {
 	Head       func() int64 // the last committed seq, -1 for none
 	Indexed    func() int64 // the last indexed seq, -1 for none
+	Missed     func() int   // entries that an index kept from a log, as far as anybody looked since the start
 	Counted    func() int64 // the last seq that is in the reports, -1 for none
 	Messages   func() Messages
 	Waiting    func() int // commands that wait for the writer
@@ -97,6 +98,7 @@ func New(s Sources) *Metrics {
 		indexed := s.Indexed()
 		return float64(max(0, s.Head()-indexed))
 	})
+	m.gauge("perennial_log_missing_entries", "Entries that the index or the database kept from a log that somebody read since the start, and that a chain names; anything but 0 is an alarm.", nil, func() float64 { return float64(s.Missed()) })
 	m.gauge("perennial_analytics_lag_entries", "Entries that are committed and not in the reports yet; a report counts them first when they are few.", nil, func() float64 {
 		counted := s.Counted()
 		return float64(max(0, s.Head()-counted))

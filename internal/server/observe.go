@@ -24,7 +24,7 @@ func (s *Server) observe() {
 	zones, origin := civil.ZoneData()
 	s.metrics = metrics.New(metrics.Sources{
 		Zones: zones, ZonesOrigin: origin,
-		Head: s.Program.Head, Indexed: func() int64 { return s.Finder.Indexed() - 1 }, Counted: func() int64 { return s.Analytics.Counted() - 1 }, Messages: s.messageFigures, Waiting: s.Program.Waiting, Streams: func() int { return s.api.Streams() },
+		Head: s.Program.Head, Indexed: func() int64 { return s.Finder.Indexed() - 1 }, Missed: s.Finder.Missed, Counted: func() int64 { return s.Analytics.Counted() - 1 }, Messages: s.messageFigures, Waiting: s.Program.Waiting, Streams: func() int { return s.api.Streams() },
 		Checkpoint: func() metrics.Checkpoint {
 			if g := s.signing.Load(); g != nil {
 				return g.last
