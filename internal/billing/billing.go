@@ -2,8 +2,8 @@
 // placed once it is paid.
 //
 // A charge is two commands with the gateway between them. The first (CreateOrder, OrderNow, RetryOrder) writes
-// billing_attempt.started and nothing is charged before that entry is committed; the id of the attempt is the gateway's
-// idempotency key. The second (FinishAttempt) writes what the gateway answered. After a crash between the two, OpenAttempt
+// billing_attempt.started and nothing is charged before that entry is committed; the attempt has the gateway's idempotency
+// key, which says what is paid (Attempt.Key), so that a restored database knows a charge again that it has lost. The second (FinishAttempt) writes what the gateway answered. After a crash between the two, OpenAttempt
 // names the attempt to ask the gateway about, and FinishAttempt takes the answer as if nothing had happened. So these
 // hold, whatever order results come in and however often (TestMachine):
 //
@@ -83,11 +83,12 @@ type Line struct {
 
 // Attempt is one charge of an order.
 type Attempt struct {
-	ID              id.ID         `json:"id"` // also the gateway's idempotency key
+	ID              id.ID         `json:"id"`
+	Key             string        `json:"key,omitzero"` // the gateway's idempotency key within the shop, see Order.key; empty: it is the id
 	PaymentMethodID id.ID         `json:"payment_method_id"`
 	Amount          money.Amount  `json:"amount"`
 	Status          string        `json:"status"`  // started, succeeded, failed, action_required
-	Code            string        `json:"code"`    // of the failure
+	Code            string        `json:"code"`    // of the failure; of one that is started: why the gateway refused the shop (DelayAttempt)
 	Message         string        `json:"message"` // of the gateway, at most 500 characters
 	Hard            bool          `json:"hard"`    // the method will not work again: it is not tried again for this order
 	GatewayID       string        `json:"gateway_id"`
@@ -125,6 +126,7 @@ type Order struct {
 	Tax            money.Amount              `json:"tax"`
 	Total          money.Amount              `json:"total"`
 	Refunded       money.Amount              `json:"refunded"`
+	Waived         *money.Amount             `json:"waived"` // not charged: less than the gateway takes; null: nothing was
 	Attempts       []Attempt                 `json:"attempts" journal:"key=id"`
 	ShipTo         journal.Personal[*ShipTo] `json:"ship_to"`
 	GiftMessage    journal.Personal[string]  `json:"gift_message"`
@@ -133,6 +135,8 @@ type Order struct {
 	FulfilledAt    *journal.Time             `json:"fulfilled_at"`
 	CancelledAt    *journal.Time             `json:"cancelled_at"`
 	CreatedAt      journal.Time              `json:"created_at"`
+	Extra          int                       `json:"extra"`                           // which of the subscription's extra orders it is, from 1; 0: it is none
+	Earlier        int                       `json:"earlier"`                         // attempts that older orders of the same billing date had
 	Deliveries     []Delivery                `json:"deliveries" journal:"key=number"` // of a prepaid order; empty: it is delivered once
 	Repayments     []Repayment               `json:"repayments" journal:"key=number"`
 	Dispute        *Dispute                  `json:"dispute"`                      // the newest; null: nobody contests the charge
@@ -216,6 +220,47 @@ func OpenRepayment(o *Order) (Repayment, Attempt, bool) {
 		}
 	}
 	return Repayment{}, Attempt{}, false
+}
+
+// key is the gateway's idempotency key of the order's next attempt, within the shop: the subscription, what of it is paid (a
+// billing date, or which of its extra orders), and the ordinal of the attempt. It is the same in a database that was put back
+// and makes the order again. An extra order of the build before has no ordinal, and its attempts go by their ids.
+func (o *Order) key() string {
+	n := strconv.Itoa(o.Earlier + len(o.Attempts) + 1)
+	switch {
+	case o.Cycle != nil:
+		return string(o.SubscriptionID) + "_" + strings.ReplaceAll(o.BillingDate.String(), "-", "_") + "_" + n
+	case o.Extra > 0:
+		return string(o.SubscriptionID) + "_extra_" + strconv.Itoa(o.Extra) + "_" + n
+	}
+	return ""
+}
+
+// GatewayKey is the gateway's idempotency key of an attempt: what it was started with.
+func (a Attempt) GatewayKey(shop id.ID) string {
+	if a.Key == "" {
+		return string(a.ID)
+	}
+	return string(shop) + "_" + a.Key
+}
+
+// Named gives the attempt that a gateway's idempotency key is of.
+func Named(o *Order, shop id.ID, key string) (Attempt, bool) {
+	i := slices.IndexFunc(o.Attempts, func(a Attempt) bool { return a.GatewayKey(shop) == key })
+	if i < 0 {
+		return Attempt{}, false
+	}
+	return o.Attempts[i], true
+}
+
+// KeySubscription is the subscription that a gateway's idempotency key is of; empty for any other key.
+func KeySubscription(shop id.ID, key string) id.ID {
+	rest, ok := strings.CutPrefix(key, string(shop)+"_")
+	parts := strings.SplitN(rest, "_", 3)
+	if !ok || len(parts) < 3 || parts[0] != "sub" {
+		return ""
+	}
+	return id.ID(parts[0] + "_" + parts[1])
 }
 
 func (a Attempt) open() bool { return a.Status == AttemptStarted || a.Status == AttemptActionRequired }

@@ -33,7 +33,8 @@ const (
 //   - Declined: billing_attempt.failed. For the order that the subscription waits for: recovery.entered and
 //     recovery.retry_scheduled, or the next recovery.retry_scheduled, or after the last one recovery.exhausted, the
 //     action that ends the case, and order.failed; recovery.card_requested when nothing is left to charge. An order that
-//     is not waited for fails at once. Before all that a backup gets its turn: billing_attempt.started.
+//     is not waited for fails at once. Before all that a backup gets its turn: billing_attempt.started. An order that is
+//     too small to be charged is placed, and free.
 //   - ActionRequired: billing_attempt.action_required. The order waits; ask the gateway again later.
 //
 // What is learned about a payment method stays: payment_method.refused when the gateway refuses it for good, payment_method.accepted when it
@@ -93,7 +94,8 @@ func (c FinishAttempt) Decide(w World, now time.Time) (journal.Decision, error) 
 	a.GatewayID = cmp.Or(line(c.GatewayID, 200), a.GatewayID)
 	d := orderDraft(typ, o, next, methodRef(a.PaymentMethodID))
 	told := resultDetails{Attempt: o.ordinal(a.ID), Amount: a.Amount, Code: a.Code, Message: a.Message}
-	if a.Status == AttemptFailed && o.Status == Pending && Awaited(o, w.Subscription) {
+	tooSmall := a.Status == AttemptFailed && a.Code == codeTooSmall
+	if a.Status == AttemptFailed && !tooSmall && o.Status == Pending && Awaited(o, w.Subscription) {
 		told.Silent = subscription.Silent(w.Subscription, w.failure(next, a.Code, w.today(now)), w.Recovery)
 	}
 	d.Details = told
@@ -110,6 +112,8 @@ func (c FinishAttempt) Decide(w World, now time.Time) (journal.Decision, error) 
 	case o.Status != Pending:
 	case a.Status == AttemptSucceeded:
 		err = t.placed(at)
+	case tooSmall && wanted(o, w.Subscription):
+		err = t.waive(at)
 	case a.Status == AttemptFailed:
 		if b := w.backup(next); b != nil && c.BackupAttemptID != "" && otherCardHelps(next) && wanted(o, w.Subscription) {
 			t.start(c.BackupAttemptID, b, at)
@@ -120,6 +124,38 @@ func (c FinishAttempt) Decide(w World, now time.Time) (journal.Decision, error) 
 	t.because(c.Cause)
 	return t.decision(), err
 }
+
+// DelayAttempt says that the gateway refused to try a payment because of the shop: the request, the key, the account. Nothing was
+// taken and nothing is held against the customer: the attempt stays open, and is tried again. It is told once for each code
+// (billing_attempt.delayed).
+type DelayAttempt struct {
+	OrderID   id.ID
+	AttemptID id.ID
+	Code      string
+}
+
+// Load needs the order.
+func (c DelayAttempt) Load(r journal.Reader) (World, error) { return loadOrder(r, c.OrderID) }
+
+// Decide is the rule.
+func (c DelayAttempt) Decide(w World, _ time.Time) (journal.Decision, error) {
+	next := journal.Clone(w.Order)
+	d := journal.Decision{Result: next.Ref()}
+	for i := range next.Attempts {
+		a := &next.Attempts[i]
+		if a.ID != c.AttemptID || a.Status != AttemptStarted || a.Code == code(c.Code) {
+			continue
+		}
+		a.Code = code(c.Code)
+		draft := orderDraft("billing_attempt.delayed", w.Order, next, methodRef(a.PaymentMethodID))
+		draft.Details = resultDetails{Attempt: w.Order.ordinal(a.ID), Amount: a.Amount, Code: a.Code}
+		d.Drafts = append(d.Drafts, draft)
+	}
+	return d, nil
+}
+
+// Delayed says whether the gateway refused an attempt because of the shop, and it waits to be tried again.
+func (a Attempt) Delayed() bool { return a.Status == AttemptStarted && a.Code != "" }
 
 // RetryOrder charges an order in recovery once more, on the day that was set for it, or at any time when a person asks.
 // It refuses a day that has not come (not_due), an order that its subscription is not in recovery for (not_in_recovery,
@@ -182,7 +218,7 @@ func (w World) fresh(m *customer.PaymentMethod) bool {
 // CancelOrder gives up an order that is not paid: order.cancelled, and its pieces go back into stock. When the
 // subscription waits for it, its date is skipped, and a recovery ends (recovery.abandoned). It refuses
 // an order that is not pending (status_<status>) and one whose charge is on its way (charge_open): its result comes first. A
-// charge that waits for the customer is given up with it, see Unwanted.
+// charge that waits for the customer is given up with it, see Unwanted, and so is one that the gateway refuses because of the shop.
 type CancelOrder struct{ OrderID id.ID }
 
 // Load needs the order and all that giving it up can come to.
@@ -194,7 +230,7 @@ func (c CancelOrder) Decide(w World, now time.Time) (journal.Decision, error) {
 	if o.Status != Pending {
 		return journal.Decision{}, o.refused("it cannot be cancelled")
 	}
-	if a, open := OpenAttempt(o); open && a.Status == AttemptStarted {
+	if a, open := OpenAttempt(o); open && a.Status == AttemptStarted && !a.Delayed() {
 		return journal.Decision{}, o.chargeOpen()
 	}
 	t := w.story(now)

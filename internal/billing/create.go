@@ -64,6 +64,9 @@ func (c CreateOrder) Decide(w World, now time.Time) (journal.Decision, error) {
 		return journal.Decision{}, err
 	}
 	o.Cycle = new(s.Cycle + 1)
+	if l := w.Latest; l != nil && l.BillingDate == o.BillingDate {
+		o.Earlier = l.Earlier + len(l.Attempts)
+	}
 	o.prepay(s.DeliveryDates())
 	w.address(o)
 
@@ -119,6 +122,7 @@ func (c OrderNow) Decide(w World, now time.Time) (journal.Decision, error) {
 	if err != nil {
 		return journal.Decision{}, err
 	}
+	o.Extra = asked.After.(*subscription.Subscription).ExtraOrders
 	w.address(o)
 	method := w.choose(o)
 	if method == nil && !o.Total.IsZero() {

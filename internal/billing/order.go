@@ -308,7 +308,9 @@ func Check(o *Order) error {
 		return broken("%d charges are open", open)
 	case placed != (o.PlacedAt != nil):
 		return broken("it is %s, and placed at %v", o.Status, o.PlacedAt)
-	case placed && paid.Minor < o.Total.Minor:
+	case o.Waived != nil && (*o.Waived != o.Total || !placed):
+		return broken("%v of %v are waived, and it is %s", o.Waived, o.Total, o.Status)
+	case placed && o.Waived == nil && paid.Minor < o.Total.Minor:
 		return broken("it is placed, and %v of %v are paid", paid, o.Total)
 	case o.Status == Pending && !paid.IsZero():
 		return broken("it is paid, and not placed")

@@ -35,7 +35,8 @@ type Difference struct {
 // Moved is a charge that took money, or a refund, as the gateway's books have it.
 type Moved struct {
 	ID       string
-	Key      string // of a charge: the id of the attempt
+	Key      string // of a charge: the idempotency key that it was asked for with
+	Attempt  id.ID  // of a charge: the attempt of that key, where there is one
 	ChargeID string // of a refund
 	Amount   money.Amount
 	At       time.Time
@@ -54,7 +55,7 @@ func (b Books) covers(t time.Time) bool { return !t.Before(b.From) && t.Before(b
 // attempt gives the attempt that a charge of the gateway is.
 func (o *Order) attempt(m Moved) (Attempt, bool) {
 	i := slices.IndexFunc(o.Attempts, func(a Attempt) bool {
-		return string(a.ID) == m.Key && (a.GatewayID == m.ID || a.GatewayID == "")
+		return a.ID == m.Attempt && (a.GatewayID == m.ID || a.GatewayID == "")
 	})
 	if i < 0 {
 		return Attempt{}, false

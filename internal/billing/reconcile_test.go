@@ -21,7 +21,7 @@ func TestDiffer(t *testing.T) {
 	paid := billing.Attempt{ID: "att_1", Amount: five, Status: billing.AttemptSucceeded, GatewayID: "ch_1", StartedAt: journal.At(at), FinishedAt: journal.AtPtr(at)}
 	open := billing.Attempt{ID: "att_1", Amount: five, Status: billing.AttemptStarted, StartedAt: journal.At(at)}
 	repaid := billing.Repayment{Number: "001", AttemptID: "att_1", Amount: four, Status: billing.AttemptSucceeded, GatewayID: "re_1", StartedAt: journal.At(at), FinishedAt: journal.AtPtr(at)}
-	charge := billing.Moved{ID: "ch_1", Key: "att_1", Amount: five, At: at}
+	charge := billing.Moved{ID: "ch_1", Key: "att_1", Attempt: "att_1", Amount: five, At: at}
 	refund := billing.Moved{ID: "re_1", ChargeID: "ch_1", Amount: four, At: at}
 	list := func(m ...billing.Moved) []billing.Moved { return m }
 	change := func(m billing.Moved, f func(*billing.Moved)) billing.Moved { f(&m); return m }

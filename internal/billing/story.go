@@ -84,7 +84,7 @@ type resultDetails struct {
 func (t *story) start(attempt id.ID, m *customer.PaymentMethod, cause int) {
 	next := journal.Clone(t.order)
 	next.withAttempt(Attempt{
-		ID: attempt, PaymentMethodID: m.ID, Amount: next.Total, Status: AttemptStarted, StartedAt: journal.At(t.now),
+		ID: attempt, Key: next.key(), PaymentMethodID: m.ID, Amount: next.Total, Status: AttemptStarted, StartedAt: journal.At(t.now),
 	})
 	d := orderDraft("billing_attempt.started", t.order, next, methodRef(m.ID))
 	d.Details = startedDetails{len(next.Attempts), next.Total, m.ID}
@@ -175,15 +175,34 @@ func otherCardHelps(o *Order) bool {
 	return n > 0 && all[n-1].Status == AttemptFailed && (all[n-1].Hard || !slices.Contains(passing, all[n-1].Code))
 }
 
-// placed is what comes of the money: the order is placed, and its subscription renewed.
-func (t *story) placed(cause int) error {
+// codeTooSmall is the gateway's code for an amount that it does not charge: see payment.CodeAmountTooSmall.
+const codeTooSmall = "amount_too_small"
+
+type placedDetails struct {
+	Waived *money.Amount `json:"waived,omitzero"`
+}
+
+// waive places an order that is too small to be charged: it is free.
+func (t *story) waive(cause int) error {
 	next := journal.Clone(t.order)
+	next.Waived = &next.Total
+	return t.place(next, cause)
+}
+
+// placed is what comes of the money: the order is placed, and its subscription renewed.
+func (t *story) placed(cause int) error { return t.place(journal.Clone(t.order), cause) }
+
+func (t *story) place(next *Order, cause int) error {
 	if err := next.become(Placed); err != nil {
 		return err
 	}
 	next.PlacedAt = journal.AtPtr(t.now)
 	t.reservations = append(t.reservations, released(t.order)...)
-	at := t.tell(orderDraft("order.placed", t.order, next), cause)
+	d := orderDraft("order.placed", t.order, next)
+	if next.Waived != nil {
+		d.Details = placedDetails{next.Waived}
+	}
+	at := t.tell(d, cause)
 	t.retell(subscription.Renewed(t.sub, next.view()), at)
 	if t.outlived(next) {
 		if d, ok := subscription.FollowDefault(t.sub, next.view()); ok {

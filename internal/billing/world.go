@@ -31,6 +31,7 @@ type World struct {
 	Products     map[id.ID]*catalog.Product // of the backups among Stock, where the store sends those
 	Waiting      *Order                     // the order of the rhythm that waits for money
 	OrderCount   int                        // orders that the subscription has had so far
+	Latest       *Order                     // of them, the newest of the rhythm
 }
 
 func loadOrder(r journal.Reader, key id.ID) (w World, err error) {
@@ -96,6 +97,16 @@ func (w *World) loadNew(r journal.Reader, key id.ID) (err error) {
 		return err
 	}
 	w.OrderCount = len(orders)
+	for _, key := range slices.Backward(orders) {
+		o, err := journal.Get[Order](r, journal.Order, key)
+		if err != nil {
+			return err
+		}
+		if o.Cycle != nil {
+			w.Latest = o
+			break
+		}
+	}
 	waiting, ok, err := r.Reserved(ScopeOpenOrder, string(s.ID))
 	if err != nil {
 		return err

@@ -22,6 +22,7 @@ import (
 	"log/slog"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"perennial/internal/billing"
@@ -79,11 +80,15 @@ type Engine struct {
 	restored bool                          // it did
 	lost     map[string][]payment.Movement // charges that the restored database has lost, by what they paid
 
+	zone atomic.Pointer[time.Location] // the shop's; nil before the settings were read
+
 	mu sync.Mutex
 	// What had no answer, guarded by mu. It is only about when to ask again, so a restart may forget it.
 	attempts map[id.ID]wait
+	reports  map[id.ID]string // the gateway's ids of charges, by the open attempts that it reported
 	gateway  wait
 	silent   int           // attempts in a row without an answer
+	ours     int           // attempts in a row that the gateway refused because of us
 	calls    chan struct{} // calls of the gateway under way; made at the first
 }
 
@@ -239,6 +244,7 @@ func (e *Engine) policy(ctx context.Context) (*policy, error) {
 		b = settings.Default(settings.PageBilling, g).(*settings.Billing)
 	}
 	zone := settings.Zone(g)
+	e.zone.Store(zone)
 	now := e.p.Now()
 	p := &policy{now: now, zone: zone, day: civil.Today(now, zone), hour: b.BillingHour, most: b.MaxCatchUpOrders, missed: b.MissedOrders, caught: billing.CaughtUp{Shop: e.s.Shop}, overdue: map[id.ID]bool{}, tried: map[id.ID]int64{}}
 	p.today = p.day
@@ -283,12 +289,14 @@ func (e *Engine) one(ctx context.Context, row store.Row, p *policy) error {
 	}
 	s := row.State.(*subscription.Subscription)
 	var c journal.Command
+	all, newest := []store.List{{Kind: journal.Order, Column: "subscription_id", Value: string(s.ID)}}, []store.List(nil)
 	rows := []journal.Ref{s.Ref(), {Kind: journal.Customer, ID: s.CustomerID}, {Kind: journal.Address, ID: s.ShippingAddressID}, {Kind: journal.PaymentMethod, ID: s.PaymentMethodID}}
 	switch s.Status {
 	case subscription.Paused:
 		c = journal.Bind(subscription.ResumeDue{ID: s.ID})
 	case subscription.Active:
 		order := e.p.IDs.New(id.Order)
+		newest = all
 		rows = append(rows, journal.Ref{Kind: journal.Order, ID: order})
 		c = journal.Bind(billing.CreateOrder{SubscriptionID: s.ID, OrderID: order, AttemptID: e.p.IDs.New(id.BillingAttempt), Due: p.today})
 		if c := (catchUp{ID: s.ID, Due: p.today, Keep: p.most, Policy: p.missed}); c.needed(s, p.now) {
@@ -310,7 +318,7 @@ func (e *Engine) one(ctx context.Context, row store.Row, p *policy) error {
 	}
 	out, err := e.run(ctx, c, store.Needs{
 		Rows:  rows,
-		Lists: []store.List{{Kind: journal.Order, Column: "subscription_id", Value: string(s.ID)}},
+		Lists: all, Newest: newest,
 		Names: []store.Name{{Scope: billing.ScopeOpenOrder, Value: string(s.ID)}}})
 	if err != nil {
 		return conflict(err)

@@ -27,14 +27,14 @@ type tapped struct {
 	calls     int
 }
 
-func (g *tapped) Lookup(ctx context.Context, key string) (payment.ChargeResult, bool, error) {
+func (g *tapped) Lookup(ctx context.Context, q payment.Query) (payment.Charge, bool, error) {
 	g.calls++
 	if g.lookup != nil {
 		if err := g.lookup(); err != nil {
-			return payment.ChargeResult{}, false, err
+			return payment.Charge{}, false, err
 		}
 	}
-	return g.Gateway.Lookup(ctx, key)
+	return g.Gateway.Lookup(ctx, q)
 }
 
 func (g *tapped) Charge(ctx context.Context, r payment.ChargeRequest) (payment.ChargeResult, error) {
@@ -379,8 +379,8 @@ func TestAConfirmationThatIsNotNeeded(t *testing.T) {
 // forgetful is a gateway that knows nothing of a charge any more.
 type forgetful struct{ payment.Gateway }
 
-func (forgetful) Lookup(context.Context, string) (payment.ChargeResult, bool, error) {
-	return payment.ChargeResult{}, false, nil
+func (forgetful) Lookup(context.Context, payment.Query) (payment.Charge, bool, error) {
+	return payment.Charge{}, false, nil
 }
 
 func TestAConfirmationIsNotBegunAgain(t *testing.T) {

@@ -186,7 +186,58 @@ func (e *Engine) booked(ctx context.Context, gateway payment.Lister, from, to ti
 		b.From, b.To = from, to
 		orders[key] = b
 	}
-	return orders, nil
+	return orders, e.adopt(ctx, orders)
+}
+
+// adopt finds the orders that were paid by charges for orders which a database that was put back does not have: the key of such a
+// charge says what it paid.
+func (e *Engine) adopt(ctx context.Context, orders map[id.ID]billing.Books) error {
+	for _, lost := range slices.Sorted(maps.Keys(orders)) {
+		b := orders[lost]
+		row, err := e.s.Load(ctx, e.s.Read, journal.Ref{Kind: journal.Order, ID: lost})
+		if err != nil {
+			return db.Fault(err)
+		}
+		if row.State != nil {
+			continue
+		}
+		for _, m := range b.Charges {
+			o, err := e.orderOf(ctx, m.Key)
+			if err != nil {
+				return err
+			}
+			if o == nil {
+				continue
+			}
+			mine := orders[o.ID]
+			mine.From, mine.To = b.From, b.To
+			mine.Charges, mine.Refunds = append(mine.Charges, b.Charges...), append(mine.Refunds, b.Refunds...)
+			orders[o.ID] = mine
+			delete(orders, lost)
+			break
+		}
+	}
+	return nil
+}
+
+// orderOf gives the order that has an attempt with a gateway's idempotency key; nil where there is none.
+func (e *Engine) orderOf(ctx context.Context, key string) (*billing.Order, error) {
+	sub := billing.KeySubscription(e.s.Shop, key)
+	if sub == "" {
+		return nil, nil
+	}
+	rows, err := e.s.List(ctx, e.s.Read, journal.Order, `subscription_id = $2 ORDER BY id`, string(sub))
+	if err != nil {
+		return nil, db.Fault(err)
+	}
+	for _, r := range rows {
+		if o := r.State.(*billing.Order); o != nil {
+			if _, ok := billing.Named(o, e.s.Shop, key); ok {
+				return o, nil
+			}
+		}
+	}
+	return nil, nil
 }
 
 // reconcile holds one order against its books, and says how many differences it has.
@@ -195,16 +246,20 @@ func (e *Engine) reconcile(ctx context.Context, key id.ID, b billing.Books) (int
 	if err != nil {
 		return 0, err
 	}
+	for i, m := range b.Charges {
+		a, _ := billing.Named(o, e.s.Shop, m.Key)
+		b.Charges[i].Attempt = a.ID
+	}
 	unsettled := billing.Unsettled(o, b)
 	for _, m := range unsettled {
-		_, err := e.do(ctx, journal.Bind(billing.FinishAttempt{OrderID: key, AttemptID: id.ID(m.Key), Result: billing.Succeeded, GatewayID: m.ID, BackupAttemptID: e.p.IDs.New(id.BillingAttempt)}))
+		_, err := e.do(ctx, journal.Bind(billing.FinishAttempt{OrderID: key, AttemptID: m.Attempt, Result: billing.Succeeded, GatewayID: m.ID, BackupAttemptID: e.p.IDs.New(id.BillingAttempt)}))
 		if err != nil {
 			return 0, err
 		}
 	}
 	for _, a := range billing.Unconfirmed(o, b) {
-		result, found, err := e.lookUp(ctx, a)
-		if err != nil {
+		result, found, err := e.lookUp(ctx, o, a, "")
+		if err != nil && !errors.Is(err, errOpen) {
 			return 0, err
 		}
 		if found && result.Status == payment.Succeeded {

@@ -52,7 +52,7 @@ func TestReconcile(t *testing.T) {
 	stray, foreign := extra, extra
 	stray.GatewayID, stray.OrderID, foreign.GatewayID, foreign.OrderID = "ch_stray", w.IDs.New(id.Order), "ch_foreign", ""
 	strays := []billing.Stray{{OrderID: stray.OrderID, What: billing.ExtraCharge, GatewayID: stray.GatewayID, Amount: stray.Amount, At: journal.At(stray.At)}}
-	b := &books{Gateway: w.ledger, more: []payment.Movement{extra, stray, foreign}, lost: o.Attempts[0]}
+	b := &books{Gateway: w.ledger, more: []payment.Movement{extra, stray, foreign}, lost: o.Attempts[0], shop: w.Store.Shop}
 	w.use(b)
 	for n := 2; n < 9; n++ { // also after the days that are always compared
 		d := w.reconcileOn(start.AddDays(n))
@@ -99,13 +99,14 @@ type books struct {
 	*simulated.Gateway
 	more []payment.Movement
 	lost billing.Attempt
+	shop id.ID
 }
 
-func (b *books) Lookup(ctx context.Context, key string) (payment.ChargeResult, bool, error) {
-	if key == string(b.lost.ID) {
-		return payment.ChargeResult{}, false, nil
+func (b *books) Lookup(ctx context.Context, q payment.Query) (payment.Charge, bool, error) {
+	if b.lost.ID != "" && q.Key == b.lost.GatewayKey(b.shop) {
+		return payment.Charge{}, false, nil
 	}
-	return b.Gateway.Lookup(ctx, key)
+	return b.Gateway.Lookup(ctx, q)
 }
 
 func (b *books) Movements(ctx context.Context, from, to time.Time) iter.Seq2[payment.Movement, error] {
@@ -129,7 +130,7 @@ func TestReconcileSettles(t *testing.T) {
 	s := w.subscribe(simulated.OK, civil.Month, start)
 	w.Do(journal.Bind(billing.CreateOrder{SubscriptionID: s.ID, OrderID: w.IDs.New(id.Order), AttemptID: w.IDs.New(id.BillingAttempt), Due: start}))
 	o := w.orders(s.ID)[0]
-	if _, err := w.ledger.Charge(t.Context(), payment.ChargeRequest{IdempotencyKey: string(o.Attempts[0].ID), Amount: o.Total, Reference: simulated.OK, OrderID: o.ID}); err != nil {
+	if _, err := w.ledger.Charge(t.Context(), payment.ChargeRequest{IdempotencyKey: o.Attempts[0].GatewayKey(w.Store.Shop), Amount: o.Total, Reference: simulated.OK, OrderID: o.ID}); err != nil {
 		t.Fatal(err)
 	}
 	if d := w.reconcileOn(start.AddDays(1)); d.Open != 0 || d.Charges != 1 {

@@ -2,11 +2,13 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"time"
 
+	"perennial/internal/billing"
 	"perennial/internal/db"
 	"perennial/internal/gate"
 	"perennial/internal/journal"
@@ -93,11 +95,17 @@ func (e *Engine) paidBy(key string) string {
 	return rest[:n]
 }
 
-// recalled gives the result of an attempt to charge what the gateway has charged already, before the database was restored.
-func (e *Engine) recalled(key string) (payment.ChargeResult, bool) {
-	paid := e.lost[e.paidBy(key)]
-	if len(paid) == 0 {
-		return payment.ChargeResult{}, false
+// recalled gives the result of an attempt to charge what the gateway has charged already, before the database was restored. It is an
+// error where that was another amount: somebody has to look at it.
+func (e *Engine) recalled(a billing.Attempt) (result payment.ChargeResult, charged bool, err error) {
+	paid := e.lost[e.paidBy(a.GatewayKey(e.s.Shop))]
+	for _, m := range paid {
+		if m.Amount == a.Amount {
+			return payment.ChargeResult{GatewayID: m.GatewayID, Status: payment.Succeeded}, true, nil
+		}
 	}
-	return payment.ChargeResult{GatewayID: paid[0].GatewayID, Status: payment.Succeeded}, true
+	if len(paid) > 0 {
+		err = fmt.Errorf("%w: before the database was restored, %s was taken for it (%s)", errOpen, paid[0].Amount, paid[0].GatewayID)
+	}
+	return payment.ChargeResult{}, false, err
 }

@@ -1,9 +1,11 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"perennial/internal/billing"
@@ -23,8 +25,16 @@ const (
 	chargeTimeout = 30 * time.Second
 )
 
-// silentCalls is after how many attempts in a row without an answer the gateway is left alone.
-const silentCalls = 5
+// silentCalls is after how many attempts in a row without an answer the gateway is left alone, oursCalls after how many that it
+// refuses because of us.
+const (
+	silentCalls = 5
+	oursCalls   = 3
+)
+
+// forgotten is after how long a charge that the gateway does not know of was never made: a call that was on its way has arrived, and
+// is found.
+const forgotten = 24 * time.Hour
 
 // Settle charges every attempt that was begun and has no result, and records what the gateway says. An attempt that had
 // no answer is asked about again after a while that doubles, to an hour; a gateway that had none for several attempts in
@@ -126,9 +136,16 @@ func (e *Engine) settle(ctx context.Context, o *billing.Order, a billing.Attempt
 	if err == nil {
 		result, err = e.giveUp(ctx, o, a, result, from)
 	}
+	var ours *payment.Ours
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return ctx.Err()
+	case errors.As(err, &ours):
+		return e.refused(ctx, o, a, ours)
+	case errors.Is(err, payment.ErrUndecided), errors.Is(err, errOpen):
+		e.log.Warn("a charge has no result yet", "order", o.ID, "attempt", a.ID, "error", err)
+		e.answered(a, payment.ChargeResult{})
+		return nil
 	case errors.Is(err, errSilent):
 		return e.noAnswer(o, a, err)
 	case err != nil:
@@ -150,18 +167,26 @@ func (e *Engine) settle(ctx context.Context, o *billing.Order, a billing.Attempt
 	return e.charge(ctx, out)
 }
 
-// errSilent says that the gateway gave no answer: what became of the attempt is not known.
-var errSilent = errors.New("no answer from the gateway")
+// errSilent says that the gateway gave no answer: what became of the attempt is not known. errOpen says that it gave one, and that the
+// attempt has to stay open.
+var (
+	errSilent = errors.New("no answer from the gateway")
+	errOpen   = errors.New("the gateway's answer does not end the attempt")
+)
 
 // ask gives what became of an open attempt. One that may have reached the gateway already is asked about first.
 func (e *Engine) ask(ctx context.Context, o *billing.Order, a billing.Attempt, from start) (payment.ChargeResult, error) {
-	if from != chargeAtOnce || e.restored {
-		result, found, err := e.lookUp(ctx, a)
+	reference, err := e.reference(ctx, a, from)
+	if err != nil {
+		return payment.ChargeResult{}, err
+	}
+	if from != chargeAtOnce || e.restored || e.chargedBefore(o) {
+		result, found, err := e.lookUp(ctx, o, a, reference)
 		if err != nil || found {
 			return result, err
 		}
-		if result, charged := e.recalled(string(a.ID)); charged {
-			return result, nil
+		if result, charged, err := e.recalled(a); charged || err != nil {
+			return result, err
 		}
 		if a.Status == billing.AttemptActionRequired {
 			// It waited for the customer, and is not begun again.
@@ -169,14 +194,33 @@ func (e *Engine) ask(ctx context.Context, o *billing.Order, a billing.Attempt, f
 			return payment.ChargeResult{Status: payment.ActionRequired}, nil
 		}
 	}
-	row, err := e.s.Load(ctx, e.s.Read, journal.Ref{Kind: journal.PaymentMethod, ID: a.PaymentMethodID})
-	if err != nil {
-		return payment.ChargeResult{}, db.Fault(err)
+	if o.Status != billing.Pending || reference == "" {
+		return e.unwanted(o, a, reference, from)
 	}
-	m, ok := row.State.(*customer.PaymentMethod)
-	if !ok || m.GatewayReference.Erased || m.GatewayReference.Value == "" {
+	result, err := e.place(ctx, o, a, reference)
+	if ours, ok := errors.AsType[*payment.Ours](err); ok && ours.Code == payment.CodeAccountOther {
+		// The customer of the reference is not the account's, so no call with it can have charged. It may have been corrected since.
+		if now, rerr := e.reference(ctx, a, chargeAtOnce); rerr == nil && now != "" && now != reference {
+			return e.place(ctx, o, a, now)
+		}
+	}
+	return result, err
+}
+
+// unwanted is the result of an attempt that is not to be charged any more, and that the gateway does not know of: a call may be on its
+// way while it is young, unless the gateway refused it.
+func (e *Engine) unwanted(o *billing.Order, a billing.Attempt, reference string, from start) (payment.ChargeResult, error) {
+	switch {
+	case from != chargeAtOnce && !a.Delayed() && e.p.Now().Sub(a.StartedAt.Time) < forgotten:
+		return payment.ChargeResult{}, fmt.Errorf("%w: it is not to be charged any more, and may have been", errOpen)
+	case reference == "":
 		return payment.ChargeResult{Status: payment.Declined, Code: payment.CodeMethodUnknown, Message: "The payment method is gone.", Hard: true}, nil
 	}
+	return payment.ChargeResult{Status: payment.Declined, Code: payment.CodeCancelled, Message: "The order was given up before it was charged."}, nil
+}
+
+// place makes the charge of an attempt.
+func (e *Engine) place(ctx context.Context, o *billing.Order, a billing.Attempt, reference string) (payment.ChargeResult, error) {
 	limited, cancel := context.WithTimeout(ctx, chargeTimeout)
 	defer cancel()
 	release := e.take()
@@ -184,30 +228,70 @@ func (e *Engine) ask(ctx context.Context, o *billing.Order, a billing.Attempt, f
 		release()
 		return payment.ChargeResult{}, err
 	}
-	result, err := e.g.Charge(limited, payment.ChargeRequest{IdempotencyKey: string(a.ID), Amount: a.Amount, Reference: m.GatewayReference.Value, OrderID: o.ID, Description: "Order " + o.Number})
+	result, err := e.g.Charge(limited, payment.ChargeRequest{IdempotencyKey: a.GatewayKey(e.s.Shop), Amount: a.Amount, Reference: reference, OrderID: o.ID, Description: "Order " + o.Number})
 	release()
 	switch {
 	case err == nil:
 		return result, nil
-	case errors.Is(err, payment.ErrInvalid), errors.Is(err, payment.ErrKeyReused):
-		// The card is not to blame: the request is wrong, or the account at the gateway.
-		e.log.Error("the gateway refuses a charge as it is asked for", "order", o.ID, "attempt", a.ID, "error", err)
-		return payment.ChargeResult{Status: payment.Declined, Code: payment.CodeProcessingError, Message: "The gateway cannot carry out this charge."}, nil
+	case errors.Is(err, payment.ErrInvalid), errors.Is(err, payment.ErrUndecided):
+		return payment.ChargeResult{}, err
 	case ctx.Err() != nil:
 		return payment.ChargeResult{}, ctx.Err()
 	}
-	// Whether money moved is unknown: ask at once, and if that says nothing either, another time.
-	result, found, lerr := e.lookUp(ctx, a)
-	if lerr == nil && !found {
-		lerr = fmt.Errorf("%w: %w", errSilent, err)
+	// Whether money moved is unknown: ask at once, and if that says nothing either, another time. A key that was used is the key of
+	// another call, of this program or of one that was lost with a database.
+	result, found, lerr := e.lookUp(ctx, o, a, reference)
+	switch {
+	case lerr != nil || found:
+		return result, lerr
+	case errors.Is(err, payment.ErrKeyReused):
+		return result, fmt.Errorf("%w: %w", errOpen, err)
 	}
-	return result, lerr
+	return result, fmt.Errorf("%w: %w", errSilent, err)
 }
+
+// reference gives the reference under which the gateway keeps an attempt's payment method, as it was when the attempt was started: a
+// call with it may be on its way. It is empty when the method is gone or erased. With chargeAtOnce it is the one of now.
+func (e *Engine) reference(ctx context.Context, a billing.Attempt, from start) (string, error) {
+	ref := journal.Ref{Kind: journal.PaymentMethod, ID: a.PaymentMethodID}
+	row, err := e.s.Load(ctx, e.s.Read, ref)
+	if err != nil {
+		return "", db.Fault(err)
+	}
+	m, ok := row.State.(*customer.PaymentMethod)
+	if !ok || m.GatewayReference.Erased {
+		return "", nil
+	}
+	if from == chargeAtOnce {
+		return m.GatewayReference.Value, nil
+	}
+	if row, err = e.s.StateAt(ctx, e.s.Read, ref, func(ev *journal.Event) bool { return !ev.RecordedAt.After(a.StartedAt.Time) }); err != nil {
+		return "", db.Fault(err)
+	}
+	if then, ok := row.State.(*customer.PaymentMethod); ok && !then.GatewayReference.Erased {
+		m = then
+	}
+	return m.GatewayReference.Value, nil
+}
+
+// chargedBefore says whether the gateway may have charged for what an attempt that was just begun is to pay: a database that was put back
+// makes again what it has lost. Within a day the gateway knows the idempotency key; later, and for an extra order, which has no day of
+// its own, it is asked.
+func (e *Engine) chargedBefore(o *billing.Order) bool {
+	zone := e.zone.Load()
+	return o.Cycle == nil || zone == nil || !e.p.Now().Before(o.BillingDate.At(0, 0, zone).Add(remembered))
+}
+
+// remembered is for how long a gateway knows an idempotency key again; Stripe says a day.
+const remembered = 23 * time.Hour
 
 // giveUp cancels a charge at the gateway that waits for the customer when it is not to wait any more, and one that the customer
 // could not confirm: the bank's page may still be open, and the order may be charged again before it is closed. It gives what the
 // charge is then.
 func (e *Engine) giveUp(ctx context.Context, o *billing.Order, a billing.Attempt, r payment.ChargeResult, from start) (payment.ChargeResult, error) {
+	if r.Status == payment.Declined && r.Code != payment.CodeCancelled && r.GatewayID != "" && a.Status != billing.AttemptActionRequired {
+		return e.closeCharge(ctx, r), nil
+	}
 	if a.Status != billing.AttemptActionRequired || r.Status == payment.Succeeded || r.Code == payment.CodeCancelled {
 		return r, nil
 	}
@@ -226,6 +310,8 @@ func (e *Engine) giveUp(ctx context.Context, o *billing.Order, a billing.Attempt
 	now, err := e.g.Cancel(limited, a.GatewayID)
 	release()
 	switch {
+	case errors.Is(err, payment.ErrInvalid):
+		return r, err
 	case err != nil:
 		return r, fmt.Errorf("%w: %w", errSilent, err)
 	case r.Status == payment.Declined && now.Status == payment.Declined:
@@ -234,16 +320,63 @@ func (e *Engine) giveUp(ctx context.Context, o *billing.Order, a billing.Attempt
 	return now, nil
 }
 
-func (e *Engine) lookUp(ctx context.Context, a billing.Attempt) (payment.ChargeResult, bool, error) {
+// closeCharge cancels a charge that was declined, so that nobody pays it later at the gateway's own pages. Where that does not work, a
+// late success is taken from its report, or found in the gateway's books.
+func (e *Engine) closeCharge(ctx context.Context, r payment.ChargeResult) payment.ChargeResult {
 	limited, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
 	release := e.take()
-	result, found, err := e.g.Lookup(limited, string(a.ID))
+	now, err := e.g.Cancel(limited, r.GatewayID)
 	release()
-	if err != nil {
-		err = fmt.Errorf("%w: %w", errSilent, err)
+	switch {
+	case err != nil:
+		e.log.Warn("a declined charge could not be closed at the gateway", "charge", r.GatewayID, "error", err)
+	case now.Status == payment.Succeeded:
+		return now
 	}
-	return result, found, err
+	return r
+}
+
+// lookUp asks the gateway for an attempt's charge, and holds what it gives against the attempt.
+func (e *Engine) lookUp(ctx context.Context, o *billing.Order, a billing.Attempt, reference string) (payment.ChargeResult, bool, error) {
+	limited, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
+	q := payment.Query{Key: a.GatewayKey(e.s.Shop), ChargeID: e.charged(a), Reference: reference, Since: a.StartedAt.Time}
+	if a.Key != "" { // it may have been charged before this attempt was started
+		q.Since = o.BillingDate.At(0, 0, time.UTC).AddDate(0, 0, -2)
+		if o.Cycle == nil {
+			q.Since = q.Since.AddDate(0, -1, 0)
+		}
+	}
+	release := e.take()
+	c, found, err := e.g.Lookup(limited, q)
+	release()
+	switch {
+	case errors.Is(err, payment.ErrUndecided), errors.Is(err, payment.ErrInvalid):
+		return payment.ChargeResult{}, false, err
+	case err != nil:
+		return payment.ChargeResult{}, false, fmt.Errorf("%w: %w", errSilent, err)
+	case !found || c.Status != payment.Succeeded:
+		return c.ChargeResult, found, nil
+	}
+	ok, err := e.pays(ctx, o, a, c)
+	if err == nil && !ok {
+		err = fmt.Errorf("%w: the charge %s of its key took %s for %s", errOpen, c.GatewayID, c.Amount, c.OrderID)
+	}
+	if err != nil {
+		return payment.ChargeResult{}, false, err
+	}
+	return c.ChargeResult, true, nil
+}
+
+// pays says whether a charge that took money is an attempt's: of its key and amount, and for its order, or for one that this database
+// does not have (any more).
+func (e *Engine) pays(ctx context.Context, o *billing.Order, a billing.Attempt, c payment.Charge) (bool, error) {
+	if c.Amount != a.Amount || c.OrderID == o.ID {
+		return c.Amount == a.Amount, nil
+	}
+	row, err := e.s.Load(ctx, e.s.Read, journal.Ref{Kind: journal.Order, ID: c.OrderID})
+	return row.State == nil, db.Fault(err)
 }
 
 // repay gives back what a refund says. The same key asks the gateway again, and moves the money once.
@@ -260,6 +393,8 @@ func (e *Engine) repay(ctx context.Context, o *billing.Order, r billing.Repaymen
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return ctx.Err()
+	case oursOf(err):
+		return e.stopped(err)
 	case errors.Is(err, payment.ErrInvalid), errors.Is(err, payment.ErrKeyReused):
 		e.log.Error("the gateway refuses a refund as it is asked for", "order", o.ID, "refund", r.Number, "error", err)
 		result = payment.RefundResult{Status: payment.Declined, Code: payment.CodeProcessingError}
@@ -269,6 +404,55 @@ func (e *Engine) repay(ctx context.Context, o *billing.Order, r billing.Repaymen
 	e.answered(billing.Attempt{ID: id.ID(r.Key(o.ID))}, payment.ChargeResult{Status: result.Status})
 	_, err = e.do(context.WithoutCancel(ctx), journal.Bind(billing.FinishRepayment{OrderID: o.ID, Number: r.Number, Succeeded: result.Status == payment.Succeeded, Code: result.Code, GatewayID: result.GatewayID}))
 	return err
+}
+
+// oursOf says whether the gateway refuses everything because of us: our key, the account.
+func oursOf(err error) bool {
+	o, ok := errors.AsType[*payment.Ours](err)
+	return ok && slices.Contains([]string{payment.CodeKeyInvalid, payment.CodeAccountInvalid, payment.CodeAccountOther}, o.Code)
+}
+
+// refused records that the gateway refuses an attempt because of us, and stops asking it when it refuses several in a row.
+func (e *Engine) refused(ctx context.Context, o *billing.Order, a billing.Attempt, ours *payment.Ours) error {
+	e.Observer.attempt("refused")
+	e.log.Error("the gateway refuses a charge because of us: nothing is held against the customer", "order", o.ID, "attempt", a.ID, "code", ours.Code, "error", ours)
+	e.mu.Lock()
+	e.attempts[a.ID] = e.attempts[a.ID].longer(e.p.Now(), attemptWait)
+	e.mu.Unlock()
+	if _, err := e.do(context.WithoutCancel(ctx), journal.Bind(billing.DelayAttempt{OrderID: o.ID, AttemptID: a.ID, Code: ours.Code})); err != nil {
+		return err
+	}
+	return e.stopped(ours)
+}
+
+// stopped counts what the gateway refuses because of us, and gives the error of one that is left alone from now on.
+func (e *Engine) stopped(err error) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	now := e.p.Now()
+	if e.ours++; e.ours < oursCalls || !e.gateway.over(now) {
+		return nil
+	}
+	e.silent, e.gateway = 0, e.gateway.longer(now, oursWait)
+	return fmt.Errorf("the payment gateway refuses this shop; nothing is charged, and it is asked again in %s: %w", e.gateway.pause, err)
+}
+
+// Reported says that the gateway reports a charge of an open attempt: it is asked about at the next look, by the charge's id.
+func (e *Engine) Reported(attempt id.ID, chargeID string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.attempts, attempt)
+	if e.reports == nil {
+		e.reports = map[id.ID]string{}
+	}
+	e.reports[attempt] = chargeID
+}
+
+// charged is the gateway's id of an attempt's charge, as far as it is known.
+func (e *Engine) charged(a billing.Attempt) string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return cmp.Or(a.GatewayID, e.reports[a.ID])
 }
 
 // AskAgain says that there may be news of an attempt: it is asked about at the next look, however long ago that was to be. It may be
@@ -313,7 +497,7 @@ func (e *Engine) noAnswer(o *billing.Order, a billing.Attempt, err error) error 
 func (e *Engine) answered(a billing.Attempt, r payment.ChargeResult) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.silent, e.gateway = 0, wait{}
+	e.silent, e.ours, e.gateway = 0, 0, wait{}
 	if r.Status != payment.Succeeded && r.Status != payment.Declined {
 		e.attempts[a.ID] = e.attempts[a.ID].longer(e.p.Now(), attemptWait)
 	}
@@ -326,6 +510,11 @@ func (e *Engine) forget(open map[id.ID]bool) {
 	for key := range e.attempts {
 		if !open[key] {
 			delete(e.attempts, key)
+		}
+	}
+	for key := range e.reports {
+		if !open[key] {
+			delete(e.reports, key)
 		}
 	}
 }

@@ -8,6 +8,7 @@ const (
 	firstWait   = 10 * time.Second
 	attemptWait = time.Hour
 	gatewayWait = 5 * time.Minute
+	oursWait    = time.Hour // while it refuses the shop
 	heldWait    = 10 * time.Minute
 )
 

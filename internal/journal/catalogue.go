@@ -290,7 +290,7 @@ var catalogue = []Type{
 
 	// Billing and recovery
 	forOrder("billing", "order.created", "Order created", All).never("Cancel or refund the order instead."),
-	forOrder("billing", "order.placed", "Order placed", "status", "placed_at").never("The order was paid; refund it instead."),
+	forOrder("billing", "order.placed", "Order placed", "status", "placed_at", "waived").details("waived").never("The order was paid; refund it instead."),
 	forOrder("billing", "order.failed", "Order failed", "status").never("A failed order is final; order again."),
 	forOrder("billing", "order.cancelled", "Order cancelled", "status", "cancelled_at").never("A cancelled order stays cancelled; order again."),
 	forOrder("billing", "order.refunded", "Order refunded", "status", "refunded", "repayments").details("amount", "reason").never("Money that was sent back cannot be taken again; order again."),
@@ -307,6 +307,7 @@ var catalogue = []Type{
 	forOrder("billing", "billing_attempt.started", "Payment started", "attempts").details("attempt", "amount", "payment_method_id").never("A payment attempt is a fact; refund the order instead."),
 	forOrder("billing", "billing_attempt.succeeded", "Payment succeeded", "attempts").details("attempt", "amount").never("A payment attempt is a fact; refund the order instead."),
 	forOrder("billing", "billing_attempt.failed", "Payment failed", "attempts").details("attempt", "amount", "code", "message", "silent").never("A payment attempt is a fact."),
+	forOrder("billing", "billing_attempt.delayed", "Payment delayed by the gateway", "attempts").details("attempt", "amount", "code").never("It tells what the gateway said; the payment is tried again."),
 	forOrder("billing", "billing_attempt.action_required", "Payment needs the customer", "attempts").details("attempt", "amount", "code", "message").never("A payment attempt is a fact."),
 	forSubscription("recovery", "recovery.entered", "Entered recovery", "status", "recovery").details("order_id", "code").never("Recovery ends when the order is paid."),
 	forSubscription("recovery", "recovery.retry_scheduled", "Retry scheduled", "recovery").details("order_id").never("Recovery ends when the order is paid."),

@@ -470,6 +470,7 @@ func attemptID(n, attempt int) id.ID { return id.ID(fmt.Sprintf("att_%02d_%d", n
 func (s *story) orders() {
 	s.on("2027-03-03")
 	s.due(sub, 1)
+	s.do(journal.Bind(billing.DelayAttempt{OrderID: orderID(1), AttemptID: attemptID(1, 1), Code: "account_invalid"}))
 	s.answer(1, 1, billing.ActionRequired, "authentication_required", "The bank asks the customer.")
 	s.answer(1, 1, billing.Succeeded, "", "")
 	s.do(journal.Bind(billing.Refund{OrderID: orderID(1), Amount: new(usd(500)), Reason: personal + " got a torn bag"}))

@@ -170,7 +170,12 @@ var orderSentences = map[string]sentence{
 	"order.created": {did: func(e *Event) string {
 		return "Created order" + called(e, "number") + form(" for %s", cash(afterOf(e, "total"))) + form(", due on %s", day(afterOf(e, "billing_date")))
 	}},
-	"order.placed":               says("Placed the order: it is paid"),
+	"order.placed": {did: func(e *Event) string {
+		if small := cash(detail(e, "waived")); small != "" {
+			return "Placed the order: " + small + " is too little to be charged, so it is free"
+		}
+		return "Placed the order: it is paid"
+	}},
 	"order.failed":               says("Gave up the order: it could not be charged"),
 	"order.cancelled":            says("Cancelled the order"),
 	"order.disputed":             {did: func(e *Event) string { return "The cardholder contests " + disputed(e) }},
@@ -194,9 +199,12 @@ var orderSentences = map[string]sentence{
 	}},
 	"order.redacted": says("Erased the personal data of the order"),
 
-	"billing_attempt.started":         {did: func(e *Event) string { return "Started " + payment(e, "a") }},
-	"billing_attempt.succeeded":       {did: func(e *Event) string { return upperFirst(payment(e, "the")) + " succeeded" }},
-	"billing_attempt.failed":          {did: func(e *Event) string { return upperFirst(payment(e, "the")) + " failed" + because(e) + kept(e) }},
+	"billing_attempt.started":   {did: func(e *Event) string { return "Started " + payment(e, "a") }},
+	"billing_attempt.succeeded": {did: func(e *Event) string { return upperFirst(payment(e, "the")) + " succeeded" }},
+	"billing_attempt.failed":    {did: func(e *Event) string { return upperFirst(payment(e, "the")) + " failed" + because(e) + kept(e) }},
+	"billing_attempt.delayed": {did: func(e *Event) string {
+		return upperFirst(payment(e, "the")) + " waits: the payment gateway refuses the shop" + form(" (%s)", words(text(detail(e, "code"))))
+	}},
 	"billing_attempt.action_required": {did: func(e *Event) string { return upperFirst(payment(e, "the")) + " waits for the customer to confirm it" }},
 }
 

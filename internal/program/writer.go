@@ -388,6 +388,7 @@ func (t *transaction) fetch(jobs []*job) error {
 		}
 		needs.Lists = append(needs.Lists, j.req.Needs.Lists...)
 		needs.Names = append(needs.Names, j.req.Needs.Names...)
+		needs.Newest = append(needs.Newest, j.req.Needs.Newest...)
 	}
 	needs.Rows = slices.Collect(maps.Keys(missing))
 	var err error

@@ -16,6 +16,8 @@ type Needs struct {
 	Rows  []journal.Ref // of kinds that have a state; those that a command will make, too, so that nobody has to ask whether they exist
 	Lists []List
 	Names []Name
+	// Newest are lists whose row with the greatest id will be asked for, too.
+	Newest []List
 }
 
 // List is a question to journal.Reader.Where.
@@ -63,6 +65,11 @@ func (b *Batch) Fetch(n Needs, callerKeys [][]byte) (f Fetched, err error) {
 			}})
 		}
 	}
+	newest, err := b.fetchNewest(n.Newest, stored)
+	if err != nil {
+		return f, err
+	}
+	ask = append(ask, newest...)
 	lists, err := b.fetchLists(n.Lists, f.Lists)
 	if err != nil {
 		return f, err
@@ -136,6 +143,32 @@ func (b *Batch) fetchLists(lists []List, out map[List][]id.ID) (ask []db.Stateme
 				out[l] = append(out[l], key)
 				return err
 			}})
+	}
+	return ask, nil
+}
+
+// fetchNewest asks for the rows with the greatest ids.
+func (b *Batch) fetchNewest(lists []List, stored map[journal.Kind]*[]storedRow) (ask []db.Statement, err error) {
+	values := map[List][]string{}
+	for _, l := range lists {
+		column := List{Kind: l.Kind, Column: l.Column}
+		values[column] = append(values[column], l.Value)
+	}
+	for l, list := range values {
+		if err := b.s.known(l.Kind, l.Column); err != nil {
+			return nil, err
+		}
+		rows := stored[l.Kind]
+		if rows == nil {
+			rows = new([]storedRow)
+			stored[l.Kind] = rows
+		}
+		text := fmt.Sprintf(`id IN (SELECT (SELECT max(id) FROM %s WHERE shop_id = $1 AND %q = v.value) FROM unnest($2::text[]) AS v(value))`, quoted(l.Kind), l.Column)
+		ask = append(ask, db.Statement{Text: rowText(l.Kind) + text, Args: []any{b.s.Shop, list}, Each: func(scan func(...any) error) error {
+			r, err := scanRow(scan)
+			*rows = append(*rows, r)
+			return err
+		}})
 	}
 	return ask, nil
 }

@@ -21,6 +21,9 @@ const (
 	Confirmation EntryKind = "confirmation" // the customer confirmed a charge that required it
 	Cancellation EntryKind = "cancellation" // a charge that required a confirmation was given up
 	Refund       EntryKind = "refund"
+	Contestation EntryKind = "contestation" // the cardholder contests a charge
+	Decision     EntryKind = "decision"     // of a dispute: succeeded, the money stays; declined, it is gone
+	Return       EntryKind = "return"       // a refund that failed after all
 )
 
 // Entry is one line of the ledger: a request that reached the gateway and what became of it. Declined ones are in it too.
@@ -34,7 +37,7 @@ type Entry struct {
 	ChargeID  string       `json:"charge_id,omitzero"` // of the other kinds: the charge's GatewayID
 	Text      string       `json:"text,omitzero"`      // a charge's description, a refund's reason
 
-	GatewayID string         `json:"gateway_id,omitzero"`
+	GatewayID string         `json:"gateway_id,omitzero"` // of the charge, the refund, the dispute; of a return: of the refund
 	Status    payment.Status `json:"status"`
 	Code      string         `json:"code,omitzero"`
 	Message   string         `json:"message,omitzero"`
@@ -52,7 +55,8 @@ func (e Entry) refundResult() payment.RefundResult {
 // account is what the ledger says of one charge.
 type account struct {
 	charge   *Entry
-	ended    *payment.ChargeResult // of one that required a confirmation
+	ended    *payment.ChargeResult // of one that required a confirmation, or was paid later
+	closed   bool                  // cancelled: nobody can pay it any more
 	refunded int64                 // minor units, at most the charge's amount
 }
 
@@ -62,6 +66,11 @@ func (a *account) now() payment.ChargeResult {
 		return *a.ended
 	}
 	return a.charge.chargeResult()
+}
+
+// read is the charge as it is by now.
+func (a *account) read() payment.Charge {
+	return payment.Charge{ChargeResult: a.now(), Key: a.charge.Key, OrderID: a.charge.OrderID, Amount: a.charge.Amount}
 }
 
 // try is what sim_fail_first_<n> counts by.
@@ -76,10 +85,12 @@ type ledger struct {
 	byKey    map[string]int      // index into entries
 	accounts map[string]*account // by the charge's GatewayID
 	tries    map[try]int
+	refunds  map[string]*Entry                 // that came through, by their GatewayID
+	disputes map[string]*payment.DisputeReport // that were told by calls, as they are by now
 }
 
 func newLedger() *ledger {
-	return &ledger{byKey: map[string]int{}, accounts: map[string]*account{}, tries: map[try]int{}}
+	return &ledger{byKey: map[string]int{}, accounts: map[string]*account{}, tries: map[try]int{}, refunds: map[string]*Entry{}, disputes: map[string]*payment.DisputeReport{}}
 }
 
 // check says why an entry cannot come next. It guards against a file that something else wrote.
@@ -87,7 +98,7 @@ func (l *ledger) check(e Entry) error {
 	if e.Amount.Minor <= 0 {
 		return fmt.Errorf("its amount is %s", e.Amount)
 	}
-	if _, used := l.byKey[e.Key]; used || (e.Key == "") != (e.Kind == Confirmation || e.Kind == Cancellation) {
+	if _, used := l.byKey[e.Key]; used || (e.Key == "") != (e.Kind != Charge && e.Kind != Refund) {
 		return fmt.Errorf("its key is %q", e.Key)
 	}
 	switch e.Kind {
@@ -104,7 +115,7 @@ func (l *ledger) check(e Entry) error {
 		if e.Kind == Cancellation {
 			want = payment.Declined
 		}
-		if a := l.accounts[e.ChargeID]; a == nil || a.now().Status != payment.ActionRequired || e.Status != want {
+		if a := l.accounts[e.ChargeID]; a == nil || a.closed || a.now().Status == payment.Succeeded || e.Status != want {
 			return fmt.Errorf("its charge %q does not wait for it", e.ChargeID)
 		}
 		return nil
@@ -117,7 +128,24 @@ func (l *ledger) check(e Entry) error {
 		}
 		return nil
 	}
-	return fmt.Errorf("its kind is %q", e.Kind)
+	return l.checkLater(e)
+}
+
+// checkLater is check for what happens to a charge that took money.
+func (l *ledger) checkLater(e Entry) error {
+	switch a := l.accounts[e.ChargeID]; {
+	case e.Kind != Contestation && e.Kind != Decision && e.Kind != Return:
+		return fmt.Errorf("its kind is %q", e.Kind)
+	case a == nil || a.now().Status != payment.Succeeded || e.Amount.Currency != a.charge.Amount.Currency || e.GatewayID == "":
+		return fmt.Errorf("its charge %q took no such money", e.ChargeID)
+	case e.Kind == Contestation && (l.disputes[e.GatewayID] != nil || e.Status != payment.ActionRequired):
+		return fmt.Errorf("the dispute %q is there already", e.GatewayID)
+	case e.Kind == Decision && (l.disputes[e.GatewayID] == nil || e.Status == payment.ActionRequired):
+		return fmt.Errorf("there is no dispute %q", e.GatewayID)
+	case e.Kind == Return && (l.refunds[e.GatewayID] == nil || e.Status != payment.Declined):
+		return fmt.Errorf("there is no refund %q that came through", e.GatewayID)
+	}
+	return nil
 }
 
 // add takes an entry that passed check.
@@ -131,11 +159,23 @@ func (l *ledger) add(e Entry) {
 	case Confirmation:
 		l.accounts[e.ChargeID].ended = &payment.ChargeResult{GatewayID: e.ChargeID, Status: payment.Succeeded}
 	case Cancellation:
-		l.accounts[e.ChargeID].ended = new(payment.GivenUp(e.ChargeID))
+		a := l.accounts[e.ChargeID]
+		if a.closed = true; a.now().Status == payment.ActionRequired {
+			a.ended = new(payment.GivenUp(e.ChargeID))
+		}
 	case Refund:
 		if e.Status == payment.Succeeded {
 			l.accounts[e.ChargeID].refunded += e.Amount.Minor
+			l.refunds[e.GatewayID] = &e
 		}
+	case Contestation:
+		l.disputes[e.GatewayID] = &payment.DisputeReport{DisputeID: e.GatewayID, ChargeID: e.ChargeID, Amount: e.Amount, Reason: "fraudulent"}
+	case Decision:
+		d := l.disputes[e.GatewayID]
+		d.Closed, d.Won = true, e.Status == payment.Succeeded
+	case Return:
+		l.accounts[e.ChargeID].refunded -= e.Amount.Minor
+		delete(l.refunds, e.GatewayID)
 	}
 	if e.Key != "" {
 		l.byKey[e.Key] = len(l.entries)

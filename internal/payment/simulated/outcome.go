@@ -23,6 +23,7 @@ const (
 	DisputeWon          = "sim_dispute_won"
 	DisputeLost         = "sim_dispute_lost"
 	DisputeBackwards    = "sim_dispute_backwards"
+	Processing          = "sim_processing"
 )
 
 const (
@@ -31,6 +32,8 @@ const (
 	flakyPrefix     = "sim_flaky_"
 	expiresPrefix   = "sim_expires_"
 	renewsPrefix    = "sim_renews_"
+	leastPrefix     = "sim_least_"
+	oursPrefix      = "sim_ours_"
 )
 
 // lost says which message between the program and the gateway gets lost.
@@ -51,6 +54,7 @@ var declines = map[string]payment.ChargeResult{
 	payment.CodeExpiredCard:       {Message: "The card has expired.", Hard: true},
 	payment.CodeLostCard:          {Message: "The card was reported lost.", Hard: true},
 	payment.CodeStolenCard:        {Message: "The card was reported stolen.", Hard: true},
+	payment.CodeAmountTooSmall:    {Message: "The gateway does not charge so small an amount."},
 	payment.CodeMethodUnknown:     {Message: "The gateway does not have this payment method.", Hard: true},
 }
 
@@ -58,8 +62,8 @@ var declines = map[string]payment.ChargeResult{
 var flaws = [...]string{payment.CodeInsufficientFunds, payment.CodeCardDeclined, payment.CodeProcessingError}
 
 // outcome decides a charge by its payment method's reference, its key, how many charges of the same order and
-// reference there were before, and the day.
-func outcome(reference, key string, before int, now time.Time) (payment.ChargeResult, lost) {
+// reference there were before, its amount, and the day.
+func outcome(reference, key string, before int, minor int64, now time.Time) (payment.ChargeResult, lost) {
 	switch reference {
 	case OK, ReportsTwice, ReportsLate, DisputeWon, DisputeLost, DisputeBackwards:
 		return payment.ChargeResult{Status: payment.Succeeded}, nothing
@@ -84,6 +88,11 @@ func outcome(reference, key string, before int, now time.Time) (payment.ChargeRe
 	if text, ok := strings.CutPrefix(reference, failFirstPrefix); ok {
 		if n, err := strconv.ParseUint(text, 10, 16); err == nil {
 			return declineIf(before < int(n), payment.CodeInsufficientFunds), nothing
+		}
+	}
+	if text, ok := strings.CutPrefix(reference, leastPrefix); ok {
+		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+			return declineIf(minor < n, payment.CodeAmountTooSmall), nothing
 		}
 	}
 	if text, ok := strings.CutPrefix(reference, flakyPrefix); ok {

@@ -2,6 +2,7 @@ package simulated
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -37,6 +38,15 @@ func (g *Gateway) Reports(ctx context.Context, from, to time.Time) ([]payment.Ev
 			case Confirmation, Cancellation:
 				a := g.ledger.accounts[e.ChargeID]
 				w.add(e.At, string(e.Kind)+"_"+e.ChargeID, payment.PaymentReport{Key: a.charge.Key, OrderID: string(a.charge.OrderID), Amount: a.charge.Amount, Result: a.now()})
+			case Contestation, Decision:
+				d := *g.ledger.disputes[e.GatewayID]
+				if d.Closed, d.Won = e.Kind == Decision, e.Status == payment.Succeeded; e.Kind == Contestation {
+					d.Won = false
+				}
+				w.add(e.At, fmt.Sprintf("%s_%s_%s", e.Kind, e.GatewayID, e.Status), d)
+			case Return:
+				w.add(e.At, "return_"+e.GatewayID, payment.RefundReport{Key: g.ledger.refundKey(e.GatewayID), ChargeID: e.ChargeID, Amount: e.Amount, RefundID: e.GatewayID,
+					Result: payment.RefundResult{Status: payment.Declined, Code: e.Code, Message: "The bank sent the money back."}})
 			case Refund:
 				w.add(e.At, "refund_"+e.Key, payment.RefundReport{Key: e.Key, ChargeID: e.ChargeID, Amount: e.Amount, RefundID: e.GatewayID, Result: e.refundResult()})
 			}
@@ -56,6 +66,27 @@ func (w *window) add(at time.Time, what string, r payment.Report) {
 	if !at.Before(w.from) && at.Before(w.to) {
 		w.events = append(w.events, payment.Event{ID: "rep_sim_" + what, At: at, Report: r})
 	}
+}
+
+// contestedBy gives the dispute that a card brings on a charge, as it is at a time.
+func contestedBy(e Entry, now time.Time) (d payment.DisputeReport, ok bool) {
+	if e.Reference != DisputeWon && e.Reference != DisputeLost && e.Reference != DisputeBackwards || now.Before(e.At.Add(contested)) {
+		return d, false
+	}
+	d = payment.DisputeReport{DisputeID: gatewayID("dp", e.Key), ChargeID: e.GatewayID, Amount: e.Amount, Reason: "fraudulent"}
+	d.Closed = e.Reference == DisputeBackwards || !now.Before(e.At.Add(decided))
+	d.Won = d.Closed && e.Reference == DisputeWon
+	return d, true
+}
+
+// refundKey is the idempotency key of a refund.
+func (l *ledger) refundKey(refundID string) string {
+	for key, i := range l.byKey {
+		if l.entries[i].Kind == Refund && l.entries[i].GatewayID == refundID {
+			return key
+		}
+	}
+	return ""
 }
 
 // charge adds what is reported because of a charge.

@@ -18,6 +18,12 @@
 //	sim_dispute_won               succeeds; each charge is contested after 6 days, and stays after 20
 //	sim_dispute_lost              succeeds; each charge is contested after 6 days, and lost after 20
 //	sim_dispute_backwards         as the one before, and the dispute's end is reported before its beginning
+//	sim_least_<n>                 is declined as too small below n minor units, else succeeds
+//	sim_ours_<code>               is refused because of us, with a code such as account_invalid: nothing is charged
+//	sim_processing                is under way for ever: the gateway has it and knows no outcome
+//
+// What happens later at the gateway's own pages and at the bank is told by calls: [Gateway.Pay], [Gateway.Contest], [Gateway.Decide],
+// [Gateway.SendBack] and [Gateway.Refuse].
 //
 // Any other reference is unknown to the gateway, and a charge of it is declined hard.
 //
@@ -32,6 +38,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -58,18 +65,20 @@ type Gateway struct {
 	now     func() time.Time
 	latency time.Duration
 
-	mu     sync.Mutex
-	ledger *ledger         // guarded by mu; every entry in it is in file too
-	file   *os.File        // guarded by mu; nil for a gateway in memory
-	missed map[string]bool // guarded by mu; keys of sim_timeout_before_charge whose first request was lost
-	broken error           // guarded by mu; why nothing is answered any more
+	mu         sync.Mutex
+	ledger     *ledger         // guarded by mu; every entry in it is in file too
+	file       *os.File        // guarded by mu; nil for a gateway in memory
+	missed     map[string]bool // guarded by mu; keys of sim_timeout_before_charge whose first request was lost
+	processing map[string]bool // guarded by mu; keys of sim_processing
+	refuse     string          // guarded by mu; the code with which each request is refused because of us; empty: none is
+	broken     error           // guarded by mu; why nothing is answered any more
 }
 
 var _ payment.Gateway = (*Gateway)(nil)
 
 // New makes a gateway whose ledger is in memory. now dates the entries.
 func New(now func() time.Time, o Options) *Gateway {
-	return &Gateway{now: now, latency: o.Latency, ledger: newLedger(), missed: map[string]bool{}}
+	return &Gateway{now: now, latency: o.Latency, ledger: newLedger(), missed: map[string]bool{}, processing: map[string]bool{}}
 }
 
 // Open makes a gateway whose ledger is also in a file, one JSON object a line, made if it does not exist and read if it
@@ -135,17 +144,31 @@ func (g *Gateway) Charge(ctx context.Context, r payment.ChargeRequest) (payment.
 }
 
 // Lookup implements [payment.Gateway].
-func (g *Gateway) Lookup(ctx context.Context, idempotencyKey string) (payment.ChargeResult, bool, error) {
+func (g *Gateway) Lookup(ctx context.Context, q payment.Query) (payment.Charge, bool, error) {
 	found := false
-	result, err := call(ctx, g, func() (payment.ChargeResult, error) {
-		i, ok := g.ledger.byKey[idempotencyKey]
+	c, err := call(ctx, g, func() (payment.Charge, error) {
+		if g.processing[q.Key] {
+			return payment.Charge{}, payment.ErrUndecided
+		}
+		i, ok := g.ledger.byKey[q.Key]
 		if !ok || g.ledger.entries[i].Kind != Charge {
-			return payment.ChargeResult{}, nil
+			return payment.Charge{}, nil
 		}
 		found = true
-		return g.ledger.accounts[g.ledger.entries[i].GatewayID].now(), nil
+		return g.ledger.accounts[g.ledger.entries[i].GatewayID].read(), nil
 	})
-	return result, found && err == nil, err
+	return c, found && err == nil, err
+}
+
+// Retrieve gives a charge as it is now: [payment.ErrNotFound] for one that is not there.
+func (g *Gateway) Retrieve(ctx context.Context, chargeID string) (payment.Charge, error) {
+	return call(ctx, g, func() (payment.Charge, error) {
+		a := g.ledger.accounts[chargeID]
+		if a == nil {
+			return payment.Charge{}, payment.ErrNotFound
+		}
+		return a.read(), nil
+	})
 }
 
 // Refund implements [payment.Gateway].
@@ -169,14 +192,14 @@ func (g *Gateway) Confirm(ctx context.Context, chargeID string) error {
 	return err
 }
 
-// Cancel implements [payment.Gateway].
+// Cancel implements [payment.Gateway]. A charge that was declined is closed by it, so that nobody pays it later.
 func (g *Gateway) Cancel(ctx context.Context, chargeID string) (payment.ChargeResult, error) {
 	return call(ctx, g, func() (payment.ChargeResult, error) {
 		a := g.ledger.accounts[chargeID]
 		if a == nil {
 			return payment.GivenUp(chargeID), nil
 		}
-		if a.now().Status != payment.ActionRequired {
+		if a.closed || a.now().Status == payment.Succeeded {
 			return a.now(), nil
 		}
 		err := g.append(Entry{Kind: Cancellation, ChargeID: chargeID, Amount: a.charge.Amount, Status: payment.Declined})
@@ -229,7 +252,16 @@ func (g *Gateway) charge(r payment.ChargeRequest) (payment.ChargeResult, error) 
 	if err != nil || again {
 		return first.chargeResult(), err
 	}
-	result, loss := outcome(r.Reference, r.IdempotencyKey, g.ledger.tries[try{r.OrderID, r.Reference}], g.now())
+	switch code, ours := strings.CutPrefix(r.Reference, oursPrefix); {
+	case g.refuse != "":
+		return payment.ChargeResult{}, refusal(g.refuse)
+	case ours:
+		return payment.ChargeResult{}, refusal(code)
+	case r.Reference == Processing:
+		g.processing[r.IdempotencyKey] = true
+		return payment.ChargeResult{}, payment.ErrUndecided
+	}
+	result, loss := outcome(r.Reference, r.IdempotencyKey, g.ledger.tries[try{r.OrderID, r.Reference}], r.Amount.Minor, g.now())
 	if loss == request && !g.missed[r.IdempotencyKey] {
 		g.missed[r.IdempotencyKey] = true
 		return payment.ChargeResult{}, ErrTimeout
@@ -247,7 +279,14 @@ func (g *Gateway) charge(r payment.ChargeRequest) (payment.ChargeResult, error) 
 	return e.chargeResult(), nil
 }
 
+func refusal(code string) error {
+	return &payment.Ours{Code: code, Err: errors.New("simulated: the gateway refuses the shop")}
+}
+
 func (g *Gateway) refund(r payment.RefundRequest) (payment.RefundResult, error) {
+	if g.refuse != "" {
+		return payment.RefundResult{}, refusal(g.refuse)
+	}
 	e := Entry{Kind: Refund, Key: r.IdempotencyKey, Amount: r.Amount, ChargeID: r.ChargeID, Text: r.Reason}
 	first, again, err := g.first(e)
 	if err != nil || again {

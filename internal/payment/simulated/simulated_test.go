@@ -135,11 +135,11 @@ func TestTimeoutAfterCharge(t *testing.T) {
 	if _, err := g.Charge(t.Context(), r); !errors.Is(err, simulated.ErrTimeout) {
 		t.Fatalf("got %v, want ErrTimeout", err)
 	}
-	looked, found, err := g.Lookup(t.Context(), "att_1")
+	looked, found, err := g.Lookup(t.Context(), payment.Query{Key: "att_1"})
 	if err != nil || !found || looked.Status != payment.Succeeded {
 		t.Fatalf("Lookup gives %+v, %v, %v; want the charge", looked, found, err)
 	}
-	if diff := cmp.Diff(looked, charge(t, g, r)); diff != "" {
+	if diff := cmp.Diff(looked.ChargeResult, charge(t, g, r)); diff != "" {
 		t.Errorf("the call made again differs from Lookup:\n%s", diff)
 	}
 	if got := len(g.Ledger()); got != 1 {
@@ -153,7 +153,7 @@ func TestTimeoutBeforeCharge(t *testing.T) {
 	if _, err := g.Charge(t.Context(), r); !errors.Is(err, simulated.ErrTimeout) {
 		t.Fatalf("got %v, want ErrTimeout", err)
 	}
-	if got, found, err := g.Lookup(t.Context(), "att_1"); found || err != nil {
+	if got, found, err := g.Lookup(t.Context(), payment.Query{Key: "att_1"}); found || err != nil {
 		t.Fatalf("Lookup gives %+v, %v, %v; want nothing", got, found, err)
 	}
 	if got := charge(t, g, r).Status; got != payment.Succeeded {
@@ -198,7 +198,7 @@ func TestConfirm(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := payment.ChargeResult{GatewayID: waiting.GatewayID, Status: payment.Succeeded}
-	if got, found, err := g.Lookup(t.Context(), "att_1"); err != nil || !found || got != want {
+	if got, found, err := g.Lookup(t.Context(), payment.Query{Key: "att_1"}); err != nil || !found || got.ChargeResult != want {
 		t.Errorf("Lookup gives %+v, %v, %v; want %+v", got, found, err, want)
 	}
 	if got := charge(t, g, r); got != waiting {
@@ -238,7 +238,7 @@ func TestCancel(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer g.Close()
-	if got, found, err := g.Lookup(t.Context(), "att_1"); err != nil || !found || got != payment.GivenUp(waiting.GatewayID) {
+	if got, found, err := g.Lookup(t.Context(), payment.Query{Key: "att_1"}); err != nil || !found || got.ChargeResult != payment.GivenUp(waiting.GatewayID) {
 		t.Errorf("Lookup gives %+v, %v, %v", got, found, err)
 	}
 }
@@ -275,7 +275,7 @@ func TestRefund(t *testing.T) {
 			t.Errorf("refund %d made again: got %+v, %v; want %+v", i, again, err, got)
 		}
 	}
-	if _, found, err := g.Lookup(t.Context(), "ref_1"); found || err != nil {
+	if _, found, err := g.Lookup(t.Context(), payment.Query{Key: "ref_1"}); found || err != nil {
 		t.Errorf("Lookup takes a refund for a charge: %v, %v", found, err)
 	}
 }
@@ -379,7 +379,7 @@ func TestRestart(t *testing.T) {
 	if got := charge(t, g, request("att_4", "sim_fail_first_1")).Status; got != payment.Succeeded {
 		t.Errorf("the second attempt, after the restart: %s", got)
 	}
-	if got, _, _ := g.Lookup(t.Context(), "att_2"); got.Status != payment.Succeeded {
+	if got, _, _ := g.Lookup(t.Context(), payment.Query{Key: "att_2"}); got.Status != payment.Succeeded {
 		t.Errorf("the confirmed charge is %s after the restart", got.Status)
 	}
 }
@@ -515,4 +515,104 @@ func TestLedgerHolds(t *testing.T) {
 			},
 		})
 	})
+}
+
+// What happens later at the gateway, and at the bank, is in the ledger, in its file, and is reported.
+func TestLater(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger")
+	g, err := simulated.Open(path, clock, simulated.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	declined, closed := charge(t, g, request("att_1", "sim_decline_insufficient_funds")), charge(t, g, request("att_2", "sim_decline_insufficient_funds"))
+	paid := charge(t, g, request("att_3", simulated.OK))
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(g.Pay(t.Context(), declined.GatewayID))
+	_, err = g.Cancel(t.Context(), closed.GatewayID)
+	must(err)
+	if err := g.Pay(t.Context(), closed.GatewayID); !errors.Is(err, payment.ErrNotWaiting) {
+		t.Errorf("a closed charge was paid: %v", err)
+	}
+	amount := request("", "").Amount
+	must(g.Contest(t.Context(), paid.GatewayID, "dp_1", money.Of(100, amount.Currency)))
+	must(g.Contest(t.Context(), paid.GatewayID, "dp_2", money.Of(200, amount.Currency)))
+	if g.Contest(t.Context(), paid.GatewayID, "dp_2", amount) == nil || g.Contest(t.Context(), closed.GatewayID, "dp_3", amount) == nil {
+		t.Error("contested twice, or what was never taken")
+	}
+	must(g.Decide(t.Context(), "dp_1", false))
+	must(g.Decide(t.Context(), "dp_1", true))
+	back, err := g.Refund(t.Context(), payment.RefundRequest{IdempotencyKey: "ref_1", ChargeID: paid.GatewayID, Amount: money.Of(50, amount.Currency)})
+	must(err)
+	must(g.SendBack(t.Context(), back.GatewayID))
+	if g.SendBack(t.Context(), back.GatewayID) == nil {
+		t.Error("sent back twice")
+	}
+	must(g.Close())
+	if g, err = simulated.Open(path, clock, simulated.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	if c, err := g.Retrieve(t.Context(), declined.GatewayID); err != nil || c.Status != payment.Succeeded || c.Key != "att_1" || c.Amount != amount {
+		t.Errorf("the charge that was paid later: %+v, %v", c, err)
+	}
+	if d, err := g.DisputeOf(t.Context(), "dp_1"); err != nil || !d.Closed || !d.Won || d.Amount.Minor != 100 {
+		t.Errorf("the dispute: %+v, %v", d, err)
+	}
+	kinds := map[string]int{}
+	all, err := g.Reports(t.Context(), time.Time{}, clock().Add(time.Hour))
+	must(err)
+	for _, e := range all {
+		switch r := e.Report.(type) {
+		case payment.DisputeReport:
+			kinds[fmt.Sprintf("%s %v %v", r.DisputeID, r.Closed, r.Won)]++
+		case payment.RefundReport:
+			kinds[fmt.Sprintf("%s %s", r.Key, r.Result.Status)]++
+		}
+	}
+	want := map[string]int{"dp_1 false false": 1, "dp_1 true false": 1, "dp_1 true true": 1, "dp_2 false false": 1, "ref_1 succeeded": 1, "ref_1 declined": 1}
+	if diff := cmp.Diff(want, kinds); diff != "" {
+		t.Error(diff)
+	}
+	for m, err := range g.Movements(t.Context(), time.Time{}, clock().Add(time.Hour)) {
+		if err != nil || m.Kind == payment.MovedRefund {
+			t.Errorf("the books have %+v, %v", m, err)
+		}
+	}
+}
+
+// What is refused because of us charges nothing, and the same request goes through when that is over.
+func TestRefusedBecauseOfUs(t *testing.T) {
+	g := simulated.New(clock, simulated.Options{})
+	g.Refuse(payment.CodeAccountInvalid)
+	_, err := g.Charge(t.Context(), request("att_1", simulated.OK))
+	if o, ok := errors.AsType[*payment.Ours](err); !ok || o.Code != payment.CodeAccountInvalid || !errors.Is(err, payment.ErrInvalid) {
+		t.Errorf("got %v", err)
+	}
+	if len(g.Ledger()) != 0 {
+		t.Error("something was charged")
+	}
+	g.Refuse("")
+	if r := charge(t, g, request("att_1", simulated.OK)); r.Status != payment.Succeeded {
+		t.Errorf("got %+v", r)
+	}
+	if _, err := g.Charge(t.Context(), request("att_2", "sim_ours_key_invalid")); !errors.Is(err, payment.ErrInvalid) {
+		t.Errorf("got %v", err)
+	}
+	if r := charge(t, g, request("att_3", "sim_least_999999")); r.Status != payment.Declined || r.Code != payment.CodeAmountTooSmall || r.Hard {
+		t.Errorf("got %+v", r)
+	}
+	if _, _, err := g.Lookup(t.Context(), payment.Query{Key: "att_1"}); err != nil {
+		t.Error(err)
+	}
+	if _, err := g.Charge(t.Context(), request("att_4", simulated.Processing)); !errors.Is(err, payment.ErrUndecided) {
+		t.Errorf("got %v", err)
+	}
+	if _, _, err := g.Lookup(t.Context(), payment.Query{Key: "att_4"}); !errors.Is(err, payment.ErrUndecided) {
+		t.Errorf("got %v", err)
+	}
 }

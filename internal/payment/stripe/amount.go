@@ -26,7 +26,7 @@ func digits(currency string) int {
 func toStripe(a money.Amount) (int64, error) {
 	n, ok := shift(a.Minor, digits(a.Currency)-money.Digits(a.Currency))
 	if !ok || digits(a.Currency) == 3 && n%10 != 0 {
-		return 0, fmt.Errorf("%w: Stripe cannot write the amount %s", payment.ErrInvalid, a)
+		return 0, &payment.Ours{Code: payment.CodeRequestInvalid, Err: fmt.Errorf("Stripe cannot write the amount %s", a)}
 	}
 	return n, nil
 }
@@ -59,4 +59,35 @@ func shift(n int64, by int) (int64, bool) {
 		n /= 10
 	}
 	return n, true
+}
+
+// Least is the least amount of a currency that Stripe charges, in minor units; 0 where Stripe names none. What counts for Stripe
+// is the currency that the account settles in, so it may refuse more than this: its answer is believed.
+// (docs.stripe.com/currencies, "Minimum and maximum charge amounts")
+func Least(currency string) int64 {
+	switch currency {
+	case "AUD", "BRL", "CAD", "CHF", "EUR", "INR", "NZD", "SGD", "USD":
+		return 50
+	case "GBP":
+		return 30
+	case "BGN":
+		return 100
+	case "AED", "MYR", "PLN", "RON":
+		return 200
+	case "DKK":
+		return 250
+	case "NOK", "SEK":
+		return 300
+	case "HKD":
+		return 400
+	case "MXN", "THB":
+		return 1000
+	case "CZK":
+		return 1500
+	case "HUF":
+		return 17500
+	case "JPY":
+		return 50
+	}
+	return 0
 }

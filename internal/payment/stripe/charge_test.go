@@ -3,6 +3,7 @@ package stripe_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -66,7 +67,7 @@ func TestChargeStrangeKey(t *testing.T) {
 		if _, err := s.Charge(t.Context(), r); err != nil {
 			t.Fatalf("%q: %v", key, err)
 		}
-		if _, _, err := s.Lookup(t.Context(), key); err != nil && strings.Contains(err.Error(), "400") {
+		if _, _, err := s.Lookup(t.Context(), payment.Query{Key: key}); err != nil && strings.Contains(err.Error(), "400") {
 			t.Fatalf("%q: %v", key, err)
 		}
 	}
@@ -145,12 +146,63 @@ func TestChargeInvalid(t *testing.T) {
 	if len(s.calls) != 0 {
 		t.Errorf("Stripe was asked: %v", s.calls)
 	}
-	for _, wrong := range []map[string]any{{"code": "amount_too_small", "param": "amount"}, {"code": "resource_missing", "param": "on_behalf_of"}, {"code": "account_invalid"}} {
-		wrong["type"], wrong["message"] = "invalid_request_error", "This is ours."
-		s = at(t, map[string]answer{"POST /v1/payment_intents": fails(400, wrong)})
-		if _, err := s.Charge(t.Context(), order); !errors.Is(err, payment.ErrInvalid) || !strings.Contains(err.Error(), "This is ours.") {
-			t.Errorf("%v: got %v, want ErrInvalid", wrong, err)
+}
+
+// What is wrong with the request, our key or the account is told as ours, with a code, and nothing is said of the card.
+func TestChargeOurs(t *testing.T) {
+	missing := map[string]any{"code": "resource_missing", "param": "customer", "message": "No such customer: 'cus_1'"}
+	for name, c := range map[string]struct {
+		status  int
+		wrong   map[string]any
+		more    map[string]answer
+		want    string // the code
+		decline string // or a decline's
+	}{
+		"too large":         {400, map[string]any{"code": "amount_too_large", "param": "amount"}, nil, payment.CodeAmountTooLarge, ""},
+		"another parameter": {400, map[string]any{"code": "resource_missing", "param": "on_behalf_of"}, nil, "resource_missing", ""},
+		"no code":           {400, map[string]any{"param": "currency"}, nil, payment.CodeRequestInvalid, ""},
+		"account":           {400, map[string]any{"code": "account_invalid"}, nil, payment.CodeAccountInvalid, ""},
+		"account closed":    {403, map[string]any{"code": "account_closed"}, nil, payment.CodeAccountInvalid, ""},
+		"test charges only": {400, map[string]any{"code": "testmode_charges_only"}, nil, payment.CodeAccountOther, ""},
+		"wrong key":         {401, map[string]any{"message": "Invalid API Key provided"}, nil, payment.CodeKeyInvalid, ""},
+		"expired key":       {401, map[string]any{"code": "api_key_expired"}, nil, payment.CodeKeyInvalid, ""},
+		"not allowed":       {403, map[string]any{"message": "The provided key does not have the required permissions"}, nil, payment.CodeKeyInvalid, ""},
+		"of another account": {400, missing, map[string]answer{"GET /v1/customers/{id}": fails(404, map[string]any{"type": "invalid_request_error", "code": "resource_missing"})},
+			payment.CodeAccountOther, ""},
+		"deleted at Stripe": {400, missing, map[string]answer{"GET /v1/customers/{id}": with(map[string]any{"id": "cus_1", "deleted": true})}, "", payment.CodeMethodUnknown},
+		"too small":         {400, map[string]any{"code": "amount_too_small", "param": "amount"}, nil, "", payment.CodeAmountTooSmall},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := map[string]any{"type": "invalid_request_error", "message": "This is ours."}
+			maps.Copy(e, c.wrong)
+			answers := map[string]answer{"POST /v1/payment_intents": fails(c.status, e)}
+			maps.Copy(answers, c.more)
+			got, err := at(t, answers).Charge(t.Context(), order)
+			o, ok := errors.AsType[*payment.Ours](err)
+			switch {
+			case c.decline != "":
+				if err != nil || got.Status != payment.Declined || got.Code != c.decline {
+					t.Errorf("got %+v, %v", got, err)
+				}
+			case !ok || o.Code != c.want || !errors.Is(err, payment.ErrInvalid) || !strings.Contains(err.Error(), e["message"].(string)):
+				t.Errorf("got %+v, %v; want %s", got, err, c.want)
+			}
+		})
+	}
+}
+
+// What Stripe says that it never charges is not asked for.
+func TestChargeTooSmall(t *testing.T) {
+	s := at(t, nil)
+	for _, a := range []money.Amount{money.Of(49, "USD"), money.Of(29, "GBP"), money.Of(49, "JPY"), money.Of(17499, "HUF")} {
+		r := order
+		r.Amount = a
+		if got, err := s.Charge(t.Context(), r); err != nil || got.Status != payment.Declined || got.Code != payment.CodeAmountTooSmall || got.Hard {
+			t.Errorf("%s: got %+v, %v", a, got, err)
 		}
+	}
+	if len(s.calls) != 0 {
+		t.Errorf("Stripe was asked: %v", s.calls)
 	}
 }
 
@@ -161,8 +213,6 @@ func TestChargeUnknown(t *testing.T) {
 		"lock":             fails(429, map[string]any{"type": "invalid_request_error", "code": "lock_timeout", "message": "Locked."}),
 		"key in use":       fails(409, map[string]any{"type": "idempotency_error", "code": "idempotency_key_in_use", "message": "Busy."}),
 		"fault":            fails(500, map[string]any{"type": "api_error", "message": "Oh.", "payment_intent": intent("succeeded")}),
-		"our key":          fails(401, map[string]any{"type": "invalid_request_error", "message": "Wrong key."}),
-		"not allowed":      fails(403, map[string]any{"type": "invalid_request_error", "message": "Not with this key."}),
 		"processing":       with(intent("processing")),
 		"not confirmed":    with(intent("requires_confirmation")),
 		"never tried":      with(intent("requires_payment_method")),
@@ -261,7 +311,7 @@ func TestChargeKeyReused(t *testing.T) {
 }
 
 func TestLookup(t *testing.T) {
-	search, one := "GET /v1/payment_intents/search", "GET /v1/payment_intents/{id}"
+	search, all, one := "GET /v1/payment_intents/search", "GET /v1/payment_intents", "GET /v1/payment_intents/{id}"
 	byID := func(intents ...map[string]any) answer {
 		return func(object map[string]any) (int, any) {
 			for _, i := range intents {
@@ -272,27 +322,53 @@ func TestLookup(t *testing.T) {
 			return 404, map[string]any{"error": map[string]any{"type": "invalid_request_error", "code": "resource_missing"}}
 		}
 	}
+	since := time.Date(2027, 3, 1, 12, 0, 0, 0, time.UTC)
 	canceled := intent("canceled", map[string]any{"id": "pi_2"})
+	foreign := intent("succeeded", map[string]any{"id": "pi_9", "metadata": map[string]any{"perennial_key": "att_9"}})
+	denied := fails(403, map[string]any{"type": "invalid_request_error", "message": "The provided key does not have the required permissions for this endpoint."})
+	india := fails(400, map[string]any{"type": "invalid_request_error", "message": "Search is not available in your region."})
 	for name, c := range map[string]struct {
 		hits, now []map[string]any
+		more      map[string]answer
+		q         payment.Query
 		want      payment.ChargeResult
 		found     bool
 	}{
 		"none":          {},
-		"one":           {[]map[string]any{intent("succeeded")}, []map[string]any{intent("succeeded")}, taken, true},
-		"later than it": {[]map[string]any{intent("requires_action")}, []map[string]any{intent("succeeded")}, taken, true},
-		"never tried":   {[]map[string]any{intent("processing")}, []map[string]any{intent("requires_payment_method")}, payment.ChargeResult{}, false},
-		"canceled":      {[]map[string]any{canceled}, []map[string]any{canceled}, payment.GivenUp("pi_2"), true},
-		"two":           {[]map[string]any{canceled, intent("succeeded")}, []map[string]any{canceled, intent("succeeded")}, taken, true},
+		"one":           {hits: []map[string]any{intent("succeeded")}, now: []map[string]any{intent("succeeded")}, want: taken, found: true},
+		"later than it": {hits: []map[string]any{intent("requires_action")}, now: []map[string]any{intent("succeeded")}, want: taken, found: true},
+		"never tried":   {hits: []map[string]any{intent("processing")}, now: []map[string]any{intent("requires_payment_method")}},
+		"canceled":      {hits: []map[string]any{canceled}, now: []map[string]any{canceled}, want: payment.GivenUp("pi_2"), found: true},
+		"two":           {hits: []map[string]any{canceled, intent("succeeded")}, now: []map[string]any{canceled, intent("succeeded")}, want: taken, found: true},
+		"by its id": {q: payment.Query{ChargeID: "pi_1"}, now: []map[string]any{intent("succeeded")}, want: taken, found: true,
+			more: map[string]answer{search: fails(500, map[string]any{"type": "api_error"})}},
+		"by the id of another": {q: payment.Query{ChargeID: "pi_9"}, now: []map[string]any{foreign}},
+		"in the customer's list, where a search is late": {q: payment.Query{Reference: "cus_1/pm_1", Since: since}, want: taken, found: true,
+			more: map[string]answer{all: list(foreign, intent("succeeded"))}},
+		"in no list, by the search": {q: payment.Query{Reference: "cus_1/pm_1", Since: since}, hits: []map[string]any{intent("succeeded")}, now: []map[string]any{intent("succeeded")},
+			more: map[string]answer{all: list(foreign)}, want: taken, found: true},
+		"no search, by the customer": {q: payment.Query{Reference: "cus_1/pm_1", Since: since}, more: map[string]answer{all: list(foreign), search: denied}},
+		"no search in India":         {q: payment.Query{Since: since}, more: map[string]answer{all: list(foreign, intent("succeeded")), search: india}, want: taken, found: true},
+		"a customer of another account": {q: payment.Query{Reference: "cus_1/pm_1"},
+			more: map[string]answer{all: fails(400, map[string]any{"type": "invalid_request_error", "code": "resource_missing", "param": "customer"})}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := at(t, map[string]answer{search: list(c.hits...), one: byID(c.now...)})
-			got, found, err := s.Lookup(t.Context(), "att_1")
-			if err != nil || found != c.found || got != c.want {
+			answers := map[string]answer{search: list(c.hits...), one: byID(c.now...), all: list()}
+			maps.Copy(answers, c.more)
+			s := at(t, answers)
+			c.q.Key = "att_1"
+			got, found, err := s.Lookup(t.Context(), c.q)
+			if err != nil || found != c.found || got.ChargeResult != c.want {
 				t.Errorf("got %+v, %v, %v; want %+v, %v", got, found, err, c.want, c.found)
 			}
-			if q := s.made(search)[0].Form.Get("query"); q != "metadata['perennial_key']:'att_1'" {
-				t.Errorf("asked for %s", q)
+			if found && (got.Amount != money.Of(2450, "USD") || got.OrderID != "ord_1" || got.Key != "att_1") {
+				t.Errorf("got %+v", got)
+			}
+			if made := s.made(search); len(made) > 0 && made[0].Form.Get("query") != "metadata['perennial_key']:'att_1'" {
+				t.Errorf("asked for %s", made[0].Form.Get("query"))
+			}
+			if made := s.made(all); len(made) > 0 && c.q.Reference != "" && !c.q.Since.IsZero() && (made[0].Form.Get("customer") != "cus_1" || made[0].Form.Get("created[gte]") != fmt.Sprint(since.Add(-time.Hour).Unix())) {
+				t.Errorf("asked for %v", made[0].Form)
 			}
 		})
 	}
@@ -302,11 +378,14 @@ func TestLookup(t *testing.T) {
 		"gone":       {search: list(intent("succeeded")), one: byID()},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, found, err := at(t, answers).Lookup(t.Context(), "att_1")
+			got, found, err := at(t, answers).Lookup(t.Context(), payment.Query{Key: "att_1"})
 			if found {
 				t.Error("it was found")
 			}
-			unknown(t, got, err)
+			if (name == "processing") != errors.Is(err, payment.ErrUndecided) {
+				t.Errorf("got %v", err)
+			}
+			unknown(t, got.ChargeResult, err)
 		})
 	}
 }

@@ -10,9 +10,6 @@ import (
 	"perennial/internal/payment"
 )
 
-// errUndecided says that Stripe has a payment whose outcome is not known yet.
-var errUndecided = errors.New("stripe: the payment has no outcome yet")
-
 // plain is an error of Stripe without what the library's own text of it has: the whole payment intent and its secret. It is
 // [payment.ErrNotFound] where Stripe says so.
 func plain(err error) error {
@@ -28,8 +25,38 @@ func plain(err error) error {
 	return fmt.Errorf("stripe: %d %s %s: %s (%s)", e.HTTPStatusCode, e.Type, e.Code, e.Msg, e.RequestID)
 }
 
+// ours gives the error of a request that Stripe did not carry out because of our key or our account. (docs.stripe.com/api/errors,
+// docs.stripe.com/error-codes)
+func ours(err error) (o *payment.Ours, ok bool) {
+	e, ok := errors.AsType[*sdk.Error](err)
+	if !ok {
+		return nil, false
+	}
+	because := func(code string) (*payment.Ours, bool) { return &payment.Ours{Code: code, Err: plain(err)}, true }
+	switch {
+	case e.HTTPStatusCode == http.StatusUnauthorized, e.Code == sdk.ErrorCodeAPIKeyExpired, e.Code == sdk.ErrorCodePlatformAPIKeyExpired,
+		e.Code == sdk.ErrorCodeSecretKeyRequired:
+		return because(payment.CodeKeyInvalid)
+	case e.Code == sdk.ErrorCodeTestmodeChargesOnly, e.Code == sdk.ErrorCodeLivemodeMismatch:
+		return because(payment.CodeAccountOther)
+	case e.Code == sdk.ErrorCodeAccountInvalid, e.Code == sdk.ErrorCodeAccountClosed, e.Code == sdk.ErrorCodeAccountCountryInvalidAddress:
+		return because(payment.CodeAccountInvalid)
+	case e.HTTPStatusCode == http.StatusForbidden: // the key may not do this, or the account may not
+		return because(payment.CodeKeyInvalid)
+	}
+	return nil, false
+}
+
+// asked is the error of a call that moves no money: [*payment.Ours] where our key or account is why.
+func asked(err error) error {
+	if o, ok := ours(err); ok {
+		return o
+	}
+	return plain(err)
+}
+
 // refused gives the error of a request that Stripe refused as it stands, before it did anything. Anything else leaves it open
-// what happened: no connection, a rate limit, a key that is being used by another call, a fault at Stripe, our secret key.
+// what happened: no connection, a rate limit, a key that is being used by another call, a fault at Stripe.
 func refused(err error) (e *sdk.Error, certain bool) {
 	e, ok := errors.AsType[*sdk.Error](err)
 	if !ok || e.HTTPStatusCode != http.StatusBadRequest && e.HTTPStatusCode != http.StatusNotFound && e.HTTPStatusCode != http.StatusPaymentRequired {

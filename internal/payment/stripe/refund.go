@@ -28,11 +28,11 @@ func (g *Gateway) Refund(ctx context.Context, r payment.RefundRequest) (payment.
 		if e, certain := refused(err); certain && e.Code == sdk.ErrorCodeResourceMissing {
 			return noRefund(payment.CodeChargeUnknown, e.Msg), nil
 		}
-		return payment.RefundResult{}, plain(err)
+		return payment.RefundResult{}, asked(err)
 	}
 	for refund, err := range g.api.V1Refunds.List(ctx, &sdk.RefundListParams{PaymentIntent: &intent.ID, ListParams: sdk.ListParams{Limit: sdk.Int64(100)}}).All(ctx) {
 		if err != nil {
-			return payment.RefundResult{}, plain(err)
+			return payment.RefundResult{}, asked(err)
 		}
 		if refund.Metadata[metaKey] != token(r.IdempotencyKey) {
 			continue
@@ -64,13 +64,13 @@ func (g *Gateway) Refund(ctx context.Context, r payment.RefundRequest) (payment.
 	e, certain := refused(err)
 	switch {
 	case !certain:
-		return payment.RefundResult{}, plain(err)
+		return payment.RefundResult{}, asked(err)
 	case e.Code == sdk.ErrorCodeChargeAlreadyRefunded || e.Param == "amount":
 		return noRefund(payment.CodeAmountTooLarge, e.Msg), nil
 	case e.Code != "":
 		return noRefund(string(e.Code), e.Msg), nil
 	}
-	return payment.RefundResult{}, fmt.Errorf("%w: %w", payment.ErrInvalid, plain(err))
+	return payment.RefundResult{}, &payment.Ours{Code: payment.CodeRequestInvalid, Err: plain(err)}
 }
 
 func noRefund(code, message string) payment.RefundResult {
@@ -89,7 +89,7 @@ func refunded(refund *sdk.Refund) (payment.RefundResult, error) {
 		}
 		return noRefund(code, "Stripe could not give the money back."), nil
 	}
-	return payment.RefundResult{}, fmt.Errorf("%w: %s is %q", errUndecided, refund.ID, refund.Status)
+	return payment.RefundResult{}, fmt.Errorf("%w: %s is %q", payment.ErrUndecided, refund.ID, refund.Status)
 }
 
 // cut gives at most n characters of a text.

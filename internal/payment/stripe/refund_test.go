@@ -132,7 +132,6 @@ func TestRefundUnknown(t *testing.T) {
 		"slowly":      {postRefund: fails(429, map[string]any{"type": "invalid_request_error", "code": "rate_limit"})},
 		"in use":      {postRefund: fails(409, map[string]any{"type": "idempotency_error", "code": "idempotency_key_in_use"})},
 		"no status":   {postRefund: with(refund("", nil))},
-		"our own key": {getIntent: fails(401, map[string]any{"type": "invalid_request_error"})},
 	} {
 		answers := map[string]answer{getIntent: with(intent("succeeded")), listRefunds: list()}
 		maps.Copy(answers, changed)
@@ -140,5 +139,9 @@ func TestRefundUnknown(t *testing.T) {
 		if err == nil || got != (payment.RefundResult{}) || errors.Is(err, payment.ErrInvalid) || errors.Is(err, payment.ErrKeyReused) {
 			t.Errorf("%s: got %+v, %v", name, got, err)
 		}
+	}
+	_, err := at(t, map[string]answer{getIntent: fails(401, map[string]any{"type": "invalid_request_error"})}).Refund(t.Context(), back)
+	if o, ok := errors.AsType[*payment.Ours](err); !ok || o.Code != payment.CodeKeyInvalid {
+		t.Errorf("our own key: got %v", err)
 	}
 }

@@ -21,7 +21,7 @@ func (g *Gateway) Movements(ctx context.Context, from, to time.Time) iter.Seq2[p
 	return func(yield func(payment.Movement, error) bool) {
 		for intent, err := range g.api.V1PaymentIntents.List(ctx, &sdk.PaymentIntentListParams{CreatedRange: created, ListParams: page}).All(ctx) {
 			if err != nil {
-				yield(payment.Movement{}, plain(err))
+				yield(payment.Movement{}, asked(err))
 				return
 			}
 			if intent.Status != sdk.PaymentIntentStatusSucceeded {
@@ -39,7 +39,7 @@ func (g *Gateway) Movements(ctx context.Context, from, to time.Time) iter.Seq2[p
 		p.AddExpand("data.payment_intent")
 		for refund, err := range g.api.V1Refunds.List(ctx, p).All(ctx) {
 			if err != nil {
-				yield(payment.Movement{}, plain(err))
+				yield(payment.Movement{}, asked(err))
 				return
 			}
 			if refund.Status == sdk.RefundStatusFailed || refund.Status == sdk.RefundStatusCanceled {

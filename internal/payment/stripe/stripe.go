@@ -4,12 +4,14 @@
 // A payment method's reference is "cus_…/pm_…", the customer and the card at Stripe: a charge needs both, and Reference writes
 // it. A charge is a payment intent, and its GatewayID is the intent's.
 //
-// Stripe forgets an idempotency key after a day, and its search may miss a charge of the last minutes. So the key is in the
-// header, where the same Charge gives the same answer for a day, and in the intent's metadata, where Lookup finds it from
-// some minutes on for ever. Whoever asks Lookup before they call Charge again, as the port says, is safe at any time.
+// Stripe forgets an idempotency key after a day. So the key is in the header, where the same Charge gives the same answer for a
+// day, and in the intent's metadata, where Lookup finds it for ever: in the list of the customer's intents, which is up to date at
+// once, or by a search, which may miss the last minutes and which not every account and key may use. Whoever asks Lookup before
+// they call Charge again, as the port says, is safe at any time.
 package stripe
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -21,6 +23,7 @@ import (
 
 	sdk "github.com/stripe/stripe-go/v85"
 
+	"perennial/internal/id"
 	"perennial/internal/payment"
 )
 
@@ -110,6 +113,9 @@ func (g *Gateway) Charge(ctx context.Context, r payment.ChargeRequest) (payment.
 	if err != nil {
 		return payment.ChargeResult{}, err
 	}
+	if r.Amount.Minor < Least(r.Amount.Currency) {
+		return tooSmall(), nil
+	}
 	customer, method, ok := splitReference(r.Reference)
 	if !ok {
 		return unknownMethod("Stripe does not know this payment method."), nil
@@ -136,6 +142,9 @@ func (g *Gateway) Charge(ctx context.Context, r payment.ChargeRequest) (payment.
 	if keyReused(err) {
 		return g.first(ctx, r, amount, customer, method)
 	}
+	if o, ok := ours(err); ok {
+		return payment.ChargeResult{}, o
+	}
 	e, certain := refused(err)
 	switch {
 	case !certain:
@@ -145,11 +154,32 @@ func (g *Gateway) Charge(ctx context.Context, r payment.ChargeRequest) (payment.
 		return decided(e.PaymentIntent)
 	case e.Type == sdk.ErrorTypeCard:
 		return declined("", e), nil
+	case e.Code == sdk.ErrorCodeAmountTooSmall:
+		return tooSmall(), nil
+	case e.Code == sdk.ErrorCodeAmountTooLarge:
+		return payment.ChargeResult{}, &payment.Ours{Code: payment.CodeAmountTooLarge, Err: plain(err)}
 	case e.Param == "payment_method" || e.Param == "customer":
-		return unknownMethod(e.Msg), nil
+		return g.missing(ctx, customer, e)
 	}
 	// What is wrong is ours, or how the account is set up: nothing is said of the card.
-	return payment.ChargeResult{}, fmt.Errorf("%w: %w", payment.ErrInvalid, plain(err))
+	return payment.ChargeResult{}, &payment.Ours{Code: cmp.Or(string(e.Code), payment.CodeRequestInvalid), Err: plain(err)}
+}
+
+// missing is what a charge comes to whose card or customer Stripe does not have. A customer that was deleted there can still be
+// retrieved; one that cannot was never one of this account, or of this mode: then every card of the shop would seem to be gone.
+func (g *Gateway) missing(ctx context.Context, customer string, e *sdk.Error) (payment.ChargeResult, error) {
+	_, err := g.api.V1Customers.Retrieve(ctx, customer, nil)
+	switch {
+	case err == nil:
+		return unknownMethod(e.Msg), nil
+	case errors.Is(plain(err), payment.ErrNotFound):
+		return payment.ChargeResult{}, &payment.Ours{Code: payment.CodeAccountOther, Err: plain(e)}
+	}
+	return payment.ChargeResult{}, plain(err) // asked again
+}
+
+func tooSmall() payment.ChargeResult {
+	return payment.ChargeResult{Status: payment.Declined, Code: payment.CodeAmountTooSmall, Message: "Stripe does not charge so small an amount."}
 }
 
 func unknownMethod(message string) payment.ChargeResult {
@@ -187,28 +217,130 @@ func usedMethod(intent *sdk.PaymentIntent) string {
 }
 
 // Lookup implements [payment.Gateway].
-func (g *Gateway) Lookup(ctx context.Context, idempotencyKey string) (payment.ChargeResult, bool, error) {
-	var last payment.ChargeResult
-	found := false
-	p := &sdk.PaymentIntentSearchParams{SearchParams: sdk.SearchParams{Query: "metadata['" + metaKey + "']:'" + token(idempotencyKey) + "'"}}
+func (g *Gateway) Lookup(ctx context.Context, q payment.Query) (payment.Charge, bool, error) {
+	if q.ChargeID != "" {
+		c, err := g.Retrieve(ctx, q.ChargeID)
+		switch {
+		case err == nil && c.Key == token(q.Key):
+			return c, true, nil
+		case err != nil && !errors.Is(err, payment.ErrNotFound):
+			return payment.Charge{}, false, err
+		}
+	}
+	customer, _, listed := splitReference(q.Reference)
+	if listed {
+		c, found, err := g.listed(ctx, q, &customer)
+		if found || err != nil && !errors.Is(err, payment.ErrNotFound) { // the customer may be of another account
+			return c, found, err
+		}
+	}
+	c, found, err := g.searched(ctx, q)
+	if e, ok := errors.AsType[*sdk.Error](err); ok && noSearch(e) {
+		if listed { // and that was complete
+			return payment.Charge{}, false, nil
+		}
+		return g.listed(ctx, q, nil)
+	}
+	if err != nil {
+		return payment.Charge{}, false, asked(err)
+	}
+	return c, found, nil
+}
+
+// noSearch says that an account or a key may not search, as those of India and restricted keys. (docs.stripe.com/search)
+func noSearch(e *sdk.Error) bool {
+	return e.HTTPStatusCode == http.StatusForbidden || e.HTTPStatusCode == http.StatusBadRequest || e.HTTPStatusCode == http.StatusNotFound
+}
+
+// listed looks through the payment intents of a customer, or of the account, from a while before a query's time on.
+func (g *Gateway) listed(ctx context.Context, q payment.Query, customer *string) (payment.Charge, bool, error) {
+	p := &sdk.PaymentIntentListParams{Customer: customer, ListParams: sdk.ListParams{Limit: sdk.Int64(100)}}
+	if !q.Since.IsZero() {
+		p.CreatedRange = &sdk.RangeQueryParams{GreaterThanOrEqual: q.Since.Add(-time.Hour).Unix()} // our clock and theirs may differ
+	}
+	var found hit
+	for intent, err := range g.api.V1PaymentIntents.List(ctx, p).All(ctx) {
+		if err != nil {
+			return payment.Charge{}, false, asked(err)
+		}
+		if intent.Metadata[metaKey] != token(q.Key) {
+			continue
+		}
+		if err := found.add(intent); err != nil {
+			return payment.Charge{}, false, err
+		}
+	}
+	return found.Charge, found.ok, nil
+}
+
+// searched finds the payment intents with a key by Stripe's search. Its errors are Stripe's own.
+func (g *Gateway) searched(ctx context.Context, q payment.Query) (payment.Charge, bool, error) {
+	p := &sdk.PaymentIntentSearchParams{SearchParams: sdk.SearchParams{Query: "metadata['" + metaKey + "']:'" + token(q.Key) + "'"}}
+	var found hit
 	for hit, err := range g.api.V1PaymentIntents.Search(ctx, p).All(ctx) {
 		if err != nil {
-			return payment.ChargeResult{}, false, plain(err)
+			return payment.Charge{}, false, err
 		}
 		// What the search knows of the payment may be old.
 		intent, err := g.api.V1PaymentIntents.Retrieve(ctx, hit.ID, nil)
 		if err != nil {
-			return payment.ChargeResult{}, false, plain(err)
+			return payment.Charge{}, false, plain(err)
 		}
-		result, known := outcome(intent)
-		switch {
-		case !known && begun(intent):
-			return payment.ChargeResult{}, false, fmt.Errorf("%w: %s is %s", errUndecided, intent.ID, intent.Status)
-		case known && (!found || result.Status == payment.Succeeded):
-			last, found = result, true
+		if err := found.add(intent); err != nil {
+			return payment.Charge{}, false, err
 		}
 	}
-	return last, found, nil
+	return found.Charge, found.ok, nil
+}
+
+// hit is the best of several payment intents with one key: the one that took money.
+type hit struct {
+	payment.Charge
+	ok bool
+}
+
+func (h *hit) add(intent *sdk.PaymentIntent) error {
+	c, known, err := chargeOf(intent)
+	switch {
+	case err != nil:
+		return err
+	case !known && begun(intent):
+		return fmt.Errorf("%w: %s is %s", payment.ErrUndecided, intent.ID, intent.Status)
+	case known && (!h.ok || c.Status == payment.Succeeded):
+		h.Charge, h.ok = c, true
+	}
+	return nil
+}
+
+// chargeOf reads a payment intent. It is not known while it has no outcome.
+func chargeOf(intent *sdk.PaymentIntent) (c payment.Charge, known bool, err error) {
+	result, known := outcome(intent)
+	c = payment.Charge{ChargeResult: result, Key: intent.Metadata[metaKey], OrderID: id.ID(intent.Metadata[metaOrder])}
+	asked := intent.Amount
+	if result.Status == payment.Succeeded && intent.AmountReceived > 0 {
+		asked = intent.AmountReceived
+	}
+	c.Amount, err = fromStripe(asked, string(intent.Currency))
+	return c, known, err
+}
+
+// Retrieve gives the charge of an id as it is now: [payment.ErrNotFound] for one that is not there, ErrUndecided without an outcome.
+func (g *Gateway) Retrieve(ctx context.Context, chargeID string) (payment.Charge, error) {
+	if !objectID(chargeID) {
+		return payment.Charge{}, payment.ErrNotFound
+	}
+	intent, err := g.api.V1PaymentIntents.Retrieve(ctx, chargeID, nil)
+	if err != nil {
+		return payment.Charge{}, asked(err)
+	}
+	c, known, err := chargeOf(intent)
+	if err == nil && !known {
+		err = fmt.Errorf("%w: %s is %s", payment.ErrUndecided, intent.ID, intent.Status)
+	}
+	if err != nil {
+		return payment.Charge{}, err
+	}
+	return c, nil
 }
 
 // Cancel implements [payment.Gateway].
@@ -220,7 +352,7 @@ func (g *Gateway) Cancel(ctx context.Context, chargeID string) (payment.ChargeRe
 	if e, ok := errors.AsType[*sdk.Error](err); ok && e.Code == sdk.ErrorCodePaymentIntentUnexpectedState { // it has ended, or is under way
 		intent, err = g.api.V1PaymentIntents.Retrieve(ctx, chargeID, nil)
 	}
-	switch err := plain(err); {
+	switch err := asked(err); {
 	case errors.Is(err, payment.ErrNotFound):
 		return payment.GivenUp(chargeID), nil
 	case err != nil:
@@ -228,7 +360,7 @@ func (g *Gateway) Cancel(ctx context.Context, chargeID string) (payment.ChargeRe
 	}
 	result, err := decided(intent)
 	if err == nil && result.Status == payment.ActionRequired {
-		return payment.ChargeResult{}, fmt.Errorf("%w: %s could not be cancelled", errUndecided, intent.ID)
+		return payment.ChargeResult{}, fmt.Errorf("%w: %s could not be cancelled", payment.ErrUndecided, intent.ID)
 	}
 	return result, err
 }
@@ -237,7 +369,7 @@ func (g *Gateway) Cancel(ctx context.Context, chargeID string) (payment.ChargeRe
 func decided(intent *sdk.PaymentIntent) (payment.ChargeResult, error) {
 	result, known := outcome(intent)
 	if !known {
-		return payment.ChargeResult{}, fmt.Errorf("%w: %s is %s", errUndecided, intent.ID, intent.Status)
+		return payment.ChargeResult{}, fmt.Errorf("%w: %s is %s", payment.ErrUndecided, intent.ID, intent.Status)
 	}
 	return result, nil
 }

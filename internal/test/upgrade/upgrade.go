@@ -4,7 +4,7 @@
 //
 // The names of what is in it (see [Shop.Names]): paid (its first order was refunded in part; an extra order was charged and the
 // answer lost), refunding (a refund is on its way), disputed, dispute_won, dispute_lost, failed (in recovery), waiting (the bank asks
-// the customer), confirmed (the same, and the customer has said yes since), charged (the answer to its charge was lost), unheard
+// the customer), confirmed (the same, and the customer said yes), charged (the answer to its charge was lost), unheard
 // (the gateway never heard of its charge). Each is a subscription; with _customer or _card it is its customer or card. Besides
 // there are api_key, owner_email, owner_password, variant, demo_customer, demo_subscription and now, the time when it stopped.
 package upgrade

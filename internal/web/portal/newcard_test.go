@@ -211,7 +211,7 @@ func TestConfirmingAPayment(t *testing.T) {
 	for range 2 { // the second finds that it does not wait any more at the gateway
 		w.want(v.post(at(order)), 200, "/portal/orders", "The order goes on as soon as the bank has told us")
 	}
-	if got, found, err := g.Lookup(t.Context(), "key"); err != nil || !found || got.Status != payment.Succeeded {
+	if got, found, err := g.Lookup(t.Context(), payment.Query{Key: "key"}); err != nil || !found || got.Status != payment.Succeeded {
 		t.Errorf("the gateway says %+v, %v, %v", got, found, err)
 	}
 	if !slices.Equal(asked, []id.ID{attempt, attempt}) {
