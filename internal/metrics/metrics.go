@@ -6,7 +6,9 @@
 package metrics
 
 import (
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -163,10 +165,7 @@ func (m *Metrics) add(c prometheus.Collector, name, kind, help string, labels ..
 }
 
 func (m *Metrics) gauge(name, help string, labels prometheus.Labels, read func() float64) {
-	var names []string
-	for l := range labels {
-		names = append(names, l)
-	}
+	names := slices.Sorted(maps.Keys(labels))
 	m.add(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, read), name, "gauge", help, names...)
 }
 
