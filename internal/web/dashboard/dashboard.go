@@ -70,6 +70,8 @@ type Dashboard struct {
 	passkeys *auth.Passkeys  // nil where browsers have none: on an address without a name
 	provider *auth.Provider  // nil without one
 	routes   []route         // as they were registered
+	streams  auth.Slots      // pages that follow a log live
+	files    auth.Slots      // downloads under way
 	looks    looks           // who looked at which log
 	ending   context.Context // over with Drain
 	end      context.CancelFunc
@@ -96,6 +98,8 @@ func New(c Config) (*Dashboard, error) {
 	}
 	d := &Dashboard{Config: c, secure: base.Scheme == "https", limits: auth.NewLimits(), hashing: make(chan struct{}, hashers), mux: http.NewServeMux(), forged: forged,
 		box: auth.NewBox(c.Store.Keys.Folder().Derive("dashboard " + string(c.Store.Shop)))}
+	d.streams.Each, d.streams.All = 16, 256
+	d.files.Each, d.files.All = 4, 32
 	d.ending, d.end = context.WithCancel(context.Background())
 	// A passkey belongs to a name. A server that listens on this machine alone is called localhost.
 	if ip := net.ParseIP(base.Hostname()); ip != nil && ip.IsLoopback() {

@@ -318,6 +318,13 @@ func (c *call) liveLog(of func(c *call) (reading.Log, answer, error)) (answer, e
 	if n, err := strconv.ParseInt(last, 10, 64); err == nil && n >= 0 {
 		position = min(n, position)
 	}
+	leave := c.streams.Enter(string(c.member.ID))
+	if leave == nil {
+		f := fault.New(fault.TooMany, "too_many_streams", "Too many pages follow the log live. Close some of them.")
+		f.RetryAfter = time.Minute
+		return answer{}, f
+	}
+	defer leave()
 	committed, unwatch := c.Program.Watch()
 	defer unwatch()
 	rc := http.NewResponseController(c.w)
@@ -331,16 +338,17 @@ func (c *call) liveLog(of func(c *call) (reading.Log, answer, error)) (answer, e
 		}
 		return rc.Flush()
 	}
-	if send("retry: 3000\n\n") != nil {
+	if send("retry: 3000\nid: %d\n\n", position) != nil {
 		return answer{sent: true}, nil
 	}
 	for {
-		// A session that ended, or a permission that went, ends the stream.
-		if err := c.identify(); err != nil || c.member == nil || !c.can.Allows(c.route.permission) {
-			return answer{sent: true}, nil
-		}
+		head := c.Program.Head()
 		found, err := take(c.Finder.Events(c.ctx, store.Opened, flt, position), entriesOnPage)
 		if err != nil {
+			return answer{sent: true}, nil
+		}
+		// A session that ended, or a permission that went, ends the stream; asked after the reading, nothing is sent that came later.
+		if err := c.stillMay(); err != nil {
 			return answer{sent: true}, nil
 		}
 		entries, err := c.entries(found, l)
@@ -360,6 +368,7 @@ func (c *call) liveLog(of func(c *call) (reading.Log, answer, error)) (answer, e
 		if len(found) == entriesOnPage {
 			continue
 		}
+		position = max(position, head)
 		select {
 		case <-c.ctx.Done():
 			return answer{sent: true}, nil
@@ -367,7 +376,7 @@ func (c *call) liveLog(of func(c *call) (reading.Log, answer, error)) (answer, e
 			return answer{sent: true}, nil
 		case <-committed:
 		case <-beat.C:
-			if send(": still here\n\n") != nil {
+			if send(": still here\nid: %d\n\n", position) != nil {
 				return answer{sent: true}, nil
 			}
 		}

@@ -554,6 +554,13 @@ func (c *call) downloadLog(l reading.Log, v logView, flt find.Filter, format str
 		c.route.permission = team.ExportsEdit
 		return answer{}, c.forbidden()
 	}
+	leave := c.files.Enter(string(c.member.ID))
+	if leave == nil {
+		f := fault.New(fault.TooMany, "too_many_downloads", "Too many downloads are under way. Wait until one has ended.")
+		f.RetryAfter = time.Minute
+		return answer{}, f
+	}
+	defer leave()
 	head, err := c.Store.ReadHead(c.ctx, c.Store.Read)
 	if err != nil {
 		return answer{}, store.Fault(err)
@@ -571,7 +578,20 @@ func (c *call) downloadLog(l reading.Log, v logView, flt find.Filter, format str
 	}
 	c.w.Header().Set("Content-Type", kind)
 	c.w.Header().Set("Content-Disposition", fmt.Sprintf(`attachment; filename="%s-log-%s.%s"`, l.Name, settings.Today(c.here().general, c.Program.Now()), format))
-	if err := api.WriteList(c.r.Context(), c.w, c.Finder, c.views(), format, flt, head.Seq); err != nil {
+	c.ctx = c.r.Context() // a long list takes longer than a page may
+	c.route.also = append(slices.Clone(c.route.also), team.ExportsEdit)
+	var render func([]store.Stored) ([]api.EventView, error)
+	var personal bool
+	again := func(found []store.Stored) ([]api.EventView, error) { // before each page
+		if err := c.stillMay(); err != nil {
+			return nil, err
+		}
+		if now := c.permitted(team.PersonalDataView); render == nil || personal != now {
+			render, personal = c.views(), now
+		}
+		return render(found)
+	}
+	if err := api.WriteList(c.ctx, c.w, c.Finder, again, format, flt, head.Seq); err != nil {
 		if c.r.Context().Err() == nil {
 			c.Log.Error("download", "route", c.route.pattern, "request_id", c.meta.Source.RequestID, "error", err)
 		}

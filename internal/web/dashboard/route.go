@@ -189,6 +189,17 @@ func (r route) lacks(has team.Set) team.Permission {
 	return ""
 }
 
+// stillMay asks again who it is and what they may do, for what goes on for long.
+func (c *call) stillMay() error {
+	if err := c.identify(); err != nil {
+		return err
+	}
+	if p := c.route.lacks(c.can); c.member == nil || p != "" {
+		return missing(p)
+	}
+	return nil
+}
+
 // needs refuses what takes another permission besides the route's.
 func (c *call) needs(p team.Permission) error {
 	if c.permitted(p) {
