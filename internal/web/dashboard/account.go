@@ -20,16 +20,17 @@ const seedCookie = "perennial_seed"
 
 func (d *Dashboard) registerAccount() {
 	factorOn, factorOff := []string{"team_member.second_factor_enabled"}, []string{"team_member.second_factor_disabled"}
+	d.registerConfirm()
 	d.on(route{pattern: "GET /account", access: signedIn}, func(c *call) (answer, error) { return c.accountPage(nil) })
 	d.on(route{pattern: "POST /account/name", access: signedIn, events: []string{"team_member.profile_updated"}}, (*call).changeName)
-	d.on(route{pattern: "POST /account/password", access: signedIn, events: []string{"team_member.password_changed", "team_member.logged_out"}}, (*call).changePassword)
+	d.on(route{pattern: "POST /account/password", access: signedIn, events: newPasswordEvents}, (*call).changePassword)
 	d.on(route{pattern: "GET /account/authenticator", access: signedIn}, (*call).showAuthenticator)
 	d.on(route{pattern: "GET /account/authenticator/code.png", access: signedIn}, (*call).seedPicture)
-	d.on(route{pattern: "POST /account/authenticator", access: signedIn, events: factorOn}, (*call).enableAuthenticator)
+	d.on(route{pattern: "POST /account/authenticator", access: signedIn, confirm: true, events: factorOn}, (*call).enableAuthenticator)
 	d.on(route{pattern: "POST /account/authenticator/off", access: signedIn, events: factorOff}, (*call).disableAuthenticator)
 	if d.passkeys != nil {
-		d.on(route{pattern: "POST /account/passkeys/begin", access: signedIn}, (*call).beginPasskey)
-		d.on(route{pattern: "POST /account/passkeys", access: signedIn, events: factorOn}, (*call).addPasskey)
+		d.on(route{pattern: "POST /account/passkeys/begin", access: signedIn, confirm: true}, (*call).beginPasskey)
+		d.on(route{pattern: "POST /account/passkeys", access: signedIn, confirm: true, events: factorOn}, (*call).addPasskey)
 	}
 	d.on(route{pattern: "POST /account/passkeys/{passkey}/remove", access: signedIn, events: factorOff}, func(c *call) (answer, error) {
 		return c.done("/account", "The passkey is removed.", c.change(journal.Bind(team.RemovePasskey{ID: c.member.ID, Passkey: id.ID(c.r.PathValue("passkey")), Actor: c.meta.Actor})))
@@ -39,7 +40,7 @@ func (d *Dashboard) registerAccount() {
 }
 
 func (c *call) accountPage(p problems) (answer, error) {
-	v := accountView{Member: c.member, Problems: p, Passkeys: c.passkeysWork(), Zone: c.zone(c.ctx)}
+	v := accountView{Member: c.member, Problems: p, Passkeys: c.passkeysWork(), Confirmed: c.confirmed(), Zone: c.zone(c.ctx)}
 	list, err := c.sessions(c.member.ID)
 	if err != nil {
 		return answer{}, err
@@ -108,7 +109,7 @@ func (c *call) changePassword() (answer, error) {
 		return again(err)
 	}
 	if err := c.setPassword(c.member, password, nil, c.meta, c.session, nil); err != nil {
-		return answer{}, err
+		return again(err)
 	}
 	return c.done("/account", "Your password is changed, and your other sessions are signed out.", nil)
 }

@@ -207,6 +207,7 @@ type provider struct {
 	claims map[string]any
 	info   map[string]any        // what UserInfo says; nil: there is no UserInfo
 	codes  map[string]url.Values // what was asked for, by code; once
+	asked  url.Values            // the last time
 }
 
 func newProvider(t *testing.T, now func() time.Time) *provider {
@@ -241,7 +242,7 @@ func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/auth":
 		q := r.URL.Query()
 		code := rand.Text()
-		p.codes[code] = q
+		p.codes[code], p.asked = q, q
 		http.Redirect(w, r, q.Get("redirect_uri")+"?"+url.Values{"code": {code}, "state": {q.Get("state")}}.Encode(), http.StatusFound)
 	case "/token":
 		asked, ok := p.codes[r.FormValue("code")]

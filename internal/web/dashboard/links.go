@@ -131,11 +131,21 @@ func (d *Dashboard) registerLinks() {
 	})
 	d.on(route{pattern: "POST /join/{token}", access: everybody, events: append([]string{"team_member.joined"}, signInEvents...)}, (*call).join)
 	d.on(route{pattern: "GET /password/{token}", access: everybody}, func(c *call) (answer, error) {
-		_, _, err := c.link(team.ForNewPassword, c.r.PathValue("token"))
-		return page("Choose a new password", newPasswordForm(nil)), err
+		l, _, err := c.link(team.ForNewPassword, c.r.PathValue("token"))
+		if err != nil {
+			return answer{}, err
+		}
+		m, _, err := c.activeMember(l.Owner)
+		if err != nil || m == nil {
+			return goTo("/signin"), err
+		}
+		return page("Choose a new password", newPasswordForm(m, c.zone(c.ctx), nil)), nil
 	})
-	d.on(route{pattern: "POST /password/{token}", access: everybody, events: []string{"team_member.password_changed", "team_member.logged_out"}}, (*call).resetPassword)
+	d.on(route{pattern: "POST /password/{token}", access: everybody, events: newPasswordEvents}, (*call).resetPassword)
 }
+
+// newPasswordEvents are those of a new password. Passkeys that its owner does not know go with the old one.
+var newPasswordEvents = []string{"team_member.password_changed", "team_member.logged_out", "team_member.second_factor_disabled"}
 
 // newPassword checks a password that somebody chooses.
 func newPassword(f *fault.Fields, password, email string) {
@@ -246,7 +256,7 @@ func (c *call) resetPassword() (answer, error) {
 	var f fault.Fields
 	newPassword(&f, password, m.Email.Value)
 	if err := f.Err(); err != nil {
-		return c.formAgain("Choose a new password", err, func(p problems) answer { return page("", newPasswordForm(p)) })
+		return c.formAgain("Choose a new password", err, func(p problems) answer { return page("", newPasswordForm(m, c.zone(c.ctx), p)) })
 	}
 	actor := c.meta
 	actor.Actor = journal.Actor{Kind: journal.ActorTeamMember, ID: string(m.ID)}
@@ -267,8 +277,12 @@ func (c *call) setPassword(m *team.TeamMember, password string, version *int64, 
 		return err
 	}
 	cmd, end := ending(meta.Actor, m.ID, team.PasswordChanged, others...)
+	all := program.Sequence{journal.Bind(team.SetPassword{ID: m.ID, PasswordHash: hash, Actor: meta.Actor}), cmd}
+	for _, p := range c.r.PostForm["remove_passkey"] { // those that were ticked: a passkey outlives a password
+		all = append(all, journal.Bind(team.RemovePasskey{ID: m.ID, Passkey: id.ID(p), Actor: meta.Actor}))
+	}
 	return c.do(&program.Request{Meta: meta, Target: m.Ref(), IfMatch: version,
-		Command: program.Sequence{journal.Bind(team.SetPassword{ID: m.ID, PasswordHash: hash, Actor: meta.Actor}), cmd},
+		Command: all,
 		Machinery: func(b *store.Batch) error {
 			if also != nil {
 				if err := also(b); err != nil {

@@ -107,7 +107,7 @@ func TestEveryPage(t *testing.T) {
 		}}.Run(t)
 	// What no link leads to: pages between a form and its answer, answers to scripts, and what comes by mail.
 	for _, p := range []string{"/setup/{token}", "/join/{token}", "/password/{token}", "/signin", "/signin/code", "/signin/provider", "/signin/provider/callback", "/find", "/customers/{id}/data/{part}",
-		"/customers/{id}/data/{part}/copy.json", "/account/authenticator/code.png", "/account/authenticator"} {
+		"/customers/{id}/data/{part}/copy.json", "/account/authenticator/code.png", "/account/authenticator", "/account/confirm"} {
 		walked["GET "+p]++
 	}
 	for _, r := range w.d.routes {

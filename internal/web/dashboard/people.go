@@ -25,18 +25,22 @@ func (d *Dashboard) registerTeam() {
 	edit := func(pattern string, h handler, events ...string) {
 		d.on(route{pattern: pattern, permission: team.TeamEdit, events: events}, h)
 	}
+	// What gives somebody rights, or a way in, outlasts the session of who gives them.
+	give := func(pattern string, h handler, events ...string) {
+		d.on(route{pattern: pattern, permission: team.TeamEdit, confirm: true, events: events}, h)
+	}
 	view("GET /team", (*call).teamPage)
 	view("GET /team/defaults", func(c *call) (answer, error) { return c.defaultsPage(nil) })
-	edit("POST /team/defaults", (*call).changeDefaults, "team.default_permissions_updated")
+	give("POST /team/defaults", (*call).changeDefaults, "team.default_permissions_updated")
 	edit("GET /team/invite", func(c *call) (answer, error) { return c.invitePage(inviteView{Role: team.Member, Defaults: true}) })
-	edit("POST /team/invite", (*call).invite, "team_member.invited")
+	give("POST /team/invite", (*call).invite, "team_member.invited")
 	edit("GET /team/bulk", func(c *call) (answer, error) { return c.bulkPage(nil) })
-	edit("POST /team/bulk", (*call).bulk, "team.permissions_bulk_updated", "team_member.permissions_updated")
+	give("POST /team/bulk", (*call).bulk, "team.permissions_bulk_updated", "team_member.permissions_updated")
 	view("GET /team/{id}", (*call).memberPage)
-	edit("POST /team/{id}/role", (*call).changeRole, "team_member.role_changed")
-	edit("POST /team/{id}/permissions", (*call).changePermissions, "team_member.permissions_updated")
-	edit("POST /team/{id}/link", (*call).makeLink, "team_member.link_created")
-	edit("POST /team/{id}/second-factor-off", (*call).takeFactor, "team_member.second_factor_disabled")
+	give("POST /team/{id}/role", (*call).changeRole, "team_member.role_changed")
+	give("POST /team/{id}/permissions", (*call).changePermissions, "team_member.permissions_updated")
+	give("POST /team/{id}/link", (*call).makeLink, "team_member.link_created")
+	give("POST /team/{id}/second-factor-off", (*call).takeFactor, "team_member.second_factor_disabled")
 	edit("POST /team/{id}/sessions-end", (*call).endTheirSessions, "team_member.logged_out")
 	edit("GET /team/{id}/remove", func(c *call) (answer, error) {
 		m, _, err := c.person()

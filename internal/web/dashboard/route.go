@@ -42,6 +42,8 @@ type route struct {
 	// fromProvider is of the one GET that makes events: an identity provider sends people back with it, and a sealed
 	// cookie says that they left from here.
 	fromProvider bool
+	// confirm is of what outlasts a session: it takes the password again, or a sign-in of the last minutes.
+	confirm bool
 	// stream is of an answer that goes on until the browser leaves.
 	stream bool
 }
@@ -63,6 +65,7 @@ type call struct {
 	session id.ID            // empty for nobody
 	member  *team.TeamMember // nil for nobody
 	version int64            // of the member
+	stale   bool             // who signs in now proved who they are longer ago, at the identity provider
 	can     team.Set
 	words   locale // read by here
 	gap     string // what an index hid from a log that was read; empty: nothing
@@ -98,6 +101,9 @@ func (d *Dashboard) on(r route, h handler) {
 		panic("dashboard: " + r.pattern + " has no permission")
 	case method == http.MethodGet && len(r.events) > 0 && !r.fromProvider:
 		panic("dashboard: " + r.pattern + ": reading a page makes no event")
+	}
+	if r.confirm && (method != http.MethodPost || r.access == everybody) {
+		panic("dashboard: " + r.pattern + ": only a form of somebody who is signed in is confirmed")
 	}
 	for _, e := range r.events {
 		if _, ok := journal.Lookup(e); !ok {
@@ -149,7 +155,10 @@ func (d *Dashboard) serve(w http.ResponseWriter, r *http.Request, rt route, h ha
 			return
 		}
 	}
-	a, err := h(c)
+	a, held, err := c.held()
+	if err == nil && !held {
+		a, err = h(c)
+	}
 	if err != nil {
 		c.fail(err)
 		return

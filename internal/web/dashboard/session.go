@@ -216,6 +216,11 @@ func (c *call) begin(member id.ID, how team.Method, req program.Request, before 
 	c.dropCookie(stepCookie)
 	c.dropCookie(passkeyCookie)
 	c.dropCookie(providerCookie)
+	if !c.stale {
+		if err := c.confirm(session); err != nil {
+			return err
+		}
+	}
 	return c.markDevice(member)
 }
 

@@ -369,15 +369,21 @@ func (c *call) passkeyUser(m *team.TeamMember) (auth.PasskeyUser, error) {
 type atProvider struct {
 	Errand auth.Errand `json:"errand"`
 	Next   string      `json:"next"`
-	Join   string      `json:"join,omitempty"` // the token of an invitation that is to be taken up
+	Again  id.ID       `json:"again,omitempty"` // who is to show once more that it is them
+	Join   string      `json:"join,omitempty"`  // the token of an invitation that is to be taken up
 }
 
 func (c *call) goToProvider() (answer, error) {
-	address, errand, err := c.provider.Begin(c.ctx, false)
+	at := atProvider{Next: inside(c.r.FormValue("next")), Join: c.r.FormValue("join")}
+	if c.member != nil && c.r.FormValue("again") != "" {
+		at.Again = c.member.ID
+	}
+	address, errand, err := c.provider.Begin(c.ctx, at.Again != "")
 	if err != nil {
 		return answer{}, fault.Wrap(err, fault.Unavailable, "provider_away", "The identity provider does not answer. Sign in another way, or try again.")
 	}
-	if err := c.keep(providerCookie, atProvider{errand, inside(c.r.FormValue("next")), c.r.FormValue("join")}, stepLifetime); err != nil {
+	at.Errand = errand
+	if err := c.keep(providerCookie, at, stepLifetime); err != nil {
 		return answer{}, err
 	}
 	return goTo(address), nil
@@ -394,6 +400,7 @@ func (c *call) backFromProvider() (answer, error) {
 		return answer{}, err
 	}
 	who, err := c.provider.Finish(c.ctx, at.Errand, c.r.FormValue("state"), c.r.FormValue("code"), c.r.FormValue("error"), c.Program.Now())
+	c.stale = c.Program.Now().Sub(who.Proved) > provedWithin // by a session of the provider's own, or the provider does not say
 	if err == nil && at.Join != "" {
 		return c.joinFromProvider(at.Join, who.Email)
 	}
@@ -407,6 +414,15 @@ func (c *call) backFromProvider() (answer, error) {
 		}
 		c.failSignIn("", who.Email, team.WrongProvider)
 		return c.signInPage(signInView{Next: at.Next, Problem: c.notNamed(err), status: http.StatusUnprocessableEntity})
+	}
+	if at.Again != "" && c.member != nil {
+		switch {
+		case at.Again != c.member.ID || m.ID != c.member.ID:
+			return answer{}, fault.New(fault.Conflict, "provider_names_another", "The identity provider names somebody else than who is signed in here.")
+		case c.stale:
+			return answer{}, fault.New(fault.Conflict, "not_proved", "The identity provider does not say that you signed in there just now (auth_time). Confirm it with your password, or a passkey.")
+		}
+		return goTo(at.Next), c.confirm(c.session)
 	}
 	return c.proved(m, team.ByProvider, at.Next)
 }

@@ -42,11 +42,12 @@ type (
 		Since, Seen time.Time
 	}
 	accountView struct {
-		Member   *team.TeamMember
-		Sessions []sessionView
-		Passkeys bool // this browser can make one
-		Problems problems
-		Zone     *time.Location
+		Confirmed bool // it was shown a moment ago who it is
+		Member    *team.TeamMember
+		Sessions  []sessionView
+		Passkeys  bool // this browser can make one
+		Problems  problems
+		Zone      *time.Location
 	}
 	personView struct {
 		Member      *team.TeamMember
