@@ -135,7 +135,7 @@ func (d *Dashboard) registerLinks() {
 		if err != nil {
 			return answer{}, err
 		}
-		m, _, err := c.activeMember(l.Owner)
+		m, _, err := c.activeMember(l.Owner.ID)
 		if err != nil || m == nil {
 			return goTo("/signin"), err
 		}
