@@ -12,7 +12,7 @@ import (
 )
 
 // formatVersion counts changes of the tables and of the rules: figures of another version are counted anew.
-const formatVersion = 1
+const formatVersion = 2
 
 // tables are where the sums are, in PostgreSQL by a migration, otherwise in a file of their own.
 var tables = []string{"rollup", "rollup_entry", "rollup_state", "rollup_reason", "rollup_followed"}

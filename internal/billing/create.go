@@ -22,6 +22,7 @@ import (
 //   - When a counted variant is out of stock it goes by the settings: its backup is sent for the same price, or the order
 //     is skipped (subscription.order_skipped, its reason out_of_stock), or it is held (subscription.order_held, once, and
 //     the refusal out_of_stock after that). A decision without an order has no Created.
+//   - An order to a country that the shop does not send to (any more) is held, and refused with country_not_shipped after that.
 //   - An older order that nobody waits for any more (Stale) is cancelled first.
 //
 // It is refused while the subscription is not active (status_<status>), before the day or when the order of that day
@@ -69,6 +70,9 @@ func (c CreateOrder) Decide(w World, now time.Time) (journal.Decision, error) {
 	}
 	o.prepay(s.DeliveryDates())
 	w.address(o)
+	if err := w.ships(o); err != nil {
+		return t.hold(codeNotShipped, err)
+	}
 
 	if w.Billing.OutOfStock == settings.StockSwap {
 		t.stock.instead(o, w.Products)
@@ -79,7 +83,7 @@ func (c CreateOrder) Decide(w World, now time.Time) (journal.Decision, error) {
 			return journal.Decision{}, err
 		}
 		if w.Billing.OutOfStock == settings.StockHold {
-			return t.hold(err)
+			return t.hold("out_of_stock", err)
 		}
 		return t.skip(w, date)
 	}
@@ -124,6 +128,9 @@ func (c OrderNow) Decide(w World, now time.Time) (journal.Decision, error) {
 	}
 	o.Extra = asked.After.(*subscription.Subscription).ExtraOrders
 	w.address(o)
+	if err := w.ships(o); err != nil {
+		return journal.Decision{}, err
+	}
 	method := w.choose(o)
 	if method == nil && !o.Total.IsZero() {
 		return journal.Decision{}, fault.New(fault.Conflict, codeNoMethod, "There is no payment method that can be charged. Add one first.")
@@ -195,6 +202,18 @@ func (w World) address(o *Order) {
 	}
 }
 
+// codeNotShipped is the code of an order that would go to a country that the shop does not send to.
+const codeNotShipped = "country_not_shipped"
+
+// ships refuses an order that would go to a country that the shop does not send to: an address or the settings may have changed since
+// the subscription was made.
+func (w World) ships(o *Order) error {
+	if to := o.ShipTo.Value; to != nil && !w.Shipping.Ships(to.Country) {
+		return fault.New(fault.Conflict, codeNotShipped, "The shop does not send to %s. Give the subscription another address first.", to.Country)
+	}
+	return nil
+}
+
 // create tells that the order was made, and gives the position of that event.
 func (t *story) create(w World, o *Order, cause int) int {
 	var mentions []journal.Ref
@@ -209,9 +228,9 @@ type skipDetails struct {
 	Reason string     `json:"reason"` // a code: out_of_stock
 }
 
-// hold lets the order wait for stock. It is told once; after that the refusal stands.
-func (t *story) hold(refusal error) (journal.Decision, error) {
-	d, ok := subscription.Hold(t.sub, "out_of_stock")
+// hold lets the order wait, for stock or for an address. It is told once; after that the refusal stands.
+func (t *story) hold(reason string, refusal error) (journal.Decision, error) {
+	d, ok := subscription.Hold(t.sub, reason)
 	if !ok {
 		return journal.Decision{}, refusal
 	}

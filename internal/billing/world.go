@@ -19,6 +19,7 @@ type World struct {
 	General      *settings.General
 	Billing      *settings.Billing
 	Recovery     *settings.Recovery
+	Shipping     *settings.Shipping
 	Order        *Order
 	Subscription *subscription.Subscription
 	Customer     *customer.Customer
@@ -79,6 +80,9 @@ func (w *World) load(r journal.Reader, key id.ID) (err error) {
 // loadNew loads, besides, what a new order is made of.
 func (w *World) loadNew(r journal.Reader, key id.ID) (err error) {
 	if err := w.load(r, key); err != nil {
+		return err
+	}
+	if w.Shipping, err = page[settings.Shipping](r, settings.PageShipping, w.General); err != nil {
 		return err
 	}
 	s := w.Subscription

@@ -42,13 +42,16 @@ type Product struct {
 	UpsellLimit    int `json:"upsell_limit"`    // pieces of it that a subscriber may add to one order, 0 to 999; 0: as many as they like
 }
 
+// SoldOut says whether the variant's stock is counted and nothing is left of it.
+func (v *Variant) SoldOut() bool { return v.Inventory != nil && *v.Inventory < 1 }
+
 // OncePrice is what a variant costs as a one-time addition: while its product is offered as one, with the discount of that. A
 // fraction of a minor unit is rounded half up.
 func OncePrice(p *Product, v *Variant) money.Amount {
 	if !p.Upsell {
 		return v.Price
 	}
-	price, err := v.Price.MulRatio(int64(100-p.UpsellDiscount), 100, money.HalfUp)
+	price, err := v.Price.PercentOff(int64(p.UpsellDiscount))
 	if err != nil { // cannot be: at most the price, which is an amount
 		return v.Price
 	}

@@ -7,6 +7,7 @@ import (
 	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/settings"
 )
 
 // AddressFields are the fields of an address that people give. Those that are nil stay as they are, or empty in a new
@@ -71,16 +72,28 @@ func (c AddAddress) Decide(w World, now time.Time) (journal.Decision, error) {
 	return s.decision(next), nil
 }
 
-// UpdateAddress changes the fields that are not nil. What was ordered already goes where it was ordered to.
+// UpdateAddress changes the fields that are not nil. What was ordered already goes where it was ordered to. An address that open
+// subscriptions ship to cannot go to a country that the shop does not send to.
 type UpdateAddress struct {
 	ID         id.ID
 	CustomerID id.ID
 	Fields     AddressFields
 }
 
-// Load needs the address and its customer.
+// Load needs the address, its customer, and, for another country, whether a subscription ships there.
 func (c UpdateAddress) Load(r journal.Reader) (World, error) {
-	return loadAddress(r, c.CustomerID, c.ID)
+	w, err := loadAddress(r, c.CustomerID, c.ID)
+	if err != nil || c.Fields.Country == nil {
+		return w, err
+	}
+	if w.Shipping, err = journal.Find[settings.Shipping](r, journal.Settings, settings.PageShipping); err != nil {
+		return w, err
+	}
+	w.InUse, err = used(r, c.CustomerID, c.ID, "shipping_address_id")
+	if err == nil && !w.InUse && w.Customer.DefaultAddressID == c.ID {
+		w.InUse, err = used(r, c.CustomerID, "", "shipping_address_id")
+	}
+	return w, err
 }
 
 // Decide refuses wrong fields, an erased customer and an address that was removed (status_removed).
@@ -92,6 +105,11 @@ func (c UpdateAddress) Decide(w World, _ time.Time) (journal.Decision, error) {
 	c.Fields.apply(next)
 	if err := refusals(next); err != nil {
 		return journal.Decision{}, err
+	}
+	if next.Country != w.Address.Country && w.InUse && !w.Shipping.Ships(next.Country) {
+		var f fault.Fields
+		f.Add("/country", "The shop does not send to %s, and a subscription ships to this address.", next.Country)
+		return journal.Decision{}, f.Err()
 	}
 	var s steps
 	err := s.add("address.updated", w.Address, next, w.Customer.Ref())

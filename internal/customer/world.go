@@ -14,6 +14,7 @@ import (
 // World is what the rules of a customer may see. A command's Load fills in what its rule needs.
 type World struct {
 	General       *settings.General // nil in a shop without settings
+	Shipping      *settings.Shipping
 	Customer      *Customer
 	Address       *Address
 	PaymentMethod *PaymentMethod

@@ -18,7 +18,7 @@ import (
 	"perennial/internal/team"
 )
 
-// Undo puts back what one event changed, as a new event that names it. It is a command like any other.
+// Undo puts back what one event changed, as a new event that names it, and with it what else its command changed because of it. It is a command like any other.
 type Undo struct {
 	Event id.ID
 	Actor journal.Actor // who undoes it: an undo in the team gives nobody more than the actor could give by hand
@@ -33,6 +33,15 @@ type UndoWorld struct {
 	General      *settings.General
 	Reservations []journal.Reservation // names that move with the change
 	Refusal      error                 // why the rest of the shop does not allow it; nil when it does
+	Along        []UndoWorld           // entries of the same command that came of this one and are undone with it, oldest first
+}
+
+// along names the entries of a command that came of another one of it, and that mean nothing without it: who removes the default address
+// has no default any more, and gets both back.
+var along = map[string][]string{
+	"address.removed":                {"customer.default_address_changed"},
+	"payment_method.removed":         {"payment_method.default_changed", "payment_method.backup_set"},
+	"payment_method.default_changed": {"payment_method.backup_set"},
 }
 
 // Load implements journal.Decider.
@@ -48,10 +57,66 @@ func (c Undo) Load(r journal.Reader) (UndoWorld, error) {
 	if w.General, err = journal.Find[settings.General](r, journal.Settings, settings.PageGeneral); err != nil {
 		return w, err
 	}
-	if restored, _, err := without(w); err == nil {
-		w.Reservations, w.Refusal = c.restore(r, w, restored)
+	restored, _, err := without(w)
+	if err != nil {
+		return w, nil
 	}
-	return w, nil
+	w.Reservations, w.Refusal = c.restore(r, w, restored)
+	return w, c.loadAlong(r, &w, restored)
+}
+
+// loadAlong loads what is undone along with an entry. Each is seen as it will be then, after those before it.
+func (c Undo) loadAlong(r journal.Reader, w *UndoWorld, restored journal.State) error {
+	after := overlay{r, map[journal.Ref]journal.State{restored.Ref(): restored}}
+	types := along[w.Event.Type]
+	if len(types) == 0 {
+		return nil
+	}
+	for _, step := range []int64{-1, 1} {
+		for seq := w.Event.Seq + step; seq >= 0; seq += step {
+			e, later, err := r.Event(id.Event(w.Event.Shop, seq))
+			if f := fault.As(err); f != nil && f.Kind == fault.NotFound {
+				break
+			}
+			if err != nil {
+				return err
+			}
+			if e.CommandID != w.Event.CommandID {
+				break
+			}
+			if !slices.Contains(types, e.Type) {
+				continue
+			}
+			one := UndoWorld{Event: e, Later: later, General: w.General}
+			if one.Current, _, err = after.State(e.Target()); err != nil {
+				return err
+			}
+			back, _, err := without(one)
+			if err != nil {
+				continue // somebody changed it since, and that stays
+			}
+			if one.Reservations, one.Refusal = c.restore(after, one, back); one.Refusal != nil {
+				continue
+			}
+			after.states[back.Ref()] = back
+			w.Along = append(w.Along, one)
+		}
+	}
+	return nil
+}
+
+// overlay is a reader that sees some states as they will be.
+type overlay struct {
+	journal.Reader
+	states map[journal.Ref]journal.State
+}
+
+// State implements journal.Reader.
+func (o overlay) State(ref journal.Ref) (journal.State, bool, error) {
+	if s, ok := o.states[ref]; ok {
+		return s, true, nil
+	}
+	return o.Reader.State(ref)
 }
 
 // restore asks the rest of the shop, where a change touches more than its own row.
@@ -75,9 +140,22 @@ func (c Undo) Decide(w UndoWorld, now time.Time) (journal.Decision, error) {
 	if err != nil {
 		return journal.Decision{}, err
 	}
-	d := journal.Draft{Type: t.Undo, Before: w.Current, After: restored, Mentions: slices.Clone(w.Event.Targets[1:]), Corrects: w.Event.ID, CausedBy: w.Event.ID,
+	out := journal.Decision{Drafts: []journal.Draft{undoes(w, t, restored)}, Reservations: w.Reservations, Result: restored.Ref()}
+	for _, one := range w.Along {
+		back, t, err := Restored(one, now)
+		if err != nil {
+			break // what comes after it was seen on top of it
+		}
+		d := undoes(one, t, back)
+		d.CausedBy, d.CausedByDraft = "", 1
+		out.Drafts, out.Reservations = append(out.Drafts, d), append(out.Reservations, one.Reservations...)
+	}
+	return out, nil
+}
+
+func undoes(w UndoWorld, t journal.Type, restored journal.State) journal.Draft {
+	return journal.Draft{Type: t.Undo, Before: w.Current, After: restored, Mentions: slices.Clone(w.Event.Targets[1:]), Corrects: w.Event.ID, CausedBy: w.Event.ID,
 		Details: detailsFor(t.Undo, w.Event)}
-	return journal.Decision{Drafts: []journal.Draft{d}, Reservations: w.Reservations, Result: restored.Ref()}, nil
 }
 
 // detailsFor carries over the details that the undoing type has too, such as the date of a skipped order.

@@ -112,6 +112,11 @@ type Shipping struct {
 	Countries            []string     `json:"countries"` // ISO 3166-1 alpha-2; empty: everywhere
 }
 
+// Ships says whether the shop sends to a country. A shop without a list sends everywhere.
+func (s *Shipping) Ships(country string) bool {
+	return s == nil || len(s.Countries) == 0 || slices.Contains(s.Countries, country)
+}
+
 // Portal is the page "portal": what subscribers may do by themselves, and what they see.
 type Portal struct {
 	Actions       []string `json:"actions"`          // names of subscription actions, in the order shown

@@ -70,6 +70,11 @@ func (c Asked) Run(r journal.Reader, now time.Time) (journal.Decision, error) {
 			err = after.onShelf(before, func(key id.ID) (*catalog.Product, error) {
 				return journal.Get[catalog.Product](r, journal.Product, key)
 			})
+			if err == nil {
+				err = after.inStock(before, func(key id.ID) (*catalog.Variant, error) {
+					return journal.Get[catalog.Variant](r, journal.Variant, key)
+				})
+			}
 		}
 	}
 	if err != nil {
@@ -111,6 +116,24 @@ func (s *Subscription) onShelf(before *Subscription, product func(id.ID) (*catal
 		}
 		if it.OneTime && p.UpsellLimit > 0 && pieces > p.UpsellLimit {
 			return fault.New(fault.Conflict, "upsell_limit", "At most %d of it can be added to one order.", p.UpsellLimit)
+		}
+	}
+	return nil
+}
+
+// inStock refuses a variant that a subscriber took and of which nothing is left (out_of_stock): the Portal does not show it either. What they
+// have may stay, whatever becomes of its stock.
+func (s *Subscription) inStock(before *Subscription, variant func(id.ID) (*catalog.Variant, error)) error {
+	for _, it := range s.Items {
+		if slices.ContainsFunc(before.Items, func(was Item) bool { return was.VariantID == it.VariantID }) {
+			continue
+		}
+		v, err := variant(it.VariantID)
+		if err != nil {
+			return err
+		}
+		if v.SoldOut() {
+			return fault.New(fault.Conflict, "out_of_stock", "%s is out of stock.", it.Title)
 		}
 	}
 	return nil

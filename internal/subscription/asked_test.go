@@ -7,6 +7,7 @@ import (
 	"perennial/internal/catalog"
 	"perennial/internal/fault"
 	"perennial/internal/id"
+	"perennial/internal/journal"
 )
 
 func TestBound(t *testing.T) {
@@ -80,5 +81,46 @@ func TestOnShelf(t *testing.T) {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})
+	}
+}
+
+// TestInStock refuses what is sold out to who takes it now, and leaves alone what they have.
+func TestInStock(t *testing.T) {
+	stock := map[id.ID]*catalog.Variant{
+		"none": {ID: "none", Inventory: new(int64(0))}, "one": {ID: "one", Inventory: new(int64(1))}, "uncounted": {ID: "uncounted"},
+	}
+	item := func(key, variant id.ID) Item { return Item{ID: key, VariantID: variant, Quantity: 1} }
+	have := &Subscription{Items: []Item{item("a", "none")}}
+	for _, tt := range []struct {
+		name string
+		now  []Item
+		want string
+	}{
+		{"what they have", []Item{item("a", "none")}, ""},
+		{"more of what they have", []Item{{ID: "a", VariantID: "none", Quantity: 3}}, ""},
+		{"one left", []Item{item("a", "none"), item("b", "one")}, ""},
+		{"uncounted", []Item{item("a", "uncounted")}, ""},
+	} {
+		after := &Subscription{Items: tt.now}
+		if err := after.inStock(have, func(key id.ID) (*catalog.Variant, error) { return stock[key], nil }); err != nil {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+	}
+	after := &Subscription{Items: []Item{item("a", "none")}}
+	err := after.inStock(&Subscription{Items: []Item{item("a", "one")}}, func(key id.ID) (*catalog.Variant, error) { return stock[key], nil })
+	if f := fault.As(err); f == nil || f.Code != "out_of_stock" {
+		t.Errorf("swapped for one that is sold out: %v", err)
+	}
+}
+
+// TestTenYearsAhead takes a date up to ten years ahead, and not a day more.
+func TestTenYearsAhead(t *testing.T) {
+	s := started(t, "2027-01-31")
+	if got := s.refused(journal.Bind(Reschedule{ID: "sub_1", Date: date("2037-01-16"), NewRhythm: true})); !slices.Equal(got, []string{"/next_billing_date"}) {
+		t.Errorf("ten years and a day: %v", got)
+	}
+	equal(t, "ten years", s.do(journal.Bind(Reschedule{ID: "sub_1", Date: date("2037-01-15"), NewRhythm: true})), []string{"subscription.next_billing_date_changed"})
+	if got := s.refused(journal.Bind(Pause{ID: "sub_1", Until: dateP("2037-01-16")})); !slices.Equal(got, []string{"/until"}) {
+		t.Errorf("paused for ten years and a day: %v", got)
 	}
 }

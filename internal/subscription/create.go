@@ -90,7 +90,7 @@ func (c Create) Decide(w World, now time.Time) (journal.Decision, error) {
 	c.items(&f, w, s)
 	dated := c.rhythm(&f, w, s)
 	if c.NextBillingDate != nil {
-		ahead(&f, "/next_billing_date", *c.NextBillingDate, w.today(now))
+		ahead(&f, "/next_billing_date", *c.NextBillingDate, w.today(now), 0)
 	}
 	switch {
 	case c.DeliveryPrice != nil:
@@ -117,7 +117,7 @@ func (c Create) parties(f *fault.Fields, w World, s *Subscription) {
 	case c.ShippingAddressID != "":
 		w.address(f, "/shipping_address_id", c.ShippingAddressID, c.CustomerID)
 		s.ShippingAddressID = c.ShippingAddressID
-	case a != nil && a.Status == customer.StatusActive && ships(w.Shipping, a.Country):
+	case a != nil && a.Status == customer.StatusActive && w.Shipping.Ships(a.Country):
 		s.ShippingAddressID = a.ID
 	}
 	if c.PaymentMethodID != "" {

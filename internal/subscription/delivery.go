@@ -10,7 +10,6 @@ import (
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/money"
-	"perennial/internal/settings"
 )
 
 // ChangeShippingAddress sends orders to another of the customer's addresses; unless cancelled or expired. With
@@ -195,11 +194,6 @@ func (c ChangeDeliveryPrice) Decide(w World, _ time.Time) (journal.Decision, err
 	next := journal.Clone(s)
 	next.DeliveryPrice = c.Price
 	return decide("subscription.delivery_price_changed", s, next, nil)
-}
-
-// ships says whether the shop sends to a country. A shop without a list sends everywhere.
-func ships(s *settings.Shipping, country string) bool {
-	return s == nil || len(s.Countries) == 0 || slices.Contains(s.Countries, country)
 }
 
 func withMethod(r journal.Reader, key, method id.ID) (World, error) {

@@ -31,7 +31,7 @@ func (c Pause) Decide(w World, now time.Time) (journal.Decision, error) {
 	}
 	if c.Until != nil {
 		var f fault.Fields
-		ahead(&f, "/until", *c.Until, w.today(now).AddDays(1))
+		ahead(&f, "/until", *c.Until, w.today(now), 1)
 		if err := f.Err(); err != nil {
 			return journal.Decision{}, err
 		}
@@ -79,7 +79,7 @@ func (s *Subscription) restarted(at *civil.Date, today civil.Date) (*Subscriptio
 		dates = dates.ResumeFrom(today)
 	} else {
 		var f fault.Fields
-		ahead(&f, "/next_billing_date", *at, today)
+		ahead(&f, "/next_billing_date", *at, today, 0)
 		if err := f.Err(); err != nil {
 			return nil, err
 		}

@@ -183,13 +183,11 @@ func (b Basis) unitPrice(it Item) (money.Amount, error) {
 		}
 		switch step.Kind {
 		case catalog.KindPercentage:
-			off, err := it.UnitPrice.MulRatio(step.Value, 100, money.HalfUp)
+			off, err := it.UnitPrice.PercentOff(step.Value)
 			if err != nil {
 				return price, err
 			}
-			if price, err = it.UnitPrice.Sub(off); err != nil {
-				return price, err
-			}
+			price = off
 		case catalog.KindAmount:
 			price = money.Of(max(0, it.UnitPrice.Minor-step.Value), it.UnitPrice.Currency)
 		case catalog.KindPrice:

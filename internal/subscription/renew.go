@@ -50,8 +50,12 @@ func Renewed(s *Subscription, o Order) []journal.Draft {
 	next.consume(o.Once)
 	next.useGift(o.Date)
 	next.advance(o.Date)
+	last := next.allBilled() && next.Open()
+	if last { // what will not be is not told
+		next.NextBillingDate, next.MovedFrom, next.HeldOn = nil, nil, nil
+	}
 	drafts = append(drafts, change("subscription.renewed", s, next, renewed{o.ID, o.Number, o.Total, o.Date}, o.ref()))
-	if next.allBilled() && next.Open() {
+	if last {
 		ended := journal.Clone(next)
 		ended.stop()
 		ended.Status, ended.MovedTo = Expired, nil

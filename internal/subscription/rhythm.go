@@ -45,10 +45,33 @@ func (s *Subscription) DeliveryDates() []civil.Date {
 	}
 	r := s.schedule().Rhythm
 	r.Every = s.DeliveryPolicy.Every()
-	for k := 1; k < n; k++ {
-		out = append(out, r.At(s.Position*n+k))
+	for k := s.Position*n + 1; len(out) < n; k++ {
+		if d := r.At(k); d.After(out[len(out)-1]) { // an order that was moved is delivered in order all the same
+			out = append(out, d)
+		}
 	}
 	return out
+}
+
+// prepaidStays refuses to move the next order of a prepaid subscription among the deliveries of the order before (not_after_deliveries), or past
+// its own second one (not_before_delivery): its first delivery moves with it, the others keep their dates.
+func (s *Subscription) prepaidStays(date civil.Date) error {
+	n := catalog.DeliveriesPerOrder(s.BillingPolicy, s.DeliveryPolicy)
+	if n < 2 {
+		return nil
+	}
+	r := s.schedule().Rhythm
+	r.Every = s.DeliveryPolicy.Every()
+	if second := r.At(s.Position*n + 1); !date.Before(second) {
+		return fault.New(fault.Conflict, "not_before_delivery", "The order pays for %d deliveries, and the second is on %s. Choose an earlier day, or move all orders.", n, second.Long())
+	}
+	if s.Position == 0 {
+		return nil
+	}
+	if last := r.At(s.Position*n - 1); !date.After(last) {
+		return fault.New(fault.Conflict, "not_after_deliveries", "The order before is delivered until %s. Choose a later day, or move all orders.", last.Long())
+	}
+	return nil
 }
 
 // comes says whether an order that is not skipped comes on a date: the next one, or one of the rhythm after it.

@@ -89,7 +89,8 @@ func (c Unskip) Decide(w World, now time.Time) (journal.Decision, error) {
 }
 
 // Reschedule moves the next order to another day, today or later; from active. Only this order moves, and it must stay
-// between the orders before and after it (not_after_previous, not_before_following). With NewRhythm the day becomes the
+// between the orders before and after it (not_after_previous, not_before_following), a prepaid one between their deliveries and its own
+// second one (not_after_deliveries, not_before_delivery). With NewRhythm the day becomes the
 // anchor of a new rhythm, and orders that were skipped on the old one are forgotten. A gift goes with its order.
 type Reschedule struct {
 	ID        id.ID
@@ -108,7 +109,7 @@ func (c Reschedule) Decide(w World, now time.Time) (journal.Decision, error) {
 	}
 	today := w.today(now)
 	var f fault.Fields
-	ahead(&f, "/next_billing_date", c.Date, today)
+	ahead(&f, "/next_billing_date", c.Date, today, 0)
 	if err := f.Err(); err != nil {
 		return journal.Decision{}, err
 	}
@@ -119,6 +120,11 @@ func (c Reschedule) Decide(w World, now time.Time) (journal.Decision, error) {
 	moved, err := move(s.schedule(), c.Date, today)
 	if err != nil {
 		return journal.Decision{}, refuse(err, c.Date)
+	}
+	if !c.NewRhythm {
+		if err := s.prepaidStays(c.Date); err != nil {
+			return journal.Decision{}, err
+		}
 	}
 	next := journal.Clone(s)
 	next.follow(moved)

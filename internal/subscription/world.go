@@ -23,8 +23,8 @@ const (
 	// MaxOrder is the most that the items of one order may be worth, in minor units. With delivery and tax it stays
 	// below 2^53, the largest integer that canonical JSON holds.
 	MaxOrder int64 = 1_000_000_000_000_000
-	// MaxDaysAhead is how far ahead of today a date may be: ten years.
-	MaxDaysAhead = 3660
+	// MaxMonthsAhead is how far ahead of today a date may be: ten years.
+	MaxMonthsAhead = 120
 )
 
 // World is what the rules of a subscription may see. A command's Load fills in what its rule needs and leaves the
@@ -166,14 +166,15 @@ func price(f *fault.Fields, at string, a money.Amount, currency string) {
 	}
 }
 
-// ahead adds what is wrong with a date of a request that must be first or later.
-func ahead(f *fault.Fields, at string, d, first civil.Date) {
+// ahead adds what is wrong with a date of a request that must be so many days after today, or later.
+func ahead(f *fault.Fields, at string, d, today civil.Date, least int) {
+	first := today.AddDays(least)
 	switch {
 	case !d.Valid():
 		f.Add(at, "Give a date in the form 2006-01-02.")
 	case d.Before(first):
 		f.Add(at, "The date must be %s or later.", first.Long())
-	case d.After(first.AddDays(MaxDaysAhead)):
+	case d.After(today.AddMonths(MaxMonthsAhead)):
 		f.Add(at, "The date must not be more than ten years ahead.")
 	}
 }
@@ -191,7 +192,7 @@ func (w World) address(f *fault.Fields, at string, key, owner id.ID) {
 }
 
 func (w World) country(f *fault.Fields, at, code string) {
-	if !ships(w.Shipping, code) {
+	if !w.Shipping.Ships(code) {
 		f.Add(at, "The shop does not send to %s.", code)
 	}
 }

@@ -8,7 +8,7 @@
 //	> show coffee status, next_billing_date                    fields of it
 //	> upcoming coffee 4                                        its next orders
 //	> orders coffee                                            its orders, oldest first
-//	> undo                                                     the last entry that a request made
+//	> undo                                                     the last entry that a request made; or: undo first
 //	> name bag /subscriptions/{coffee} items 0 id              what an answer holds there is called bag from then on
 //
 // Each story ends with the check of the whole journal.
@@ -100,7 +100,8 @@ type story struct {
 	handler http.Handler
 	token   string
 	names   map[string]string // to ids
-	last    string            // id of the last event that a request made
+	first   string            // id of the first event that the last request made
+	last    string            // id of its last one
 	seen    int64             // the last seq that was told
 }
 
@@ -190,7 +191,11 @@ func (s *story) do(command string) []string {
 		s.name(strings.Fields(rest))
 		return nil
 	case "undo":
-		return s.ask("POST", "/events/"+s.last+"/undo", "", "")
+		event := s.last
+		if rest == "first" {
+			event = s.first
+		}
+		return s.ask("POST", "/events/"+event+"/undo", "", "")
 	}
 	m := request.FindStringSubmatch(command)
 	if m == nil {
@@ -273,7 +278,7 @@ func (s *story) ask(method, path, body, name string) []string {
 		s.names[name] = a.Data.ID
 	}
 	if len(a.Events) > 0 {
-		s.last = a.Events[len(a.Events)-1].ID
+		s.first, s.last = a.Events[0].ID, a.Events[len(a.Events)-1].ID
 	}
 	if code >= 400 {
 		out := []string{fmt.Sprintf("%d %s: %s", code, a.Code, a.Detail)}

@@ -454,7 +454,11 @@ func (c *call) variantOptions() ([]ui.Option, error) {
 		if v.Title != "" && v.Title != title {
 			title += ", " + v.Title
 		}
-		out = append(out, ui.Option{Value: string(v.ID), Label: title + " (" + c.cash(v.Price) + ")"})
+		price := c.cash(v.Price)
+		if v.SoldOut() {
+			price += ", out of stock"
+		}
+		out = append(out, ui.Option{Value: string(v.ID), Label: title + " (" + price + ")"})
 	}
 	return out, err
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"perennial/internal/billing"
+	"perennial/internal/civil"
 	"perennial/internal/customer"
 	"perennial/internal/find"
 	"perennial/internal/gate"
@@ -121,6 +122,9 @@ func (c *call) needsAttention(v *homeView) error {
 	slices.Sort(methods)
 	cards, err := statesOf[*customer.PaymentMethod](c, journal.PaymentMethod, slices.Compact(methods))
 	if err != nil {
+		return err
+	}
+	if err := c.heldOrders(v, today); err != nil {
 		return err
 	}
 	shown, more := 0, 0
@@ -279,4 +283,25 @@ func (c *call) charged(rows []store.Row) (map[id.ID]id.ID, error) {
 		}
 	}
 	return out, err
+}
+
+// heldOrders notes orders whose day has come and that wait: for stock, or for an address that the shop sends to.
+func (c *call) heldOrders(v *homeView, today civil.Date) error {
+	rows, err := c.Store.List(c.ctx, c.Store.DB.Reader, journal.Subscription, fmt.Sprintf("status = 'active' AND due_date <= $2 ORDER BY due_date, id LIMIT %d", cardsAhead), today.String())
+	if err != nil {
+		return store.Fault(err)
+	}
+	rows = slices.DeleteFunc(rows, func(r store.Row) bool { return r.State.(*subscription.Subscription).HeldOn == nil })
+	names, err := c.subscriptionRows(rows[:min(len(rows), attentionAtMost)])
+	if err != nil {
+		return err
+	}
+	for i, line := range names {
+		s := rows[i].State.(*subscription.Subscription)
+		v.Note = append(v.Note, attention{ui.Warn, "circle-alert", line.Name + ": the order of " + s.HeldOn.Long() + " is held", ui.Link{Href: "/subscriptions/" + string(s.ID), Text: "See why"}})
+	}
+	if n := len(rows) - len(names); n > 0 {
+		v.Note = append(v.Note, attention{ui.Warn, "circle-alert", ui.Count(int64(n), "more order is held", "more orders are held"), ui.Link{Href: "/events?type=subscription.order_held", Text: "See them"}})
+	}
+	return nil
 }

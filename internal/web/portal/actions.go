@@ -368,7 +368,7 @@ func (c *call) products(once bool) ([]ui.Option, error) {
 	for _, r := range variants {
 		x := r.State.(*catalog.Variant)
 		p := offered[x.ProductID]
-		if p == nil || x.Status != catalog.Active || x.Inventory != nil && *x.Inventory < 1 {
+		if p == nil || x.Status != catalog.Active || x.SoldOut() {
 			continue
 		}
 		title, price := p.Title, c.cash(x.Price)

@@ -146,7 +146,13 @@ var told = map[string]func(c *call, e *journal.Event) (more string, args []any){
 		}
 		return more, []any{"date", date(e.Detail("date"))}
 	},
-	"subscription.order_held":      detailed,
+	"subscription.order_held": func(_ *call, e *journal.Event) (string, []any) {
+		more := ""
+		if text(e.Detail("reason")) == "country_not_shipped" {
+			more = "address"
+		}
+		return more, []any{"date", date(e.Detail("date"))}
+	},
 	"subscription.order_unskipped": detailed,
 	"subscription.order_gifted": func(_ *call, e *journal.Event) (string, []any) {
 		if d := date(e.Detail("date")); !d.IsZero() {
