@@ -166,7 +166,11 @@ func (n *Notifier) follow(ctx context.Context) error {
 			if err != nil {
 				return store.Fault(err)
 			}
-			if told, ok := tells(st.Event); ok && st.RecordedAt.After(old) {
+			told, ok := tells(st.Event)
+			if !ok {
+				told, ok = tellsMember(st.Event)
+			}
+			if ok && st.RecordedAt.After(old) {
 				told.Seq, told.Event = st.Seq, st.ID
 				list = append(list, n.posted(string(st.ID), told))
 			}
@@ -391,6 +395,9 @@ func (n *Notifier) compose(ctx context.Context, key id.ID, what note) (*mail.Mes
 			m.ID = string(key)
 		}
 		return m, text, err
+	}
+	if what.Member != "" {
+		return n.composeAccount(ctx, key, what, general, t)
 	}
 	who, err := journal.Get[customer.Customer](r, journal.Customer, what.Customer)
 	if err != nil || who.Status != customer.Active || who.Email.Erased || who.Email.Value == "" {
