@@ -13,6 +13,7 @@ import (
 
 	"perennial/internal/server"
 	"perennial/internal/web/dashboard"
+	"perennial/internal/web/ui"
 )
 
 const (
@@ -57,7 +58,7 @@ func (r *run) pages(s *shop) error {
 			return err
 		}
 		_, path, _ := strings.Cut(link, ".invalid")
-		if status, _ := v.visit(http.MethodPost, path, url.Values{"email": {"bench@example.com"}, "name": {"Bench"}, "password": {"a password for the bench"}}); status != http.StatusSeeOther {
+		if status, _ := v.visit(http.MethodPost, path, url.Values{"email": {"bench@example.com"}, "name": {"Bench"}, "password": {"a password for the bench"}, ui.Number: {"the only form of bench"}}); status != http.StatusSeeOther {
 			return fmt.Errorf("bench: signing in: %d", status)
 		}
 		anybody := func() *person { return s.people[rand.IntN(len(s.people))] }

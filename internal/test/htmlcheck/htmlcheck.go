@@ -6,6 +6,7 @@
 package htmlcheck
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"slices"
@@ -14,8 +15,15 @@ import (
 	"golang.org/x/net/html"
 )
 
-// Form is where a form goes.
-type Form struct{ Method, Action string } // "get" or "post"; empty: the page itself
+// Form is a form, or a button of one that sends it elsewhere.
+type Form struct {
+	Method string     // "get" or "post"
+	Action string     // empty: the page itself
+	Values url.Values // what it says as it stands
+}
+
+// Numbered says whether a form has a number of its own.
+func (f Form) Numbered() bool { return len(f.Values.Get("form_number")) >= 20 }
 
 // Page is what was found.
 type Page struct {
@@ -226,7 +234,7 @@ func (c *checker) element(n *html.Node) {
 		if m := attrOf(n, "method"); m != "" && m != "get" && m != "post" {
 			c.wrong("a form goes by %q", m)
 		}
-		c.page.Forms = append(c.page.Forms, Form{strings.ToLower(attrOf(n, "method")), attrOf(n, "action")})
+		c.form(n)
 	case "a":
 		if href, ok := attr(n, "href"); !ok || href == "" {
 			c.wrong("the link %q leads nowhere", words(n))
@@ -236,6 +244,65 @@ func (c *checker) element(n *html.Node) {
 			c.page.Links = append(c.page.Links, href)
 		}
 	}
+}
+
+// form reads what a form says. One that is sent has a number of its own, so that it is known when it comes twice.
+func (c *checker) form(n *html.Node) {
+	f := Form{strings.ToLower(attrOf(n, "method")), attrOf(n, "action"), url.Values{}}
+	var elsewhere []string
+	for k := range n.Descendants() {
+		name, value := attrOf(k, "name"), attrOf(k, "value")
+		_, checked := attr(k, "checked")
+		_, disabled := attr(k, "disabled")
+		switch kind := attrOf(k, "type"); {
+		case k.Type != html.ElementNode || disabled:
+		case k.Data == "button":
+			if at, ok := attr(k, "formaction"); ok {
+				elsewhere = append(elsewhere, at)
+			}
+		case name == "":
+		case k.Data == "textarea":
+			f.Values.Add(name, text(k))
+		case k.Data == "select":
+			f.Values.Add(name, chosen(k))
+		case k.Data == "input" && (kind == "checkbox" || kind == "radio"):
+			if checked {
+				f.Values.Add(name, cmp.Or(value, "on"))
+			}
+		case k.Data == "input" && kind != "submit":
+			f.Values.Add(name, value)
+		}
+	}
+	if f.Method == "post" && !f.Numbered() {
+		c.wrong("a form that goes to %q has no number of its own", f.Action)
+	}
+	c.page.Forms = append(c.page.Forms, f)
+	for _, at := range elsewhere {
+		c.page.Forms = append(c.page.Forms, Form{f.Method, at, f.Values})
+	}
+}
+
+// chosen is the value of a select: of the option that is selected, else of the first.
+func chosen(n *html.Node) (value string) {
+	first := true
+	for k := range n.Descendants() {
+		if k.Data != "option" {
+			continue
+		}
+		if _, selected := attr(k, "selected"); selected || first {
+			value, first = attrOf(k, "value"), false
+		}
+	}
+	return value
+}
+
+func text(n *html.Node) (out string) {
+	for k := range n.Descendants() {
+		if k.Type == html.TextNode {
+			out += k.Data
+		}
+	}
+	return out
 }
 
 // named wants a name for whatever one can reach or see.

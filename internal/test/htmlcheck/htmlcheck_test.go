@@ -9,9 +9,9 @@ import (
 const frame = `<!DOCTYPE html><html lang="en"><head><title>T</title></head><body><main><h1>T</h1>%s</main></body></html>`
 
 func TestAGoodPage(t *testing.T) {
-	p := Check(fmt.Sprintf(frame, `<h2>A</h2><p>x <a href="/a">go</a></p><form method="post" action="/b"><label for="c">C</label><input id="c" name="c"><label><input type="checkbox" name="d"> D</label><button>Send</button></form>
+	p := Check(fmt.Sprintf(frame, `<h2>A</h2><p>x <a href="/a">go</a></p><form method="post" action="/b"><input type="hidden" name="form_number" value="01234567890123456789"><label for="c">C</label><input id="c" name="c"><label><input type="checkbox" name="d"> D</label><button>Send</button></form>
 		<ul><li>one</li></ul><table><caption>T</caption><thead><tr><th scope="col">H</th></tr></thead><tbody><tr><td>1</td></tr></tbody></table><svg aria-hidden="true"><use href="#x"></use></svg><my-part><div>x</div></my-part>`))
-	if len(p.Problems) > 0 || len(p.Links) != 1 || p.Links[0] != "/a" || len(p.Forms) != 1 || p.Forms[0] != (Form{"post", "/b"}) || p.Title != "T" {
+	if len(p.Problems) > 0 || len(p.Links) != 1 || p.Links[0] != "/a" || len(p.Forms) != 1 || p.Forms[0].Method != "post" || p.Forms[0].Action != "/b" || !p.Forms[0].Numbered() || p.Title != "T" {
 		t.Errorf("%+v", p)
 	}
 }
@@ -37,6 +37,7 @@ func TestWhatIsWrong(t *testing.T) {
 		`<script>x()</script>`:                 "a script is inline",
 		`<style>p{}</style>`:                   "<style> is no element",
 		`<img src="/x">`:                       "has no alt",
+		`<form method="post"></form>`:          "no number of its own",
 		`<input name="q">`:                     `the field "q" has no label`,
 		`<label for="q">Q</label>`:             "is no field",
 		`<a href="/x"></a>`:                    "has no name",

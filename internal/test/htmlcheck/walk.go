@@ -1,6 +1,7 @@
 package htmlcheck
 
 import (
+	"cmp"
 	"maps"
 	"net/http"
 	"net/url"
@@ -17,6 +18,8 @@ type Walk struct {
 	Get func(address string) (status int, contentType, body string)
 	// Route names what answers an address; empty: nothing does.
 	Route func(method, address string) string
+	// Form is given each form that is sent, with the address of its page, unless it goes elsewhere. Nil: nobody asks.
+	Form func(page, action string, f Form)
 }
 
 // alike is how many addresses of one route with the same names in the query are looked at.
@@ -63,6 +66,9 @@ func (w Walk) Run(t testing.TB) map[string]int {
 			}
 			if form.Action != "" && !others(form.Action) && w.Route(method, form.Action) == "" {
 				t.Errorf("%s has a form that goes nowhere: %+v", address, form)
+			}
+			if action := cmp.Or(form.Action, u.Path); w.Form != nil && method == http.MethodPost && !others(action) {
+				w.Form(address, action, form)
 			}
 		}
 		for _, link := range page.Links {

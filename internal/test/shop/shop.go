@@ -5,9 +5,11 @@ package shop
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"io"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -118,6 +120,27 @@ func (s *Shop) Check() {
 	for _, p := range r.Problems {
 		s.t.Errorf("verify: %s", p)
 	}
+}
+
+// Things counts what there is, for a test that wants nothing more to be made: entries, besides those of what was only looked at or refused, and
+// the rows that have no entry.
+func (s *Shop) Things() string {
+	s.t.Helper()
+	ctx := context.Background()
+	entries := 0
+	for e, err := range s.Store.Events(ctx, s.Store.Read, store.Closed, 0, 0) {
+		must(s.t, err)
+		if !strings.HasPrefix(e.Type, "log.") && !strings.HasSuffix(e.Type, "_failed") && !strings.HasSuffix(e.Type, ".denied") {
+			entries++
+		}
+	}
+	out := fmt.Sprintf("%d entries", entries)
+	for _, table := range []string{"session", "link", "outbox", "saved_view"} {
+		var n int
+		must(s.t, s.Store.Read.QueryRowContext(ctx, `SELECT COUNT(*) FROM `+table).Scan(&n))
+		out += fmt.Sprintf(", %d %s", n, table)
+	}
+	return out
 }
 
 func must(t testing.TB, err error) {

@@ -29,7 +29,7 @@ func (d *Dashboard) registerAccount() {
 	d.on(route{pattern: "POST /account/authenticator", access: signedIn, confirm: true, events: factorOn}, (*call).enableAuthenticator)
 	d.on(route{pattern: "POST /account/authenticator/off", access: signedIn, events: factorOff}, (*call).disableAuthenticator)
 	if d.passkeys != nil {
-		d.on(route{pattern: "POST /account/passkeys/begin", access: signedIn, confirm: true}, (*call).beginPasskey)
+		d.on(route{pattern: "POST /account/passkeys/begin", access: signedIn, confirm: true, unnumbered: true}, (*call).beginPasskey)
 		d.on(route{pattern: "POST /account/passkeys", access: signedIn, confirm: true, events: factorOn}, (*call).addPasskey)
 	}
 	d.on(route{pattern: "POST /account/passkeys/{passkey}/remove", access: signedIn, events: factorOff}, func(c *call) (answer, error) {

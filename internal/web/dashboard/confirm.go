@@ -12,6 +12,7 @@ import (
 	"perennial/internal/id"
 	"perennial/internal/store"
 	"perennial/internal/team"
+	"perennial/internal/web/ui"
 )
 
 // What outlasts a session (a passkey, a key of the API, somebody else's rights) is not for whoever finds one open: it takes the password
@@ -101,7 +102,7 @@ func (c *call) confirmPage(wrong string) (answer, error) {
 		v.At = own + "?next=" + url.QueryEscape(v.Next)
 	} else {
 		for _, name := range slices.Sorted(maps.Keys(c.r.PostForm)) {
-			if name == "current" || name == "username" {
+			if name == "current" || name == "username" || name == ui.Number {
 				continue
 			}
 			for _, value := range c.r.PostForm[name] {

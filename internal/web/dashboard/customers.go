@@ -40,6 +40,9 @@ func (d *Dashboard) registerCustomers() {
 		if c.ViewAs == nil {
 			return answer{}, fault.New(fault.Unavailable, "no_portal", "This server has no portal.")
 		}
+		if err := c.first(); err != nil {
+			return answer{}, err
+		}
 		return goTo("/portal"), c.ViewAs(c.w, c.r, c.meta, who.ID)
 	})
 	edit := func(f form) { f.permission = team.CustomersEdit; d.form(f) }

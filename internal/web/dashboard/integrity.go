@@ -104,6 +104,9 @@ func (c *call) verifyNow() (answer, error) {
 	if c.verified.running {
 		return goTo("/integrity"), nil
 	}
+	if err := c.first(); err != nil {
+		return answer{}, err
+	}
 	d, meta := c.Dashboard, c.meta
 	d.verified = verification{running: true}
 	d.work.Go(func() {

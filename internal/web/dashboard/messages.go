@@ -214,6 +214,9 @@ func (c *call) messageTest() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	if err := c.first(); err != nil {
+		return answer{}, err
+	}
 	if err := c.Mail.Send(c.ctx, notify.Letter(c.here().general, c.member.Email.Value, m)); err != nil {
 		c.Log.Warn("a test message could not be sent", "request_id", c.meta.Source.RequestID, "error", err)
 		return answer{}, fault.Wrap(err, fault.Conflict, "mail_refused", "The mail server did not take the message. Its words are in the server's log.")

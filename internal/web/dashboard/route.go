@@ -3,6 +3,7 @@ package dashboard
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
@@ -44,6 +45,8 @@ type route struct {
 	fromProvider bool
 	// confirm is of what outlasts a session: it takes the password again, or a sign-in of the last minutes.
 	confirm bool
+	// unnumbered is of what a script asks for, which has no form and changes nothing.
+	unnumbered bool
 	// stream is of an answer that goes on until the browser leaves.
 	stream bool
 }
@@ -69,6 +72,7 @@ type call struct {
 	can     team.Set
 	words   locale // read by here
 	gap     string // what an index hid from a log that was read; empty: nothing
+	steps   int    // what the form has asked for so far
 }
 
 // answer is what a handler comes to: a page, or another address to go to.
@@ -153,6 +157,12 @@ func (d *Dashboard) serve(w http.ResponseWriter, r *http.Request, rt route, h ha
 		if err := r.ParseForm(); err != nil {
 			c.fail(fault.Wrap(err, fault.Malformed, "malformed", "The form could not be read, or is too large."))
 			return
+		}
+		if !rt.unnumbered && !strings.HasSuffix(rt.pattern, ui.Preview) {
+			if err := ui.NeedsNumber(r.PostForm); err != nil {
+				c.fail(err)
+				return
+			}
 		}
 	}
 	a, held, err := c.held()
@@ -241,7 +251,13 @@ func (c *call) run(req *program.Request) (*program.Outcome, error) {
 			return nil
 		}
 	}
-	out, err := c.Program.Do(c.ctx, req)
+	do := c.Program.Do
+	if c.r.Method == http.MethodPost && c.r.PostForm.Get(ui.Number) != "" {
+		do = func(ctx context.Context, req *program.Request) (*program.Outcome, error) {
+			return c.Program.DoOnce(ctx, req, c.sentKey())
+		}
+	}
+	out, err := do(c.ctx, req)
 	if err != nil {
 		return nil, err
 	}
@@ -251,6 +267,20 @@ func (c *call) run(req *program.Request) (*program.Outcome, error) {
 		}
 	}
 	return out, nil
+}
+
+// first says whether the form comes for the first time, where no command does what it asks for.
+func (c *call) first() error {
+	yes, err := c.Program.First(c.ctx, c.sentKey())
+	if err == nil && !yes {
+		err = program.SentAlready()
+	}
+	return err
+}
+
+func (c *call) sentKey() [sha256.Size]byte {
+	c.steps++
+	return ui.SentKey("dashboard", c.r.URL.Path, c.r.PostForm, c.steps)
 }
 
 // change runs a command and nothing more.

@@ -56,7 +56,7 @@ func (d *Dashboard) registerSignIn() {
 		return c.done("/signin", "You are signed out.", nil)
 	})
 	if d.passkeys != nil {
-		d.on(route{pattern: "POST /signin/passkey/begin", access: everybody}, func(c *call) (answer, error) {
+		d.on(route{pattern: "POST /signin/passkey/begin", access: everybody, unnumbered: true}, func(c *call) (answer, error) {
 			options, ceremony, err := c.passkeys.BeginLogin()
 			if err != nil {
 				return answer{}, err

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -434,6 +433,7 @@ func (c *call) asked(a action, s *subscription.Subscription, v url.Values) journ
 
 type formView struct {
 	At, Back, Lead, Verb string
+	Version              int64 // of what it is about; 0: nothing that is there
 	Danger               bool
 	Fields               []field
 	Plain                []ui.Field
@@ -460,7 +460,7 @@ func (c *call) form(a action, v url.Values, p ui.Problems) (answer, error) {
 	if err := c.hasPart(a, s); err != nil {
 		return answer{}, err
 	}
-	view := formView{At: ui.WithoutPreview(c.r.URL.Path), Back: back, Lead: c.lead(a), Verb: c.say(a.verb), Danger: a.danger, Problems: p}
+	view := formView{At: ui.WithoutPreview(c.r.URL.Path), Version: c.version, Back: back, Lead: c.lead(a), Verb: c.say(a.verb), Danger: a.danger, Problems: p}
 	out := answer{title: c.say(a.title), crumbs: []ui.Link{{Href: "/portal", Text: c.say("home.title")}, {Href: back, Text: contents(s)}}}
 	if why := c.notNow(a, s); why != nil {
 		view.Refusal = c.refusal(fault.As(why), s)
@@ -591,14 +591,15 @@ func (c *call) act(a action) (answer, error) {
 	if err := c.hasPart(a, s); err != nil {
 		return answer{}, err
 	}
-	out, err := c.run(c.asked(a, s, c.r.PostForm))
+	out, err := c.runOn(s.Ref(), c.asked(a, s, c.r.PostForm))
 	if err != nil {
+		status := fault.As(err).Kind
 		p, err := c.wrongWith(err, s)
 		if err != nil {
 			return answer{}, err
 		}
 		again, err := c.form(a, c.r.PostForm, p)
-		again.status = http.StatusUnprocessableEntity
+		again.status = formStatus(status)
 		return again, err
 	}
 	about := s.ID

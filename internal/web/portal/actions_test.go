@@ -198,7 +198,7 @@ func TestGivingAnOrder(t *testing.T) {
 	if s := v.get(at); strings.Contains(s.body, "Not a gift any more") {
 		t.Error("what is no gift is offered to be taken back")
 	}
-	back := regexp.MustCompile(`action="(/portal/undo/evt_[a-z0-9_]+)"><button[^>]*>Not a gift any more<`)
+	back := regexp.MustCompile(`action="(/portal/undo/evt_[a-z0-9_]+)"><input[^>]*><button[^>]*>Not a gift any more<`)
 	w.want(v.send(http.MethodPost, at+"/gift", values(given)), 200, at)
 	offer := back.FindStringSubmatch(v.get(at).body)
 	if offer == nil {

@@ -229,8 +229,9 @@ func (c *call) cancelAccept() (answer, error) {
 		return answer{}, err
 	}
 	_, v := c.cancelHead(s)
-	if session == nil {
-		return answer{to: v.At}, nil
+	if session == nil { // another one is begun by who opens its page, not by a form that came twice
+		c.note(c.say("refusal.session_over"))
+		return answer{to: v.Back}, nil
 	}
 	n, err := strconv.Atoi(c.r.PostFormValue("offer"))
 	if err != nil {

@@ -57,11 +57,16 @@ func (c *call) today() civil.Date { return settings.Today(c.shop(), c.Program.No
 
 // mine loads a subscription of the customer; somebody else's is as unknown as one that is not there.
 func (c *call) mine() (*subscription.Subscription, error) {
-	s, err := journal.Find[subscription.Subscription](c.reader(), journal.Subscription, id.ID(c.r.PathValue("id")))
-	if err == nil && (s == nil || s.CustomerID != c.who.ID) {
-		err = fault.New(fault.NotFound, "unknown_subscription", "There is no such subscription.")
+	row, err := c.Store.Load(c.ctx, c.Store.Read, journal.Ref{Kind: journal.Subscription, ID: id.ID(c.r.PathValue("id"))})
+	if err != nil {
+		return nil, store.Fault(err)
 	}
-	return s, err
+	s, ok := row.State.(*subscription.Subscription)
+	if !ok || s.CustomerID != c.who.ID {
+		return nil, fault.New(fault.NotFound, "unknown_subscription", "There is no such subscription.")
+	}
+	c.version = row.Version
+	return s, nil
 }
 
 // rows reads the customer's own rows of a kind.
@@ -424,11 +429,12 @@ type accountView struct {
 	Addresses []ui.Link
 	Methods   []string
 	NewCard   bool // one can be added
+	Version   int64
 	Sessions  []sessionRow
 }
 
 func (c *call) accountPage(typed url.Values, p ui.Problems) (answer, error) {
-	v := accountView{Email: c.who.Email.Value, Problems: p, NewCard: c.mayAddCard()}
+	v := accountView{Email: c.who.Email.Value, Problems: p, NewCard: c.mayAddCard(), Version: c.whoVersion}
 	for _, f := range []struct{ name, label, now, complete string }{{"first_name", c.say("account.first_name"), c.who.FirstName.Value, "given-name"}, {"last_name", c.say("account.last_name"), c.who.LastName.Value, "family-name"}, {"phone", c.say("account.phone"), c.who.Phone.Value, "tel"}} {
 		value := f.now
 		if typed.Has(f.name) {
@@ -474,7 +480,7 @@ func (c *call) accountPage(typed url.Values, p ui.Problems) (answer, error) {
 // wrongWith turns a refusal into what is wrong with the fields of a form; other failures stay what they are.
 func (c *call) wrongWith(err error, s *subscription.Subscription) (ui.Problems, error) {
 	f := fault.As(err)
-	if f.Kind != fault.Refused && f.Kind != fault.Conflict {
+	if f.Kind != fault.Refused && f.Kind != fault.Conflict && f.Kind != fault.Stale {
 		return nil, err
 	}
 	p := ui.Problems{}
@@ -487,6 +493,14 @@ func (c *call) wrongWith(err error, s *subscription.Subscription) (ui.Problems, 
 	return p, nil
 }
 
+// formStatus is that of a form which is shown again.
+func formStatus(k fault.Kind) int {
+	if k == fault.Stale {
+		return k.HTTPStatus()
+	}
+	return http.StatusUnprocessableEntity
+}
+
 // fieldOf is the name that a form has for what a pointer names.
 func fieldOf(f fault.Field) string {
 	name, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(f.Pointer, "/"), "address/"), "/")
@@ -495,13 +509,16 @@ func fieldOf(f fault.Field) string {
 
 func (c *call) changeProfile() (answer, error) {
 	given := func(name string) *string { return new(strings.TrimSpace(c.r.PostFormValue(name))) }
-	out, err := c.run(journal.Bind(customer.UpdateProfile{ID: c.who.ID, FirstName: given("first_name"), LastName: given("last_name"), Phone: given("phone")}))
+	out, err := c.runOn(c.who.Ref(), journal.Bind(customer.UpdateProfile{ID: c.who.ID, FirstName: given("first_name"), LastName: given("last_name"), Phone: given("phone")}))
 	if err != nil {
+		status := fault.As(err).Kind
 		p, err := c.wrongWith(err, nil)
 		if err != nil {
 			return answer{}, err
 		}
-		return c.accountPage(c.r.PostForm, p)
+		again, err := c.accountPage(c.r.PostForm, p)
+		again.status = formStatus(status)
+		return again, err
 	}
 	return done("/portal/account", out.Events), nil
 }
@@ -519,11 +536,16 @@ func (c *call) address() (*customer.Address, error) {
 	if key == "new" {
 		return &customer.Address{}, nil
 	}
-	a, err := journal.Find[customer.Address](c.reader(), journal.Address, id.ID(key))
-	if err == nil && (a == nil || a.CustomerID != c.who.ID || a.Status != customer.StatusActive) {
-		err = fault.New(fault.NotFound, "unknown_address", "There is no such address.")
+	row, err := c.Store.Load(c.ctx, c.Store.Read, journal.Ref{Kind: journal.Address, ID: id.ID(key)})
+	if err != nil {
+		return nil, store.Fault(err)
 	}
-	return a, err
+	a, ok := row.State.(*customer.Address)
+	if !ok || a.CustomerID != c.who.ID || a.Status != customer.StatusActive {
+		return nil, fault.New(fault.NotFound, "unknown_address", "There is no such address.")
+	}
+	c.version = row.Version
+	return a, nil
 }
 
 func (c *call) addressPage(typed url.Values, p ui.Problems) (answer, error) {
@@ -544,7 +566,7 @@ func (c *call) addressPage(typed url.Values, p ui.Problems) (answer, error) {
 	if a.ID == "" {
 		title = c.say("address.add")
 	}
-	out := answer{title: title, crumbs: []ui.Link{{Href: "/portal/account", Text: c.say("account.title")}}, body: formBody(formView{At: c.r.URL.Path, Back: "/portal/account", Verb: c.say("button.save"), Plain: fields, Problems: p})}
+	out := answer{title: title, crumbs: []ui.Link{{Href: "/portal/account", Text: c.say("account.title")}}, body: formBody(formView{At: c.r.URL.Path, Version: c.version, Back: "/portal/account", Verb: c.say("button.save"), Plain: fields, Problems: p})}
 	if p != nil {
 		out.status = http.StatusUnprocessableEntity
 	}
@@ -565,13 +587,16 @@ func (c *call) changeAddress() (answer, error) {
 	} else {
 		cmd = journal.Bind(customer.UpdateAddress{ID: a.ID, CustomerID: c.who.ID, Fields: f})
 	}
-	out, err := c.run(cmd)
+	out, err := c.runOn(a.Ref(), cmd)
 	if err != nil {
+		status := fault.As(err).Kind
 		p, err := c.wrongWith(err, nil)
 		if err != nil {
 			return answer{}, err
 		}
-		return c.addressPage(c.r.PostForm, p)
+		again, err := c.addressPage(c.r.PostForm, p)
+		again.status = formStatus(status)
+		return again, err
 	}
 	return done("/portal/account", out.Events), nil
 }

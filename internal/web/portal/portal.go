@@ -11,6 +11,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -19,6 +20,7 @@ import (
 	"net/url"
 	"path"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"time"
 
@@ -140,14 +142,17 @@ type call struct {
 	pattern string
 	meta    program.Meta
 
-	session id.ID
-	who     *customer.Customer         // nil for nobody
-	about   *subscription.Subscription // what a failure is about; nil: nothing in particular
-	viewer  id.ID                      // the team member who looks on; empty for the customer themselves
-	cause   id.ID                      // the entry of the link that opened the session; empty when nobody made one
-	general *settings.General
-	portal  *settings.Portal
-	bill    *settings.Billing
+	session    id.ID
+	who        *customer.Customer         // nil for nobody
+	whoVersion int64                      // of who
+	about      *subscription.Subscription // what a failure is about; nil: nothing in particular
+	viewer     id.ID                      // the team member who looks on; empty for the customer themselves
+	cause      id.ID                      // the entry of the link that opened the session; empty when nobody made one
+	steps      int                        // what the form has asked for so far
+	version    int64                      // of what the form is about, as it is now; 0: of nothing that is there
+	general    *settings.General
+	portal     *settings.Portal
+	bill       *settings.Billing
 }
 
 type answer struct {
@@ -201,6 +206,12 @@ func (p *Portal) on(pattern string, open bool, h handler) {
 			if err := r.ParseForm(); err != nil {
 				c.fail(fault.Wrap(err, fault.Malformed, "malformed", "The form could not be read, or is too large."))
 				return
+			}
+			if !strings.HasSuffix(pattern, ui.Preview) {
+				if err := ui.NeedsNumber(r.PostForm); err != nil {
+					c.fail(err)
+					return
+				}
 			}
 		}
 		a, err := h(c)
@@ -290,9 +301,32 @@ func (c *call) billing() (*settings.Billing, error) {
 func (c *call) zone() *time.Location { return settings.Zone(c.shop()) }
 
 // run runs a command for the customer.
-func (c *call) run(cmd journal.Command) (*program.Outcome, error) {
+func (c *call) run(cmd journal.Command) (*program.Outcome, error) { return c.runOn(journal.Ref{}, cmd) }
+
+// runOn is run for a form about a thing, which says which version of it the customer saw.
+func (c *call) runOn(about journal.Ref, cmd journal.Command) (*program.Outcome, error) {
 	c.meta.Comment = strings.TrimSpace(c.r.PostFormValue("comment"))
-	return c.Program.Do(c.ctx, &program.Request{Meta: c.meta, Command: cmd})
+	req := &program.Request{Meta: c.meta, Command: cmd}
+	if seen, err := strconv.ParseInt(c.r.PostFormValue("version"), 10, 64); err == nil && about.ID != "" {
+		req.Target, req.IfMatch = about, &seen
+	}
+	return c.once(req)
+}
+
+// once runs what a form asks for, once however often the form is sent.
+func (c *call) once(req *program.Request) (*program.Outcome, error) {
+	if c.r.Method != http.MethodPost || c.r.PostForm.Get(ui.Number) == "" {
+		return c.Program.Do(c.ctx, req)
+	}
+	return c.Program.DoOnce(c.ctx, req, c.sentKey())
+}
+
+// first says whether the form comes for the first time, where no command does what it asks for.
+func (c *call) first() (bool, error) { return c.Program.First(c.ctx, c.sentKey()) }
+
+func (c *call) sentKey() [sha256.Size]byte {
+	c.steps++
+	return ui.SentKey("portal", c.r.URL.Path, c.r.PostForm, c.steps)
 }
 
 func (c *call) render(a answer) {
@@ -317,7 +351,7 @@ func (c *call) render(a answer) {
 		policy += stripePolicy
 	}
 	c.w.Header().Set("Content-Security-Policy", policy)
-	ui.Send(c.w, c.r, cmp.Or(a.status, http.StatusOK), c.placed(b.Bytes()))
+	ui.Send(c.w, c.r, cmp.Or(a.status, http.StatusOK), ui.Numbered(c.placed(b.Bytes())))
 }
 
 func (c *call) fail(err error) {
@@ -368,7 +402,7 @@ func (c *call) identify() error {
 			return err
 		}
 	}
-	c.session, c.who, c.cause = s.ID, who, s.Cause
+	c.session, c.who, c.whoVersion, c.cause = s.ID, who, row.Version, s.Cause
 	c.actAs(who.ID, s.Viewer)
 	if now.Sub(s.SeenAt) >= touchEvery {
 		if err := c.Program.Upkeep(c.ctx, func(b *store.Batch) error { return b.TouchSession(s.ID) }); err != nil {

@@ -18,6 +18,7 @@ import (
 	"perennial/internal/journal"
 	"perennial/internal/settings"
 	"perennial/internal/subscription"
+	"perennial/internal/web/ui"
 )
 
 // belongings are the ids of what a customer has, by the name that routes have for them.
@@ -255,8 +256,8 @@ func TestUnderAPathOfTheStore(t *testing.T) {
 	if to := got.Header().Get("Location"); to != "/account/me/signin" {
 		t.Errorf("a stranger is sent to %s", to)
 	}
-	asked := send(http.MethodPost, "/account/me/signin", url.Values{"email": {"ada@example.com"}}, nil)
-	in := send(http.MethodPost, "/account/me/code", url.Values{"code": {w.code()}}, asked.Result().Cookies())
+	asked := send(http.MethodPost, "/account/me/signin", url.Values{"email": {"ada@example.com"}, ui.Number: {strings.Repeat("once", 6)}}, nil)
+	in := send(http.MethodPost, "/account/me/code", url.Values{"code": {w.code()}, ui.Number: {strings.Repeat("once", 6)}}, asked.Result().Cookies())
 	if to := in.Header().Get("Location"); to != "/account/me" {
 		t.Fatalf("after signing in one is sent to %q (%d)", to, in.Code)
 	}

@@ -69,6 +69,9 @@ func (c *call) askForCode() (answer, error) {
 	if refused := admit(c.limits, plain.EmailKey(email), auth.Network(c.r), device, c.Program.Now()); refused > 0 {
 		return answer{}, &fault.Error{Kind: fault.TooMany, Code: "too_many_attempts", Public: "Too many codes were asked for. Wait a moment, then try again.", RetryAfter: refused}
 	}
+	if first, err := c.first(); err != nil || !first { // of anybody, so that it tells nothing
+		return answer{to: "/portal/code"}, err
+	}
 	w := awaited{Attempt: c.IDs.New(id.SignIn), Email: email}
 	if known && c.Mails {
 		row, err := c.Store.Load(c.ctx, c.Store.Read, journal.Ref{Kind: journal.Customer, ID: owner})
