@@ -3,6 +3,7 @@ package api
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"reflect"
@@ -56,8 +57,9 @@ func (a *API) Streams() int { return a.streams.Open() }
 func (a *API) stream() {
 	r := route{method: http.MethodGet, path: "/events/stream", tag: "Events", summary: "Follow the journal live, as server-sent events", permission: team.EventsView}
 	op := a.operation(r, reflect.TypeFor[EventView](), false)
-	op.Description += " Each message has the event's seq as `id`, its type as `event` and the event as `data`. At the start and every 15 seconds comes an `id` alone, " +
-		"up to which everything was looked at: it moves the client on, so that nothing is lost between two connections. A key may have 16 streams open, all together 256."
+	op.Description += " Each message has the event's seq as `id`, its type as `event` and the event as `data`. At the start and every 15 seconds comes one of the type `heartbeat` whose `id` and " +
+		"`data` (`{\"seq\":N}`) say up to where everything was looked at: it moves the client on, so that nothing is lost between two connections, and " +
+		"an EventSource does not show it to `onmessage`. A key may have 16 streams open, all together 256."
 	op.Responses["200"].Content = map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}}
 	huma.Register(a.huma, op, func(ctx context.Context, in *streamQuery) (*answered, error) {
 		c := callOf(ctx)
@@ -123,8 +125,10 @@ func (a *API) follow(ctx context.Context, w http.ResponseWriter, flt find.Filter
 		}
 		return rc.Flush()
 	}
-	// An id without data is no message, but the client remembers it: one that is cut off before the first message resumes from here.
-	if err := send("retry: 2000\nid: %d\n\n", position); err != nil {
+	// A client that is cut off before the first message resumes from here. It is an event of its own because some clients drop an id that has
+	// no data, and others hand it on as an empty message.
+	alive := func() error { return send("id: %d\nevent: heartbeat\ndata: {\"seq\":%[1]d}\n\n", position) }
+	if err := errors.Join(send("retry: 2000\n\n"), alive()); err != nil {
 		return nil // the client is gone
 	}
 	for {
@@ -167,7 +171,7 @@ func (a *API) follow(ctx context.Context, w http.ResponseWriter, flt find.Filter
 			return nil
 		case <-committed:
 		case <-beat.C:
-			if err := send(": still here\nid: %d\n\n", position); err != nil {
+			if err := alive(); err != nil {
 				return nil // the client is gone
 			}
 		}

@@ -42,7 +42,7 @@ func (f *follower) next() map[string]string {
 	for f.body.Scan() {
 		line := f.body.Text()
 		if line == "" {
-			if m["data"] != "" {
+			if m["data"] != "" && m["event"] != "heartbeat" {
 				return m
 			}
 			m = map[string]string{}
