@@ -352,7 +352,7 @@ func journalSabotages() []sabotage {
 		{rowJournal, "update a tree node", byServer, []string{`UPDATE tree_node SET hash = {zeros}`}, nil, refused + deniedOr("tree_node cannot be updated")},
 		{rowJournal, "delete a checkpoint", byServer, []string{`DELETE FROM checkpoint`}, nil, refused + deniedOr("checkpoint cannot be deleted")},
 		{rowTriggers, "an entry without its row", byServer, []string{`INSERT INTO event SELECT shop_id, seq + 1, recorded_at, type, target_kind, target_id, target_version + 1, seq, leaf_hash, body, boxes FROM event WHERE seq = {head}`,
-			`UPDATE head SET seq = seq + 1`}, nil, refused + "no row"},
+			`UPDATE head SET seq = seq + 1`}, nil, refused + map[db.Engine]string{db.SQLite: "an event has no row", db.Postgres: "not closed by the head"}[shop.Engine()]},
 		{rowEntry, "a byte of a body", byOwner, []string{`UPDATE event SET body = replace(body, '"setup"', '"setuq"') WHERE seq = 2`}, nil, "seq 2, "},
 		{rowEntry, "a leaf hash", byOwner, []string{`UPDATE event SET leaf_hash = {zeros} WHERE seq = 8`}, nil, "field leaf_hash"},
 		{rowEntry, "the body and hash of another entry", byOwner, []string{`UPDATE event SET leaf_hash = (SELECT leaf_hash FROM event WHERE seq = 7), body = (SELECT body FROM event WHERE seq = 7), boxes = (SELECT boxes FROM event WHERE seq = 7) WHERE seq = 8`}, nil, "seq 8, "},
@@ -573,7 +573,7 @@ func postgresSabotages() []sabotage {
 		{rowHidden, "by a policy, as the owner sees it", byOwner, []string{`ALTER TABLE session ENABLE ROW LEVEL SECURITY`, `INSERT INTO spent (shop_id, hash, expires_at) VALUES ('{shop}', {zeros}, '2099-01-01T00:00:00.000000Z')`,
 			`ALTER TABLE spent ENABLE ROW LEVEL SECURITY`}, nil, "spent, field rows: the server's role sees 0 rows"},
 		{rowHidden, "a policy without row security", byOwner, []string{`CREATE POLICY hide ON subscription USING (true)`}, nil, "policy subscription.hide, field schema"},
-		{rowHidden, "a view in the place of a table", byOwner, []string{`ALTER TABLE saved_view RENAME TO saved_views`, `CREATE VIEW saved_view AS SELECT * FROM saved_views`, `GRANT SELECT ON saved_view TO perennial_app`}, nil, "view saved_view, field schema"},
+		{rowHidden, "a view in the place of a table", byOwner, []string{`LAST ALTER TABLE saved_view RENAME TO saved_views`, `LAST CREATE VIEW saved_view AS SELECT * FROM saved_views`, `LAST GRANT SELECT ON saved_view TO perennial_app`}, nil, "view saved_view, field schema"},
 		{rowSchema, "a rule", byOwner, []string{`CREATE RULE keep AS ON DELETE TO spent DO INSTEAD NOTHING`}, nil, "rule spent.keep, field schema"},
 		{rowSchema, "a view", byOwner, []string{`CREATE VIEW helpful AS SELECT 1 AS x`}, nil, "view helpful, field schema"},
 		{rowSchema, "a table", byOwner, []string{`CREATE TABLE helpful (x int)`}, nil, "table helpful, field schema"},
@@ -607,6 +607,8 @@ func postgresSabotages() []sabotage {
 // pgHole writes a row while an index is not kept, and says that it was.
 var pgHole = []string{
 	`UPDATE pg_index SET indisready = false WHERE indexrelid = 'subscription_due'::regclass`,
-	`UPDATE subscription SET due_date = due_date || '' , status = status || '' WHERE id = '{charged}'`,
+	`CREATE TEMP TABLE was AS SELECT due_date FROM subscription WHERE id = '{charged}'`,
+	`UPDATE subscription SET due_date = '2099-01-01' WHERE id = '{charged}'`,
+	`UPDATE subscription SET due_date = (SELECT due_date FROM was) WHERE id = '{charged}'`,
 	`UPDATE pg_index SET indisready = true WHERE indexrelid = 'subscription_due'::regclass`,
 }

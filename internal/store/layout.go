@@ -108,31 +108,34 @@ var postgresLayouts = []string{
 // part is a partition's name in the name or definition of a thing.
 var part = regexp.MustCompile(`\bposting_(\d+)`)
 
-// postgresLayout reads the layout of a PostgreSQL. The partitions of the table posting are made as they are needed; each is
-// described as the first one is. Whatever is not so is in odd.
-func postgresLayout(ctx context.Context, q db.Querier) (l layout, odd []Lapse, err error) {
+// postgresLayout reads the layout of a PostgreSQL. The partitions of the table posting are made as they are needed: they have one
+// description together. One that is made otherwise than they should be, or than the first one, is in odd.
+func postgresLayout(ctx context.Context, q db.Querier, made layout) (l layout, odd []Lapse, err error) {
 	l = layout{}
-	named := map[string]string{} // the first partition's name of a thing, and the thing that was described first
 	for _, query := range postgresLayouts {
 		err := db.Each(ctx, q, func(r *sql.Rows) error {
 			var name, text string
 			if err := r.Scan(&name, &text); err != nil {
 				return err
 			}
-			is := name
 			if m := part.FindStringSubmatch(name); m != nil {
 				n, err := strconv.ParseInt(m[1], 10, 40)
 				if err != nil {
 					n = -1
 				}
+				is := name
 				name, text = part.ReplaceAllString(name, "posting_#"), part.ReplaceAllString(text, "posting_#")
 				text = strings.Replace(text, fmt.Sprintf("FOR VALUES FROM ('%d') TO ('%d')", n*partition, (n+1)*partition), "its part", 1)
+				want, ok := made[name]
+				if !ok {
+					want, ok = l[name]
+				}
+				if ok && want != text {
+					odd = append(odd, Lapse{is, "schema", "the migrations make it " + shorten(want) + "; it is " + shorten(text)})
+					text = want
+				}
 			}
-			if was, ok := l[name]; ok && was != text {
-				odd = append(odd, Lapse{is, "schema", "it is " + shorten(text) + ", while " + named[name] + " is " + shorten(was)})
-				return nil
-			}
-			l[name], named[name] = text, is
+			l[name] = text
 			return nil
 		}, query)
 		if err != nil {
@@ -220,17 +223,18 @@ func layoutLapses(ctx context.Context, engine db.Engine, q db.Querier) (out []La
 	if err != nil || cluster {
 		return nil, false, err
 	}
-	is, odd, err := postgresLayout(ctx, q)
+	made := madePostgres()
+	is, odd, err := postgresLayout(ctx, q, made)
 	if err != nil {
 		return nil, false, err
 	}
 	others, err := owners(ctx, q)
-	return slices.Concat(is.against(madePostgres()), odd, others), true, err
+	return slices.Concat(is.against(made), odd, others), true, err
 }
 
 // RecordLayout gives the layout of a PostgreSQL as it is recorded.
 func RecordLayout(ctx context.Context, q db.Querier) (string, error) {
-	l, odd, err := postgresLayout(ctx, q)
+	l, odd, err := postgresLayout(ctx, q, nil)
 	if err != nil {
 		return "", err
 	}
