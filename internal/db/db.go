@@ -236,7 +236,7 @@ func FromEngine(err error) bool {
 
 // IndexDamage gives the words of a check that found an index of PostgreSQL damaged, empty when err is something else.
 func IndexDamage(err error) string {
-	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == "XX002" {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok && (e.Code == "XX001" || e.Code == "XX002") {
 		return e.Message
 	}
 	return ""
