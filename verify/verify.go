@@ -21,6 +21,7 @@
 package verify
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
 	"strconv"
@@ -115,8 +116,14 @@ func CheckConsistency(older, newer Checkpoint, hashes [][32]byte) error {
 	if older.Shop != newer.Shop {
 		return problem("checkpoint", "one is of %s and one of %s", older.Shop, newer.Shop)
 	}
-	if older.Size < 1 || older.Size > newer.Size {
-		return problem("checkpoint", "%d events, then %d: a proof leads from one event or more to as many or more", older.Size, newer.Size)
+	if older.Size < 0 || older.Size > newer.Size {
+		return problem("checkpoint", "%d events, then %d: a proof leads to as many or more", older.Size, newer.Size)
+	}
+	if older.Size == 0 { // every tree begins with the empty one
+		if older.Root != sha256.Sum256(nil) || len(hashes) > 0 {
+			return problem("hashes", "the proof from no events is empty, and their root is the hash of nothing")
+		}
+		return nil
 	}
 	if err := tlog.CheckTree(proof(hashes), newer.Size, newer.Root, older.Size, older.Root); err != nil {
 		return problem("hashes", "they do not prove that the first %d of %d events are the same", older.Size, newer.Size)

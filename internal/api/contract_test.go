@@ -49,7 +49,7 @@ func TestQueriesAreReadStrictly(t *testing.T) {
 		"/proofs/inclusion?seq=-1":               "/query/seq",
 		"/proofs/inclusion?seq=99":               "/query/seq",
 		"/proofs/inclusion?seq=0&size=9999":      "/query/size",
-		"/proofs/consistency?from=0":             "/query/from",
+		"/proofs/consistency?from=-1":            "/query/from",
 		"/proofs/consistency?from=3&to=2":        "/query/from",
 	} {
 		if got := s.do("GET", path, nil).refused(422, "fields_refused").pointers(); got != want {

@@ -55,7 +55,7 @@ type inclusionQuery struct {
 }
 
 type consistencyQuery struct {
-	From int64 `query:"from" required:"true" minimum:"1" doc:"The size of the older tree."`
+	From int64 `query:"from" required:"true" minimum:"0" doc:"The size of the older tree. Of the empty one the proof is empty."`
 	To   int64 `query:"to" minimum:"1" doc:"The size of the newer tree; without it, of all events so far."`
 }
 

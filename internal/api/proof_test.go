@@ -79,8 +79,13 @@ func TestCheckpointsAndProofs(t *testing.T) {
 	if len(sizes) != 21 || sizes[0] != newer.Size || sizes[20] != older.Size {
 		t.Errorf("checkpoints of the sizes %v", sizes)
 	}
+	for _, path := range []string{"/proofs/consistency?from=0", "/proofs/consistency?from=0&to=5"} { // where a witness begins
+		if a := s.do("GET", path, nil).want(200); len(a.list("hashes")) != 0 || a.number("from") != 0 {
+			t.Errorf("%s: %s", path, a.Body)
+		}
+	}
 	for _, path := range []string{"/proofs/inclusion?seq=99999&size=5", "/proofs/inclusion?seq=5&size=5", "/proofs/inclusion?seq=1&size=99999", "/proofs/inclusion",
-		"/proofs/inclusion?seq=-1&size=5", "/proofs/consistency?from=0&to=5", "/proofs/consistency?from=6&to=5", "/proofs/consistency?from=1&to=99999"} {
+		"/proofs/inclusion?seq=-1&size=5", "/proofs/consistency?from=-1&to=5", "/proofs/consistency?from=6&to=5", "/proofs/consistency?from=1&to=99999"} {
 		if a := s.do("GET", path, nil).want(422); !strings.HasPrefix(a.text("errors.0.pointer"), "/query/") {
 			t.Errorf("%s: %s", path, a.Body)
 		}

@@ -28,11 +28,14 @@ func Inclusion(src Source, seq, size int64) ([]Hash, error) {
 }
 
 // Consistency proves that the tree of the first to leaves begins with the tree of the first from (RFC 6962, section
-// 2.1.2). It wants 1 <= from <= to: of the empty tree there is nothing to prove. The proof of a tree with itself is
-// empty, not nil.
+// 2.1.2). It wants 0 <= from <= to. Every tree begins with the empty one, and there is nothing to prove: that proof is empty, not nil, as is
+// that of a tree with itself.
 func Consistency(src Source, from, to int64) ([]Hash, error) {
-	if from < 1 || from > to || to > MaxSize {
+	if from < 0 || from > to || to > MaxSize {
 		return nil, fmt.Errorf("%w: a tree of %d within a tree of %d", ErrRange, from, to)
+	}
+	if from == 0 {
+		return []Hash{}, nil
 	}
 	return tlog.ProveTree(to, from, newReader(src, to))
 }

@@ -331,7 +331,7 @@ func TestProofsRefuse(t *testing.T) {
 		{"an entry after the last", func() error { _, err := Inclusion(s, 300, 300); return err }},
 		{"an empty tree", func() error { _, err := Inclusion(s, 0, 0); return err }},
 		{"a tree over the greatest", func() error { _, err := Inclusion(s, 0, MaxSize+1); return err }},
-		{"nothing as the older tree", func() error { _, err := Consistency(s, 0, 300); return err }},
+		{"a negative older tree", func() error { _, err := Consistency(s, -1, 300); return err }},
 		{"an older tree that is larger", func() error { _, err := Consistency(s, 300, 299); return err }},
 		{"a newer tree over the greatest", func() error { _, err := Consistency(s, 1, MaxSize+1); return err }},
 		{"a negative size", func() error { _, err := RootAt(s, -1); return err }},
@@ -339,6 +339,15 @@ func TestProofsRefuse(t *testing.T) {
 	} {
 		if err := tc.do(); !errors.Is(err, ErrRange) {
 			t.Errorf("%s: %v, want ErrRange", tc.name, err)
+		}
+	}
+}
+
+// Every tree begins with the empty one, also the empty tree.
+func TestConsistencyFromNothing(t *testing.T) {
+	for _, to := range []int64{0, 1, 300} {
+		if got, err := Consistency(grow(300), 0, to); err != nil || got == nil || len(got) != 0 {
+			t.Errorf("to %d: got %v, %v", to, got, err)
 		}
 	}
 }

@@ -12,20 +12,37 @@ import (
 )
 
 // formatters are kept: making one reads tables.
-var formatters sync.Map // locale: *currency.Formatter
+var formatters sync.Map // formatterKey: *currency.Formatter
 
-// Money writes an amount as people of a locale do: "$1,234.50" in "en-US", "1.234,50 €" in "de". What the locale does not know is
-// written plainly.
-func Money(a money.Amount, locale string) string {
-	f, ok := formatters.Load(locale)
-	if !ok {
-		f, _ = formatters.LoadOrStore(locale, currency.NewFormatter(currency.NewLocale(locale)))
+type formatterKey struct {
+	locale string
+	codes  bool // the code stands in the place of the sign
+}
+
+func formatter(k formatterKey) *currency.Formatter {
+	if f, ok := formatters.Load(k); ok {
+		return f.(*currency.Formatter)
 	}
-	c, err := currency.NewAmountFromInt64(a.Minor, a.Currency)
-	if err != nil {
+	f := currency.NewFormatter(currency.NewLocale(k.locale))
+	if k.codes {
+		f.CurrencyDisplay = currency.DisplayCode
+	}
+	kept, _ := formatters.LoadOrStore(k, f)
+	return kept.(*currency.Formatter)
+}
+
+// Money writes an amount as people of a locale do: "$1,234.50" in "en-US", "1.234,50 €" in "de". A currency that the tables do not
+// know, one that was withdrawn say, is written as the locale writes others, with its code for a sign.
+func Money(a money.Amount, locale string) string {
+	if c, err := currency.NewAmountFromInt64(a.Minor, a.Currency); err == nil && currency.IsValid(a.Currency) {
+		return formatter(formatterKey{locale: locale}).Format(c)
+	}
+	like := map[int]string{0: "JPY", 2: "USD", 3: "KWD", 4: "CLF"}[money.Digits(a.Currency)]
+	c, err := currency.NewAmountFromInt64(a.Minor, like)
+	if err != nil || !money.ValidCurrency(a.Currency) {
 		return a.Format()
 	}
-	return f.(*currency.Formatter).Format(c)
+	return strings.Replace(formatter(formatterKey{locale, true}).Format(c), like, a.Currency, 1)
 }
 
 // LongDate writes a date in full; "" for none.
