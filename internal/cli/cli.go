@@ -65,6 +65,7 @@ func (p place) config(log *slog.Logger) server.Config {
 type world struct {
 	ctx   context.Context
 	clock func() time.Time
+	real  bool // the clock is the machine's
 	in    io.Reader
 	out   io.Writer
 	err   io.Writer
@@ -79,11 +80,15 @@ func (f failed) Error() string { return fmt.Sprintf("exit code %d", int(f)) }
 // Run parses the arguments and runs the command. It returns the exit code: 0 it holds, 1 it does not, 2 it could not be
 // done.
 func Run(args []string, in io.Reader, out, errOut io.Writer) int {
-	return RunAt(time.Now, args, in, out, errOut)
+	return run(time.Now, true, args, in, out, errOut)
 }
 
 // RunAt is Run with another clock for a server.
 func RunAt(clock func() time.Time, args []string, in io.Reader, out, errOut io.Writer) int {
+	return run(clock, false, args, in, out, errOut)
+}
+
+func run(clock func() time.Time, real bool, args []string, in io.Reader, out, errOut io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
@@ -107,7 +112,7 @@ func RunAt(clock func() time.Time, args []string, in io.Reader, out, errOut io.W
 		fmt.Fprintf(errOut, "perennial: %v\n", err)
 		return 2
 	}
-	w := &world{ctx: ctx, clock: clock, in: in, out: out, err: errOut, log: c.logger(errOut)}
+	w := &world{ctx: ctx, clock: clock, real: real, in: in, out: out, err: errOut, log: c.logger(errOut)}
 	err = k.Run(w)
 	if err == nil {
 		return 0

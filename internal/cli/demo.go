@@ -95,6 +95,9 @@ func (c demoCommand) Run(w *world) error {
 		return closing(i, err)
 	}
 	clock.Release()
+	if err := i.Released(w.ctx); err != nil {
+		return closing(i, err)
+	}
 	if err := i.Program.Exclusive(w.ctx, func(wr *store.Writer) error { return wr.Durable(w.ctx) }); err != nil {
 		return closing(i, err)
 	}

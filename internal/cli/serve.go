@@ -31,6 +31,11 @@ type serveCommand struct {
 	Name     string `help:"The shop's name, for a new one." default:"My store"`
 	TimeZone string `help:"The shop's time zone, for a new one." default:"UTC" placeholder:"IANA"`
 	Currency string `help:"The shop's currency, for a new one." default:"USD" placeholder:"ISO"`
+
+	AcceptClock   bool          `help:"Go on beside this machine's clock, which nobody else vouches for; with --because, for one start."`
+	AcceptGateway bool          `help:"Go on with another account or mode of the payment gateway; with --because, for one start."`
+	ClockOffset   time.Duration `help:"Move the clock, to see what a wrong one does; only with the simulated gateway." placeholder:"TIME"`
+	word
 }
 
 // address says where a server answers, and how it stops.
@@ -104,7 +109,18 @@ func (c serveCommand) Run(w *world) error {
 	cfg.DKIMKey, cfg.DKIMSelector = c.DKIMKey, c.DKIMSelector
 	cfg.PortalURL, cfg.FrameAncestors = c.PortalURL, c.FrameAncestors
 	c.into(&cfg)
-	cfg.Clock = w.clock
+	if cfg.Clock = w.clock; w.real {
+		cfg.RealClock(c.ClockOffset)
+	}
+	cfg.Accept = server.Accept{Clock: c.AcceptClock, Gateway: c.AcceptGateway, Operator: c.operator()}
+	if c.AcceptClock || c.AcceptGateway {
+		if err := cfg.Accept.Check(); err != nil {
+			return err
+		}
+	}
+	if c.ClockOffset != 0 && (c.StripeSecretKey != "" || c.StripeSecretFile != "") {
+		return fault.New(fault.Refused, "clock_offset", "The clock can be moved only beside the simulated gateway: at Stripe, charges are real.")
+	}
 	proxies, err := server.ParseProxies(c.TrustedProxy)
 	if err != nil {
 		return err
@@ -131,7 +147,7 @@ func (c serveCommand) Run(w *world) error {
 		}
 		return listen(w, i, g, nil, nil, func(s *server.Server) { welcome(w, s) })
 	}
-	gateway, err := simulated.Open(filepath.Join(c.Data, "gateway.jsonl"), w.clock, simulated.Options{})
+	gateway, err := simulated.Open(filepath.Join(c.Data, "gateway.jsonl"), cfg.Clock, simulated.Options{})
 	if err != nil {
 		return closing(i, err)
 	}

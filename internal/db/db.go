@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -52,6 +53,12 @@ func (d *DB) BeginWrite() string {
 		return `BEGIN`
 	}
 	return `BEGIN IMMEDIATE`
+}
+
+// Clock is what a database server's own clock says.
+func (d *DB) Clock(ctx context.Context) (t time.Time, err error) {
+	err = d.Reader.QueryRowContext(ctx, `SELECT clock_timestamp()`).Scan(&t)
+	return t, Fault(err)
 }
 
 // BeginSnapshot is the statement that begins a transaction which only reads and sees one state of the database.

@@ -58,6 +58,17 @@ func (g *Gate) Heed(c *Clock) {
 	g.clock = c
 }
 
+// Wrote says that the journal's last entry is of a time.
+func (g *Gate) Wrote(last time.Time) {
+	if g == nil {
+		return
+	}
+	g.mu.Lock()
+	c := g.clock
+	g.mu.Unlock()
+	c.Wrote(last)
+}
+
 func (c *Clock) mark(at, clock time.Time) mark {
 	m := mark{at: at.Round(0), clock: clock.Round(0)}
 	if c.steady != nil {
@@ -134,6 +145,9 @@ func differ(now, right time.Time) time.Duration {
 func (c *Clock) Judge(now time.Time) (Reason, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if !c.vouched && now.Round(0).Sub(c.last) <= c.most {
+		c.own, c.vouched = c.mark(now, now), true // it was wrong at the start, and was set right
+	}
 	says := now.UTC().Format("2 January 2006, 15:04")
 	for _, name := range slices.Sorted(maps.Keys(c.said)) {
 		right := c.should(c.said[name], now)
@@ -155,7 +169,6 @@ func (c *Clock) Judge(now time.Time) (Reason, bool) {
 		return clockReason(-ahead, fmt.Sprintf("The clock of this server says %s (UTC), and the last entry is of %s, %s later. Set the clock right, or, if it is right, "+
 			"start the server once with --accept-clock and --because.", says, c.last.UTC().Format("2 January 2006, 15:04"), spell(ahead))), true
 	}
-	c.vouched = true
 	if c.steady != nil && c.steady()-c.own.steady > follow {
 		c.own = c.mark(now, now) // a clock that is a little fast is not wrong after a year
 	}

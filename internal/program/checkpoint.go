@@ -19,7 +19,7 @@ import (
 func (w *writer) checkpoint() (c store.Checkpoint, err error) {
 	defer fault.Trail(&err, "checkpoint")
 	ctx := context.Background()
-	b, err := w.conn.Begin(ctx, w.p.clock())
+	b, err := w.begin(ctx)
 	if err != nil {
 		return c, err
 	}

@@ -21,6 +21,7 @@ import (
 
 	"perennial/internal/db"
 	"perennial/internal/fault"
+	"perennial/internal/gate"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/seal"
@@ -127,6 +128,7 @@ type Program struct {
 	IDs   *id.Maker
 
 	clock  Clock
+	gate   *gate.Gate // nil: the clock is believed
 	log    *slog.Logger
 	queue  chan *job
 	behind chan *job // those that yield
@@ -176,6 +178,10 @@ func Start(ctx context.Context, s *store.Store, ids *id.Maker, clock Clock, log 
 	}()
 	return p, nil
 }
+
+// Guard makes the program ask before each transaction whether anything may be written, as beside a clock that is wrong. It is called
+// before the first command.
+func (p *Program) Guard(g *gate.Gate) { p.gate = g }
 
 // Now is the clock's time.
 func (p *Program) Now() time.Time { return p.clock() }
@@ -415,8 +421,8 @@ func (p *Program) Checkpoint(ctx context.Context) (c store.Checkpoint, err error
 
 // Upkeep writes machinery that belongs to no command (sessions, the outbox), in a transaction of its own between two batches.
 func (p *Program) Upkeep(ctx context.Context, f func(b *store.Batch) error) error {
-	return p.Exclusive(ctx, func(w *store.Writer) error {
-		b, err := w.Begin(ctx, p.Now())
+	return p.Exclusive(ctx, func(*store.Writer) error {
+		b, err := p.w.begin(ctx)
 		if err != nil {
 			return store.Fault(err)
 		}

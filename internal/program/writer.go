@@ -16,6 +16,7 @@ import (
 
 	"perennial/internal/db"
 	"perennial/internal/fault"
+	"perennial/internal/gate"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/seal"
@@ -175,7 +176,7 @@ func (w *writer) commit(jobs []*job) {
 // attempt decides and commits jobs together. With an error nothing was committed and nobody was answered; without one
 // everybody was.
 func (w *writer) attempt(jobs []*job) error {
-	b, err := w.conn.Begin(context.Background(), w.p.clock())
+	b, err := w.begin(context.Background())
 	if err != nil {
 		return err
 	}
@@ -234,6 +235,22 @@ func (w *writer) attempt(jobs []*job) error {
 	w.p.committed(t.head.Seq)
 	t.reply()
 	return nil
+}
+
+// begin starts a transaction, unless the gate holds up writing. The time that is judged is the one that is written.
+func (w *writer) begin(ctx context.Context) (*store.Batch, error) {
+	now := w.p.clock()
+	if err := w.p.gate.AskAt(now, gate.Write); err != nil {
+		return nil, err
+	}
+	b, err := w.conn.Begin(ctx, now)
+	switch {
+	case err == nil:
+		w.p.gate.Wrote(b.Head.RecordedAt)
+	case fault.As(err).Code == gate.ShopMoved:
+		w.p.gate.Raise(gate.Reason{Code: gate.ShopMoved, Holds: gate.All, Sentence: fault.As(err).Public})
+	}
+	return b, err
 }
 
 // refresh makes the cache that of the head which was just locked: what other processes changed since goes out of it.

@@ -26,6 +26,7 @@ import (
 	"perennial/internal/mail"
 	"perennial/internal/move"
 	"perennial/internal/program"
+	"perennial/internal/reading"
 	"perennial/internal/settings"
 	"perennial/internal/store"
 	"perennial/internal/vault"
@@ -57,6 +58,14 @@ type Config struct {
 	Connections    int            // open at once on a listener; 0: 4096
 	Rate           int            // requests a second for each API key; 0: no limit
 	TrustedProxies []netip.Prefix // those whose X-Forwarded-For is believed; empty: nobody's
+
+	// Steady is a clock that nobody can set, MaxGap how long the journal may have stood still at the start without anybody who vouches for
+	// the clock (0: for ever), and Witnesses says that the database's clock and the gateway's are asked. RealClock sets them, and so
+	// does Open when there is no Clock.
+	Steady    func() time.Duration
+	MaxGap    time.Duration
+	Witnesses bool
+	Accept    Accept
 
 	// Clock and Random are for the demo, whose past is simulated; nil: the real ones.
 	Clock  program.Clock
@@ -102,6 +111,12 @@ func (c Config) keysPath() string {
 	return filepath.Join(c.Data, "keys")
 }
 
+// Accept is what whoever runs the server says goes on, by flags of one start.
+type Accept struct {
+	Clock, Gateway bool
+	reading.Operator
+}
+
 // Instance is an open shop: store, program, index, figures.
 type Instance struct {
 	Config    Config
@@ -109,6 +124,7 @@ type Instance struct {
 	Store     *store.Store
 	Program   *program.Program
 	Gate      *gate.Gate
+	clock     *gate.Clock
 	Finder    *find.Finder
 	Analytics *analytics.Analytics
 	IDs       *id.Maker
@@ -117,7 +133,7 @@ type Instance struct {
 // Open opens a shop for changes, and makes it when it is not there.
 func Open(ctx context.Context, c Config) (_ *Instance, err error) {
 	if c.Clock == nil {
-		c.Clock = time.Now
+		c.RealClock(0)
 	}
 	if c.Random == nil {
 		c.Random = rand.Reader
@@ -171,7 +187,8 @@ func Open(ctx context.Context, c Config) (_ *Instance, err error) {
 	if i.Program, err = program.Start(ctx, i.Store, i.IDs, c.Clock, c.Log); err != nil {
 		return nil, err
 	}
-	return i, nil
+	i.Program.Guard(i.Gate)
+	return i, i.Heed(ctx)
 }
 
 // knowsZone refuses a shop in a time zone that this program's tz database does not have: its days would silently be those of UTC.

@@ -58,10 +58,10 @@ func TestMetricsCountWhatHappens(t *testing.T) {
 	}
 	s.checkpoint(t.Context()) // behind the batches in the writer's queue, so all of them were counted
 	for name, want := range map[string]string{
-		`perennial_commands_total{outcome="done"}`: "1", `perennial_commands_total{outcome="refused"}`: "1", `perennial_commands_total{outcome="unchanged"}`: "1",
-		`perennial_commands_total{outcome="failed"}`: "0", `perennial_entries_written_total`: "1", `perennial_batch_commands_count`: "3", `perennial_commit_duration_seconds_count`: "3",
-		`perennial_journal_head_seq`: "6", `perennial_journal_entries`: "7", `perennial_index_seq`: "6", `perennial_index_lag_entries`: "0", `perennial_commands_waiting`: "0",
-		`perennial_checkpoint_entries`: "7", `perennial_checkpoint_unsigned_entries`: "0", `perennial_checkpoint_refused`: "0", `perennial_stream_clients`: "0",
+		`perennial_commands_total{outcome="done"}`: "2", `perennial_commands_total{outcome="refused"}`: "1", `perennial_commands_total{outcome="unchanged"}`: "1",
+		`perennial_commands_total{outcome="failed"}`: "0", `perennial_entries_written_total`: "2", `perennial_batch_commands_count`: "4", `perennial_commit_duration_seconds_count`: "4",
+		`perennial_journal_head_seq`: "7", `perennial_journal_entries`: "8", `perennial_index_seq`: "7", `perennial_index_lag_entries`: "0", `perennial_commands_waiting`: "0",
+		`perennial_checkpoint_entries`: "8", `perennial_checkpoint_unsigned_entries`: "0", `perennial_checkpoint_refused`: "0", `perennial_stream_clients`: "0",
 		`perennial_http_requests_total{method="GET",route="/api/v1/",status="401"}`:   "1",
 		`perennial_http_requests_total{method="GET",route="/signin",status="200"}`:    "1",
 		`perennial_http_requests_total{method="GET",route="/",status="404"}`:          "1",
@@ -193,7 +193,7 @@ func TestARestoredDatabaseIsNotReady(t *testing.T) {
 	}
 	s = serve(t, open(t, c), nil)
 	code, body, _ := get(t, "http://"+s.Addr+"/readyz")
-	if code != 503 || !strings.Contains(body, "database_behind: The database holds 6 entries, but a checkpoint over 7 was signed") {
+	if code != 503 || !strings.Contains(body, "database_behind: The database holds 6 entries, but a checkpoint over 8 was signed") {
 		t.Errorf("readyz: %d %s", code, body)
 	}
 	if got := metric(t, s, "perennial_checkpoint_refused"); got != "1" {

@@ -59,6 +59,7 @@ func (s *Server) ready(ctx context.Context) readiness {
 		not(f.Code, "%s", f.Public)
 	default:
 		r.Head = head.Seq
+		s.Gate.Wrote(head.RecordedAt)
 	}
 	if lag := r.Head - r.Indexed; lag > lagLimit {
 		not("index_behind", "The index is %d entries behind.", lag)

@@ -62,7 +62,7 @@ func dueToday(t testing.TB, i *Instance) (sub id.ID) {
 	sub = ids.New(id.Subscription)
 	do(t, i, journal.Bind(catalog.CreateProduct{ID: tea, Title: "Tea"}))
 	do(t, i, journal.Bind(catalog.CreateVariant{ID: variant, ProductID: tea, Title: "1 kg", Price: money.Of(1200, "USD")}))
-	do(t, i, journal.Bind(customer.Create{ID: cus, Email: "ada@mail.example"}))
+	do(t, i, journal.Bind(customer.Create{ID: cus, Email: string(cus) + "@mail.example"}))
 	do(t, i, journal.Bind(customer.AddPaymentMethod{ID: pay, CustomerID: cus, Gateway: "simulated", Fields: customer.PaymentMethodFields{GatewayReference: new(simulated.OK)}}))
 	today := civil.Of(i.Program.Now(), time.UTC)
 	do(t, i, journal.Bind(subscription.Create{ID: sub, CustomerID: cus, Items: []subscription.NewItem{{ID: ids.New(id.Item), VariantID: variant, Quantity: 1}},

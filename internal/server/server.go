@@ -55,8 +55,11 @@ type Server struct {
 	once    sync.Once
 	err     error
 
-	signing  atomic.Pointer[signing]
-	stopping atomic.Bool // for readyz
+	connecting sync.Mutex
+	connected  bool        // guarded by connecting; the gateway's account is the shop's
+	unknown    atomic.Bool // the gateway's account has still to be compared with the shop's
+	signing    atomic.Pointer[signing]
+	stopping   atomic.Bool // for readyz
 }
 
 // signing is how the last try to sign a checkpoint ended.
@@ -114,8 +117,8 @@ func Start(ctx context.Context, i *Instance, gateway payment.Gateway, extra map[
 			return failed(err)
 		}
 	}
-	if i.Program.Head() >= 0 {
-		s.checkpoint(ctx) // readyz knows from the first answer on whether anything may be signed
+	if err := s.confirm(ctx); err != nil {
+		return failed(err)
 	}
 	mux := http.NewServeMux()
 	base := cmp.Or(strings.TrimSuffix(i.Config.PublicURL, "/"), "http://"+s.Addr)
@@ -148,6 +151,7 @@ func Start(ctx context.Context, i *Instance, gateway payment.Gateway, extra map[
 			}
 		})
 	}
+	s.work.Go(func() { s.witness(run) })
 	s.work.Go(func() { s.sign(run) })
 	s.work.Go(func() { s.bill(run) })
 	s.work.Go(func() { s.index(run) })
@@ -244,6 +248,13 @@ func (s *Server) follow(ctx context.Context, name string, every, pause time.Dura
 // committed. It is the one goroutine that uses the engine.
 func (s *Server) bill(ctx context.Context) {
 	s.follow(ctx, "billing", billingEvery, settlePause, func(ctx context.Context, due bool) error {
+		if s.unknown.Load() && due && s.Gate.Ask(gate.Charge, gate.GatewayUnknown) == nil {
+			s.reconnect(ctx)
+		}
+		if s.unknown.Load() { // nothing is charged until the gateway's account is known
+			s.metrics.BillingHeld()
+			return s.Gate.Ask(gate.Charge)
+		}
 		if !due {
 			return s.engine.Wake(ctx)
 		}

@@ -290,8 +290,8 @@ func TestOperations(t *testing.T) {
 	}
 	for path, want := range map[string]string{
 		"/healthz": `^ok\n$`,
-		"/readyz":  `^ready\nhead 5\nindexed 5\n$`,
-		"/metrics": `(?s)perennial_commands_waiting 0\n.*perennial_index_lag_entries 0\n.*perennial_journal_entries 6\n`,
+		"/readyz":  `^ready\nhead 6\nindexed 6\n$`,
+		"/metrics": `(?s)perennial_commands_waiting 0\n.*perennial_index_lag_entries 0\n.*perennial_journal_entries 7\n`,
 		"/":        `(?s)<h1>Sign in</h1>.*This shop has no owner yet`,
 		"/more":    `^more$`,
 	} {
@@ -310,7 +310,7 @@ func TestOperations(t *testing.T) {
 	if err := i.DB.Reader.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if code, body, _ := get(t, "http://"+s.Addr+"/readyz"); code != 503 || !strings.HasPrefix(body, "not ready\nhead 5\nindexed 5\n") {
+	if code, body, _ := get(t, "http://"+s.Addr+"/readyz"); code != 503 || !strings.HasPrefix(body, "not ready\nhead 6\nindexed 6\n") {
 		t.Errorf("readyz without a database: %d %q", code, body)
 	}
 	if code, _, _ := get(t, "http://"+s.Addr+"/healthz"); code != 200 {
@@ -386,7 +386,7 @@ func TestStopSignsTheRest(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer done()
-	if got := checkpoints(t, st); fmt.Sprint(got) != "[6]" {
+	if got := checkpoints(t, st); fmt.Sprint(got) != "[6 7]" {
 		t.Errorf("checkpoints of %v", got)
 	}
 }

@@ -32,6 +32,7 @@ package simulated
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -62,6 +63,7 @@ type Options struct {
 
 // Gateway is a simulated payment gateway. It is safe for concurrent use.
 type Gateway struct {
+	account string // names this one among simulated gateways
 	now     func() time.Time
 	latency time.Duration
 
@@ -78,7 +80,7 @@ var _ payment.Gateway = (*Gateway)(nil)
 
 // New makes a gateway whose ledger is in memory. now dates the entries.
 func New(now func() time.Time, o Options) *Gateway {
-	return &Gateway{now: now, latency: o.Latency, ledger: newLedger(), missed: map[string]bool{}, processing: map[string]bool{}}
+	return &Gateway{account: "sim_memory", now: now, latency: o.Latency, ledger: newLedger(), missed: map[string]bool{}, processing: map[string]bool{}}
 }
 
 // Open makes a gateway whose ledger is also in a file, one JSON object a line, made if it does not exist and read if it
@@ -91,10 +93,31 @@ func Open(path string, now func() time.Time, o Options) (*Gateway, error) {
 	}
 	g := New(now, o)
 	g.file = file
+	if g.account, err = named(path + ".id"); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
 	if err := g.load(path); err != nil {
 		return nil, errors.Join(fmt.Errorf("simulated: %s: %w", path, err), file.Close())
 	}
 	return g, nil
+}
+
+// named reads the name of an account, and makes one up the first time.
+func named(path string) (string, error) {
+	b, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		b = []byte("sim_" + strings.ToLower(rand.Text()[:16]) + "\n")
+		err = os.WriteFile(path, b, 0o600)
+	}
+	if err != nil {
+		return "", fmt.Errorf("simulated: %w", err)
+	}
+	return strings.TrimSpace(string(b)), nil
+}
+
+// Account implements [payment.Identified]. The gateway has no clock of its own.
+func (g *Gateway) Account(context.Context) (payment.Account, error) {
+	return payment.Account{Gateway: g.Name(), ID: g.account, Mode: payment.TestMode}, nil
 }
 
 func (g *Gateway) load(path string) error {

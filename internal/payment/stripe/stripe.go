@@ -53,6 +53,7 @@ type Gateway struct {
 	api           *sdk.Client
 	webhookSecret string
 	publishable   string
+	key           string // tells the mode
 }
 
 var _ payment.Gateway = (*Gateway)(nil)
@@ -77,7 +78,7 @@ func New(c Config) (*Gateway, error) {
 	if c.BaseURL != "" {
 		b.URL = &c.BaseURL
 	}
-	return &Gateway{api: sdk.NewClient(c.SecretKey, sdk.WithBackends(sdk.NewBackendsWithConfig(b))), webhookSecret: c.WebhookSecret, publishable: c.Publishable}, nil
+	return &Gateway{key: c.SecretKey, api: sdk.NewClient(c.SecretKey, sdk.WithBackends(sdk.NewBackendsWithConfig(b))), webhookSecret: c.WebhookSecret, publishable: c.Publishable}, nil
 }
 
 // Reference is a card of a customer as [payment.ChargeRequest] names it.
