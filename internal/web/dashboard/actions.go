@@ -204,7 +204,7 @@ var subActions = []subAction{
 			return journal.Bind(subscription.Resume{ID: s.ID, NextBillingDate: in.date("next_billing_date")})
 		}},
 	{name: "order-now", title: "Make an extra order now", icon: "zap", verb: "Order and charge now", rule: subscription.ActionOrderNow, lead: "The customer is charged at once. The rhythm stays as it is.",
-		events: []string{"order.created", "subscription.order_requested_now", "billing_attempt.started"},
+		events: []string{"order.created", "subscription.order_requested_now", "billing_attempt.started", "order.placed", "variant.inventory_changed"},
 		command: func(c *call, s *subscription.Subscription, _ *input) journal.Command {
 			return journal.Bind(billing.OrderNow{SubscriptionID: s.ID, OrderID: c.IDs.New(id.Order), AttemptID: c.IDs.New(id.BillingAttempt)})
 		}},
