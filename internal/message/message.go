@@ -94,7 +94,7 @@ var links = []string{"portal_link", "subscription_link", "link", "skip_link", "r
 
 // Sample gives values to look at a text with, where nothing better is at hand.
 func Sample(shop string) map[string]string {
-	out := map[string]string{"shop_name": shop, "customer_first_name": "Ada", "support_email": "hello@shop.example", "code": "482 913", "items": "2 × Harbor Blend, 250 g", "rhythm": "every month",
+	out := map[string]string{"shop_name": shop, "customer_first_name": "Ada", "support_email": "hello@shop.example", "code": "K7QM-3XRT", "items": "2 × Harbor Blend, 250 g", "rhythm": "every month",
 		"next_date": "3 April 2027", "date": "3 March 2027", "until": "It goes on by itself on 1 June 2027.", "total": "$24.50", "order_number": "A1B2C3-4", "card": "Visa 4242", "card_trouble": "We tried your card Visa 4242. If it is no longer the right one, please give us another.", "next_try": "We will try again on 5 March 2027.", "if_not_you": "If that was not you, please tell us at once (hello@shop.example).", "if_not_reached": "If you did not ask for it, or it does not reach you, tell us (hello@shop.example).", "device": "Firefox on Linux", "time": "3 March 2027, 12:05", "inviter": "Olivia Hart", "what": "A passkey was added to your account."}
 	for _, l := range links {
 		out[l] = "https://shop.example/portal"

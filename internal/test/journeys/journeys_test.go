@@ -551,7 +551,7 @@ func subscriberByCode(t *testing.T, o browser.Options) *browser.Page {
 	p.Click("main form button")
 	p.Wait("#code")
 	code := ""
-	subject := regexp.MustCompile(`(?m)^Subject: (\d{6})`)
+	subject := regexp.MustCompile(`(?m)^Subject: ([2-9B-Z]{4}-[2-9B-Z]{4})`)
 	for began := time.Now(); code == "" && time.Since(began) < 20*time.Second; p.Wait("#code") {
 		now, err := filepath.Glob(filepath.Join(shop.MailDir, "*.eml"))
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"perennial/internal/id"
 	"perennial/internal/journal"
@@ -65,5 +66,69 @@ func TestWhatALookerMayNot(t *testing.T) {
 		w.Do(journal.Bind(team.ChangePermissions{ID: member, Permissions: &[]team.Permission{keep}, Actor: journal.Actor{Kind: journal.ActorSystem, ID: "test"}}))
 		w.want(v.get("/portal"), 200, "/portal/signin")
 		w.want(v.get("/portal/account"), 200, "/portal/signin")
+	}
+}
+
+// Who is a customer shows in nothing that an answer is: not in its text, not in the length of its cookies, and not in what was written
+// before it was given.
+func TestTheSignInTellsNobodyWhoIsACustomer(t *testing.T) {
+	w := newWorld(t)
+	length := func(s seen) (n int) {
+		for name, values := range s.header {
+			n += len(name) + len(strings.Join(values, ""))
+		}
+		return n + len(s.body)
+	}
+	known, unknown := w.visitor(), w.visitor()
+	for _, v := range []*visitor{known, unknown} {
+		v.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	}
+	// Nothing is done after the answers now: what is written was written before.
+	for range laterLimit {
+		w.p.under <- struct{}{}
+	}
+	head := w.Program.Head()
+	compare := func(what string, a, b seen) {
+		t.Helper()
+		if a.status != b.status || length(a) != length(b) {
+			t.Errorf("%s: %d in %d bytes for a customer, %d in %d for nobody:\n%v\n%v", what, a.status, length(a), b.status, length(b), a.header, b.header)
+		}
+		if now := w.Program.Head(); now != head {
+			t.Errorf("%s: %d entries were made before the answer", what, now-head)
+		}
+	}
+	compare("asking for a code", known.post("/portal/signin", "email", "ada@example.com"), unknown.post("/portal/signin", "email", "eve@example.com"))
+	compare("the page of the code", known.get("/portal/code"), unknown.get("/portal/code"))
+	for n := range codeTries + 3 {
+		compare("try "+string(rune('1'+n)), known.post("/portal/code", "code", "22222222"), unknown.post("/portal/code", "code", "22222222"))
+	}
+	for n := range 12 { // until neither gets more
+		compare("asking again "+string(rune('a'+n)), known.post("/portal/signin", "email", "ada@example.com"), unknown.post("/portal/signin", "email", "eve@example.com"))
+	}
+	for range laterLimit {
+		<-w.p.under
+	}
+	w.pass(10 * time.Minute)
+	known.post("/portal/signin", "email", "ada@example.com")
+	unknown.post("/portal/signin", "email", "eve@example.com")
+	w.deliver()
+	if n := len(w.mail.sent); n != 1 {
+		t.Errorf("%d messages were sent", n)
+	}
+}
+
+// Whoever goes on trying codes makes no entry for each try.
+func TestTriesWithoutEndMakeNoEntries(t *testing.T) {
+	w := newWorld(t)
+	v := w.visitor()
+	v.post("/portal/signin", "email", "ada@example.com")
+	w.p.Drain()
+	head := w.Program.Head()
+	for range 40 {
+		v.post("/portal/code", "code", "22222222")
+		w.p.Drain()
+	}
+	if made := w.Program.Head() - head; made != codeTries+1 {
+		t.Errorf("40 tries made %d entries", made)
 	}
 }

@@ -312,7 +312,7 @@ func codeBody(email, problem string) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = ui.Input(ui.Field{Name: "code", Label: say(ctx, "code.label"), Mode: "numeric", Complete: "one-time-code", Problem: problem, Required: true, Length: "12"}).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = ui.Input(ui.Field{Name: "code", Label: say(ctx, "code.label"), Complete: "one-time-code", Problem: problem, Required: true, Length: "12"}).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

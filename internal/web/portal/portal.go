@@ -22,6 +22,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/a-h/templ"
@@ -73,6 +74,8 @@ type Portal struct {
 	mux    *http.ServeMux
 	forged *http.CrossOriginProtection
 	routes []string
+	under  chan struct{}  // one for each piece of work that an answer left
+	work   sync.WaitGroup // the same
 }
 
 // How long things last.
@@ -109,7 +112,7 @@ func New(c Config) (*Portal, error) {
 	if at.Host == "" || at.Path == "" || at.RawQuery != "" || at.Fragment != "" || path.Clean(at.Path) != at.Path || strings.ContainsAny(at.Path, "\"'<>& {}") {
 		return nil, fmt.Errorf("portal: %s is not an address with a path", at)
 	}
-	p := &Portal{Config: c, secure: at.Scheme == "https", where: at.String(), base: at.Path, limits: auth.NewLimits(), mux: http.NewServeMux(), forged: http.NewCrossOriginProtection(),
+	p := &Portal{Config: c, secure: at.Scheme == "https", where: at.String(), base: at.Path, limits: auth.NewLimits(), under: make(chan struct{}, laterLimit), mux: http.NewServeMux(), forged: http.NewCrossOriginProtection(),
 		box: auth.NewBox(c.Store.Keys.Folder().Derive("portal " + string(c.Store.Shop)))}
 	for _, address := range []string{c.BaseURL, at.String()} {
 		u, err := url.Parse(address)
@@ -153,6 +156,7 @@ type call struct {
 	general    *settings.General
 	portal     *settings.Portal
 	bill       *settings.Billing
+	after      []func(ctx context.Context) error // what is done when the answer is given
 }
 
 type answer struct {
@@ -215,6 +219,7 @@ func (p *Portal) on(pattern string, open bool, h handler) {
 			}
 		}
 		a, err := h(c)
+		defer func() { p.doLater(r.Context(), c.meta.Source.RequestID, c.after) }()
 		switch {
 		case err != nil:
 			c.fail(err)
@@ -447,11 +452,64 @@ func (c *call) looker() (id.ID, error) {
 	return member, c.mayLook(member)
 }
 
-// newCode makes a code of six digits.
+// Codes have eight characters that nobody takes for others, and of which no words are made: 2.8e11 of them.
+const (
+	codeLetters = "23456789BCDFGHJKMNPQRTVWXYZ"
+	codeLength  = 8
+)
+
+// newCode makes a code.
 func newCode() (string, error) {
-	n, err := rand.Int(rand.Reader, big.NewInt(1_000_000))
-	if err != nil {
-		return "", err
+	b := make([]byte, codeLength)
+	for i := range b {
+		n, err := rand.Int(rand.Reader, big.NewInt(int64(len(codeLetters))))
+		if err != nil {
+			return "", err
+		}
+		b[i] = codeLetters[n.Int64()]
 	}
-	return fmt.Sprintf("%06d", n.Int64()), nil
+	return string(b), nil
 }
+
+// shownCode is a code as people read it.
+func shownCode(code string) string { return code[:codeLength/2] + "-" + code[codeLength/2:] }
+
+// typedCode is a code as it was typed, without what people put between.
+func typedCode(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < '0' || r > '9' && r < 'A' || r > 'Z' {
+			return -1
+		}
+		return r
+	}, strings.ToUpper(s))
+}
+
+// laterLimit is how much may be left to be done after answers at once. Beyond it nothing is: the limits of asking are far below.
+const laterLimit = 64
+
+// later has something done after the answer, so that neither the time of the answer nor what it counts tells of it.
+func (c *call) later(do func(ctx context.Context) error) { c.after = append(c.after, do) }
+
+// doLater does what an answer left.
+func (p *Portal) doLater(ctx context.Context, request string, after []func(ctx context.Context) error) {
+	ctx = context.WithoutCancel(ctx)
+	for _, do := range after {
+		select {
+		case p.under <- struct{}{}:
+		default:
+			p.Log.Warn("too much is left to be done after answers", "request_id", request)
+			return
+		}
+		p.work.Go(func() {
+			defer func() { <-p.under }()
+			ctx, cancel := context.WithTimeout(ctx, pageTimeout)
+			defer cancel()
+			if err := do(ctx); err != nil {
+				p.Log.Error("after an answer", "request_id", request, "error", err)
+			}
+		})
+	}
+}
+
+// Drain waits for what answers left to be done.
+func (p *Portal) Drain() { p.work.Wait() }

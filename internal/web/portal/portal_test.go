@@ -142,6 +142,7 @@ type seen struct {
 	status     int
 	path, body string
 	policy     string // its Content-Security-Policy
+	header     http.Header
 }
 
 func (w *world) visitor() *visitor {
@@ -185,7 +186,7 @@ func (v *visitor) send(method, path string, form url.Values) seen {
 			v.w.t.Errorf("%s %s: %s", method, path, wrong)
 		}
 	}
-	return seen{res.StatusCode, res.Request.URL.Path, string(b), res.Header.Get("Content-Security-Policy")}
+	return seen{res.StatusCode, res.Request.URL.Path, string(b), res.Header.Get("Content-Security-Policy"), res.Header}
 }
 
 func (v *visitor) get(path string) seen { return v.send(http.MethodGet, path, nil) }
@@ -209,11 +210,12 @@ func (w *world) want(s seen, status int, path string, parts ...string) {
 	}
 }
 
-var digits = regexp.MustCompile(`\b\d{6}\b`)
+var codes = regexp.MustCompile(`\b[` + codeLetters + `]{4}-[` + codeLetters + `]{4}\b`)
 
 // deliver sends the messages that are on their way.
 func (w *world) deliver() {
 	w.t.Helper()
+	w.p.Drain()
 	if err := w.letters.Run(w.t.Context()); err != nil {
 		w.t.Fatal(err)
 	}
@@ -226,7 +228,7 @@ func (w *world) code() string {
 	w.mail.mu.Lock()
 	defer w.mail.mu.Unlock()
 	for _, m := range slices.Backward(w.mail.sent) {
-		if code := digits.FindString(m.Subject); code != "" && strings.Contains(m.Text, code) && strings.Contains(m.HTML, code) {
+		if code := codes.FindString(m.Subject); code != "" && strings.Contains(m.Text, code) && strings.Contains(m.HTML, code) {
 			return code
 		}
 	}
@@ -245,6 +247,7 @@ func (w *world) signIn(email string) *visitor {
 // last is the newest entry of a type.
 func (w *world) last(typ string) *journal.Event {
 	w.t.Helper()
+	w.p.Drain()
 	for seq := w.Program.Head(); seq >= 0; seq-- {
 		st, err := w.Store.Event(w.t.Context(), w.Store.Read, store.Opened, seq)
 		if err != nil {

@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strconv"
@@ -16,17 +17,18 @@ import (
 	"perennial/internal/notify"
 	"perennial/internal/plain"
 	"perennial/internal/program"
+	"perennial/internal/settings"
 	"perennial/internal/store"
 )
 
 // codePurpose is what a code is for, among the one-time links: a new one takes the place of the one before.
 const codePurpose = "portal_code"
 
-// awaited is the code that a browser waits for. It is there for an address that nobody has too, so that nobody learns who is a customer.
+// awaited is the code that a browser waits for. It is the same for an address that nobody has: who is a customer is neither in it nor in
+// its length.
 type awaited struct {
-	Attempt  id.ID  `json:"attempt"`
-	Customer id.ID  `json:"customer"` // empty for nobody
-	Email    string `json:"email"`
+	Attempt id.ID  `json:"attempt"`
+	Email   string `json:"email"`
 }
 
 func (p *Portal) registerSignIn() {
@@ -52,19 +54,15 @@ func (p *Portal) registerSignIn() {
 	p.on("POST /portal/signout", false, (*call).signOut)
 }
 
-// askForCode sends a code, if somebody has the address. The answer is the same either way.
+// askForCode has a code sent, if somebody has the address: after the answer, which is the same either way and takes as long.
 func (c *call) askForCode() (answer, error) {
 	email := strings.TrimSpace(c.r.PostFormValue("email"))
 	if _, why := plain.NormalEmail(email); why != "" {
 		return answer{status: http.StatusUnprocessableEntity, title: c.say("signin.title"), body: signInBody(email, c.say("signin.email_wrong"), c.Mails)}, nil
 	}
-	owner, known, err := c.reader().Reserved(customer.ScopeEmail, plain.EmailKey(email))
+	device, err := c.deviceOf(email)
 	if err != nil {
 		return answer{}, err
-	}
-	var device id.ID
-	if !c.kept(deviceCookie, &device) || device != owner {
-		device = ""
 	}
 	if refused := admit(c.limits, plain.EmailKey(email), auth.Network(c.r), device, c.Program.Now()); refused > 0 {
 		return answer{}, &fault.Error{Kind: fault.TooMany, Code: "too_many_attempts", Public: "Too many codes were asked for. Wait a moment, then try again.", RetryAfter: refused}
@@ -73,22 +71,40 @@ func (c *call) askForCode() (answer, error) {
 		return answer{to: "/portal/code"}, err
 	}
 	w := awaited{Attempt: c.IDs.New(id.SignIn), Email: email}
-	if known && c.Mails {
-		row, err := c.Store.Load(c.ctx, c.Store.Read, journal.Ref{Kind: journal.Customer, ID: owner})
-		if err != nil {
-			return answer{}, store.Fault(err)
-		}
-		if who, ok := row.State.(*customer.Customer); ok && who.Status == customer.Active {
-			w.Customer = owner
-			if err := c.sendCode(w, who); err != nil {
-				return answer{}, err
-			}
-		}
-	}
 	if err := c.keep(codeCookie, w, codeLifetime); err != nil {
 		return answer{}, err
 	}
+	if c.Mails {
+		meta, chosen := c.meta, c.cookie(languageCookie)
+		c.later(func(ctx context.Context) error { return c.sendCode(ctx, w, meta, chosen) })
+	}
 	return answer{to: "/portal/code"}, nil
+}
+
+// deviceOf gives whose device it is, when the owner of the address signed in on it before.
+func (c *call) deviceOf(email string) (id.ID, error) {
+	var device id.ID
+	if !c.kept(deviceCookie, &device) {
+		return "", nil
+	}
+	owner, known, err := c.reader().Reserved(customer.ScopeEmail, plain.EmailKey(email))
+	if err != nil || !known || owner != device {
+		return "", err
+	}
+	return device, nil
+}
+
+// addressee finds the customer with an e-mail address; nil for nobody.
+func (p *Portal) addressee(ctx context.Context, email string) (*customer.Customer, error) {
+	owner, known, err := program.NewReader(ctx, p.Store, p.Store.Read).Reserved(customer.ScopeEmail, plain.EmailKey(email))
+	if err != nil || !known {
+		return nil, err
+	}
+	row, err := p.Store.Load(ctx, p.Store.Read, journal.Ref{Kind: journal.Customer, ID: owner})
+	if who, ok := row.State.(*customer.Customer); ok && who.Status == customer.Active {
+		return who, nil
+	}
+	return nil, store.Fault(err)
 }
 
 // admit says whether a code may be sent to an address now: zero, or when to ask again. An address gets ten at once and one every three
@@ -105,23 +121,33 @@ func admit(l *auth.Limits, email, network string, device id.ID, now time.Time) (
 	return refused
 }
 
-// sendCode makes the entry, the code and the message that brings it in one transaction. It is sent beside the answer: how long that
-// takes tells nothing.
-func (c *call) sendCode(w awaited, who *customer.Customer) error {
+// sendCode makes the entry, the code and the message that brings it in one transaction.
+func (p *Portal) sendCode(ctx context.Context, w awaited, meta program.Meta, language string) error {
+	who, err := p.addressee(ctx, w.Email)
+	if err != nil || who == nil {
+		return err
+	}
 	code, err := newCode()
 	if err != nil {
 		return err
 	}
-	now := c.Program.Now()
-	expires := now.Add(codeLifetime)
-	language, _ := catalogue().Match(c.cookie(languageCookie), who.Locale, c.shop().Locale)
-	post, err := notify.Secret{Name: message.LoginCode, To: who.Ref(), Language: language, Value: code, Expires: expires}.Post(c.Store, c.IDs.New(id.Message), now)
+	general, err := journal.Find[settings.General](program.NewReader(ctx, p.Store, p.Store.Read), journal.Settings, settings.PageGeneral)
 	if err != nil {
 		return err
 	}
-	meta := c.meta
+	now := p.Program.Now()
+	expires := now.Add(codeLifetime)
+	spoken := []string{language, who.Locale}
+	if general != nil {
+		spoken = append(spoken, general.Locale)
+	}
+	language, _ = catalogue().Match(spoken...)
+	post, err := notify.Secret{Name: message.LoginCode, To: who.Ref(), Language: language, Value: shownCode(code), Expires: expires}.Post(p.Store, p.IDs.New(id.Message), now)
+	if err != nil {
+		return err
+	}
 	meta.Actor = journal.Actor{Kind: journal.ActorCustomer, ID: string(who.ID)}
-	_, err = c.Program.Do(c.ctx, &program.Request{Meta: meta, Command: journal.Bind(customer.SendCode{SignInID: w.Attempt, CustomerID: who.ID, ExpiresAt: expires}),
+	_, err = p.Program.Do(ctx, &program.Request{Meta: meta, Command: journal.Bind(customer.SendCode{SignInID: w.Attempt, CustomerID: who.ID, ExpiresAt: expires}),
 		Machinery: func(b *store.Batch) error {
 			return errors.Join(b.PutLink(store.Link{ID: w.Attempt, Purpose: codePurpose, Owner: who.Ref(), ExpiresAt: expires}, code), post(b))
 		}})
@@ -137,12 +163,7 @@ func (c *call) enterCode() (answer, error) {
 	wrong := func(words string) (answer, error) {
 		return answer{status: http.StatusUnprocessableEntity, title: c.say("code.title"), body: codeBody(w.Email, words)}, nil
 	}
-	code := strings.Map(func(r rune) rune {
-		if r < '0' || r > '9' {
-			return -1
-		}
-		return r
-	}, c.r.PostFormValue("code"))
+	code := typedCode(c.r.PostFormValue("code"))
 	until := c.Program.Now().Add(codeLifetime)
 	tried := false
 	for n := range codeTries { // the tries of a code are used up one by one, whichever process asks
@@ -161,8 +182,10 @@ func (c *call) enterCode() (answer, error) {
 		return answer{}, store.Fault(err)
 	}
 	if !tried || attempt.Version > codeTries {
-		if err := c.reject(w, "too_many"); err != nil {
+		if once, err := c.Program.Spend(c.ctx, "code "+string(w.Attempt)+" refused", until); err != nil {
 			return answer{}, err
+		} else if once { // whoever goes on makes no more entries
+			c.reject(w, "too_many")
 		}
 		return answer{}, fault.New(fault.TooMany, "too_many_attempts", "Too many codes were tried. Ask for a new one.")
 	}
@@ -171,20 +194,14 @@ func (c *call) enterCode() (answer, error) {
 		return answer{}, err
 	}
 	switch {
-	case w.Customer == "" || !ok || link.Purpose != codePurpose || link.Owner.ID != w.Customer:
-		if err := c.reject(w, "wrong"); err != nil {
-			return answer{}, err
-		}
+	case !ok || link.Purpose != codePurpose || link.Owner.Kind != journal.Customer:
+		c.reject(w, "wrong")
 		return wrong(c.say("code.wrong"))
 	case link.Used:
-		if err := c.reject(w, "used"); err != nil {
-			return answer{}, err
-		}
+		c.reject(w, "used")
 		return wrong(c.say("code.used"))
 	case !c.Program.Now().Before(link.ExpiresAt):
-		if err := c.reject(w, "expired"); err != nil {
-			return answer{}, err
-		}
+		c.reject(w, "expired")
 		return wrong(c.say("code.old"))
 	}
 	err = c.begin(store.Session{ID: w.Attempt.As(id.Session), Owner: link.Owner}, customer.ByCode, func(b *store.Batch) error { return b.UseLink(w.Attempt) })
@@ -202,15 +219,18 @@ func (c *call) enterCode() (answer, error) {
 	return answer{to: to}, nil
 }
 
-// reject makes the entry of a code that was not accepted; of an address that nobody has there is none.
-func (c *call) reject(w awaited, why string) error {
-	if w.Customer == "" {
-		return nil
-	}
+// reject has the entry of a code that was not accepted made, after the answer; of an address that nobody has there is none.
+func (c *call) reject(w awaited, why string) {
 	meta := c.meta
 	meta.Actor = journal.Actor{Kind: journal.ActorAnonymous, ID: string(w.Attempt)}
-	_, err := c.Program.Do(c.ctx, &program.Request{Meta: meta, Command: journal.Bind(customer.RejectCode{SignInID: w.Attempt, CustomerID: w.Customer, Why: why})})
-	return err
+	c.later(func(ctx context.Context) error {
+		who, err := c.addressee(ctx, w.Email)
+		if err != nil || who == nil {
+			return err
+		}
+		_, err = c.Program.Do(ctx, &program.Request{Meta: meta, Command: journal.Bind(customer.RejectCode{SignInID: w.Attempt, CustomerID: who.ID, Why: why})})
+		return err
+	})
 }
 
 // begin starts a session of a customer. A session that a link or a code opens has the UUID of the link: so the journal itself refuses a
