@@ -211,8 +211,7 @@ func (h *holder) look(flt Filter, shown []store.Stored, c *Check) (hidden []stor
 		return hidden, err
 	}
 	// What is shown names what was before it, and what was hidden does.
-	from := shown
-	from = append(slices.Clip(from), hidden...)
+	from := slices.Concat(shown, hidden)
 	for round := 0; len(from) > 0 && round < mostRounds; round++ {
 		var named []int64
 		for _, st := range from {
@@ -363,11 +362,12 @@ func (f *Finder) Missed() int {
 func (c Check) Words() string {
 	var b strings.Builder
 	if n := len(c.Hidden); n > 0 {
-		fmt.Fprintf(&b, "The index left out %s that a chain names (%s). They are shown here all the same. Somebody or something has changed the index: "+
-			"rebuild it with perennial reindex, and run perennial verify. ", count(n), seqs(c.Hidden))
+		fmt.Fprintf(&b, "The index left out %s that a chain names (%s). They are shown here all the same. Somebody or something has "+
+			"changed the index: rebuild it with perennial reindex, and run perennial verify. ", count(n), seqs(c.Hidden))
 	}
 	if n := len(c.Unreadable); n > 0 {
-		fmt.Fprintf(&b, "The database does not give %s that is named elsewhere (%s): what it said cannot be shown. Run perennial verify. ", count(n), seqs(c.Unreadable))
+		fmt.Fprintf(&b, "The database does not give %s that is named elsewhere (%s): what it said cannot be shown. Run perennial verify. ",
+			count(n), seqs(c.Unreadable))
 	}
 	switch {
 	case c.Covers == CoversAll:
