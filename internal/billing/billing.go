@@ -139,7 +139,8 @@ type Order struct {
 	Earlier        int                       `json:"earlier"`                         // attempts that older orders of the same billing date had
 	Deliveries     []Delivery                `json:"deliveries" journal:"key=number"` // of a prepaid order; empty: it is delivered once
 	Repayments     []Repayment               `json:"repayments" journal:"key=number"`
-	Dispute        *Dispute                  `json:"dispute"`                      // the newest; null: nobody contests the charge
+	Dispute        *Dispute                  `json:"dispute"`                      // the newest news; null: nobody contests the charge
+	Disputes       []Dispute                 `json:"disputes" journal:"key=id"`    // all; one that the build before recorded may be in Dispute only
 	Differences    []Difference              `json:"differences" journal:"key=id"` // from the gateway's books
 }
 
@@ -160,10 +161,12 @@ func (r Repayment) Key(order id.ID) string { return string(order) + "-refund-" +
 
 // Dispute is a charge that the cardholder contests at the bank.
 type Dispute struct {
-	ID     string       `json:"id"` // the gateway's
-	Amount money.Amount `json:"amount"`
-	Reason string       `json:"reason"` // the gateway's code: "fraudulent", "product_not_received", …
-	Status string       `json:"status"` // open, won, lost
+	ID        string       `json:"id"`                  // the gateway's
+	AttemptID id.ID        `json:"attempt_id,omitzero"` // whose charge it is, where that is known
+	Amount    money.Amount `json:"amount"`
+	Reason    string       `json:"reason"`           // the gateway's code: "fraudulent", "product_not_received", …
+	Status    string       `json:"status"`           // open, won, lost
+	Inquiry   bool         `json:"inquiry,omitzero"` // the bank only asks yet: it took no money, and a refund ends it
 }
 
 // Delivery is one of several that a prepaid order pays for.
@@ -276,9 +279,47 @@ func Paid(o *Order) money.Amount {
 	return sum
 }
 
-// Refundable gives what can still be sent back: what was paid without what was refunded.
-func Refundable(o *Order) money.Amount {
+// Received gives what was paid without what was refunded. What a bank took back is in it.
+func Received(o *Order) money.Amount {
 	return money.Of(Paid(o).Minor-o.Refunded.Minor, o.Total.Currency)
+}
+
+// Refundable gives what can still be sent back: what was paid without what was refunded, what a bank gave back to the cardholder, and
+// what it may give back yet. Money goes back once.
+func Refundable(o *Order) money.Amount {
+	left := Received(o)
+	for _, d := range AllDisputes(o) {
+		if d.holds() {
+			left.Minor -= d.Amount.Minor
+		}
+	}
+	left.Minor = max(0, left.Minor)
+	return left
+}
+
+// holds says whether a bank took the money of a dispute, for now or for good.
+func (d Dispute) holds() bool {
+	return d.Status == DisputeLost || d.Status == DisputeOpen && !d.Inquiry
+}
+
+// AllDisputes gives the disputes of an order, in order of id.
+func AllDisputes(o *Order) []Dispute {
+	d := o.Dispute
+	if d == nil || slices.ContainsFunc(o.Disputes, func(x Dispute) bool { return x.ID == d.ID }) {
+		return o.Disputes
+	}
+	return withDispute(o.Disputes, *d)
+}
+
+// withDispute gives a list with a dispute in the place of the one of its id, or added.
+func withDispute(all []Dispute, d Dispute) []Dispute {
+	all = slices.Clone(all)
+	i, found := slices.BinarySearchFunc(all, d.ID, func(x Dispute, key string) int { return cmp.Compare(x.ID, key) })
+	if found {
+		all[i] = d
+		return all
+	}
+	return slices.Insert(all, i, d)
 }
 
 // Owed gives what has to be sent back because it was taken for nothing: a payment that came in for an order that had

@@ -14,7 +14,7 @@ import (
 )
 
 // Refund sends money of an order back: Amount, or all that is left when it is nil. It is never more than what was paid
-// without what was refunded before (Conflict, refund_too_large). Nothing goes back into stock.
+// without what was refunded before and what the bank gave back, or holds (Conflict, refund_too_large). Nothing goes back into stock.
 type Refund struct {
 	OrderID id.ID
 	Amount  *money.Amount
@@ -54,8 +54,10 @@ func (c Refund) Decide(w World, now time.Time) (journal.Decision, error) {
 		return journal.Decision{}, w.Order.refused("nothing was paid for it")
 	case Paid(w.Order).IsZero():
 		return journal.Decision{}, fault.New(fault.Conflict, "nothing_paid", "The order was free, so there is nothing to refund.")
-	case left.IsZero():
+	case left.IsZero() && Received(w.Order).IsZero():
 		return journal.Decision{}, fault.New(fault.Conflict, "already_refunded", "All that was paid for the order was refunded.")
+	case left.IsZero():
+		return journal.Decision{}, fault.New(fault.Conflict, "disputed", "The cardholder contests the payment, or got it back from the bank: a refund would send it back twice.")
 	case amount.Minor > left.Minor:
 		return journal.Decision{}, fault.New(fault.Conflict, "refund_too_large", "At most %s of the order can be refunded.", left.Format())
 	}
@@ -72,7 +74,7 @@ func (c Refund) Decide(w World, now time.Time) (journal.Decision, error) {
 
 // settleStatus gives a paid order the status that its refunds come to. What was taken for nothing goes back without a change.
 func (o *Order) settleStatus() error {
-	net := Refundable(o)
+	net := Received(o)
 	to := Placed
 	switch {
 	case net.IsZero():
@@ -86,9 +88,26 @@ func (o *Order) settleStatus() error {
 	return o.become(to)
 }
 
+// disputed gives what banks took back of each charge, or hold. Of a dispute whose charge is not known it is the first that is large enough.
+func disputed(o *Order) map[id.ID]int64 {
+	gone := map[id.ID]int64{}
+	for _, d := range AllDisputes(o) {
+		if !d.holds() {
+			continue
+		}
+		i := slices.IndexFunc(o.Attempts, func(a Attempt) bool {
+			return a.ID == d.AttemptID || d.AttemptID == "" && a.Status == AttemptSucceeded && a.Amount.Minor-gone[a.ID] >= d.Amount.Minor
+		})
+		if i >= 0 {
+			gone[o.Attempts[i].ID] += d.Amount.Minor
+		}
+	}
+	return gone
+}
+
 // repay spreads an amount over the charges that took money, the latest first. A charge that no gateway made needs no call.
 func (o *Order) repay(amount money.Amount, now time.Time) {
-	left := amount.Minor
+	left, gone := amount.Minor, disputed(o)
 	for i := len(o.Attempts) - 1; i >= 0 && left > 0; i-- {
 		a := o.Attempts[i]
 		if a.Status != AttemptSucceeded {
@@ -100,7 +119,7 @@ func (o *Order) repay(amount money.Amount, now time.Time) {
 				there -= r.Amount.Minor
 			}
 		}
-		part := min(there, left)
+		part := min(there-min(there, gone[a.ID]), left)
 		if part <= 0 {
 			continue
 		}

@@ -66,7 +66,7 @@ func (o *Order) attempt(m Moved) (Attempt, bool) {
 // Unsettled gives the attempts of an order that took money by the gateway's books and have not succeeded here: FinishAttempt is due.
 func Unsettled(o *Order, b Books) (out []Moved) {
 	for _, m := range b.Charges {
-		if a, ok := o.attempt(m); ok && a.Status != AttemptSucceeded {
+		if a, ok := o.attempt(m); ok && a.Status != AttemptSucceeded && a.Amount == m.Amount {
 			out = append(out, m)
 		}
 	}
@@ -98,7 +98,9 @@ func Differ(o *Order, b Books) (out []Difference) {
 	}
 	gone := map[string]bool{} // extra charges that went back in full
 	for _, m := range b.Charges {
-		switch a, ok := o.attempt(m); {
+		a, ok := o.attempt(m)
+		ok = ok && (a.Status == AttemptSucceeded || a.Amount == m.Amount) // another amount is not what the attempt asked for
+		switch {
 		case !ok && returned[m.ID] == m.Amount.Minor:
 			gone[m.ID] = true
 		case !ok:

@@ -82,6 +82,7 @@ type Charge struct {
 	Key     string // the idempotency key that it was asked for with
 	OrderID id.ID
 	Amount  money.Amount
+	At      time.Time // as [Movement] has it
 }
 
 // GivenUp is the result of the charge of this id that was cancelled while it waited for its customer.

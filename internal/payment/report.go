@@ -20,6 +20,7 @@ type Event struct {
 	ID     string
 	At     time.Time
 	Live   bool   // about real money
+	Odd    string // why it may be misread: the version of the gateway's API that it is written in; empty: it is known
 	Report Report // nil: nothing that we take note of
 }
 
@@ -50,6 +51,7 @@ type DisputeReport struct {
 	ChargeID  string
 	Amount    money.Amount
 	Reason    string
+	Inquiry   bool // the bank only asks: no money is taken, and giving it back ends it
 	Closed    bool
 	Won       bool // closed, and the money stays
 }

@@ -42,7 +42,7 @@ func Mappings() []store.Mapping {
 		{Kind: journal.Order, Fresh: fresh[billing.Order], Columns: []string{"status", "customer_id", "subscription_id", "open_attempt", "paid"},
 			Values: func(s journal.State) []any {
 				v := s.(*billing.Order)
-				return []any{string(v.Status), string(v.CustomerID), string(v.SubscriptionID), openAttempt(v), billing.Refundable(v).Minor}
+				return []any{string(v.Status), string(v.CustomerID), string(v.SubscriptionID), openAttempt(v), billing.Received(v).Minor}
 			},
 			Reserves: func(s journal.State) []journal.Reservation { return billing.Reserves(s.(*billing.Order)) }},
 		{Kind: journal.Product, Fresh: fresh[catalog.Product], Columns: []string{"status"},

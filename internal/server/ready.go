@@ -78,6 +78,9 @@ func (s *Server) ready(ctx context.Context) readiness {
 			r.Reasons = append(r.Reasons, x)
 		}
 	}
+	if odd := s.reports.odd.Load(); odd != nil {
+		r.Warnings = append(r.Warnings, reason{"gateway_version", "The payment gateway sends reports in a version of its API that this program does not know: " + *odd + ". Give the endpoint there the version that docs/operations.md names."})
+	}
 	if free, ok := freeBytes(s.Config.Data); ok && free < diskFull {
 		not("disk_full", "The volume of the data folder has %d MiB left.", free>>20)
 	} else if ok && free < diskLow {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"perennial/internal/billing"
@@ -40,6 +41,19 @@ type teller interface {
 	Reports(ctx context.Context, from, to time.Time) ([]payment.Event, error)
 }
 
+// moded is a reporter that moves real money, or does not.
+type moded interface{ Live() bool }
+
+// retriever is a reporter that says what a charge is now, and judge one that says what a dispute is.
+type (
+	retriever interface {
+		Retrieve(ctx context.Context, chargeID string) (payment.Charge, error)
+	}
+	judge interface {
+		DisputeOf(ctx context.Context, dispute string) (payment.DisputeReport, error)
+	}
+)
+
 // owners is a reporter that knows whose a card is.
 type owners interface {
 	CustomerOf(ctx context.Context, reference string) (id.ID, error)
@@ -56,6 +70,8 @@ type Reports struct {
 	gate *gate.Gate // nil: reports are always taken
 
 	log *slog.Logger
+
+	odd atomic.Pointer[string] // the last version of the gateway's API that is not known
 
 	told time.Time // before which a teller was heard; zero at first, so after a restart all comes again
 }
@@ -134,9 +150,17 @@ func (r *Reports) take(ctx context.Context, e payment.Event) error {
 	if err := r.gate.Ask(gate.Report); err != nil {
 		return err
 	}
+	if g, ok := r.g.(moded); ok && g.Live() != e.Live {
+		r.log.Warn("a report of the gateway's other mode is left out: the endpoint there sends to the wrong address", "report", e.ID, "live", e.Live)
+		return nil
+	}
+	if e.Odd != "" {
+		r.odd.Store(&e.Odd)
+		r.log.Error("a report is written in a version of the gateway's API that nobody has looked at", "report", e.ID, "version", e.Odd)
+	}
 	switch told := e.Report.(type) {
 	case payment.PaymentReport:
-		r.e.AskAgain(id.ID(told.Key)) // at its next look, in some seconds
+		return r.paid(ctx, told)
 	case payment.RefundReport:
 		switch {
 		case told.Result.Status == payment.Declined && !told.Pending:
@@ -145,23 +169,7 @@ func (r *Reports) take(ctx context.Context, e payment.Event) error {
 			r.log.Warn("money was given back on the gateway's own pages: refund the order here too, by the same amount", "charge", told.ChargeID, "refund", told.RefundID, "amount", told.Amount.String())
 		}
 	case payment.DisputeReport:
-		order, err := r.g.OrderOf(ctx, told.ChargeID)
-		if errors.Is(err, payment.ErrNotFound) || err == nil && order == "" {
-			return nil // not a charge of ours
-		}
-		if err != nil {
-			return err
-		}
-		c := billing.RecordDispute{OrderID: id.ID(order), DisputeID: told.DisputeID, Amount: told.Amount, Reason: told.Reason, Status: billing.DisputeOpen}
-		if told.Closed {
-			c.Status = billing.DisputeLost
-			if told.Won {
-				c.Status = billing.DisputeWon
-			}
-		}
-		if _, err := r.p.Do(ctx, &program.Request{Meta: r.meta(), Command: journal.Bind(c)}); err != nil && fault.As(err).Kind != fault.NotFound {
-			return err
-		}
+		return r.contested(ctx, told)
 	case payment.MethodReport:
 		if told.Change == payment.MethodUpdated {
 			return r.renewed(ctx, told)
@@ -169,6 +177,88 @@ func (r *Reports) take(ctx context.Context, e payment.Event) error {
 		r.log.Debug("a card changed at the gateway", "change", told.Change, "exp_month", told.Method.ExpMonth, "exp_year", told.Method.ExpYear)
 	}
 	return nil
+}
+
+// paid takes the report of a charge. An open attempt is asked about at the engine's next look; money that came for one that has ended
+// is taken here, after the gateway was asked for the charge.
+func (r *Reports) paid(ctx context.Context, told payment.PaymentReport) error {
+	o, err := r.order(ctx, id.ID(told.OrderID))
+	if err != nil {
+		return err
+	}
+	a, ok := billing.Attempt{}, false
+	if o != nil {
+		a, ok = billing.Named(o, r.s.Shop, told.Key)
+	}
+	switch open, _ := billing.OpenAttempt(nonNil(o)); {
+	case ok && open.ID == a.ID:
+		r.e.Reported(a.ID, told.Result.GatewayID) // at its next look, in some seconds
+		return nil
+	case o == nil, told.Result.Status != payment.Succeeded, ok && a.Status == billing.AttemptSucceeded && a.GatewayID == told.Result.GatewayID:
+		return nil // the nightly comparison tells of money for an order that is not there
+	}
+	g, asks := r.g.(retriever)
+	if !asks {
+		return nil
+	}
+	c, err := g.Retrieve(ctx, told.Result.GatewayID)
+	switch {
+	case errors.Is(err, payment.ErrNotFound), errors.Is(err, payment.ErrUndecided):
+		return nil
+	case err != nil:
+		return err
+	case c.Status != payment.Succeeded || c.Key != told.Key || c.OrderID != o.ID:
+		return nil
+	case ok && a.Status == billing.AttemptFailed && c.Amount == a.Amount:
+		_, err := r.p.Do(ctx, &program.Request{Meta: r.meta(), Command: journal.Bind(billing.FinishAttempt{OrderID: o.ID, AttemptID: a.ID, Result: billing.Succeeded, GatewayID: c.GatewayID})})
+		return err
+	}
+	// Another amount, a second charge, or of an attempt that is not there: it is told as what it is, as the nightly comparison would.
+	at := c.At
+	books := billing.Books{From: at, To: at.Add(time.Nanosecond), Charges: []billing.Moved{{ID: c.GatewayID, Key: c.Key, Attempt: a.ID, Amount: c.Amount, At: at}}}
+	_, err = r.p.Do(ctx, &program.Request{Meta: r.meta(), Command: journal.Bind(billing.Reconcile{OrderID: o.ID, Books: books})})
+	return err
+}
+
+func nonNil(o *billing.Order) *billing.Order {
+	if o == nil {
+		return &billing.Order{}
+	}
+	return o
+}
+
+// contested records a dispute as the gateway has it now: its reports come in no order.
+func (r *Reports) contested(ctx context.Context, told payment.DisputeReport) error {
+	order, err := r.g.OrderOf(ctx, told.ChargeID)
+	if errors.Is(err, payment.ErrNotFound) || err == nil && order == "" {
+		return nil // not a charge of ours
+	}
+	if err != nil {
+		return err
+	}
+	now, asked := told, false
+	if g, ok := r.g.(judge); ok {
+		d, err := g.DisputeOf(ctx, told.DisputeID)
+		if err != nil && !errors.Is(err, payment.ErrNotFound) {
+			return err
+		}
+		if asked = err == nil && d.ChargeID == told.ChargeID; asked {
+			now = d
+		}
+	}
+	c := billing.RecordDispute{OrderID: id.ID(order), DisputeID: now.DisputeID, ChargeID: now.ChargeID, Amount: now.Amount, Reason: now.Reason, Status: billing.DisputeOpen,
+		Inquiry: now.Inquiry, Asked: asked}
+	if now.Closed {
+		c.Status = billing.DisputeLost
+		if now.Won {
+			c.Status = billing.DisputeWon
+		}
+	}
+	_, err = r.p.Do(ctx, &program.Request{Meta: r.meta(), Command: journal.Bind(c)})
+	if err != nil && fault.As(err).Kind == fault.NotFound {
+		return nil
+	}
+	return err
 }
 
 // renewed records a card as the gateway has it now: the bank sent a new one, or somebody changed it there.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"path"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,10 +17,12 @@ import (
 	"perennial/internal/catalog"
 	"perennial/internal/civil"
 	"perennial/internal/customer"
+	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/money"
 	"perennial/internal/payment/stripe"
+	"perennial/internal/program"
 	"perennial/internal/subscription"
 )
 
@@ -41,6 +45,7 @@ func TestReportsOfStripe(t *testing.T) {
 	} {
 		do(t, i, cmd)
 	}
+	intents := map[string]string{}
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		switch {
@@ -49,6 +54,9 @@ func TestReportsOfStripe(t *testing.T) {
 			return
 		case strings.HasSuffix(r.URL.Path, "/customers/cus_1"):
 			fmt.Fprintf(w, `{"id":"cus_1","object":"customer","metadata":{"perennial_customer":%q}}`, who)
+			return
+		case intents[path.Base(r.URL.Path)] != "":
+			fmt.Fprint(w, intents[path.Base(r.URL.Path)])
 			return
 		case !strings.HasSuffix(r.URL.Path, "/payment_intents/pi_1"):
 			w.WriteHeader(http.StatusNotFound)
@@ -126,6 +134,37 @@ func TestReportsOfStripe(t *testing.T) {
 	if d := row.State.(*billing.Order).Dispute; d == nil || d.Status != billing.DisputeLost {
 		t.Errorf("the order's dispute: %+v", d)
 	}
+	// What the bank gave back is not refunded too; what is won on appeal is the store's again, and an old report of the loss changes nothing.
+	if _, err := i.Program.Do(t.Context(), &program.Request{Meta: program.Meta{Actor: journal.Actor{Kind: journal.ActorSystem, ID: "test"}, Source: journal.Origin{Channel: journal.ChannelCLI}},
+		Command: journal.Bind(billing.Refund{OrderID: order})}); fault.As(err).Code != "disputed" {
+		t.Errorf("a refund of what the bank gave back: %v", err)
+	}
+	for _, status := range []string{"appeal_under_review", "won", "lost", "won"} {
+		if got := send(dispute("charge.dispute.closed", status), reportSecret, now); got != http.StatusNoContent {
+			t.Errorf("an appeal: got %d", got)
+		}
+	}
+	if row, err = i.Store.Load(t.Context(), i.Store.Read, journal.Ref{Kind: journal.Order, ID: order}); err != nil {
+		t.Fatal(err)
+	}
+	if d := billing.AllDisputes(row.State.(*billing.Order)); len(d) != 1 || d[0].Status != billing.DisputeWon || d[0].AttemptID != attempt {
+		t.Errorf("after the appeal: %+v", d)
+	}
+	// Reports of real money are not taken by a gateway that moves none, and a version that nobody knows is told.
+	head = i.Program.Head()
+	live := strings.Replace(strings.Replace(dispute("charge.dispute.created", "needs_response"), `"object":"event"`, `"object":"event","livemode":true`, 1), "dp_1", "dp_9", 1)
+	if got := send(live, reportSecret, now); got != http.StatusNoContent || i.Program.Head() != head {
+		t.Errorf("a report of the other mode: got %d, %d entries", got, i.Program.Head()-head)
+	}
+	tomorrow := strings.Replace(dispute("charge.dispute.closed", "won"), `"object":"event"`, `"object":"event","api_version":"2031-01-01.moon"`, 1)
+	if got := send(tomorrow, reportSecret, now); got != http.StatusNoContent {
+		t.Errorf("a report of tomorrow: got %d", got)
+	}
+	if w := s.ready(t.Context()).Warnings; !slices.ContainsFunc(w, func(r reason) bool {
+		return r.Code == "gateway_version" && strings.Contains(r.Detail, "2031-01-01.moon")
+	}) {
+		t.Errorf("readyz warns of %+v", w)
+	}
 	// A refund that the bank sends back: once, in whatever order it is told.
 	do(t, i, journal.Bind(billing.Refund{OrderID: order, Amount: new(money.Of(400, "USD"))}))
 	do(t, i, journal.Bind(billing.FinishRepayment{OrderID: order, Number: "001", Succeeded: true, GatewayID: "re_1"}))
@@ -157,7 +196,40 @@ func TestReportsOfStripe(t *testing.T) {
 	if m := row.State.(*customer.PaymentMethod); m.ExpMonth != 4 || m.ExpYear != 2095 || m.Last4.Value != "4242" || i.Program.Head() != head+1 {
 		t.Errorf("the renewed card: %+v, after %d entries", m, i.Program.Head()-head)
 	}
-	payment := fmt.Sprintf(`{"id":"evt_2","object":"event","created":%d,"type":"payment_intent.succeeded","data":{"object":{"object":"payment_intent","id":"pi_1","amount":1000,"currency":"usd","status":"succeeded","metadata":{"perennial_key":%q,"perennial_order":%q}}}}`, now.Unix(), attempt, order)
+	orderOf := func(key id.ID) *billing.Order {
+		t.Helper()
+		row, err := i.Store.Load(t.Context(), i.Store.Read, journal.Ref{Kind: journal.Order, ID: key})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return row.State.(*billing.Order)
+	}
+	// A payment that failed and was paid at Stripe's own pages since: its report is enough, for the right amount only, and once.
+	for n, amount := range []int64{1000, 900} {
+		late, try := i.IDs.New(id.Order), i.IDs.New(id.BillingAttempt)
+		do(t, i, journal.Bind(billing.OrderNow{SubscriptionID: sub, OrderID: late, AttemptID: try}))
+		intent := fmt.Sprintf("pi_late%d", n)
+		do(t, i, journal.Bind(billing.FinishAttempt{OrderID: late, AttemptID: try, Result: billing.Declined, Code: "insufficient_funds", GatewayID: intent}))
+		body := fmt.Sprintf(`{"object":"payment_intent","id":%q,"amount":%d,"amount_received":%d,"currency":"usd","status":"succeeded","created":%d,"metadata":{"perennial_key":%q,"perennial_order":%q}}`,
+			intent, amount, amount, now.Unix(), orderOf(late).Attempts[0].GatewayKey(i.Store.Shop), late)
+		intents[intent] = body
+		for range 2 {
+			if got := send(fmt.Sprintf(`{"id":"evt_6","object":"event","created":%d,"type":"payment_intent.succeeded","data":{"object":%s}}`, now.Unix(), body), reportSecret, now); got != http.StatusNoContent {
+				t.Errorf("a late success: got %d", got)
+			}
+		}
+		o, want := orderOf(late), int64(1000)
+		if n == 1 {
+			want = 0
+			if len(o.Differences) != 1 || o.Differences[0].What != billing.ExtraCharge && o.Differences[0].What != billing.OtherCharge {
+				t.Errorf("money of another amount is told as %+v", o.Differences)
+			}
+		}
+		if billing.Owed(o).Minor != want {
+			t.Errorf("%d came late: %v is owed, %+v", amount, billing.Owed(o), o.Attempts)
+		}
+	}
+	payment := fmt.Sprintf(`{"id":"evt_2","object":"event","created":%d,"type":"payment_intent.succeeded","data":{"object":{"object":"payment_intent","id":"pi_1","amount":1000,"currency":"usd","status":"succeeded","metadata":{"perennial_key":%q,"perennial_order":%q}}}}`, now.Unix(), orderOf(order).Attempts[0].GatewayKey(i.Store.Shop), order)
 	if got := send(payment, reportSecret, now); got != http.StatusNoContent {
 		t.Errorf("a payment: got %d", got)
 	}

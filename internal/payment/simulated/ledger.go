@@ -70,7 +70,7 @@ func (a *account) now() payment.ChargeResult {
 
 // read is the charge as it is by now.
 func (a *account) read() payment.Charge {
-	return payment.Charge{ChargeResult: a.now(), Key: a.charge.Key, OrderID: a.charge.OrderID, Amount: a.charge.Amount}
+	return payment.Charge{ChargeResult: a.now(), Key: a.charge.Key, OrderID: a.charge.OrderID, Amount: a.charge.Amount, At: a.charge.At}
 }
 
 // try is what sim_fail_first_<n> counts by.

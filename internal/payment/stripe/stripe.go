@@ -51,6 +51,7 @@ const (
 // Gateway is Stripe. It is safe for concurrent use.
 type Gateway struct {
 	api           *sdk.Client
+	live          bool // its key moves real money
 	webhookSecret string
 	publishable   string
 	key           string // tells the mode
@@ -78,8 +79,12 @@ func New(c Config) (*Gateway, error) {
 	if c.BaseURL != "" {
 		b.URL = &c.BaseURL
 	}
-	return &Gateway{key: c.SecretKey, api: sdk.NewClient(c.SecretKey, sdk.WithBackends(sdk.NewBackendsWithConfig(b))), webhookSecret: c.WebhookSecret, publishable: c.Publishable}, nil
+	return &Gateway{key: c.SecretKey, api: sdk.NewClient(c.SecretKey, sdk.WithBackends(sdk.NewBackendsWithConfig(b))), webhookSecret: c.WebhookSecret, publishable: c.Publishable,
+		live: strings.HasPrefix(c.SecretKey, "sk_live_") || strings.HasPrefix(c.SecretKey, "rk_live_")}, nil
 }
+
+// Live says whether the gateway moves real money, by its key.
+func (g *Gateway) Live() bool { return g.live }
 
 // Reference is a card of a customer as [payment.ChargeRequest] names it.
 func Reference(customerID, methodID string) string { return customerID + "/" + methodID }
@@ -316,7 +321,7 @@ func (h *hit) add(intent *sdk.PaymentIntent) error {
 // chargeOf reads a payment intent. It is not known while it has no outcome.
 func chargeOf(intent *sdk.PaymentIntent) (c payment.Charge, known bool, err error) {
 	result, known := outcome(intent)
-	c = payment.Charge{ChargeResult: result, Key: intent.Metadata[metaKey], OrderID: id.ID(intent.Metadata[metaOrder])}
+	c = payment.Charge{ChargeResult: result, Key: intent.Metadata[metaKey], OrderID: id.ID(intent.Metadata[metaOrder]), At: time.Unix(intent.Created, 0).UTC()}
 	asked := intent.Amount
 	if result.Status == payment.Succeeded && intent.AmountReceived > 0 {
 		asked = intent.AmountReceived

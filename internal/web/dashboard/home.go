@@ -161,7 +161,7 @@ func (c *call) needsAttention(v *homeView) error {
 		return err
 	}
 	for _, o := range contested[:min(len(contested), attentionAtMost)] {
-		v.Note = append(v.Note, attention{ui.Bad, "circle-alert", "Order " + o.Number + ": the cardholder contests " + c.cash(o.Dispute.Amount) + " at the bank", ui.Link{Href: "/orders/" + string(o.ID), Text: "See the order"}})
+		v.Note = append(v.Note, attention{ui.Bad, "circle-alert", "Order " + o.Number + ": the cardholder contests " + c.cash(contestedOf(o)) + " at the bank", ui.Link{Href: "/orders/" + string(o.ID), Text: "See the order"}})
 	}
 	if n := len(contested); n > attentionAtMost {
 		v.Note = append(v.Note, attention{ui.Bad, "circle-alert", ui.Count(int64(n-attentionAtMost), "more payment is contested", "more payments are contested"), ui.Link{Href: "/events?type=order.disputed", Text: "See them"}})
@@ -179,6 +179,17 @@ func (c *call) needsAttention(v *homeView) error {
 	return nil
 }
 
+// contestedOf is what cardholders contest of an order at the bank, and that is not decided.
+func contestedOf(o *billing.Order) money.Amount {
+	sum := money.Zero(o.Total.Currency)
+	for _, d := range billing.AllDisputes(o) {
+		if d.Status == billing.DisputeOpen && d.Amount.Currency == sum.Currency {
+			sum.Minor += d.Amount.Minor
+		}
+	}
+	return sum
+}
+
 // openDisputes gives the orders whose payment is contested, the newest dispute first. A bank decides within some months.
 func (c *call) openDisputes() (out []*billing.Order, err error) {
 	var keys []id.ID
@@ -192,7 +203,7 @@ func (c *call) openDisputes() (out []*billing.Order, err error) {
 	}
 	orders, err := statesOf[*billing.Order](c, journal.Order, keys)
 	for _, key := range keys {
-		if o := orders[key]; o != nil && o.Dispute != nil && o.Dispute.Status == billing.DisputeOpen && !slices.Contains(out, o) {
+		if o := orders[key]; o != nil && !contestedOf(o).IsZero() && !slices.Contains(out, o) {
 			out = append(out, o)
 		}
 	}

@@ -185,29 +185,28 @@ type orderView struct {
 	Asked        string // the heading of Why
 	Why          []whyLine
 	Log          []ui.Day
-	Contested    *ui.Notice
+	Contested    []*ui.Notice
 	Differs      []string // what it and the gateway's books disagree about
 	Customer     ui.Link
 	Subscription ui.Link
 }
 
-// contested says how it stands about a payment that the cardholder contests; nil for nearly every order.
-func (c *call) contested(o *billing.Order) *ui.Notice {
-	d := o.Dispute
-	if d == nil {
-		return nil
+// contested says how it stands about the payments that the cardholder contests; empty for nearly every order.
+func (c *call) contested(o *billing.Order) (out []*ui.Notice) {
+	for _, d := range billing.AllDisputes(o) {
+		n := &ui.Notice{Text: "Reason: " + strings.ReplaceAll(d.Reason, "_", " ") + ". Dispute " + d.ID + " at the gateway."}
+		switch d.Status {
+		case billing.DisputeWon:
+			n.Tone, n.Title = ui.Info, "The cardholder contested "+c.cash(d.Amount)+". The bank left it with the store."
+		case billing.DisputeLost:
+			n.Tone, n.Title = ui.Bad, "The cardholder contested "+c.cash(d.Amount)+". The bank gave it back: do not refund it too."
+		default:
+			n.Tone, n.Title = ui.Warn, "The cardholder contests "+c.cash(d.Amount)+" at the bank."
+			n.Text += " Answer it there, with what was sent and when. Do not refund it too."
+		}
+		out = append(out, n)
 	}
-	n := &ui.Notice{Text: "Reason: " + strings.ReplaceAll(d.Reason, "_", " ") + ". Dispute " + d.ID + " at the gateway."}
-	switch d.Status {
-	case billing.DisputeWon:
-		n.Tone, n.Title = ui.Info, "The cardholder contested "+c.cash(d.Amount)+". The bank left it with the store."
-	case billing.DisputeLost:
-		n.Tone, n.Title = ui.Bad, "The cardholder contested "+c.cash(d.Amount)+". The bank gave it back: do not refund it too."
-	default:
-		n.Tone, n.Title = ui.Warn, "The cardholder contests "+c.cash(d.Amount)+" at the bank."
-		n.Text += " Answer it there, with what was sent and when. Do not refund it too."
-	}
-	return n
+	return out
 }
 
 func (c *call) orderPage() (answer, error) {

@@ -263,8 +263,8 @@ func orderBody(v orderView) templ.Component {
 			templ_7745c5c3_Var11 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		if v.Contested != nil {
-			templ_7745c5c3_Err = ui.Banner(*v.Contested).Render(ctx, templ_7745c5c3_Buffer)
+		for _, n := range v.Contested {
+			templ_7745c5c3_Err = ui.Banner(*n).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
