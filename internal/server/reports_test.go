@@ -66,7 +66,7 @@ func TestReportsOfStripe(t *testing.T) {
 		fmt.Fprintf(w, `{"id":"pi_1","object":"payment_intent","metadata":{"perennial_order":%q}}`, order)
 	}))
 	t.Cleanup(api.Close)
-	gateway, err := stripe.New(stripe.Config{SecretKey: "sk_test", WebhookSecret: reportSecret, BaseURL: api.URL})
+	gateway, err := stripe.New(stripe.Config{SecretKey: "sk_test_1", WebhookSecret: reportSecret, BaseURL: api.URL})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -51,7 +51,6 @@ const (
 // Gateway is Stripe. It is safe for concurrent use.
 type Gateway struct {
 	api           *sdk.Client
-	live          bool // its key moves real money
 	webhookSecret string
 	publishable   string
 	key           string // tells the mode
@@ -79,12 +78,14 @@ func New(c Config) (*Gateway, error) {
 	if c.BaseURL != "" {
 		b.URL = &c.BaseURL
 	}
-	return &Gateway{key: c.SecretKey, api: sdk.NewClient(c.SecretKey, sdk.WithBackends(sdk.NewBackendsWithConfig(b))), webhookSecret: c.WebhookSecret, publishable: c.Publishable,
-		live: strings.HasPrefix(c.SecretKey, "sk_live_") || strings.HasPrefix(c.SecretKey, "rk_live_")}, nil
+	return &Gateway{key: c.SecretKey, api: sdk.NewClient(c.SecretKey, sdk.WithBackends(sdk.NewBackendsWithConfig(b))), webhookSecret: c.WebhookSecret, publishable: c.Publishable}, nil
 }
 
 // Live says whether the gateway moves real money, by its key.
-func (g *Gateway) Live() bool { return g.live }
+func (g *Gateway) Live() bool {
+	m := modes.FindStringSubmatch(g.key)
+	return m == nil || m[1] != payment.TestMode
+}
 
 // Reference is a card of a customer as [payment.ChargeRequest] names it.
 func Reference(customerID, methodID string) string { return customerID + "/" + methodID }
