@@ -58,6 +58,7 @@ type BillingWork struct {
 	Data, Database string
 	Latency        time.Duration
 	InFlight       int
+	Moves          bool // people split and merge meanwhile, and take back what they did
 }
 
 // dayAfter is how far ahead of the real clock the measured day is: the subscriptions are made before it.
@@ -90,7 +91,7 @@ func Billing(ctx context.Context, o BillingOptions) (_ *Report, err error) {
 	b := &billingRun{run: r, o: o, work: BillingWork{Data: filepath.Join(dir, "shop"), Database: o.Database, Latency: o.Latency, InFlight: o.InFlight}}
 	steps := []func() error{b.furnish, b.measured, b.balance}
 	if o.Crashes > 0 {
-		steps[1] = b.killed
+		steps[1], b.work.Moves = b.killed, true
 		steps = append(steps, b.proved)
 	}
 	for _, step := range steps {
@@ -145,6 +146,12 @@ func (w BillingWork) Do(ctx context.Context, out io.Writer) error {
 			beat.Go(func() { _ = e.Alive(alive) }) // it only shortens the wait of others
 			defer func() { stop(); beat.Wait() }()
 		}
+		if w.Moves {
+			moving, stop := context.WithCancel(ctx)
+			var people sync.WaitGroup
+			people.Go(func() { move(moving, i) })
+			defer func() { stop(); people.Wait() }()
+		}
 		for {
 			if err := e.Run(ctx); err != nil {
 				return err
@@ -191,6 +198,13 @@ func (b *billingRun) furnish() error {
 	}
 	all := []journal.Command{journal.Bind(catalog.CreateProduct{ID: product, Title: "Roast"}), journal.Bind(catalog.CreateVariant{ID: variant, ProductID: product, Title: "1 kg", Price: money.Of(1450, currency)})}
 	const idle = 50 // whose notes people change
+	items := func() []subscription.NewItem {
+		out := []subscription.NewItem{{ID: i.IDs.New(id.Item), VariantID: variant, Quantity: 1}}
+		if b.o.Crashes > 0 { // something to split off
+			out = append(out, subscription.NewItem{ID: i.IDs.New(id.Item), VariantID: variant, Quantity: 2})
+		}
+		return out
+	}
 	for n := range b.o.Subscriptions + idle {
 		if n%10_000 == 0 {
 			b.Say(fmt.Sprintf("making subscriptions: %d of %d", n, b.o.Subscriptions))
@@ -212,7 +226,7 @@ func (b *billingRun) furnish() error {
 				Region: new("Maine"), PostalCode: new("04101"), Country: new("US")}}),
 			journal.Bind(customer.AddPaymentMethod{ID: i.IDs.New(id.PaymentMethod), CustomerID: person, Gateway: "simulated", Fields: customer.PaymentMethodFields{GatewayReference: new(reference),
 				Brand: new("Visa"), Last4: new("4242"), ExpMonth: new(12), ExpYear: new(2040)}}),
-			journal.Bind(subscription.Create{ID: key, CustomerID: person, Items: []subscription.NewItem{{ID: i.IDs.New(id.Item), VariantID: variant, Quantity: 1}},
+			journal.Bind(subscription.Create{ID: key, CustomerID: person, Items: items(),
 				BillingPolicy: &catalog.Policy{Interval: civil.Month, IntervalCount: 1}, NextBillingDate: &first}))
 		for _, c := range all {
 			if err := l.submit(&program.Request{Meta: system, Command: c}); err != nil {
@@ -405,6 +419,62 @@ func (b *billingRun) proved() error {
 	})
 }
 
+// move splits subscriptions that are due, merges what was split, and adds items and takes them back, until the context ends. Much of it is
+// refused, because the order is being paid.
+func move(ctx context.Context, i *server.Instance) {
+	rnd := mathrand.New(mathrand.NewPCG(uint64(time.Now().UnixNano()), 1))
+	do := func(c journal.Command) *program.Outcome {
+		out, err := i.Program.Do(ctx, &program.Request{Meta: program.Meta{Actor: journal.Actor{Kind: journal.ActorSystem, ID: "people"}, Source: journal.Origin{Channel: journal.ChannelPortal}}, Command: c})
+		if err != nil {
+			return nil
+		}
+		return out
+	}
+	for ctx.Err() == nil {
+		rows, err := i.Store.List(ctx, i.Store.Read, journal.Subscription, fmt.Sprintf(`status = 'active' ORDER BY due_date, id LIMIT 3 OFFSET %d`, rnd.IntN(100)))
+		if err != nil || len(rows) == 0 {
+			return
+		}
+		s := rows[rnd.IntN(len(rows))].State.(*subscription.Subscription)
+		if rnd.IntN(2) == 0 {
+			if out := do(journal.Bind(subscription.AddItem{ID: s.ID, Item: subscription.NewItem{ID: i.IDs.New(id.Item), VariantID: s.Items[0].VariantID, Quantity: 1, OneTime: true}})); out != nil {
+				do(journal.Bind(program.Undo{Event: out.Events[0].ID, Actor: journal.Actor{Kind: journal.ActorSystem, ID: "people"}}))
+			}
+			continue
+		}
+		if len(s.Items) > 1 {
+			split := subscription.Split{ID: s.ID, NewID: i.IDs.New(id.Subscription), ItemIDs: []id.ID{s.Items[len(s.Items)-1].ID}}
+			if do(journal.Bind(split)) != nil && rnd.IntN(2) == 0 {
+				do(journal.Bind(subscription.Merge{ID: split.NewID, Into: s.ID, ItemIDs: []id.ID{i.IDs.New(id.Item)}}))
+			}
+		}
+	}
+}
+
+// subscriptions gives when those that were merged away were, and how many are still due.
+func (b *billingRun) subscriptions(i *server.Instance) (gone map[id.ID]time.Time, due int, err error) {
+	gone = map[id.ID]time.Time{}
+	rows, err := i.Store.List(b.ctx, i.Store.Read, journal.Subscription, `status = 'cancelled' ORDER BY id`)
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, row := range rows {
+		if s := row.State.(*subscription.Subscription); s.MergedInto != "" {
+			gone[s.ID] = s.CancelledAt.Time
+		}
+	}
+	if b.work.Moves {
+		var all int
+		if err := i.Store.Read.QueryRowContext(b.ctx, `SELECT COUNT(*) FROM subscription`).Scan(&all); err != nil {
+			return nil, 0, err
+		}
+		b.add(Figure{Key: "billing.splits", Name: "subscriptions that were split off meanwhile", Value: float64(all - b.o.Subscriptions - len(b.people)), Unit: "splits"})
+		b.add(Figure{Key: "billing.merges", Name: "subscriptions that were merged away meanwhile", Value: float64(len(gone)), Unit: "merges"})
+	}
+	rows, err = i.Store.List(b.ctx, i.Store.Read, journal.Subscription, `status = 'active' AND due_date <= $2 ORDER BY id`, civil.Of(onTheDay(), time.UTC).String())
+	return gone, len(rows), err
+}
+
 // balance holds the gateway's ledger against the orders, to the cent.
 func (b *billingRun) balance() error {
 	b.Say("holding the gateway's ledger against the orders")
@@ -422,6 +492,11 @@ func (b *billingRun) balance() error {
 			}
 		}
 		orders := map[id.ID]int{} // by subscription
+		items := map[id.ID]int{}  // paid orders that they are in
+		gone, due, err := b.subscriptions(i)
+		if err != nil {
+			return err
+		}
 		const page = 5000
 		for last := id.ID(""); ; {
 			rows, err := i.Store.List(b.ctx, i.Store.Read, journal.Order, fmt.Sprintf(`id > $2 ORDER BY id LIMIT %d`, page), string(last))
@@ -439,6 +514,14 @@ func (b *billingRun) balance() error {
 				}
 				if o.Status == billing.Placed {
 					paid++
+					again := false
+					for _, l := range o.Items {
+						items[l.ItemID]++
+						again = again || items[l.ItemID] > 1
+					}
+					if at, merged := gone[o.SubscriptionID]; again || merged && o.PlacedAt.After(at) {
+						twice++
+					}
 				}
 				delete(taken, o.ID)
 			}
@@ -448,6 +531,9 @@ func (b *billingRun) balance() error {
 		}
 		other += len(taken)
 		missed = b.due - paid
+		if b.work.Moves { // there are more subscriptions by now, or fewer
+			missed = due
+		}
 		for _, s := range b.people {
 			missed -= orders[s] // which would be one too many
 		}

@@ -64,6 +64,12 @@ func TestBillingSurvivesKills(t *testing.T) {
 			t.Errorf("%s: %+v", key, f)
 		}
 	}
+	for _, key := range []string{"billing.splits", "billing.merges"} {
+		f, _ := r.Figure(key)
+		if t.Logf("%s: %v", key, f.Value); f.Value < 1 {
+			t.Errorf("%s: %v", key, f.Value)
+		}
+	}
 	if f, _ := r.Figure("billing.kills"); f.Value < 2 {
 		t.Errorf("only %v of %d kills hit a process that billed", f.Value, kills)
 	}
