@@ -193,7 +193,7 @@ func TestAPageShowsWhatIsHidden(t *testing.T) {
 			break
 		}
 		got, hidden, _, covers := h.all(q.flt, 3+i%50)
-		given := h.searched(q.flt) // a filter that wants everything asks no list
+		given := h.searched(q.flt)         // a filter that wants everything asks no list
 		led := func(e store.Stored) bool { // by a chain
 			switch t := e.Target(); {
 			case q.flt.Scope != "":
@@ -365,8 +365,12 @@ func BenchmarkPage(b *testing.B) {
 		{"subscription", func(n int) find.Filter { return find.Filter{Scope: subscriptions[n%len(subscriptions)]} }, -1},
 		{"customer", func(n int) find.Filter { return find.Filter{Scope: customers[n%len(customers)]} }, -1},
 		{"customer-older", func(n int) find.Filter { return find.Filter{Scope: customers[n%len(customers)]} }, mid},
-		{"customer-type", func(n int) find.Filter { return find.Filter{Scope: customers[n%len(customers)], Types: []string{"order.placed"}} }, -1},
-		{"customer-channel", func(n int) find.Filter { return find.Filter{Scope: customers[n%len(customers)], Channels: []string{"portal"}} }, -1},
+		{"customer-type", func(n int) find.Filter {
+			return find.Filter{Scope: customers[n%len(customers)], Types: []string{"order.placed"}}
+		}, -1},
+		{"customer-channel", func(n int) find.Filter {
+			return find.Filter{Scope: customers[n%len(customers)], Channels: []string{"portal"}}
+		}, -1},
 		{"activity", func(int) find.Filter { return find.Filter{Log: journal.ActivityLog} }, -1},
 		{"explorer", func(int) find.Filter { return find.Filter{} }, -1},
 		{"explorer-type", func(int) find.Filter { return find.Filter{Types: []string{"subscription.paused"}} }, -1},
