@@ -47,11 +47,11 @@ func (e *Engine) Reconcile(ctx context.Context) (err error) {
 	if e.compared == today {
 		return nil
 	}
-	if ours, err := e.s.Lease(ctx, "reconciliation", e.holder, reconcileLease); err != nil || !ours {
+	if ours, err := e.s.Lease(ctx, store.Reconciliation, e.holder, reconcileLease); err != nil || !ours {
 		return err
 	}
 	defer func() { // it ends now
-		_, lost := e.s.Lease(context.WithoutCancel(ctx), "reconciliation", e.holder, 0)
+		_, lost := e.s.Lease(context.WithoutCancel(ctx), store.Reconciliation, e.holder, 0)
 		err = errors.Join(err, lost)
 	}()
 	last, err := e.lastReconciled(ctx)

@@ -103,6 +103,12 @@ func First(prefix string, t time.Time) ID {
 	return ID(prefix + "_" + encode(uint64(min(max(t.UnixMilli(), 0), 1<<48-1))<<16, 0, uuidLength))
 }
 
+// Of makes the id of what is known by its name: a time and a hash of the name take the places of the clock and of chance.
+func Of(prefix string, t time.Time, hash [32]byte) ID {
+	hi := uint64(min(max(t.UnixMilli(), 0), 1<<48-1))<<16 | 7<<12 | uint64(binary.BigEndian.Uint16(hash[:]))&(1<<12-1)
+	return ID(prefix + "_" + encode(hi, 2<<62|binary.BigEndian.Uint64(hash[2:])&(1<<62-1), uuidLength))
+}
+
 // uuid makes a UUIDv7 that is greater than the one before, also within one millisecond and when the clock goes back: the
 // 74 random bits are a counter then, which moves on by a random step, so that a neighbour is hard to guess (RFC 9562,
 // section 6.2, method 2).

@@ -72,6 +72,12 @@ type Notifier struct {
 	seen    atomic.Int64 // the last entry that was looked at
 	waiting atomic.Int64
 	ours    atomic.Int64 // 1 while this process does the work
+	forged  atomic.Int64 // rows that were changed or taken away by hand, since the start
+
+	since     store.Following // as it was when it was last read
+	next      int64           // the first entry that recheck did not look at
+	rechecked time.Time       // when recheck began with the last two days
+	looked    time.Time       // when recheck looked last
 }
 
 // New makes a notifier.
@@ -86,12 +92,19 @@ func (n *Notifier) Waiting() int64 { return n.waiting.Load() * n.ours.Load() }
 func (n *Notifier) Sent() int64    { return n.sent.Load() }
 func (n *Notifier) Failed() int64  { return n.failed.Load() }
 
+// Forged counts since the start what of the outbox was changed or taken away by hand, as far as it was seen.
+func (n *Notifier) Forged() int64 { return n.forged.Load() }
+
 const (
 	page     = 500              // entries looked at in one transaction
 	sending  = 15 * time.Minute // after which a sending without an end is done again
 	leased   = 30 * time.Second
 	stale    = 48 * time.Hour // an entry that was not looked at for so long is no news, as after months without a mail server
 	linkLife = 14 * 24 * time.Hour
+
+	recheckEvery = 5 * time.Minute
+	recheckAfter = 15 * time.Minute
+	recheckAll   = 24 * time.Hour
 )
 
 // backoff is when a message that could not be sent is tried again; after the last it is given up.
@@ -130,6 +143,9 @@ func (n *Notifier) Run(ctx context.Context) error {
 	if err := n.follow(ctx); err != nil {
 		return err
 	}
+	if err := n.recheck(ctx); err != nil {
+		return err
+	}
 	if err := n.upcoming(ctx); err != nil {
 		return err
 	}
@@ -142,7 +158,7 @@ func (n *Notifier) Run(ctx context.Context) error {
 
 // follow looks at the entries since the last time.
 func (n *Notifier) follow(ctx context.Context) error {
-	next, ok, err := n.Store.Followed(ctx, n.Store.Read)
+	f, how, err := n.Store.Followed(ctx, n.Store.Read)
 	if err != nil {
 		return err
 	}
@@ -150,42 +166,145 @@ func (n *Notifier) follow(ctx context.Context) error {
 	if err != nil {
 		return db.Fault(err)
 	}
-	if !ok { // what was before is not told
-		if err := n.Program.Upkeep(ctx, func(b *store.Batch) error { return b.Follow(head.Seq + 1) }); err != nil {
-			return err
-		}
-		next = head.Seq + 1
-	}
-	n.seen.Store(next - 1)
-	n.ours.Store(1)
-	old := n.Program.Now().Add(-stale)
-	for next <= head.Seq {
-		end := min(head.Seq+1, next+page)
-		var list []store.Posted
-		for st, err := range n.Store.Events(ctx, n.Store.Read, store.Closed, next, end) {
-			if err != nil {
+	if how != store.FollowingGenuine {
+		// What was before the first start is not told. Where it is not known how far the following came, all news is looked at once more;
+		// what was told is told by its row or its entry.
+		f = store.Following{Next: head.Seq + 1, Since: head.Seq + 1, SinceAt: n.Program.Now()}
+		if how != store.FollowingNew {
+			if f.Next, err = n.Store.SeqAt(ctx, n.Store.Read, n.Program.Now().Add(-stale)); err != nil {
 				return store.Fault(err)
 			}
-			told, ok := tells(st.Event)
-			if !ok {
-				told, ok = tellsMember(st.Event)
-			}
-			if ok && st.RecordedAt.After(old) {
-				told.Seq, told.Event = st.Seq, st.ID
-				list = append(list, n.posted(string(st.ID), told))
-			}
 		}
-		if err := n.Program.Upkeep(ctx, func(b *store.Batch) error { return errors.Join(b.Post(list...), b.Follow(end)) }); err != nil {
+		if how == store.FollowingForged {
+			n.Log.Error("somebody changed how far the messages have come: the entries of the last two days are looked at again")
+			n.forged.Add(1)
+			f.Since = f.Next
+		}
+		if err := n.Program.Upkeep(ctx, func(b *store.Batch) error { return b.Follow(f) }); err != nil {
 			return err
 		}
-		next = end
+	}
+	n.since = f
+	n.seen.Store(f.Next - 1)
+	n.ours.Store(1)
+	for f.Next <= head.Seq {
+		end := min(head.Seq+1, f.Next+page)
+		list, err := n.news(ctx, f.Next, end)
+		if err != nil {
+			return err
+		}
+		f.Next = end
+		if err := n.Program.Upkeep(ctx, func(b *store.Batch) error { return errors.Join(b.Post(list...), b.Follow(f)) }); err != nil {
+			return err
+		}
 		n.seen.Store(end - 1)
 	}
 	return nil
 }
 
-func (n *Notifier) posted(cause string, what note) store.Posted {
-	return store.Posted{ID: n.Program.IDs.New(id.Message), Cause: cause, DueAt: n.Program.Now(), Body: what.body()}
+// news gives the messages that tell of a run of entries.
+func (n *Notifier) news(ctx context.Context, from, to int64) (list []store.Posted, err error) {
+	old := n.Program.Now().Add(-stale)
+	for st, err := range n.Store.Events(ctx, n.Store.Read, store.Closed, from, to) {
+		if err != nil {
+			return nil, store.Fault(err)
+		}
+		told, ok := tells(st.Event)
+		if !ok && st.Seq >= n.since.Since { // the build before told members nothing
+			told, ok = tellsMember(st.Event)
+		}
+		if ok && st.RecordedAt.After(old) {
+			told.Seq, told.Event = st.Seq, st.ID
+			p := n.posted(string(st.ID), st.RecordedAt, told)
+			p.Before = st.Seq < n.since.Since
+			list = append(list, p)
+		}
+	}
+	return list, nil
+}
+
+// recheck finds what somebody changed or took out of the outbox, and puts it on its way again: the entries know what was to be told. Each
+// entry is looked at once more some minutes after it was followed, and once a day all of the last two days are.
+func (n *Notifier) recheck(ctx context.Context) error {
+	now := n.Program.Now()
+	if now.Sub(n.looked) < recheckEvery {
+		return nil
+	}
+	n.looked = now
+	for after := id.ID(""); ; {
+		waiting, forged, err := n.Store.WaitingPosts(ctx, n.Store.Read, after, page)
+		if err != nil {
+			return err
+		}
+		if err := n.setAside(ctx, forged); err != nil {
+			return err
+		}
+		if len(waiting)+len(forged) < page {
+			break
+		}
+		for _, p := range append(waiting, forged...) {
+			after = max(after, p.ID)
+		}
+	}
+	if now.Sub(n.rechecked) > recheckAll {
+		first, err := n.Store.SeqAt(ctx, n.Store.Read, now.Add(-stale))
+		if err != nil {
+			return store.Fault(err)
+		}
+		n.next, n.rechecked = max(first, n.since.Since), now
+	}
+	last, err := n.Store.SeqAt(ctx, n.Store.Read, now.Add(-recheckAfter))
+	if err != nil {
+		return store.Fault(err)
+	}
+	last = min(last, n.seen.Load()+1)
+	for n.next < last {
+		end := min(last, n.next+page)
+		list, err := n.news(ctx, n.next, end)
+		if err != nil {
+			return err
+		}
+		lost, err := n.Store.Missing(ctx, n.Store.Read, list)
+		if err != nil {
+			return err
+		}
+		if len(lost) > 0 {
+			n.Log.Error("somebody took messages out of the outbox: they are put on their way again", "messages", len(lost))
+			n.forged.Add(int64(len(lost)))
+			if err := n.Program.Upkeep(ctx, func(b *store.Batch) error { return b.Post(lost...) }); err != nil {
+				return err
+			}
+		}
+		n.next = end
+	}
+	return nil
+}
+
+// setAside takes rows out of the outbox that this program did not write so. What an entry tells is put on its way anew; a code or a link
+// has to be asked for again.
+func (n *Notifier) setAside(ctx context.Context, forged []store.Posted) error {
+	if len(forged) == 0 {
+		return nil
+	}
+	n.forged.Add(int64(len(forged)))
+	var again []store.Posted
+	for _, p := range forged {
+		n.Log.Error("a message was not sent: its row is not as it was written, or of a build before", "message", p.ID, "cause", p.Cause)
+		if shop, seq, err := id.ParseEvent(p.Cause); err == nil && shop == n.Store.Shop && seq <= n.seen.Load() {
+			list, err := n.news(ctx, seq, seq+1)
+			if err != nil {
+				return err
+			}
+			again = append(again, list...)
+		}
+	}
+	n.lastDay = "" // the orders to come are gone through again
+	return n.Program.Upkeep(ctx, func(b *store.Batch) error { return errors.Join(b.Unpost(forged...), b.Post(again...)) })
+}
+
+// posted is the message that tells of a cause, which is as old as at.
+func (n *Notifier) posted(cause string, at time.Time, what note) store.Posted {
+	return store.Posted{ID: n.Store.PostID(cause, at), Cause: cause, DueAt: n.Program.Now(), Body: what.body()}
 }
 
 func (w note) body() string {
@@ -270,7 +389,9 @@ func (n *Notifier) upcoming(ctx context.Context) error {
 		for _, row := range rows {
 			s := row.State.(*subscription.Subscription)
 			last = string(s.ID)
-			list = append(list, n.posted("upcoming "+last+" "+s.NextBillingDate.String(), note{Name: message.OrderUpcoming, Customer: s.CustomerID, Subscription: s.ID, Date: s.NextBillingDate.String()}))
+			p := n.posted("upcoming "+last+" "+s.NextBillingDate.String(), s.NextBillingDate.Start(time.UTC), note{Name: message.OrderUpcoming, Customer: s.CustomerID, Subscription: s.ID, Date: s.NextBillingDate.String()})
+			p.Before = !settings.Today(general, n.since.SinceAt).AddDays(ahead).Before(*s.NextBillingDate)
+			list = append(list, p)
 		}
 		if len(list) > 0 {
 			if err := n.Program.Upkeep(ctx, func(b *store.Batch) error { return b.Post(list...) }); err != nil {
@@ -295,8 +416,11 @@ func (n *Notifier) reader(ctx context.Context) journal.Reader {
 // deliver sends what is due.
 func (n *Notifier) deliver(ctx context.Context) error {
 	for ctx.Err() == nil {
-		list, err := n.Store.DuePosts(ctx, n.Store.Read, n.Program.Now(), 20)
-		if err != nil || len(list) == 0 {
+		list, forged, err := n.Store.DuePosts(ctx, n.Store.Read, n.Program.Now(), 20)
+		if err != nil || len(list)+len(forged) == 0 {
+			return err
+		}
+		if err := n.setAside(ctx, forged); err != nil {
 			return err
 		}
 		for _, p := range list {
@@ -313,6 +437,17 @@ func (n *Notifier) one(ctx context.Context, p store.Posted) error {
 	var what note
 	if err := json.Unmarshal([]byte(p.Body), &what); err != nil {
 		return err
+	}
+	// A row may be an earlier one that was put back. What was sent has an entry.
+	switch sent, err := n.Store.WasSent(ctx, n.Store.Read, p.ID); {
+	case err != nil:
+		return err
+	case sent:
+		n.Log.Error("a message that was sent before was put on its way again by hand", "message", p.ID)
+		n.forged.Add(1)
+		p.State, what.Secret = store.PostDropped, ""
+		p.Body = what.body()
+		return n.Program.Upkeep(ctx, func(b *store.Batch) error { return b.Repost(p) })
 	}
 	m, text, err := n.compose(ctx, p.ID, what)
 	if err != nil && fault.As(err).Kind != fault.NotFound {
@@ -390,7 +525,7 @@ func (n *Notifier) compose(ctx context.Context, key id.ID, what note) (*mail.Mes
 		return nil, none, err
 	}
 	if what.Secret != "" {
-		m, text, err := n.composeSecret(ctx, what, general, t)
+		m, text, err := n.composeSecret(ctx, key, what, general, t)
 		if m != nil {
 			m.ID = string(key)
 		}

@@ -2,6 +2,7 @@ package notify
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -28,7 +29,18 @@ type Secret struct {
 	Expires  time.Time
 }
 
-const secretPurpose = "message"
+// secretPurpose binds a secret to the message that brings it: what it is, and to whom it goes. In another message it opens for nobody.
+func secretPurpose(name message.Name, to journal.Ref, key id.ID) string {
+	return strings.Join([]string{"message", string(name), string(to.Kind), string(to.ID), string(key)}, "\x00")
+}
+
+// to is who a message that brings a secret goes to.
+func (w note) to() journal.Ref {
+	if w.Member != "" {
+		return journal.Ref{Kind: journal.TeamMember, ID: w.Member}
+	}
+	return journal.Ref{Kind: journal.Customer, ID: w.Customer}
+}
 
 func secretBox(s *store.Store) auth.Box {
 	return auth.NewBox(s.Keys.Folder().Derive("messages " + string(s.Shop)))
@@ -36,7 +48,7 @@ func secretBox(s *store.Store) auth.Box {
 
 // Post gives the machinery of the command that makes the secret. key is the message's id.
 func (m Secret) Post(s *store.Store, key id.ID, now time.Time) (func(b *store.Batch) error, error) {
-	sealed, err := secretBox(s).Ticket(secretPurpose, m.Value, m.Expires)
+	sealed, err := secretBox(s).Ticket(secretPurpose(m.Name, m.To, key), m.Value, m.Expires)
 	if err != nil {
 		return nil, err
 	}
@@ -56,9 +68,9 @@ func (m Secret) Post(s *store.Store, key id.ID, now time.Time) (func(b *store.Ba
 }
 
 // composeSecret makes a message that brings a secret; nil when there is nobody to write to, or the secret is worth nothing any more.
-func (n *Notifier) composeSecret(ctx context.Context, what note, general *settings.General, t *message.Template) (*mail.Message, message.Text, error) {
+func (n *Notifier) composeSecret(ctx context.Context, key id.ID, what note, general *settings.General, t *message.Template) (*mail.Message, message.Text, error) {
 	var secret string
-	if !secretBox(n.Store).Redeem(secretPurpose, what.Secret, n.Program.Now(), &secret) {
+	if !secretBox(n.Store).Redeem(secretPurpose(what.Name, what.to(), key), what.Secret, n.Program.Now(), &secret) {
 		return nil, message.Text{}, nil
 	}
 	r := n.reader(ctx)

@@ -485,6 +485,10 @@ func (t *transaction) first(idem *Idempotency) (out *Outcome, known bool, err er
 	if err != nil || kept == nil {
 		return nil, false, db.Fault(err)
 	}
+	if kept.Unknown {
+		return nil, true, fault.New(fault.Conflict, "answer_unknown",
+			"This request was made before with this Idempotency-Key, and its answer cannot be given again. See what came of it before you send it with another key.")
+	}
 	if !bytes.Equal(kept.RequestHash, idem.RequestHash) {
 		return nil, true, reused
 	}

@@ -210,7 +210,10 @@ func (i *Instance) knowsZone(ctx context.Context) error {
 
 // LeaveUntold says that no message tells of what is in the journal so far, as it was only simulated.
 func (i *Instance) LeaveUntold(ctx context.Context) error {
-	return i.Program.Upkeep(ctx, func(b *store.Batch) error { return b.Follow(i.Program.Head() + 1) })
+	return i.Program.Upkeep(ctx, func(b *store.Batch) error {
+		next := i.Program.Head() + 1
+		return b.Follow(store.Following{Next: next, Since: next, SinceAt: b.Now})
+	})
 }
 
 // Migrate brings the schema of a database up to date, without opening a shop. With dry it only says what it would do; with

@@ -21,7 +21,7 @@ var authenticated = map[string][]string{
 	"session":         {"id", "opens", "owner_kind", "owner_id", "viewer", "cause", "basis", "created_at", "seen_at", "expires_at", "ended_at"},
 	"link":            {"id", "opens", "purpose", "owner_kind", "owner_id", "basis", "expires_at", "used_at"},
 	"outbox":          {"id", "cause", "state", "due_at", "body"},
-	"outbox_followed": {"next", "since"},
+	"outbox_followed": {"next", "since", "since_at"},
 	"idempotency":     {"caller_key", "request_hash", "key_id", "answer", "created_at"},
 }
 

@@ -449,6 +449,9 @@ type FirstAnswer struct {
 	RequestHash []byte
 	Answer      []byte // opened; nil when the person was erased
 	Erased      bool
+	// Unknown says that the row is not as this program wrote it, or of a build that did not authenticate answers: the request was made, and
+	// nobody is told what came of it.
+	Unknown bool
 }
 
 // keptAnswer is a row of idempotency.
@@ -456,6 +459,8 @@ type keptAnswer struct {
 	requestHash []byte
 	keyID       string
 	answer      []byte
+	at          string
+	mac         []byte
 }
 
 // FindAnswer looks for the first answer of a caller's key.
@@ -463,8 +468,8 @@ func (b *Batch) FindAnswer(callerKey []byte) (*FirstAnswer, error) {
 	kept, fetched := b.answers[string(callerKey)]
 	if !fetched {
 		kept = &keptAnswer{}
-		err := b.QueryRowContext(b.ctx, `SELECT request_hash, key_id, answer FROM idempotency WHERE shop_id = $1 AND caller_key = $2`,
-			b.s.Shop, callerKey).Scan(&kept.requestHash, &kept.keyID, &kept.answer)
+		err := b.QueryRowContext(b.ctx, `SELECT request_hash, key_id, answer, created_at, mac FROM idempotency WHERE shop_id = $1 AND caller_key = $2`,
+			b.s.Shop, callerKey).Scan(&kept.requestHash, &kept.keyID, &kept.answer, &kept.at, &kept.mac)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil, nil
 		}
@@ -476,6 +481,10 @@ func (b *Batch) FindAnswer(callerKey []byte) (*FirstAnswer, error) {
 		return nil, nil
 	}
 	a := &FirstAnswer{RequestHash: kept.requestHash}
+	if !b.s.genuine("idempotency", kept.mac, callerKey, kept.requestHash, kept.keyID, kept.answer, kept.at) {
+		a.Unknown = true
+		return a, nil
+	}
 	if kept.keyID == "" {
 		a.Answer = kept.answer
 		return a, nil
@@ -504,7 +513,7 @@ func (b *Batch) KeepAnswers(answers []Answer) error {
 	if len(answers) == 0 {
 		return nil
 	}
-	var callers, requests, bytes [][]byte
+	var callers, requests, bytes, macs [][]byte
 	var keys, at []string
 	for _, a := range answers {
 		keyID := ""
@@ -520,21 +529,22 @@ func (b *Batch) KeepAnswers(answers []Answer) error {
 				keyID = string(a.Person)
 			}
 		}
+		mac := b.s.authentic("idempotency", a.CallerKey, a.RequestHash, keyID, a.Bytes, stamp(b.Now))
 		if b.s.DB.Engine == db.SQLite {
-			if _, err := b.ExecContext(b.ctx, `INSERT INTO idempotency (shop_id, caller_key, request_hash, key_id, answer, created_at) VALUES ($1, $2, $3, $4, $5, $6)`,
-				b.s.Shop, a.CallerKey, a.RequestHash, keyID, a.Bytes, stamp(b.Now)); err != nil {
+			if _, err := b.ExecContext(b.ctx, `INSERT INTO idempotency (shop_id, caller_key, request_hash, key_id, answer, created_at, mac) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+				b.s.Shop, a.CallerKey, a.RequestHash, keyID, a.Bytes, stamp(b.Now), mac); err != nil {
 				return err
 			}
 			continue
 		}
 		callers, requests, bytes = append(callers, a.CallerKey), append(requests, a.RequestHash), append(bytes, a.Bytes)
-		keys, at = append(keys, keyID), append(at, stamp(b.Now))
+		keys, at, macs = append(keys, keyID), append(at, stamp(b.Now)), append(macs, mac)
 	}
 	if len(callers) == 0 {
 		return nil
 	}
 	return b.insertMany("idempotency", []column{{"caller_key", "bytea", callers}, {"request_hash", "bytea", requests}, {"key_id", "text", keys},
-		{"answer", "bytea", bytes}, {"created_at", "text", at}})
+		{"answer", "bytea", bytes}, {"created_at", "text", at}, {"mac", "bytea", macs}})
 }
 
 // An answer is sealed as a box of its own class: commitment, hash and ciphertext in one.

@@ -110,11 +110,11 @@ func (b *Batch) fetchAnswers(callerKeys [][]byte) []db.Statement {
 	for _, k := range callerKeys {
 		b.answers[string(k)] = nil
 	}
-	return []db.Statement{{Text: `SELECT caller_key, request_hash, key_id, answer FROM idempotency WHERE shop_id = $1 AND caller_key = ANY($2)`,
+	return []db.Statement{{Text: `SELECT caller_key, request_hash, key_id, answer, created_at, mac FROM idempotency WHERE shop_id = $1 AND caller_key = ANY($2)`,
 		Args: []any{b.s.Shop, callerKeys}, Each: func(scan func(...any) error) error {
 			var key []byte
 			var a keptAnswer
-			err := scan(&key, &a.requestHash, &a.keyID, &a.answer)
+			err := scan(&key, &a.requestHash, &a.keyID, &a.answer, &a.at, &a.mac)
 			b.answers[string(key)] = &a
 			return err
 		}}}

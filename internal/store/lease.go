@@ -14,6 +14,28 @@ import (
 
 // Several processes on one PostgreSQL share the work by rows that run out, so that what a process had in hand when it died is
 // taken over within seconds. Times are the database's own. An embedded database has one process, to which everything belongs.
+//
+// Nothing is held for longer than longestLease or longestClaim: a row that says so was not written by this program, and whoever reads it
+// takes it for one that ran out.
+
+const (
+	longestLease = 2 * time.Minute
+	longestClaim = 2 * time.Minute
+)
+
+// longest is for how long a job is held at most.
+func longest(job string) time.Duration {
+	if job == Reconciliation {
+		return time.Hour
+	}
+	return longestLease
+}
+
+// Reconciliation is the job of the day's comparison with the gateway, which takes longer than others.
+const Reconciliation = "reconciliation"
+
+// within keeps a while to what readers believe.
+func within(while, longest time.Duration) int64 { return min(while, longest).Milliseconds() }
 
 // Lease takes or keeps a job that one process does at a time, for a while. It is false while another has it.
 func (s *Store) Lease(ctx context.Context, job, holder string, while time.Duration) (bool, error) {
@@ -21,8 +43,8 @@ func (s *Store) Lease(ctx context.Context, job, holder string, while time.Durati
 		return true, nil
 	}
 	done, err := s.DB.Writer.ExecContext(ctx, `INSERT INTO lease (shop_id, name, holder, until) VALUES ($1, $2, $3, clock_timestamp() + $4 * interval '1 millisecond')
-		ON CONFLICT (shop_id, name) DO UPDATE SET holder = excluded.holder, until = excluded.until WHERE lease.holder = excluded.holder OR lease.until < clock_timestamp()`,
-		s.Shop, job, holder, while.Milliseconds())
+		ON CONFLICT (shop_id, name) DO UPDATE SET holder = excluded.holder, until = excluded.until WHERE lease.holder = excluded.holder OR lease.until < clock_timestamp() OR lease.until > clock_timestamp() + $5 * interval '1 millisecond'`,
+		s.Shop, job, holder, within(while, longest(job)), longest(job).Milliseconds())
 	if err != nil {
 		return false, db.Fault(err)
 	}
@@ -75,12 +97,13 @@ func (s *Store) Claim(ctx context.Context, kind journal.Kind, holder string, whi
 		ids = append(ids, key)
 		return err
 	}, fmt.Sprintf(`WITH due AS (SELECT id FROM %[1]s t WHERE shop_id = $1 AND %[2]s
-			AND NOT EXISTS (SELECT 1 FROM claim c WHERE c.shop_id = $1 AND c.job = '%[3]s' AND c.id = t.id AND c.holder <> $%[4]d AND c.until > clock_timestamp()
-				AND EXISTS (SELECT 1 FROM lease l WHERE l.shop_id = $1 AND l.holder = c.holder AND l.until > clock_timestamp()))
+			AND NOT EXISTS (SELECT 1 FROM claim c WHERE c.shop_id = $1 AND c.job = '%[3]s' AND c.id = t.id AND c.holder <> $%[4]d AND c.until > clock_timestamp() AND c.until <= clock_timestamp() + $%[8]d * interval '1 millisecond'
+				AND EXISTS (SELECT 1 FROM lease l WHERE l.shop_id = $1 AND l.holder = c.holder AND l.until > clock_timestamp() AND l.until <= clock_timestamp() + $%[9]d * interval '1 millisecond'))
 			ORDER BY %[5]s LIMIT %[6]d FOR NO KEY UPDATE SKIP LOCKED)
 		INSERT INTO claim (shop_id, job, id, holder, until) SELECT $1, '%[3]s', id, $%[4]d, clock_timestamp() + $%[7]d * interval '1 millisecond' FROM due
 		ON CONFLICT (shop_id, job, id) DO UPDATE SET holder = excluded.holder, until = excluded.until
-		RETURNING id`, quoted(kind), where, kind, n+1, order, limit, n+2), append(append([]any{s.Shop}, args...), holder, while.Milliseconds())...)
+		RETURNING id`, quoted(kind), where, kind, n+1, order, limit, n+2, n+3, n+4),
+		append(append([]any{s.Shop}, args...), holder, within(while, longestClaim), longestClaim.Milliseconds(), longestLease.Milliseconds())...)
 	if err != nil || len(ids) == 0 {
 		return nil, db.Fault(err)
 	}

@@ -21,12 +21,24 @@ const (
 	ClassDerived   Class = "derived"   // rebuilt from the journal; never evidence
 )
 
+// Guard is why a row of the machinery, which has no entry, gives no power to who can write to the database.
+type Guard string
+
+// The guards. TestWhatMachineryIsWorth holds every table to its own.
+const (
+	GuardMAC      Guard = "mac"      // authenticated as a whole: see authentic.go
+	GuardVerified Guard = "verified" // held against the journal or a sealed value, by triggers and by verify
+	GuardNone     Guard = "none"     // Worth says why it needs none
+)
+
 // Table is one row of the closed list of tables.
 type Table struct {
 	Name  string
 	Class Class
 	Kind  journal.Kind // of a state table
 	Holds string       // of machinery: what it may hold, and how it is cleaned
+	Guard Guard        // of machinery
+	Worth string       // of machinery: what a row is worth to who can write and delete it
 	// Copied says that the rows go along when a shop moves to another database.
 	Copied bool
 	// Writes is what the server's role may do besides reading, in PostgreSQL.
@@ -51,25 +63,39 @@ func Tables(engine db.Engine) []Table {
 		{Name: "checkpoint", Class: ClassJournal, Writes: "INSERT"},
 		{Name: "target_head", Class: ClassState, Writes: "INSERT, UPDATE"},
 		{Name: "secret", Class: ClassSecret, Writes: "INSERT, UPDATE"},
-		{Name: "head", Class: ClassMachinery, Writes: "INSERT, UPDATE", Holds: "one row a shop: the last seq and the right edge of the tree; only grows, together with event"},
-		{Name: "data_key", Class: ClassMachinery, Copied: true, Writes: "INSERT, UPDATE", Holds: "wrapped data keys; a destroyed one keeps its row without the key"},
-		{Name: "reservation", Class: ClassMachinery, Copied: true, Writes: "DELETE, INSERT", Holds: "HMACs of names held by one owner; released by the change that gives the name up"},
-		{Name: "idempotency", Class: ClassMachinery, Copied: true, Writes: "INSERT", Holds: "sealed first answers by caller and key; no expiry, unreadable once the person is erased"},
-		{Name: "link", Class: ClassMachinery, Copied: true, Writes: "DELETE, INSERT, UPDATE", Holds: "hashes of magic links; expired ones are deleted after a day"},
-		{Name: "session", Class: ClassMachinery, Copied: true, Writes: "DELETE, INSERT, UPDATE", Holds: "sessions: whose they are, when they were used, and a MAC that recognises the secret; deleted a day after their end"},
-		{Name: "spent", Class: ClassMachinery, Copied: true, Writes: "DELETE, INSERT", Holds: "hashes of codes and challenges that were used and are good once; deleted when they are worthless"},
-		{Name: "saved_view", Class: ClassMachinery, Copied: true, Writes: "DELETE, INSERT, UPDATE", Holds: "how people of the team like to see a list; nothing of customers; deleted by its owner, or when they leave"},
-		{Name: "outbox", Class: ClassMachinery, Copied: true, Writes: "DELETE, INSERT, UPDATE", Holds: "messages: which, to which customer, what caused it, and how far it came; no address, no text; a code or a link sealed, until it is sent or over; deleted 90 days later, when what caused it cannot be told again"},
-		{Name: "outbox_followed", Class: ClassMachinery, Copied: true, Writes: "INSERT, UPDATE", Holds: "the seq up to which entries were looked at for messages"},
-		{Name: "goose_db_version", Class: ClassMachinery, Holds: "the migrations that were applied"},
+		{Name: "head", Class: ClassMachinery, Guard: GuardVerified, Writes: "INSERT, UPDATE", Holds: "one row a shop: the last seq and the right edge of the tree; only grows, together with event",
+			Worth: "it grows only with entries, and verify makes its edge from them"},
+		{Name: "data_key", Class: ClassMachinery, Guard: GuardVerified, Copied: true, Writes: "INSERT, UPDATE", Holds: "wrapped data keys; a destroyed one keeps its row without the key",
+			Worth: "wrapped by the root key together with its id; verify opens the boxes with it"},
+		{Name: "reservation", Class: ClassMachinery, Guard: GuardVerified, Copied: true, Writes: "DELETE, INSERT", Holds: "HMACs of names held by one owner; released by the change that gives the name up",
+			Worth: "verify holds it against the names that the states have"},
+		{Name: "idempotency", Class: ClassMachinery, Guard: GuardMAC, Copied: true, Writes: "INSERT", Holds: "sealed first answers by caller and key; no expiry, unreadable once the person is erased",
+			Worth: "another answer, or that of another caller, is none; a row that was deleted lets its request be made once more, which nobody sees"},
+		{Name: "link", Class: ClassMachinery, Guard: GuardMAC, Copied: true, Writes: "DELETE, INSERT, UPDATE", Holds: "hashes of magic links; expired ones are deleted after a day",
+			Worth: "what a use did stands in the journal or in its owner, so a row that was put back opens nothing"},
+		{Name: "session", Class: ClassMachinery, Guard: GuardMAC, Copied: true, Writes: "DELETE, INSERT, UPDATE", Holds: "sessions: whose they are, when they were used, and a MAC that recognises the secret; deleted a day after their end",
+			Worth: "its beginning and its end are entries, and a new password ends it, so a row that was put back opens nothing; one that was hidden while a customer was signed out everywhere does"},
+		{Name: "spent", Class: ClassMachinery, Guard: GuardNone, Copied: true, Writes: "DELETE, INSERT", Holds: "hashes of codes and challenges that were used and are good once; deleted when they are worthless",
+			Worth: "a row only takes away; what a link or a code did stands in the journal; a code of an app is worth its 90 seconds and a challenge its minutes again, beside the password or the passkey"},
+		{Name: "saved_view", Class: ClassMachinery, Guard: GuardNone, Copied: true, Writes: "DELETE, INSERT, UPDATE", Holds: "how people of the team like to see a list; nothing of customers; deleted by its owner, or when they leave",
+			Worth: "how a list looks; whoever opens it is asked for the permission"},
+		{Name: "outbox", Class: ClassMachinery, Guard: GuardMAC, Copied: true, Writes: "DELETE, INSERT, UPDATE", Holds: "messages: which, to which customer, what caused it, and how far it came; no address, no text; a code or a link sealed, until it is sent or over; deleted 90 days later, when what caused it cannot be told again",
+			Worth: "a message that was changed is not sent so; one that was sent has its entry; one that was taken away is made anew from its entry, a code or a link is lost"},
+		{Name: "outbox_followed", Class: ClassMachinery, Guard: GuardMAC, Copied: true, Writes: "INSERT, UPDATE", Holds: "the seq up to which entries were looked at for messages",
+			Worth: "of a row that was changed or taken away the entries of two days are looked at again"},
+		{Name: "goose_db_version", Class: ClassMachinery, Guard: GuardNone, Holds: "the migrations that were applied",
+			Worth: "which migrations run; verify compares what they make"},
 	}
 	if engine == db.SQLite {
 		list = append(list,
-			Table{Name: "pending", Class: ClassMachinery, Holds: "the events of the running batch whose rows are not written yet; empty after every commit"})
+			Table{Name: "pending", Class: ClassMachinery, Guard: GuardVerified, Holds: "the events of the running batch whose rows are not written yet; empty after every commit",
+				Worth: "what is left in it after a commit is refused and shown"})
 	} else {
 		list = append(list,
-			Table{Name: "lease", Class: ClassMachinery, Writes: "DELETE, INSERT, UPDATE", Holds: "which process does a job that one does at a time; runs out in seconds"},
-			Table{Name: "claim", Class: ClassMachinery, Writes: "DELETE, INSERT, UPDATE", Holds: "which process has a due thing in hand; given back when it is done, or runs out"},
+			Table{Name: "lease", Class: ClassMachinery, Guard: GuardNone, Writes: "DELETE, INSERT, UPDATE", Holds: "which process does a job that one does at a time; runs out in seconds",
+				Worth: "a job waits for minutes at most, of the day's comparison an hour: no reader believes more"},
+			Table{Name: "claim", Class: ClassMachinery, Guard: GuardNone, Writes: "DELETE, INSERT, UPDATE", Holds: "which process has a due thing in hand; given back when it is done, or runs out",
+				Worth: "a due thing waits for two minutes at most: no reader believes more"},
 			Table{Name: "posting", Class: ClassDerived, Writes: "DELETE, INSERT"},
 			Table{Name: "name_word", Class: ClassDerived, Writes: "DELETE, INSERT"},
 			Table{Name: "followed", Class: ClassDerived, Writes: "DELETE, INSERT, UPDATE"},

@@ -13,7 +13,7 @@ import (
 // many rows were changed, or the refusal.
 func (s *Shop) Shell(text string, args ...any) (changed int64, err error) {
 	s.t.Helper()
-	s.shell(func(c *sql.Conn) {
+	s.shell(db.Role, func(c *sql.Conn) {
 		var done sql.Result
 		if done, err = c.ExecContext(context.Background(), text, args...); err == nil {
 			changed, err = done.RowsAffected()
@@ -22,12 +22,12 @@ func (s *Shop) Shell(text string, args ...any) (changed int64, err error) {
 	return changed, err
 }
 
-func (s *Shop) shell(do func(c *sql.Conn)) {
+func (s *Shop) shell(as string, do func(c *sql.Conn)) {
 	s.t.Helper()
 	ctx := context.Background()
 	driver, source, role := "sqlite", "file:"+filepath.Join(s.Dir, "perennial.db")+"?_pragma=busy_timeout(5000)", "SELECT 1"
 	if u := URL(s.t, s.Dir); u != "" {
-		driver, source, role = "pgx", u, "SET ROLE "+db.Role
+		driver, source, role = "pgx", u, "SET ROLE "+as
 	}
 	d, err := sql.Open(driver, source)
 	must(s.t, err)
@@ -40,13 +40,13 @@ func (s *Shop) shell(do func(c *sql.Conn)) {
 	do(c)
 }
 
-// Copy reads a table of the machinery as whoever has the database may, and gives what puts it back as it was.
+// Copy reads a table of the machinery, and gives what puts it back as it was, with the rights of its owner.
 func (s *Shop) Copy(table string) (putBack func()) {
 	s.t.Helper()
 	ctx := context.Background()
 	var names []string
 	var kept [][]any
-	s.shell(func(c *sql.Conn) {
+	s.shell(db.Role, func(c *sql.Conn) {
 		rows, err := c.QueryContext(ctx, `SELECT * FROM `+table)
 		must(s.t, err)
 		defer rows.Close()
@@ -64,7 +64,7 @@ func (s *Shop) Copy(table string) (putBack func()) {
 	})
 	return func() {
 		s.t.Helper()
-		s.shell(func(c *sql.Conn) {
+		s.shell("NONE", func(c *sql.Conn) {
 			_, err := c.ExecContext(ctx, `DELETE FROM `+table)
 			must(s.t, err)
 			for _, values := range kept {

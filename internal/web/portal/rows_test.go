@@ -3,6 +3,7 @@ package portal
 import (
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -135,4 +136,19 @@ func TestAMemberWhoUsesACustomersLink(t *testing.T) {
 	signedIn = "mem_gone"
 	link, _ = w.portalLink(w.ada)
 	w.want(w.visitor().post(link), 403, link, "in this browser")
+}
+// TestACodeGoesToNobodyElse replaces the customer in a message that waits with a code.
+func TestACodeGoesToNobodyElse(t *testing.T) {
+	w := newWorld(t)
+	v := w.visitor()
+	v.post("/portal/signin", "email", "ada@example.com")
+	w.sql(`UPDATE outbox SET body = replace(body, $1, $2) WHERE state = 'queued'`, string(w.ada), string(w.ben))
+	if err := w.letters.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range w.mail.sent {
+		if strings.HasPrefix(m.To, "ben@") && strings.Contains(m.Subject+m.Text, "code") {
+			t.Errorf("Ada's code was sent to %s: %s", m.To, m.Subject)
+		}
+	}
 }

@@ -43,4 +43,5 @@ CREATE INDEX link_expiry ON link (shop_id, expires_at);
 ALTER TABLE idempotency ADD COLUMN mac BLOB;
 ALTER TABLE outbox ADD COLUMN mac BLOB;
 ALTER TABLE outbox_followed ADD COLUMN since INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE outbox_followed ADD COLUMN since_at TEXT NOT NULL DEFAULT '';
 ALTER TABLE outbox_followed ADD COLUMN mac BLOB;
