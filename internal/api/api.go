@@ -91,6 +91,7 @@ func New(c Config, mux *http.ServeMux) *API {
 	a.used.init()
 	a.views = views{}
 	a.open.init()
+	a.guesses.All = auth.TallyAll
 	a.streams.Each, a.streams.All = streamsEach, streamsAll
 	a.downloads.Each, a.downloads.All = downloadsEach, downloadsAll
 	registerSchemas(cfg.Components.Schemas)

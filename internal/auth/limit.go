@@ -134,10 +134,17 @@ func (l *Limits) forget(now time.Time) {
 // that nobody fills the disk with them.
 const TallyEach = 10
 
+// TallyAll is how many refusals of strangers in a minute are an entry each, from wherever they come; those after them are counted into
+// one: somebody with many networks fills the disk no faster than with one.
+const TallyAll = 60
+
 // Tally counts refusals by source and minute.
 type Tally struct {
-	mu sync.Mutex
-	by map[string]*tallied // guarded by mu
+	All int // entries a minute for all sources together; 0: as many as there are sources for
+
+	mu  sync.Mutex
+	by  map[string]*tallied // guarded by mu; "" is what is counted for all sources together
+	all tallied             // guarded by mu
 }
 
 type tallied struct {
@@ -150,10 +157,26 @@ type tallied struct {
 func (t *Tally) Note(source string, now time.Time) (due bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	minute := now.Truncate(time.Minute)
+	if !t.all.minute.Equal(minute) {
+		t.all = tallied{minute: minute}
+	}
+	if t.all.count++; t.All > 0 && t.all.count > t.All {
+		t.of("", minute).pending++
+		return false
+	}
+	n := t.of(source, minute)
+	if n.count++; n.count <= TallyEach {
+		return true
+	}
+	n.pending++
+	return false
+}
+
+func (t *Tally) of(source string, minute time.Time) *tallied {
 	if t.by == nil {
 		t.by = map[string]*tallied{}
 	}
-	minute := now.Truncate(time.Minute)
 	n := t.by[source]
 	if n == nil {
 		n = &tallied{minute: minute}
@@ -162,11 +185,14 @@ func (t *Tally) Note(source string, now time.Time) (due bool) {
 	if !n.minute.Equal(minute) {
 		n.minute, n.count = minute, 0
 	}
-	if n.count++; n.count <= TallyEach {
-		return true
-	}
-	n.pending++
-	return false
+	return n
+}
+
+// Count counts a refusal that never wants an entry of its own, for all sources together: one by the limits, at which nothing was looked at.
+func (t *Tally) Count(now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.of("", now.Truncate(time.Minute)).pending++
 }
 
 // Take gives what is counted and in no entry yet, by source, and forgets it. It is for whoever looks once a minute.

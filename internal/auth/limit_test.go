@@ -107,3 +107,18 @@ func TestTally(t *testing.T) {
 		t.Error("the next minute begins with a count")
 	}
 }
+
+// Many networks make no more entries together than a bound, and one that counts the rest.
+func TestTallyOfAllNetworks(t *testing.T) {
+	tally := auth.Tally{All: auth.TallyAll}
+	due := 0
+	for n := range 600 {
+		if tally.Note(fmt.Sprint("network ", n), noon) {
+			due++
+		}
+		tally.Count(noon)
+	}
+	if got := tally.Take(noon); due != auth.TallyAll || len(got) != 1 || got[""] != 600-auth.TallyAll+600 {
+		t.Errorf("%d entries of their own, and %v", due, got)
+	}
+}

@@ -78,7 +78,7 @@ func (c *call) changeName() (answer, error) {
 // reauthenticate asks for the password again before what a borrowed session must not do. It is limited as a sign-in is.
 func (c *call) reauthenticate() error {
 	try := auth.Try{Account: plain.EmailKey(c.member.Email.Value), Network: auth.Network(c.r), Device: c.knownDevice(c.member.ID)}
-	if err := c.admit(try, c.member.ID); err != nil {
+	if err := c.admit(try); err != nil {
 		return err
 	}
 	ok, err := c.checkPassword(c.member.ID, c.r.PostFormValue("current"))

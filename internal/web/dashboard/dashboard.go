@@ -98,6 +98,7 @@ func New(c Config) (*Dashboard, error) {
 	}
 	d := &Dashboard{Config: c, secure: base.Scheme == "https", limits: auth.NewLimits(), hashing: make(chan struct{}, hashers), mux: http.NewServeMux(), forged: forged,
 		box: auth.NewBox(c.Store.Keys.Folder().Derive("dashboard " + string(c.Store.Shop)))}
+	d.failures.All = auth.TallyAll
 	d.streams.Each, d.streams.All = 16, 256
 	d.files.Each, d.files.All = 4, 32
 	d.ending, d.end = context.WithCancel(context.Background())

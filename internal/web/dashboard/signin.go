@@ -153,10 +153,10 @@ func (c *call) hashPassword(password string) (string, error) {
 }
 
 // admit asks the limits whether an attempt may be looked at, and holds it up as long as they say.
-func (c *call) admit(t auth.Try, member id.ID) error {
+func (c *call) admit(t auth.Try) error {
 	slow, refused := c.limits.Admit(t, c.Program.Now())
 	if refused > 0 {
-		c.failSignIn(member, "", team.TooManyFailures)
+		c.failures.Count(c.Program.Now())
 		f := fault.New(fault.TooMany, "too_many_attempts", "There were too many attempts. Try again in %s.", shortly(refused))
 		f.RetryAfter = refused
 		return f
@@ -198,7 +198,7 @@ func (c *call) signInWithPassword() (answer, error) {
 		known = m.ID
 	}
 	try := auth.Try{Account: plain.EmailKey(email), Network: auth.Network(c.r), Device: c.knownDevice(known)}
-	if err := c.admit(try, known); err != nil {
+	if err := c.admit(try); err != nil {
 		return answer{}, err
 	}
 	ok, err := c.checkPassword(known, password)
@@ -236,7 +236,7 @@ func (c *call) signInWithCode() (answer, error) {
 		return goTo("/signin"), err
 	}
 	try := auth.Try{Account: string(m.ID), Network: auth.Network(c.r), Device: c.knownDevice(m.ID), Code: true}
-	if err := c.admit(try, m.ID); err != nil {
+	if err := c.admit(try); err != nil {
 		return answer{}, err
 	}
 	code := strings.TrimSpace(c.r.PostFormValue("code"))
@@ -325,7 +325,7 @@ func (c *call) ceremony(cookie string) (auth.Ceremony, error) {
 }
 
 func (c *call) signInWithPasskey() (answer, error) {
-	if err := c.admit(auth.Try{Network: auth.Network(c.r)}, ""); err != nil { // before anything is written for a stranger
+	if err := c.admit(auth.Try{Network: auth.Network(c.r)}); err != nil { // before anything is written for a stranger
 		return answer{}, err
 	}
 	k, err := c.ceremony(passkeyCookie)
@@ -396,7 +396,7 @@ func (c *call) backFromProvider() (answer, error) {
 	}
 	c.dropCookie(providerCookie)
 	at.Next = inside(at.Next)
-	if err := c.admit(auth.Try{Network: auth.Network(c.r)}, ""); err != nil {
+	if err := c.admit(auth.Try{Network: auth.Network(c.r)}); err != nil {
 		return answer{}, err
 	}
 	who, err := c.provider.Finish(c.ctx, at.Errand, c.r.FormValue("state"), c.r.FormValue("code"), c.r.FormValue("error"), c.Program.Now())
