@@ -593,6 +593,8 @@ func postgresSabotages() []sabotage {
 		{rowSchema, "a grant to somebody else", byOwner, []string{`GRANT INSERT ON link TO pg_monitor`}, nil, "link, field grant"},
 		{rowSchema, "a schema in which the server may make things", byOwner, []string{`GRANT CREATE ON SCHEMA public TO perennial_app`}, nil, "public, field grant"},
 		{rowSchema, "a partition with a policy", byOwner, []string{`ALTER TABLE posting_1 ENABLE ROW LEVEL SECURITY`}, nil, "posting_1, field schema"},
+		{rowDerived, "all postings", byServer, []string{`DELETE FROM posting`}, nil, "field index of the logs"},
+		{rowDerived, "the words of people", byServer, []string{`DELETE FROM name_word`}, nil, "{cus}, field index of the logs"},
 		{rowIndex, "dropped", byOwner, []string{`DROP INDEX order_open`}, nil, "index order_open, field schema"},
 		{rowIndex, "of other columns", byOwner, []string{`DROP INDEX order_customer`, `CREATE INDEX order_customer ON "order" (shop_id, id)`}, nil, "index order_customer, field schema"},
 		{rowIndex, "one more", byOwner, []string{`CREATE UNIQUE INDEX once ON outbox (shop_id)`}, nil, "index once, field schema"},
@@ -611,4 +613,28 @@ var pgHole = []string{
 	`UPDATE subscription SET due_date = '2099-01-01' WHERE id = '{charged}'`,
 	`UPDATE subscription SET due_date = (SELECT due_date FROM was) WHERE id = '{charged}'`,
 	`UPDATE pg_index SET indisready = true WHERE indexrelid = 'subscription_due'::regclass`,
+}
+
+// Each row of the threat model's first table has an example above, on one engine at least.
+func TestEveryRowHasASabotage(t *testing.T) {
+	b, err := os.ReadFile("../../docs/threat-model.md")
+	check(t, err)
+	_, text, _ := strings.Cut(string(b), "| they do | what happens |\n|---|---|\n")
+	text, _, _ = strings.Cut(text, "\n\n")
+	has := map[string]bool{}
+	for _, s := range append(append(append(append(journalSabotages(), rowSabotages()...), keySabotages()...), sqliteSabotages()...), postgresSabotages()...) {
+		has[s.row] = true
+	}
+	rows := map[string]bool{}
+	for line := range strings.Lines(text) {
+		row := strings.TrimSpace(strings.Split(line, "|")[1])
+		if rows[row] = true; !has[row] {
+			t.Errorf("nothing in the table of sabotages is an example of the row %q", row)
+		}
+	}
+	for row := range has {
+		if !rows[row] {
+			t.Errorf("docs/threat-model.md has no row %q", row)
+		}
+	}
 }

@@ -16,7 +16,7 @@ type verifyCommand struct {
 	place
 	Receipt string `help:"Check a receipt instead, offline." type:"existingfile" placeholder:"FILE" and:"receipt"`
 	Key     string `help:"The log's public key, as GET /log-key gives it; with --receipt." type:"existingfile" placeholder:"FILE" and:"receipt"`
-	Deep    bool   `help:"Rebuild all that is derived (the index, the figures) and compare, not a sample."`
+	Deep    bool   `help:"Look in the index for every entry and person, not for a sample (PostgreSQL)."`
 	JSON    bool   `help:"Print the report as JSON."`
 }
 

@@ -36,7 +36,8 @@ type Sources struct {
 	Waiting    func() int // commands that wait for the writer
 	Streams    func() int // clients that follow the journal
 	Checkpoint func() Checkpoint
-	Held       []string // the codes of reasons to hold something up
+	Verified   func() (at time.Time, differences int64) // the last check of the whole journal in this process; zero before the first
+	Held       []string                                 // the codes of reasons to hold something up
 	IsHeld     func(code string) bool
 	Now        func() time.Time
 	Version    string
@@ -126,6 +127,18 @@ func New(s Sources) *Metrics {
 			return 1
 		}
 		return 0
+	})
+
+	m.gauge("perennial_verify_differences", "Differences between the journal and the database that the last check at night found.", nil, func() float64 {
+		_, n := s.Verified()
+		return float64(n)
+	})
+	m.gauge("perennial_verify_timestamp_seconds", "When the last check at night ended, in Unix time; 0 before the first of this process.", nil, func() float64 {
+		at, _ := s.Verified()
+		if at.IsZero() {
+			return 0
+		}
+		return float64(at.Unix())
 	})
 
 	m.flags("perennial_held", "1 while billing, messages and what else the server does by itself is held up, by reason.", "reason", s.Held, s.IsHeld)

@@ -303,8 +303,16 @@ func Check(ctx context.Context, c Config, deep bool, progress audit.Progress) (*
 		return nil, err
 	}
 	defer done()
+	derived := []audit.Derived{files}
+	if s.DB.Engine == db.Postgres {
+		f, err := find.Open(ctx, s, "", c.Log)
+		if err != nil {
+			return nil, err
+		}
+		derived = []audit.Derived{index(f), figures}
+	}
 	began := time.Now()
-	r, err := audit.Check(ctx, s, audit.Options{Progress: progress, Deep: deep})
+	r, err := audit.Check(ctx, s, audit.Options{Progress: progress, Deep: deep, Derived: derived})
 	if r != nil {
 		r.Took = time.Since(began)
 	}

@@ -31,6 +31,12 @@ func (s *Server) observe() {
 			}
 			return metrics.Checkpoint{}
 		},
+		Verified: func() (time.Time, int64) {
+			if p := s.checked.Load(); p != nil {
+				return p.at, p.differences
+			}
+			return time.Time{}, 0
+		},
 		Held: gate.Codes, IsHeld: s.isHeld, Now: s.Program.Now, Version: s.Config.Version,
 	})
 	s.Program.Observe(func() func(program.Batch) {

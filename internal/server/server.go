@@ -59,7 +59,9 @@ type Server struct {
 	connected  bool        // guarded by connecting; the gateway's account is the shop's
 	unknown    atomic.Bool // the gateway's account has still to be compared with the shop's
 	signing    atomic.Pointer[signing]
-	stopping   atomic.Bool // for readyz
+	stopping   atomic.Bool           // for readyz
+	checked    atomic.Pointer[proof] // nil before the first check of this process
+	nightly    string                // this process, among those that share the check at night
 }
 
 // signing is how the last try to sign a checkpoint ended.
@@ -90,6 +92,7 @@ func Start(ctx context.Context, i *Instance, gateway payment.Gateway, extra map[
 	}
 	s := &Server{Instance: i, gateway: gateway, engine: engine.New(i.Program, i.Store, gateway, i.Config.Log), door: newDoor()}
 	s.engine.InFlight = engine.Busy
+	s.nightly = string(i.IDs.New(id.Command))
 	s.reports = NewReports(i.Program, i.Store, s.engine, gateway, i.Config.Log)
 	s.observe()
 	l, err := listen(ctx, i.Config.Listen)
@@ -157,6 +160,7 @@ func Start(ctx context.Context, i *Instance, gateway payment.Gateway, extra map[
 	s.work.Go(func() { s.index(run) })
 	s.work.Go(func() { s.count(run) })
 	s.work.Go(func() { s.sweep(run) })
+	s.work.Go(func() { s.prove(run) })
 	if s.letters != nil {
 		s.work.Go(func() { s.write(run) })
 	}

@@ -55,6 +55,9 @@ func (c *call) homePage() (answer, error) {
 	for _, r := range c.Gate.Reasons() {
 		v.Held = append(v.Held, held(r))
 	}
+	if err := c.doubted(&v); err != nil {
+		return answer{}, err
+	}
 	if c.permitted(team.SubscriptionsView) {
 		if err := c.needsAttention(&v); err != nil {
 			return answer{}, err
@@ -71,6 +74,17 @@ func (c *call) homePage() (answer, error) {
 		v.Log = ui.Days(entries, c.Program.Now())
 	}
 	return answer{title: "Home", head: ui.Head{Lead: "You are signed in as " + v.Name + "."}, body: homeBody(v)}, nil
+}
+
+// doubted tells the team when the last check of the whole journal found a difference.
+func (c *call) doubted(v *homeView) error {
+	last, err := c.lastVerification(nil)
+	if err != nil || last == nil || last.Result != reading.Differs {
+		return err
+	}
+	v.Held = append(v.Held, ui.Notice{Tone: ui.Bad, Title: "The journal and the database do not agree",
+		Text: "The check of " + last.When + " found " + ui.Count(last.Differences, "difference", "differences") + ". See Integrity, and have whoever runs the server run perennial verify."})
+	return nil
 }
 
 // held tells the team why the server holds its work up.
