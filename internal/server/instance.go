@@ -11,6 +11,8 @@ import (
 	"log/slog"
 	"net/netip"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"perennial/internal/analytics"
@@ -156,6 +158,14 @@ func Open(ctx context.Context, c Config) (_ *Instance, err error) {
 	}
 	if i.Store, err = store.Open(ctx, i.DB, folder, program.Mappings(), i.IDs.NewShop); err != nil {
 		return nil, err
+	}
+	// The database names its shop, and whoever writes to it could name another one: the keys know better.
+	if signs, err := folder.Shops(); err != nil {
+		return nil, err
+	} else if len(signs) > 0 && !slices.Contains(signs, string(i.Store.Shop)) {
+		return nil, fault.New(fault.Unavailable, "keys_of_another_shop",
+			"The database says that its shop is %s, and the keys folder has the keys of %s. Give the right keys folder, or run perennial verify and ask who changed the database.",
+			i.Store.Shop, strings.Join(signs, ", "))
 	}
 	if len(i.Store.Mended) > 0 {
 		c.Log.Warn("the database had lost some of what enforces the journal; it was made again. Run perennial verify, and ask who took it away", "what", i.Store.Mended)

@@ -189,3 +189,26 @@ func TestGoingOnFromARestoredDatabase(t *testing.T) {
 		t.Errorf("verify: %+v, %v", r, err)
 	}
 }
+
+// The database says which shop it is, and the keys folder has the keys of another one under the same root key.
+func TestKeysOfAnotherShop(t *testing.T) {
+	c, _ := onEngine(t)
+	i := open(t, c)
+	found(t, i)
+	if _, err := i.Program.Checkpoint(t.Context()); err != nil { // the first makes the shop's log key
+		t.Fatal(err)
+	}
+	if err := i.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	own := filepath.Join(c.keysPath(), "log-"+string(i.Store.Shop)+".key")
+	if err := os.Rename(own, filepath.Join(c.keysPath(), "log-shop_zzzzzzzz.key")); err != nil {
+		t.Fatal(err)
+	}
+	if i, err := Open(t.Context(), c); codeOf(err) != "keys_of_another_shop" {
+		t.Errorf("it is served: %v", err)
+		if err == nil {
+			_ = i.Close(t.Context())
+		}
+	}
+}
