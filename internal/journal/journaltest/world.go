@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 )
@@ -63,11 +64,11 @@ func (w *World) Reserved(scope, value string) (id.ID, bool, error) {
 	return owner, ok, nil
 }
 
-// Event implements journal.Reader.
+// Event implements journal.Reader. As in a shop, an event that there is not is a fault that says so.
 func (w *World) Event(key id.ID) (*journal.Event, []*journal.Event, error) {
 	i := slices.IndexFunc(w.Events, func(e *journal.Event) bool { return e.ID == key })
 	if i < 0 {
-		return nil, nil, fmt.Errorf("journaltest: no event %s", key)
+		return nil, nil, fault.New(fault.NotFound, "unknown_event", "There is no event %s.", key)
 	}
 	var later []*journal.Event
 	for _, e := range w.Events[i+1:] {
@@ -86,11 +87,13 @@ func (w *World) Run(c journal.Command, now time.Time) (journal.Decision, []*jour
 	}
 	var made []*journal.Event
 	states := map[journal.Ref]journal.State{}
+	command := id.ID(fmt.Sprintf("cmd_%d", len(w.Events)))
 	for _, dr := range d.Drafts {
 		e, after, err := w.event(dr, now, states)
 		if err != nil {
 			return d, nil, err
 		}
+		e.CommandID = command
 		if after != nil {
 			states[after.Ref()] = after
 		}

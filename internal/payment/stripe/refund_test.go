@@ -126,12 +126,12 @@ func TestRefundAnswers(t *testing.T) {
 func TestRefundUnknown(t *testing.T) {
 	fault := fails(500, map[string]any{"type": "api_error"})
 	for name, changed := range map[string]map[string]answer{
-		"no charge":   {getIntent: fault},
-		"no list":     {listRefunds: fault},
-		"no answer":   {postRefund: fault},
-		"slowly":      {postRefund: fails(429, map[string]any{"type": "invalid_request_error", "code": "rate_limit"})},
-		"in use":      {postRefund: fails(409, map[string]any{"type": "idempotency_error", "code": "idempotency_key_in_use"})},
-		"no status":   {postRefund: with(refund("", nil))},
+		"no charge": {getIntent: fault},
+		"no list":   {listRefunds: fault},
+		"no answer": {postRefund: fault},
+		"slowly":    {postRefund: fails(429, map[string]any{"type": "invalid_request_error", "code": "rate_limit"})},
+		"in use":    {postRefund: fails(409, map[string]any{"type": "idempotency_error", "code": "idempotency_key_in_use"})},
+		"no status": {postRefund: with(refund("", nil))},
 	} {
 		answers := map[string]answer{getIntent: with(intent("succeeded")), listRefunds: list()}
 		maps.Copy(answers, changed)

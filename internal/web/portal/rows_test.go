@@ -137,6 +137,7 @@ func TestAMemberWhoUsesACustomersLink(t *testing.T) {
 	link, _ = w.portalLink(w.ada)
 	w.want(w.visitor().post(link), 403, link, "in this browser")
 }
+
 // TestACodeGoesToNobodyElse replaces the customer in a message that waits with a code.
 func TestACodeGoesToNobodyElse(t *testing.T) {
 	w := newWorld(t)
