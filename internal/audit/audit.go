@@ -170,10 +170,16 @@ func Check(ctx context.Context, s *store.Store, opt Options) (*Report, error) {
 	}
 	for _, derived := range opt.Derived {
 		covered, missed, err := derived(ctx, opt.Deep, a.r.add)
-		if err != nil {
+		switch {
+		case err == nil:
+			a.r.note(covered, missed)
+		case db.FromEngine(err) || ctx.Err() != nil:
 			return nil, a.failed(err)
+		case a.r.Holds():
+			a.r.add(Problem{-1, string(s.Shop), "derived", err.Error()})
+		default:
+			a.r.note("", "what is derived: an entry or a row that it follows from cannot be read")
 		}
-		a.r.note(covered, missed)
 	}
 	a.r.Missed = append(a.r.Missed, never...)
 	return a.r, nil
