@@ -212,7 +212,7 @@ func csvRow(e EventView) ([]string, error) {
 		return p.Value
 	}
 	row := []string{strconv.FormatInt(e.Seq, 10), string(e.ID), stamp(e.RecordedAt), stamp(e.OccurredAt), e.Type, e.Label, e.Category, string(e.Log), e.Summary,
-		e.Actor.Kind, e.Actor.ID, e.Actor.Display, behalf.Kind, behalf.ID, behalf.Display, string(e.Source.Channel), given(e.Source.RequestID), text(e.Source.IP),
+		e.Actor.Kind, e.Actor.ID, e.Actor.Words(), behalf.Kind, behalf.ID, behalf.Words(), string(e.Source.Channel), given(e.Source.RequestID), text(e.Source.IP),
 		text(e.Source.UserAgent), lists[0], strconv.FormatInt(e.TargetVersion, 10), lists[1], lists[2], text(e.Comment), string(e.CorrelationID),
 		string(given(e.CausationID)), string(e.CommandID), string(given(e.Corrects)), lists[3], map[bool]string{true: "yes"}[e.FoundByChain]}
 	for i, cell := range row {

@@ -55,11 +55,20 @@ type EventView struct {
 	FoundByChain  bool            `json:"found_by_chain,omitempty" doc:"The index left this event out; a chain of events names it. Only then it is there."`
 }
 
-// partyView is a thing or an actor with its name as it is now.
+// partyView is a thing or an actor with its name as it was at the time of the entry.
 type partyView struct {
 	Kind    string `json:"kind"`
 	ID      string `json:"id"`
-	Display string `json:"display"`
+	Display string `json:"display" doc:"Its name at the time. Who was erased has none."`
+	Now     string `json:"display_now,omitempty" doc:"Its name now, where that is another one."`
+}
+
+// Words is the name at the time, with today's beside it where that is another one.
+func (p partyView) Words() string {
+	if p.Now == "" {
+		return p.Display
+	}
+	return p.Display + " (now " + p.Now + ")"
 }
 
 type sourceView struct {
@@ -83,7 +92,7 @@ func (m maybeParty) Name() string {
 	if m.party == nil {
 		return ""
 	}
-	return m.party.Display
+	return m.party.Words()
 }
 
 // MarshalJSON writes the party, or null.
@@ -93,7 +102,7 @@ func (m maybeParty) MarshalJSON() ([]byte, error) { return json.Marshal(m.party)
 func (maybeParty) Schema(huma.Registry) *huma.Schema {
 	text := &huma.Schema{Type: huma.TypeString}
 	return &huma.Schema{Type: huma.TypeObject, Nullable: true, AdditionalProperties: false, Required: []string{"kind", "id", "display"},
-		Properties: map[string]*huma.Schema{"kind": text, "id": text, "display": text}}
+		Properties: map[string]*huma.Schema{"kind": text, "id": text, "display": text, "display_now": text}}
 }
 
 // maybePersonal is a personal text, null where there is none.
@@ -150,8 +159,9 @@ type party struct{ kind, id string }
 type renderer struct {
 	s        *store.Store
 	ctx      context.Context
-	personal bool // the caller may see personal data
-	names    map[party]string
+	personal bool             // the caller may see personal data
+	names    map[party]string // as they are now
+	pasts    map[party]*past
 }
 
 // namesKept bounds the names that a renderer keeps during a long download.
@@ -163,24 +173,27 @@ func (a *API) renderer(ctx context.Context) *renderer {
 
 // rendererFor makes views for who may do as much as a set says.
 func (a *API) rendererFor(ctx context.Context, has team.Set) *renderer {
-	return &renderer{s: a.Store, ctx: ctx, personal: has.Allows(team.PersonalDataView), names: map[party]string{}}
+	return &renderer{s: a.Store, ctx: ctx, personal: has.Allows(team.PersonalDataView), names: map[party]string{}, pasts: map[party]*past{}}
 }
 
 // Views renders events as the API's lists show them, personal values included, for whoever holds the keys folder anyhow.
 // It keeps the names that it looked up.
 func Views(ctx context.Context, s *store.Store) func([]store.Stored) ([]EventView, error) {
-	r := &renderer{s: s, ctx: ctx, personal: true, names: map[party]string{}}
+	r := &renderer{s: s, ctx: ctx, personal: true, names: map[party]string{}, pasts: map[party]*past{}}
 	return r.render
 }
 
 // MaskedViews is Views for a reader who may not see personal values.
 func MaskedViews(ctx context.Context, s *store.Store) func([]store.Stored) ([]EventView, error) {
-	r := &renderer{s: s, ctx: ctx, names: map[party]string{}}
+	r := &renderer{s: s, ctx: ctx, names: map[party]string{}, pasts: map[party]*past{}}
 	return r.render
 }
 
 func (r *renderer) render(events []store.Stored) ([]EventView, error) {
 	if err := r.lookUp(events); err != nil {
+		return nil, err
+	}
+	if err := r.lookBack(events); err != nil {
 		return nil, err
 	}
 	out := make([]EventView, len(events))
@@ -195,7 +208,7 @@ func (r *renderer) view(st store.Stored) EventView {
 	t, _ := journal.Lookup(e.Type)
 	v := EventView{
 		ID: e.ID, Seq: e.Seq, Type: e.Type, TypeVersion: e.TypeVersion, Label: t.Label, Summary: journal.Summary(e), Category: t.Category, Log: t.Log,
-		Targets: make([]partyView, len(e.Targets)), TargetVersion: e.TargetVersion, Actor: r.actor(e.Actor),
+		Targets: make([]partyView, len(e.Targets)), TargetVersion: e.TargetVersion, Actor: r.actor(e.Actor, e.Seq),
 		Source:     sourceView{Channel: e.Source.Channel, IP: r.text(e.Source.IP), UserAgent: r.text(e.Source.UserAgent)},
 		OccurredAt: journal.At(e.OccurredAt), RecordedAt: journal.At(e.RecordedAt), Changes: make([]changeView, len(e.Changes)),
 		Details: slices.Clone(members(e.Details)), Comment: r.text(e.Comment), CorrelationID: e.CorrelationID, CausationID: nullable(e.CausationID),
@@ -205,11 +218,10 @@ func (r *renderer) view(st store.Stored) EventView {
 		v.Source.RequestID = &e.Source.RequestID
 	}
 	if e.OnBehalfOf != nil {
-		v.OnBehalfOf.party = new(r.actor(*e.OnBehalfOf))
+		v.OnBehalfOf.party = new(r.actor(*e.OnBehalfOf, e.Seq))
 	}
 	for i, ref := range e.Targets {
-		p := party{string(ref.Kind), string(ref.ID)}
-		v.Targets[i] = partyView{p.kind, p.id, r.name(p)}
+		v.Targets[i] = r.party(party{string(ref.Kind), string(ref.ID)}, e.Seq)
 	}
 	for i, c := range e.Changes {
 		v.Changes[i] = changeView{c.Field, r.value(c.Before, c.Personal), r.value(c.After, c.Personal)}
@@ -220,8 +232,8 @@ func (r *renderer) view(st store.Stored) EventView {
 	return v
 }
 
-func (r *renderer) actor(a journal.Actor) partyView {
-	return partyView{string(a.Kind), a.ID, r.name(party{string(a.Kind), a.ID})}
+func (r *renderer) actor(a journal.Actor, seq int64) partyView {
+	return r.party(party{string(a.Kind), a.ID}, seq)
 }
 
 // value masks a personal value unless it is null, or erased, or the caller may see it.
@@ -287,6 +299,7 @@ func logTitle(key string) string {
 func (r *renderer) lookUp(events []store.Stored, also ...journal.Ref) error {
 	if len(r.names) > namesKept {
 		clear(r.names)
+		clear(r.pasts)
 	}
 	wanted := map[journal.Kind][]any{}
 	seen := map[party]bool{}
@@ -298,12 +311,8 @@ func (r *renderer) lookUp(events []store.Stored, also ...journal.Ref) error {
 		}
 	}
 	for _, e := range events {
-		want(string(e.Actor.Kind), e.Actor.ID)
-		if e.OnBehalfOf != nil {
-			want(string(e.OnBehalfOf.Kind), e.OnBehalfOf.ID)
-		}
-		for _, t := range e.Targets {
-			want(string(t.Kind), string(t.ID))
+		for _, p := range parties(e.Event) {
+			want(p.kind, p.id)
 		}
 	}
 	for _, t := range also {
@@ -317,7 +326,11 @@ func (r *renderer) lookUp(events []store.Stored, also ...journal.Ref) error {
 				return err
 			}
 			for _, row := range rows {
-				r.names[party{string(kind), string(row.State.Ref().ID)}] = r.called(row.State)
+				p := party{string(kind), string(row.State.Ref().ID)}
+				r.names[p] = r.called(row.State)
+				if _, changes := namings[kind]; changes {
+					r.pasts[p] = &past{row: row, down: row.LastSeq}
+				}
 			}
 		}
 	}

@@ -53,12 +53,14 @@ func (a *API) explainOrder(ctx context.Context, in *byID) (explanationView, erro
 	if err := r.lookUp(events, about...); err != nil {
 		return explanationView{}, err
 	}
+	if err := r.lookBack(events); err != nil {
+		return explanationView{}, err
+	}
 	v := explanationView{OrderID: o.ID, Number: o.Number, Total: o.Total}
 	for _, line := range reasons {
-		l := reasonView{Kind: line.Kind, Text: line.Text, Amount: line.Amount, Actor: r.actor(line.Event.Actor), At: journal.At(line.Event.RecordedAt), EventID: line.Event.ID}
+		l := reasonView{Kind: line.Kind, Text: line.Text, Amount: line.Amount, Actor: r.actor(line.Event.Actor, line.Event.Seq), At: journal.At(line.Event.RecordedAt), EventID: line.Event.ID}
 		if line.About.ID != "" {
-			p := party{string(line.About.Kind), string(line.About.ID)}
-			l.About.party = &partyView{p.kind, p.id, r.name(p)}
+			l.About.party = new(r.party(party{string(line.About.Kind), string(line.About.ID)}, line.Event.Seq))
 		}
 		v.Lines = append(v.Lines, l)
 	}

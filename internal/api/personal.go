@@ -243,7 +243,7 @@ func (a *API) ownLog(ctx context.Context, person id.ID) ([]EventView, error) {
 				e.Source.IP, e.Source.UserAgent = maybePersonal{}, maybePersonal{}
 			}
 			if e.Actor.Kind == string(journal.ActorTeamMember) {
-				e.Actor.Display = "The team"
+				e.Actor.Display, e.Actor.Now = "The team", ""
 			}
 			out = append(out, e)
 		}

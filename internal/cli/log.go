@@ -1,25 +1,20 @@
 package cli
 
 import (
-	"cmp"
 	"fmt"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 
 	"perennial/internal/api"
-	"perennial/internal/customer"
 	"perennial/internal/fault"
 	"perennial/internal/find"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/plain"
-	"perennial/internal/program"
 	"perennial/internal/server"
 	"perennial/internal/store"
-	"perennial/internal/team"
 )
 
 type logCommand struct {
@@ -73,7 +68,7 @@ func (c logCommand) Run(w *world) error {
 		return err
 	}
 	defer done()
-	names := &people{r: program.NewReader(w.ctx, s, s.Read), known: map[journal.Actor]string{}}
+	names := &people{views: api.Views(w.ctx, s)}
 	zone, err := api.Zone(w.ctx, s)
 	if err != nil {
 		return err
@@ -187,16 +182,9 @@ func (c logCommand) print(w *world, st store.Stored, zone *time.Location, names 
 	if c.JSON {
 		return c.printJSON(w, st)
 	}
-	who, err := names.name(st.Actor)
+	who, err := names.name(st)
 	if err != nil {
 		return err
-	}
-	if st.OnBehalfOf != nil {
-		other, err := names.name(*st.OnBehalfOf)
-		if err != nil {
-			return err
-		}
-		who += " for " + other
 	}
 	dim, plainly := "", ""
 	if f, ok := w.out.(*os.File); ok && os.Getenv("NO_COLOR") == "" {
@@ -212,37 +200,31 @@ func (c logCommand) print(w *world, st store.Stored, zone *time.Location, names 
 	return nil
 }
 
-// people resolves who acted to a name, as it is today.
+// people resolves who acted to a name, as it was then and as it is now.
 type people struct {
-	r     journal.Reader
-	known map[journal.Actor]string
+	views func([]store.Stored) ([]api.EventView, error)
 }
 
-func (p *people) name(a journal.Actor) (string, error) {
-	if a.Kind == journal.ActorSystem {
-		return "system: " + a.ID, nil
+func (p *people) name(st store.Stored) (string, error) {
+	who := st.Actor.ID
+	if st.Actor.Kind == journal.ActorSystem {
+		who = "system: " + who
 	}
-	if n, ok := p.known[a]; ok {
-		return n, nil
+	if st.Actor.Kind == journal.ActorSystem && st.OnBehalfOf == nil {
+		return who, nil
 	}
-	kind := map[journal.ActorKind]journal.Kind{journal.ActorAPIKey: journal.APIKey, journal.ActorTeamMember: journal.TeamMember, journal.ActorCustomer: journal.Customer}[a.Kind]
-	name := ""
-	if kind != "" {
-		s, _, err := p.r.State(journal.Ref{Kind: kind, ID: id.ID(a.ID)})
-		if err != nil {
-			return "", err
-		}
-		switch s := s.(type) {
-		case *team.Key:
-			name = s.Name
-		case *team.TeamMember:
-			name = s.Name.Value
-		case *customer.Customer:
-			name = strings.TrimSpace(s.FirstName.Value + " " + s.LastName.Value)
-		}
+	v, err := p.views([]store.Stored{st})
+	if err != nil {
+		return "", err
 	}
-	p.known[a] = cmp.Or(name, a.ID)
-	return p.known[a], nil
+	switch st.Actor.Kind {
+	case journal.ActorAPIKey, journal.ActorTeamMember, journal.ActorCustomer:
+		who = v[0].Actor.Words()
+	}
+	if other := v[0].OnBehalfOf.Name(); other != "" {
+		who += " for " + other
+	}
+	return who, nil
 }
 
 func (c logCommand) printJSON(w *world, st store.Stored) error {

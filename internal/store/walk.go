@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strconv"
 	"strings"
 
 	"perennial/internal/db"
@@ -143,4 +144,39 @@ func (s *Store) Snapshot(ctx context.Context) (q db.Querier, done func(), err er
 		_, _ = conn.ExecContext(context.WithoutCancel(ctx), `ROLLBACK`) // a transaction that only read has nothing to lose
 		done()
 	}, nil
+}
+
+// renameSteps is how far a history is walked back for the names of a thing.
+const renameSteps = 5000
+
+// Renames gives, newest first, the events of the given types in the histories that end with the events at heads, back to the seq after.
+// It walks along target_prev_seq, so it costs a look by key for each event of those histories since, and needs no index; of a history of
+// more than renameSteps events it sees the last ones.
+func (s *Store) Renames(ctx context.Context, q db.Querier, p Privacy, heads []int64, after int64, types []string) (out []Stored, err error) {
+	const most = 200 // in one statement
+	for part := range slices.Chunk(heads, most) {
+		args := []any{s.Shop, after}
+		for _, n := range part {
+			args = append(args, n)
+		}
+		for _, t := range types {
+			args = append(args, t)
+		}
+		rows, err := packedRows(ctx, q, `WITH RECURSIVE chain (at, step) AS (
+			SELECT seq, 0 FROM event WHERE shop_id = $1 AND seq > $2 AND seq IN (`+db.Placeholders(3, len(part))+`)
+			UNION ALL
+			SELECT e.target_prev_seq, c.step + 1 FROM chain c JOIN event e ON e.shop_id = $1 AND e.seq = c.at WHERE e.target_prev_seq > $2 AND c.step < `+strconv.Itoa(renameSteps)+`
+		) SELECT `+eventColumns+` FROM event WHERE shop_id = $1 AND seq IN (SELECT at FROM chain) AND type IN (`+db.Placeholders(3+len(part), len(types))+`) ORDER BY seq DESC`, args...)
+		if err != nil {
+			return nil, db.Fault(err)
+		}
+		for _, e := range rows {
+			st, err := s.unpack(ctx, q, p, e)
+			if err != nil {
+				return nil, db.Fault(err)
+			}
+			out = append(out, st)
+		}
+	}
+	return out, nil
 }

@@ -319,7 +319,7 @@ func (c *call) entry(v api.EventView, st store.Stored, l reading.Log) ui.Entry {
 	}
 	var about []ui.Link
 	for _, t := range v.Targets {
-		if link := c.thing(t.Kind, t.ID, t.Display); link.Href != "" {
+		if link := c.thing(t.Kind, t.ID, t.Words()); link.Href != "" {
 			about = append(about, link)
 			own := t.ID == string(l.Subscription) || t.ID == string(l.Customer) || t.Kind == string(journal.Settings)
 			if !own && (len(e.About) == 0 || len(e.About) == 1 && l.Subscription == "" && l.Customer == "") {
@@ -395,7 +395,7 @@ func (c *call) thing(kind, key, name string) ui.Link {
 
 // who says who acted, and for whom.
 func who(v api.EventView) string {
-	name := v.Actor.Display
+	name := v.Actor.Words()
 	switch journal.ActorKind(v.Actor.Kind) {
 	case journal.ActorSystem:
 		name = "Automatic"

@@ -1,0 +1,165 @@
+package api
+
+import (
+	"slices"
+
+	"perennial/internal/customer"
+	"perennial/internal/journal"
+	"perennial/internal/store"
+	"perennial/internal/team"
+)
+
+// naming says of a kind which fields its name is made of, and which entries can change those. Names of other kinds never change.
+type naming struct {
+	fields []string
+	types  []string
+}
+
+var namings = map[journal.Kind]naming{
+	journal.Customer:         {[]string{"first_name", "last_name", "email"}, []string{"customer.profile_updated", "customer.email_changed"}},
+	journal.TeamMember:       {[]string{"name", "email"}, []string{"team_member.profile_updated", "team_member.joined"}},
+	journal.APIKey:           {[]string{"name"}, []string{"api_key.updated"}},
+	journal.Address:          {[]string{"city", "line1"}, []string{"address.updated"}},
+	journal.PaymentMethod:    {[]string{"brand", "gateway", "last4"}, []string{"payment_method.updated"}},
+	journal.Product:          {[]string{"title"}, []string{"product.updated"}},
+	journal.Variant:          {[]string{"title"}, []string{"variant.updated"}},
+	journal.SellingPlanGroup: {[]string{"name"}, []string{"selling_plan_group.updated"}},
+	journal.SellingPlan:      {[]string{"name"}, []string{"selling_plan.updated"}},
+	journal.Discount:         {[]string{"code"}, []string{"discount.updated"}},
+	journal.Subscription: {[]string{"items"}, []string{"subscription.item_added", "subscription.item_removed", "subscription.item_quantity_changed",
+		"subscription.item_swapped", "subscription.one_time_item_added", "subscription.one_time_item_removed", "subscription.renewed",
+		"subscription.merged", "subscription.split"}},
+}
+
+// past is what a renderer knows of a thing's earlier names.
+type past struct {
+	row    store.Row
+	down   int64     // entries after this seq were looked at
+	before []renamed // newest first
+}
+
+// renamed says what a thing was called before an entry.
+type renamed struct {
+	seq  int64
+	name string
+}
+
+// at is the name as of an entry; now is today's.
+func (p *past) at(seq int64, now string) string {
+	if p == nil {
+		return now
+	}
+	name := now
+	for _, r := range p.before {
+		if r.seq <= seq {
+			break
+		}
+		name = r.name
+	}
+	return name
+}
+
+// lookBack finds the names that the parties of some entries had at the time: one statement for all of them, and none where nothing
+// changed since. Who was erased has no name at any time.
+func (r *renderer) lookBack(events []store.Stored) error {
+	wanted := map[*past]party{}
+	after := int64(-1)
+	var types []string
+	for _, e := range events {
+		for _, p := range parties(e.Event) {
+			h := r.pasts[p]
+			if h == nil || h.row.LastSeq <= e.Seq || h.down <= e.Seq || erased(h.row.State) {
+				continue
+			}
+			if len(wanted) == 0 || e.Seq < after {
+				after = e.Seq
+			}
+			if h.down < h.row.LastSeq {
+				after = -1 // asked for a second time, as in a long download: all of it, once
+			}
+			wanted[h] = p
+		}
+	}
+	if len(wanted) == 0 {
+		return nil
+	}
+	byRef := map[journal.Ref]*past{}
+	states := map[*past]journal.State{}
+	var heads []int64
+	for h := range wanted {
+		byRef[h.row.State.Ref()], states[h] = h, h.row.State
+		heads = append(heads, h.row.LastSeq)
+		h.down, h.before = after, nil
+		for _, t := range namings[h.row.State.Ref().Kind].types {
+			if !slices.Contains(types, t) {
+				types = append(types, t)
+			}
+		}
+	}
+	slices.Sort(heads)
+	found, err := r.s.Renames(r.ctx, r.s.DB.Reader, store.Opened, heads, after, types)
+	if err != nil {
+		return err
+	}
+	for _, st := range found {
+		h := byRef[st.Target()]
+		if h == nil || states[h] == nil {
+			continue
+		}
+		fresh, err := r.s.Fresh(st.Target())
+		if err != nil {
+			return err
+		}
+		var changes []journal.Change
+		for _, c := range st.Changes {
+			if slices.Contains(namings[st.Target().Kind].fields, c.Root()) {
+				changes = append(changes, c)
+			}
+		}
+		if len(changes) == 0 {
+			continue
+		}
+		// Fields that have nothing to do with the name stay as they are today, so a change may not fit: then nothing older is known.
+		if states[h], err = journal.Apply(states[h], fresh, journal.Inverse(changes)); err != nil {
+			states[h] = nil
+			continue
+		}
+		h.before = append(h.before, renamed{st.Seq, r.called(states[h])})
+	}
+	return nil
+}
+
+// erased says whether somebody's data was erased: then no name of theirs is shown, of any time.
+func erased(s journal.State) bool {
+	switch s := s.(type) {
+	case *customer.Customer:
+		return s.Email.Erased
+	case *customer.Address:
+		return s.Line1.Erased
+	case *team.TeamMember:
+		return s.Email.Erased
+	}
+	return false
+}
+
+// parties are the actors and targets of an entry.
+func parties(e *journal.Event) []party {
+	out := []party{{string(e.Actor.Kind), e.Actor.ID}}
+	if e.OnBehalfOf != nil {
+		out = append(out, party{string(e.OnBehalfOf.Kind), e.OnBehalfOf.ID})
+	}
+	for _, t := range e.Targets {
+		out = append(out, party{string(t.Kind), string(t.ID)})
+	}
+	return out
+}
+
+// party is a thing or an actor as it was called at an entry.
+func (r *renderer) party(p party, seq int64) partyView {
+	now := r.name(p)
+	v := partyView{Kind: p.kind, ID: p.id, Display: r.pasts[p].at(seq, now)}
+	if v.Display != now {
+		v.Now = now
+	}
+	return v
+}
