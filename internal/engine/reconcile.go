@@ -20,11 +20,16 @@ import (
 	"perennial/internal/store"
 )
 
-// The days whose books are compared: those before today, so that late results are there; more while a difference is open.
+// The days whose books are compared: each on comparedDays days, so that late results are there, and again while a difference is open. Of
+// what is further back than comparedBack days the gateway is not asked any more.
 const (
 	comparedDays = 3
-	openDays     = 30
+	comparedBack = 60
 )
+
+// walkedAtOnce is over how many entries one reading goes. Few of them are about money: a reading that looked for a page full of
+// those would hold its snapshot for as long as it takes.
+const walkedAtOnce = 20_000
 
 // reconcileLease is for how long one process has the comparison to itself.
 const reconcileLease = time.Hour
@@ -85,23 +90,20 @@ func (e *Engine) lastReconciled(ctx context.Context) (d billing.ReconciledDetail
 }
 
 func (e *Engine) compare(ctx context.Context, gateway payment.Lister, today civil.Date, zone *time.Location, last billing.ReconciledDetails) error {
-	first := today.AddDays(-comparedDays)
+	first, err := e.begins(ctx, today, zone, last)
+	if err != nil {
+		return err
+	}
 	reach := func(at journal.Time) {
-		if day := civil.Of(at.Time, zone); day.Before(first) && !day.Before(today.AddDays(-openDays)) {
+		if day := civil.Of(at.Time, zone); day.Before(first) && !day.Before(today.AddDays(-comparedBack)) {
 			first = day
 		}
 	}
 	for _, s := range last.Strays {
 		reach(s.At)
 	}
-	for _, key := range last.Orders {
-		o, err := journal.Find[billing.Order](program.NewReader(ctx, e.s, e.s.Read), journal.Order, key)
-		if err != nil {
-			return err
-		}
-		for _, d := range o.Differences {
-			reach(d.At)
-		}
+	if err := e.differing(ctx, today.AddDays(-comparedBack-1).At(0, 0, zone), reach); err != nil {
+		return err
 	}
 	from, to := first.At(0, 0, zone), today.At(0, 0, zone)
 	done := billing.Reconciled{Shop: e.s.Shop, From: first, To: today.AddDays(-1)}
@@ -135,8 +137,78 @@ func (e *Engine) compare(ctx context.Context, gateway payment.Lister, today civi
 	if len(errs) > 0 {
 		return errors.Join(errs...) // it is done again
 	}
+	// An entry names those that reach furthest back.
+	slices.SortStableFunc(done.Strays, func(x, y billing.Stray) int { return x.At.Compare(y.At.Time) })
 	_, err = e.do(ctx, journal.Bind(done))
 	return err
+}
+
+// begins gives the first day to compare: no day since the last comparison is left out, and the days of it that late results may have
+// changed come again.
+func (e *Engine) begins(ctx context.Context, today civil.Date, zone *time.Location, last billing.ReconciledDetails) (civil.Date, error) {
+	since := last.To.AddDays(2 - comparedDays)
+	if last.To.IsZero() { // the shop's first comparison begins with the shop
+		for st, err := range e.s.Walk(ctx, e.s.Read, store.Closed, store.Walk{To: 1}) {
+			if err != nil {
+				return since, db.Fault(err)
+			}
+			since = civil.Of(st.RecordedAt, zone)
+		}
+	}
+	first := today.AddDays(-comparedDays)
+	if since.Before(first) {
+		first = since
+	}
+	if back := today.AddDays(-comparedBack); first.Before(back) {
+		first = back
+	}
+	return first, nil
+}
+
+// differing says when the money moved in each difference that is still open, of those that were found since a time.
+func (e *Engine) differing(ctx context.Context, since time.Time, reach func(journal.Time)) error {
+	seen := map[id.ID]bool{}
+	return e.walk(ctx, since, e.p.Now().Add(time.Hour), []string{`"billing.difference_found"`}, func(ref journal.Ref) error {
+		if ref.Kind != journal.Order || seen[ref.ID] {
+			return nil
+		}
+		seen[ref.ID] = true
+		o, err := journal.Find[billing.Order](program.NewReader(ctx, e.s, e.s.Read), journal.Order, ref.ID)
+		if err != nil || o == nil {
+			return err
+		}
+		for _, d := range o.Differences {
+			reach(d.At)
+		}
+		return nil
+	})
+}
+
+// walk gives what the entries of some time are about that hold one of some texts, in readings that end soon.
+func (e *Engine) walk(ctx context.Context, from, to time.Time, holding []string, do func(journal.Ref) error) error {
+	begin, err := e.s.SeqAt(ctx, e.s.Read, from)
+	if err != nil {
+		return db.Fault(err)
+	}
+	end, err := e.s.SeqAt(ctx, e.s.Read, to)
+	if err != nil {
+		return db.Fault(err)
+	}
+	for ; begin < end; begin += walkedAtOnce {
+		if err := e.Gate.Ask(gate.Compare); err != nil {
+			return err
+		}
+		part := store.Walk{From: begin, To: min(begin+walkedAtOnce, end), Containing: [][]string{holding}}
+		for st, err := range e.s.Walk(ctx, e.s.Read, store.Closed, part) {
+			if err != nil {
+				return db.Fault(err)
+			}
+			if err := do(st.Target()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // booked gives the books of each order that either side says money moved for.
@@ -165,22 +237,15 @@ func (e *Engine) booked(ctx context.Context, gateway payment.Lister, from, to ti
 		}
 		orders[m.OrderID] = b
 	}
-	begin, err := e.s.SeqAt(ctx, e.s.Read, from)
-	if err != nil {
-		return nil, db.Fault(err)
-	}
-	end, err := e.s.SeqAt(ctx, e.s.Read, to)
-	if err != nil {
-		return nil, db.Fault(err)
-	}
-	for st, err := range e.s.Walk(ctx, e.s.Read, store.Closed, store.Walk{From: begin, To: end, Containing: [][]string{{`"billing_attempt.succeeded"`, `"order.refund_completed"`, `"billing.difference_found"`}}}) {
-		if err != nil {
-			return nil, db.Fault(err)
-		}
-		ref := st.Target()
+	booked := []string{`"billing_attempt.succeeded"`, `"order.refund_completed"`, `"billing.difference_found"`}
+	err := e.walk(ctx, from, to, booked, func(ref journal.Ref) error {
 		if _, known := orders[ref.ID]; !known && ref.Kind == journal.Order {
 			orders[ref.ID] = billing.Books{} // the gateway knows nothing
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	for key, b := range orders {
 		b.From, b.To = from, to

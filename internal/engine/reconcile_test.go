@@ -3,6 +3,8 @@ package engine_test
 import (
 	"context"
 	"iter"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -93,6 +95,76 @@ func TestReconcileStray(t *testing.T) {
 		t.Errorf("after it went back: got %+v", d)
 	}
 }
+
+// extra is a charge at the gateway that an order does not know of.
+func extra(o id.ID, at time.Time) payment.Movement {
+	return payment.Movement{Kind: payment.MovedCharge, GatewayID: "ch_extra_" + string(o), Key: "by_hand", OrderID: o, Amount: money.Of(100, "USD"), At: at}
+}
+
+// After a downtime every day since the last comparison is compared, and the days of it that late results still change.
+func TestReconcileAfterDowntime(t *testing.T) {
+	w := begin(t)
+	s := w.subscribe(simulated.OK, civil.Month, start)
+	w.run()
+	o := w.orders(s.ID)[0]
+	w.reconcileOn(start.AddDays(1))
+	w.use(&books{Gateway: w.ledger, more: []payment.Movement{extra(o.ID, start.AddDays(3).At(12, 0, w.zone))}})
+	d := w.reconcileOn(start.AddDays(8))
+	if want := start.AddDays(-1); d.From != want || d.To != start.AddDays(7) || d.Open != 1 || !cmp.Equal(d.Orders, []id.ID{o.ID}) {
+		t.Errorf("after a week: got %+v, want it from %s", d, want)
+	}
+	for _, n := range []int{9, 50} { // as long as the difference is within reach
+		if d := w.reconcileOn(start.AddDays(n)); d.Open != 1 || start.AddDays(3).Before(d.From) {
+			t.Errorf("day %d: got %+v", n, d)
+		}
+	}
+	if d := w.reconcileOn(start.AddDays(300)); d.From != start.AddDays(240) {
+		t.Errorf("after a very long one: got %+v", d)
+	}
+}
+
+// The first comparison begins with the shop, not three days ago.
+func TestReconcileFirst(t *testing.T) {
+	w := begin(t)
+	s := w.subscribe(simulated.OK, civil.Month, start)
+	w.run()
+	if d := w.reconcileOn(start.AddDays(10)); d.From != start || d.Charges != 1 {
+		t.Errorf("got %+v", d)
+	}
+	w.want(s.ID, start.String()+" placed")
+}
+
+// However many orders differ, each is looked at again, and so is each stray.
+func TestReconcileMany(t *testing.T) {
+	w := begin(t)
+	for range billing.MaxDiffering + 1 {
+		w.subscribe(simulated.OK, civil.Month, start)
+	}
+	w.run()
+	b := &books{Gateway: w.ledger}
+	orders := w.orders("")
+	slices.SortFunc(orders, func(x, y *billing.Order) int { return cmpText(x.ID, y.ID) })
+	strays := make([]id.ID, len(orders))
+	for i := range strays {
+		strays[i] = w.IDs.New(id.Order)
+	}
+	slices.SortFunc(strays, cmpText)
+	for i, o := range orders { // those that an entry has no room for are the oldest
+		day := start.AddDays(2)
+		if i == billing.MaxDiffering {
+			day = start
+		}
+		b.more = append(b.more, extra(o.ID, day.At(13, 0, w.zone)), extra(strays[i], day.At(13, 0, w.zone)))
+	}
+	w.use(b)
+	for n := 3; n < 7; n++ {
+		if d := w.reconcileOn(start.AddDays(n)); d.Open != 2*len(orders) || len(d.Orders) != billing.MaxDiffering || len(d.Strays) != billing.MaxDiffering {
+			t.Errorf("day %d: got %d open from %s, want %d", n, d.Open, d.From, 2*len(orders))
+		}
+	}
+}
+
+func cmpText(x, y id.ID) int { return strings.Compare(string(x), string(y)) }
 
 // books are those of a gateway that has more and less in them than the program asked for.
 type books struct {
