@@ -54,6 +54,7 @@ type Config struct {
 type Link struct {
 	Action       string // "skip", "reschedule", "swap", "reactivate", "pay", "card"
 	Customer     id.ID
+	Email        string `json:"-"` // that it is sent to
 	Subscription id.ID  // empty for a new card that is about none
 	Order        id.ID  // of a payment
 	Item         id.ID  // that is swapped

@@ -342,7 +342,8 @@ func (v *values) cardLink() (err error) {
 }
 
 func (v *values) link(s id.ID, action string, item id.ID) (string, error) {
-	return v.n.Links(Link{Action: action, Customer: v.who.ID, Subscription: s, Order: v.what.Order, Item: item, Message: v.key, Date: v.what.Date, Expires: v.n.Program.Now().Add(linkLife)})
+	return v.n.Links(Link{Action: action, Customer: v.who.ID, Email: v.who.Email.Value, Subscription: s, Order: v.what.Order, Item: item,
+		Message: v.key, Date: v.what.Date, Expires: v.n.Program.Now().Add(linkLife)})
 }
 
 func (v *values) card(key id.ID) error {

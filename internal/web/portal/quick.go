@@ -1,6 +1,8 @@
 package portal
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -11,14 +13,15 @@ import (
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/notify"
+	"perennial/internal/plain"
 	"perennial/internal/settings"
 	"perennial/internal/store"
 	"perennial/internal/subscription"
 	"perennial/internal/web/ui"
 )
 
-// Quick actions: a link in a message that does one thing to one subscription, once, until it expires, without signing in. Opening it
-// changes nothing, so that a program that looks at mails uses nothing up.
+// Quick actions: a link in a message that does one thing to one subscription, once, until it expires or the customer has another e-mail
+// address, without signing in. Opening it changes nothing, so that a program that looks at mails uses nothing up.
 
 const quickPurpose = "quick action"
 
@@ -30,8 +33,20 @@ const (
 
 // QuickLink makes the address of a quick action.
 func (p *Portal) QuickLink(l notify.Link) (string, error) {
-	t, err := p.box.Ticket(quickPurpose, l, l.Expires)
+	t, err := p.box.Ticket(quickPurpose, sealedLink{l, mailbox(l.Customer, l.Email)}, l.Expires)
 	return p.where + "/quick/" + t, err
+}
+
+// sealedLink is what an address of a quick action holds. Whoever reads a mailbox that is not the customer's any more is not them.
+type sealedLink struct {
+	notify.Link
+	Mailbox []byte // missing in a link of an older build: nobody can say where it went
+}
+
+// mailbox is the mark of a customer's e-mail address. It is only ever sealed; a mark, and not the address, so that no link grows with it.
+func mailbox(who id.ID, email string) []byte {
+	sum := sha256.Sum256([]byte(string(who) + "\n" + plain.EmailKey(email)))
+	return sum[:16]
 }
 
 func (p *Portal) registerQuick() {
@@ -50,14 +65,16 @@ type quickAction struct {
 // quick reads the link, and becomes the customer it is for, as far as its action goes.
 func (c *call) quick() (q quickAction, err error) {
 	over := fault.New(fault.Gone, "quick_action_over", "This link is over. Sign in to do the same.")
-	if !c.box.Redeem(quickPurpose, c.r.PathValue("token"), c.Program.Now(), &q.Link) {
+	var sealed sealedLink
+	if !c.box.Redeem(quickPurpose, c.r.PathValue("token"), c.Program.Now(), &sealed) {
 		return q, over
 	}
+	q.Link = sealed.Link
 	who, err := journal.Find[customer.Customer](c.reader(), journal.Customer, q.Customer)
 	if err != nil {
 		return q, err
 	}
-	if who == nil || who.Status != customer.Active {
+	if who == nil || who.Status != customer.Active || !bytes.Equal(sealed.Mailbox, mailbox(who.ID, who.Email.Value)) {
 		return q, over
 	}
 	if q.Subscription != "" || q.Action != quickCard {

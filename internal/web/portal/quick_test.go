@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"perennial/internal/customer"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/notify"
@@ -15,7 +16,12 @@ import (
 
 func (w *world) link(action, date string) string {
 	w.t.Helper()
-	at, err := w.p.QuickLink(notify.Link{Action: action, Customer: w.ada, Subscription: w.hers, Message: w.IDs.New(id.Message), Date: date, Expires: w.clock().Add(time.Hour)})
+	row, err := w.Store.Load(w.t.Context(), w.Store.Read, journal.Ref{Kind: journal.Customer, ID: w.ada})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	to := row.State.(*customer.Customer).Email.Value
+	at, err := w.p.QuickLink(notify.Link{Action: action, Customer: w.ada, Email: to, Subscription: w.hers, Message: w.IDs.New(id.Message), Date: date, Expires: w.clock().Add(time.Hour)})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -58,7 +64,7 @@ func TestQuickActions(t *testing.T) {
 	w.want(v.post(move, "next_billing_date", "2027-05-11", "rhythm", "keep"), 410, move, "used already")
 
 	swap := func(item id.ID) string {
-		at, err := w.p.QuickLink(notify.Link{Action: "swap", Item: item, Customer: w.ada, Subscription: w.hers, Message: w.IDs.New(id.Message), Expires: w.clock().Add(time.Hour)})
+		at, err := w.p.QuickLink(notify.Link{Action: "swap", Item: item, Customer: w.ada, Email: "ada@example.com", Subscription: w.hers, Message: w.IDs.New(id.Message), Expires: w.clock().Add(time.Hour)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -87,6 +93,34 @@ func TestQuickActions(t *testing.T) {
 	w.want(v.post(off), 422, off, "does not offer")
 }
 
+// A link in a message is for whoever reads the address that it went to: with another address it is over, for good or until that one is back.
+func TestAQuickLinkAndAnotherAddress(t *testing.T) {
+	w := newWorld(t)
+	w.Do(journal.Bind(subscription.Cancel{ID: w.hers}))
+	w.deliver()
+	_, after, _ := strings.Cut(w.mail.sent[len(w.mail.sent)-1].Text, "/portal/quick/")
+	mailed := "/portal/quick/" + strings.FieldsFunc(after, func(r rune) bool { return strings.ContainsRune("> \n\r)", r) })[0]
+	v := w.visitor()
+	w.want(v.get(mailed), 200, mailed, "<form")
+	card := w.link("card", "")
+	w.Do(journal.Bind(customer.UpdateProfile{ID: w.ada, Email: new("ADA@example.com "), FirstName: new("Adele")})) // the same mailbox
+	w.want(v.get(mailed), 200, mailed, "<form")
+	w.Do(journal.Bind(customer.UpdateProfile{ID: w.ada, Email: new("ada@other.example")}))
+	for _, at := range []string{mailed, card} {
+		w.want(v.get(at), 410, at, "This link is over")
+		w.want(v.post(at), 410, at, "This link is over")
+	}
+	fresh := w.link("card", "")
+	w.want(v.get(fresh), 200, fresh, "Add a card")
+
+	// One of the build before names no address. It may have gone to another one.
+	old, err := w.p.box.Ticket(quickPurpose, notify.Link{Action: "card", Customer: w.ada, Message: w.IDs.New(id.Message), Expires: w.clock().Add(time.Hour)}, w.clock().Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.want(v.get("/portal/quick/"+old), 410, "/portal/quick/"+old, "This link is over")
+}
+
 // A link to give another card needs no sign-in, keeps one card, once, and leads nowhere else.
 func TestAQuickCard(t *testing.T) {
 	w := newWorld(t)
@@ -110,7 +144,7 @@ func TestAQuickCard(t *testing.T) {
 	w.want(v.post(at, "number", "4242 4242 4242 4242", "expiry", "04/31"), 410, at, "used already")
 	w.want(v.get("/portal/account"), 200, "/portal/signin")
 
-	bare, err := w.p.QuickLink(notify.Link{Action: "card", Customer: w.ben, Message: w.IDs.New(id.Message), Expires: w.clock().Add(time.Hour)}) // of a card that expires
+	bare, err := w.p.QuickLink(notify.Link{Action: "card", Customer: w.ben, Email: "ben@example.com", Message: w.IDs.New(id.Message), Expires: w.clock().Add(time.Hour)}) // of a card that expires
 	if err != nil {
 		t.Fatal(err)
 	}
