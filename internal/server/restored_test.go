@@ -17,6 +17,7 @@ import (
 	"perennial/internal/money"
 	"perennial/internal/payment/simulated"
 	"perennial/internal/reading"
+	"perennial/internal/settings"
 	"perennial/internal/store"
 	"perennial/internal/subscription"
 	"perennial/internal/test/pgtest"
@@ -60,6 +61,9 @@ func dueToday(t testing.TB, i *Instance) (sub id.ID) {
 	ids := i.IDs
 	cus, tea, variant, pay := ids.New(id.Customer), ids.New(id.Product), ids.New(id.Variant), ids.New(id.PaymentMethod)
 	sub = ids.New(id.Subscription)
+	anyHour := *settings.Default(settings.PageBilling, nil).(*settings.Billing)
+	anyHour.BillingHour = 0 // the test runs at any time of the day
+	do(t, i, journal.Bind(settings.Update{Document: &anyHour}))
 	do(t, i, journal.Bind(catalog.CreateProduct{ID: tea, Title: "Tea"}))
 	do(t, i, journal.Bind(catalog.CreateVariant{ID: variant, ProductID: tea, Title: "1 kg", Price: money.Of(1200, "USD")}))
 	do(t, i, journal.Bind(customer.Create{ID: cus, Email: string(cus) + "@mail.example"}))
