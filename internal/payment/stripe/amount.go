@@ -26,7 +26,7 @@ func digits(currency string) int {
 func toStripe(a money.Amount) (int64, error) {
 	n, ok := shift(a.Minor, digits(a.Currency)-money.Digits(a.Currency))
 	if !ok || digits(a.Currency) == 3 && n%10 != 0 {
-		return 0, &payment.Ours{Code: payment.CodeRequestInvalid, Err: fmt.Errorf("Stripe cannot write the amount %s", a)}
+		return 0, &payment.Ours{Code: payment.CodeRequestInvalid, Err: fmt.Errorf("the amount %s cannot be written for Stripe", a)}
 	}
 	return n, nil
 }

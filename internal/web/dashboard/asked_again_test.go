@@ -31,7 +31,8 @@ func (b *browser) live(path string) (next func() string, close func() error) {
 	}
 	lines := bufio.NewScanner(res.Body)
 	lines.Buffer(nil, 1<<20)
-	if !lines.Scan() || !lines.Scan() || !strings.HasPrefix(lines.Text(), "id: ") {
+	lines.Scan() // retry:
+	if !lines.Scan() || !strings.HasPrefix(lines.Text(), "id: ") {
 		b.w.t.Errorf("%s begins with %q and no id", path, lines.Text())
 	}
 	return func() string {
