@@ -195,7 +195,7 @@ func (e *Engine) ask(ctx context.Context, o *billing.Order, a billing.Attempt, f
 		}
 	}
 	if o.Status != billing.Pending || reference == "" {
-		return e.unwanted(o, a, reference, from)
+		return e.unwanted(a, reference, from)
 	}
 	result, err := e.place(ctx, o, a, reference)
 	if ours, ok := errors.AsType[*payment.Ours](err); ok && ours.Code == payment.CodeAccountOther {
@@ -209,7 +209,7 @@ func (e *Engine) ask(ctx context.Context, o *billing.Order, a billing.Attempt, f
 
 // unwanted is the result of an attempt that is not to be charged any more, and that the gateway does not know of: a call may be on its
 // way while it is young, unless the gateway refused it.
-func (e *Engine) unwanted(o *billing.Order, a billing.Attempt, reference string, from start) (payment.ChargeResult, error) {
+func (e *Engine) unwanted(a billing.Attempt, reference string, from start) (payment.ChargeResult, error) {
 	switch {
 	case from != chargeAtOnce && !a.Delayed() && e.p.Now().Sub(a.StartedAt.Time) < forgotten:
 		return payment.ChargeResult{}, fmt.Errorf("%w: it is not to be charged any more, and may have been", errOpen)

@@ -73,7 +73,7 @@ func (f *Finder) Page(ctx context.Context, p store.Privacy, flt Filter, after in
 	}
 	a := asked{bound: f.done.Load() - 1}
 	var found []store.Stored
-	_, err := f.events(ctx, p, flt, after, &a, func(st store.Stored, err error) bool {
+	err := f.events(ctx, p, flt, after, &a, func(st store.Stored, err error) bool {
 		found = append(found, st)
 		return len(found) <= n
 	})

@@ -61,7 +61,7 @@ func (f *Finder) Events(ctx context.Context, p store.Privacy, flt Filter, after 
 	return func(yield func(store.Stored, error) bool) {
 		err := f.fresh(ctx)
 		if err == nil {
-			_, err = f.events(ctx, p, flt, after, nil, yield)
+			err = f.events(ctx, p, flt, after, nil, yield)
 		}
 		if err != nil {
 			yield(store.Stored{}, err)
@@ -81,18 +81,21 @@ type asked struct {
 
 // events gives what is indexed already. With a question that is to be filled in, entries that cannot be read are noted there;
 // without, they are an error.
-func (f *Finder) events(ctx context.Context, p store.Privacy, flt Filter, after int64, a *asked, yield func(store.Stored, error) bool) (more bool, err error) {
+func (f *Finder) events(ctx context.Context, p store.Privacy, flt Filter, after int64, a *asked, yield func(store.Stored, error) bool) error {
 	if f.tables != nil {
-		return f.searchTables(ctx, p, flt, after, a, yield)
+		_, err := f.searchTables(ctx, p, flt, after, a, yield)
+		return err
 	}
 	for mended := 0; ; mended++ {
 		x := f.file.Load()
+		var more bool
+		var err error
 		after, more, err = f.search(ctx, x, p, flt, after, a, yield)
 		if !more || mended == 2 {
-			return more, err
+			return err
 		}
 		if err = f.mend(ctx, x, err); err != nil {
-			return more, err
+			return err
 		}
 	}
 }

@@ -9,7 +9,7 @@
 //	if err := g.Ask(gate.Charge); err != nil { return err } // a 503 with the code and the sentence of the first reason
 //	g.Clear(gate.GatewayFailing)
 //
-// gate_test.go holds what each code holds up; that each consumer asks is held by a test beside the consumer.
+// gate_test.go holds what each code holds up; that charges wait is held by the tests of restores and clocks in package server.
 package gate
 
 import (

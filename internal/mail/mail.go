@@ -141,7 +141,7 @@ func (s *SMTP) Send(ctx context.Context, m Message) error {
 	if err != nil {
 		return told(err)
 	}
-	defer conn.Close() // QUIT leaves it open when the server does not answer with 221
+	defer func() { _ = conn.Close() }() // QUIT leaves it open when the server does not answer with 221
 	if err := s.client.SendWithSMTPClient(conn, msg); !msg.IsDelivered() {
 		return told(err)
 	}

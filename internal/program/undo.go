@@ -59,7 +59,7 @@ func (c Undo) Load(r journal.Reader) (UndoWorld, error) {
 	}
 	restored, _, err := without(w)
 	if err != nil {
-		return w, nil
+		return w, nil //nolint:nilerr // Decide meets it again, and refuses
 	}
 	w.Reservations, w.Refusal = c.restore(r, w, restored)
 	return w, c.loadAlong(r, &w, restored)
@@ -150,7 +150,7 @@ func (c Undo) Decide(w UndoWorld, now time.Time) (journal.Decision, error) {
 		d.CausedBy, d.CausedByDraft = "", 1
 		out.Drafts, out.Reservations = append(out.Drafts, d), append(out.Reservations, one.Reservations...)
 	}
-	return out, nil
+	return out, nil //nolint:nilerr // what cannot be undone along stays as it is
 }
 
 func undoes(w UndoWorld, t journal.Type, restored journal.State) journal.Draft {

@@ -137,7 +137,7 @@ func TestWhatMachineryIsWorth(t *testing.T) {
 			t.Fatal(err)
 		}
 		columns, err := rows.Columns()
-		if err := errorsOf(err, rows.Close()); err != nil {
+		if err := errorsOf(err, rows.Err(), rows.Close()); err != nil { //nolint:sqlclosecheck // in a loop
 			t.Fatal(err)
 		}
 		for _, c := range columns {

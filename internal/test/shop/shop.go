@@ -134,13 +134,14 @@ func (s *Shop) Things() string {
 			entries++
 		}
 	}
-	out := fmt.Sprintf("%d entries", entries)
+	var out strings.Builder
+	fmt.Fprintf(&out, "%d entries", entries)
 	for _, table := range []string{"session", "link", "outbox", "saved_view"} {
 		var n int
 		must(s.t, s.Store.Read.QueryRowContext(ctx, `SELECT COUNT(*) FROM `+table).Scan(&n))
-		out += fmt.Sprintf(", %d %s", n, table)
+		fmt.Fprintf(&out, ", %d %s", n, table)
 	}
-	return out
+	return out.String()
 }
 
 func must(t testing.TB, err error) {

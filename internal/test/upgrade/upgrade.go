@@ -99,7 +99,7 @@ func unpack(dir string) (*Shop, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }() // it only wrote files that are closed
 	for r := tar.NewReader(z); ; {
 		h, err := r.Next()
 		if errors.Is(err, io.EOF) {
@@ -143,7 +143,7 @@ func restore(ctx context.Context, t testing.TB, file string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer c.Close(ctx)
+	defer func() { _ = c.Close(ctx) }()
 	role := `DO $$ BEGIN CREATE ROLE ` + db.Role + ` NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;`
 	_, err = c.PgConn().Exec(ctx, role+"\n"+string(script)).ReadAll()
 	return u, err
