@@ -13,6 +13,7 @@ import (
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/program"
+	"perennial/internal/query"
 	"perennial/internal/settings"
 	"perennial/internal/store"
 	"perennial/internal/team"
@@ -182,7 +183,7 @@ func (a *API) cancelFlows() {
 	list(a, route{method: http.MethodGet, path: "/cancel-flows", tag: tag, summary: "List cancel flows, newest first", permission: view},
 		func(in *cancelFlowFilter) (Page, any) { f := *in; f.Page = Page{}; return in.Page, f },
 		func(ctx context.Context, in *cancelFlowFilter, limit int, after string) ([]cancelFlowView, error) {
-			return rowsOf(ctx, a, journal.CancelFlow, shelf(in.Status, string(cancelflow.Deleted)), limit, after, viewCancelFlow)
+			return rowsOf(ctx, a, journal.CancelFlow, query.Shelf(in.Status, cancelflow.Deleted), limit, after, viewCancelFlow)
 		}, func(v cancelFlowView) string { return string(v.ID) })
 	read(a, route{method: http.MethodGet, path: "/cancel-flows/results", tag: tag, summary: "What came of the sessions that began in some days", permission: view}, a.cancelResults)
 	readThing(a, route{method: http.MethodGet, path: "/cancel-flows/{id}", tag: tag, summary: "Read a cancel flow with its reasons", permission: view}, journal.CancelFlow, viewCancelFlow)
@@ -233,21 +234,17 @@ func (a *API) cancelFlows() {
 
 // CancelResults counts the sessions that began from a day to another, both in the shop's zone.
 func CancelResults(q program.Query, from, to time.Time, now time.Time) (*cancelflow.Results, error) {
-	const page = 500
 	out := cancelflow.NewResults()
-	for last := id.First(id.CancelSession, from); ; {
-		rows, err := q.S.List(q.Ctx, q.Q, journal.CancelSession, `id > $2 AND id < $3 ORDER BY id LIMIT $4`, last, id.First(id.CancelSession, to), page)
+	within := query.List{Kind: journal.CancelSession, Where: []query.Filter{query.Before(query.ID, id.First(id.CancelSession, to))}, Steady: true}
+	for rows, err := range query.Pages(q.Ctx, q.S, within, id.First(id.CancelSession, from)) {
 		if err != nil {
-			return nil, store.Fault(err)
+			return nil, err
 		}
 		for _, row := range rows {
 			out.Add(row.State.(*cancelflow.Session), now)
-			last = row.State.Ref().ID
-		}
-		if len(rows) < page {
-			return out, nil
 		}
 	}
+	return out, nil
 }
 
 func (a *API) cancelResults(ctx context.Context, in *cancelRange) (cancelResults, error) {

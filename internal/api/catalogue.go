@@ -11,6 +11,7 @@ import (
 	"perennial/internal/journal"
 	"perennial/internal/money"
 	"perennial/internal/program"
+	"perennial/internal/query"
 	"perennial/internal/store"
 	"perennial/internal/team"
 )
@@ -258,7 +259,7 @@ func (a *API) products() {
 	list(a, route{method: http.MethodGet, path: "/products", tag: tag, summary: "List products, newest first", permission: view},
 		func(in *productFilter) (Page, any) { f := *in; f.Page = Page{}; return in.Page, f },
 		func(ctx context.Context, in *productFilter, limit int, after string) ([]productView, error) {
-			return rowsOf(ctx, a, journal.Product, shelf(in.Status, string(catalog.Archived)), limit, after, viewProduct)
+			return rowsOf(ctx, a, journal.Product, query.Shelf(in.Status, catalog.Archived), limit, after, viewProduct)
 		}, func(v productView) string { return string(v.ID) })
 	readThing(a, route{method: http.MethodGet, path: "/products/{id}", tag: tag, summary: "Read a product", permission: view}, journal.Product, viewProduct)
 	change(a, route{method: http.MethodPost, path: "/products", tag: tag, summary: "Create a product", permission: edit, status: http.StatusCreated, events: []string{"product.created"}},
@@ -290,7 +291,7 @@ func (a *API) variants() {
 		func(in *partFilter) (Page, any) { f := *in; f.Page = Page{}; return in.Page, f },
 		func(ctx context.Context, in *partFilter, limit int, after string) ([]variantView, error) {
 			owner := journal.Ref{Kind: journal.Product, ID: id.ID(in.ID)}
-			return partsOf(ctx, a, owner, journal.Variant, shelf(in.Status, string(catalog.Archived)), limit, after, viewVariant)
+			return partsOf(ctx, a, owner, journal.Variant, query.Shelf(in.Status, catalog.Archived), limit, after, viewVariant)
 		}, func(v variantView) string { return string(v.ID) })
 	readPart(a, route{method: http.MethodGet, path: single, tag: tag, summary: "Read a variant", permission: view}, journal.Variant, viewVariant)
 	change(a, route{method: http.MethodPost, path: all, tag: tag, summary: "Add a variant", permission: edit, status: http.StatusCreated, events: []string{"variant.created"}},
@@ -327,7 +328,7 @@ func (a *API) groups() {
 	list(a, route{method: http.MethodGet, path: "/selling-plan-groups", tag: tag, summary: "List selling plan groups, newest first", permission: view},
 		func(in *groupFilter) (Page, any) { f := *in; f.Page = Page{}; return in.Page, f },
 		func(ctx context.Context, in *groupFilter, limit int, after string) ([]groupView, error) {
-			return rowsOf(ctx, a, journal.SellingPlanGroup, shelf(in.Status, string(catalog.Archived)), limit, after, viewGroup)
+			return rowsOf(ctx, a, journal.SellingPlanGroup, query.Shelf(in.Status, catalog.Archived), limit, after, viewGroup)
 		}, func(v groupView) string { return string(v.ID) })
 	readThing(a, route{method: http.MethodGet, path: "/selling-plan-groups/{id}", tag: tag, summary: "Read a selling plan group", permission: view}, journal.SellingPlanGroup, viewGroup)
 	change(a, route{method: http.MethodPost, path: "/selling-plan-groups", tag: tag, summary: "Create a selling plan group", permission: edit, status: http.StatusCreated,
@@ -359,7 +360,7 @@ func (a *API) plans() {
 		func(in *partFilter) (Page, any) { f := *in; f.Page = Page{}; return in.Page, f },
 		func(ctx context.Context, in *partFilter, limit int, after string) ([]planView, error) {
 			owner := journal.Ref{Kind: journal.SellingPlanGroup, ID: id.ID(in.ID)}
-			return partsOf(ctx, a, owner, journal.SellingPlan, shelf(in.Status, string(catalog.Archived)), limit, after, viewPlan)
+			return partsOf(ctx, a, owner, journal.SellingPlan, query.Shelf(in.Status, catalog.Archived), limit, after, viewPlan)
 		}, func(v planView) string { return string(v.ID) })
 	readPart(a, route{method: http.MethodGet, path: single, tag: tag, summary: "Read a selling plan", permission: view}, journal.SellingPlan, viewPlan)
 	change(a, route{method: http.MethodPost, path: all, tag: tag, summary: "Add a selling plan", permission: edit, status: http.StatusCreated, events: []string{"selling_plan.created"}},
@@ -394,7 +395,7 @@ func (a *API) discounts() {
 	list(a, route{method: http.MethodGet, path: "/discounts", tag: tag, summary: "List discounts, newest first", permission: view},
 		func(in *discountFilter) (Page, any) { f := *in; f.Page = Page{}; return in.Page, f },
 		func(ctx context.Context, in *discountFilter, limit int, after string) ([]discountView, error) {
-			return rowsOf(ctx, a, journal.Discount, shelf(in.Status, string(catalog.Inactive)), limit, after, viewDiscount)
+			return rowsOf(ctx, a, journal.Discount, query.Shelf(in.Status, catalog.Inactive), limit, after, viewDiscount)
 		}, func(v discountView) string { return string(v.ID) })
 	readThing(a, route{method: http.MethodGet, path: "/discounts/{id}", tag: tag, summary: "Read a discount", permission: view}, journal.Discount, viewDiscount)
 	change(a, route{method: http.MethodPost, path: "/discounts", tag: tag, summary: "Create a discount", permission: edit, status: http.StatusCreated, events: []string{"discount.created"}},

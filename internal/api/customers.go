@@ -20,6 +20,7 @@ import (
 	"perennial/internal/money"
 	"perennial/internal/notify"
 	"perennial/internal/program"
+	"perennial/internal/query"
 	"perennial/internal/settings"
 	"perennial/internal/store"
 	"perennial/internal/team"
@@ -276,7 +277,7 @@ func (a *API) addresses() {
 	list(a, route{method: http.MethodGet, path: all, tag: tag, summary: "List a customer's addresses, newest first", permission: view},
 		func(in *addressFilter) (Page, any) { f := *in; f.Page = Page{}; return in.Page, f },
 		func(ctx context.Context, in *addressFilter, limit int, after string) ([]addressView, error) {
-			w := shelf(in.Status, customer.StatusRemoved)
+			w := query.Shelf(in.Status, customer.StatusRemoved)
 			return partsOf(ctx, a, customerRef(in.ID), journal.Address, w, limit, after, viewAddress)
 		}, func(v addressView) string { return string(v.ID) })
 	readPart(a, route{method: http.MethodGet, path: single, tag: tag, summary: "Read an address", permission: view}, journal.Address, viewAddress)
@@ -307,7 +308,7 @@ func (a *API) paymentMethods() {
 	list(a, route{method: http.MethodGet, path: all, tag: tag, summary: "List a customer's payment methods, newest first", permission: view},
 		func(in *paymentMethodFilter) (Page, any) { f := *in; f.Page = Page{}; return in.Page, f },
 		func(ctx context.Context, in *paymentMethodFilter, limit int, after string) ([]paymentMethodView, error) {
-			w := shelf(in.Status, customer.StatusRemoved)
+			w := query.Shelf(in.Status, customer.StatusRemoved)
 			return partsOf(ctx, a, customerRef(in.ID), journal.PaymentMethod, w, limit, after, viewPaymentMethod)
 		}, func(v paymentMethodView) string { return string(v.ID) })
 	readPart(a, route{method: http.MethodGet, path: single, tag: tag, summary: "Read a payment method", permission: view}, journal.PaymentMethod, viewPaymentMethod)
@@ -374,26 +375,21 @@ func (a *API) portalLink(_ context.Context, in *onThingMaybe[portalLinkBody]) (p
 }
 
 func (a *API) listCustomers(ctx context.Context, in *customerFilter, limit int, after string) ([]customerView, error) {
-	var w where
-	w.equal("status", in.Status)
+	where, keep := query.IsGiven(query.Status, in.Status), func(journal.State) bool { return true }
 	if in.Tag != "" {
 		quoted, err := jsontext.AppendQuote(nil, in.Tag)
 		if err != nil {
 			return nil, refused("/query/tag", "This is not valid UTF-8.")
 		}
-		w.add(a.Store.DB.Contains("doc", "%s"), string(quoted)) // most others are left out; the tags themselves decide
-		w.keep = func(s journal.State) bool { return slices.Contains(s.(*customer.Customer).Tags, in.Tag) }
+		where = append(where, query.Mentions(string(quoted)))
+		keep = func(s journal.State) bool { return slices.Contains(s.(*customer.Customer).Tags, in.Tag) }
 	}
 	if in.Q != "" {
 		people, err := a.Finder.People(ctx, in.Q, 200)
 		if err != nil {
 			return nil, err
 		}
-		ids := make([]string, len(people))
-		for i, p := range people {
-			ids[i] = string(p)
-		}
-		w.anyOf(ids, "id")
+		where = append(where, query.In(query.ID, people))
 	}
-	return rowsOf(ctx, a, journal.Customer, w, limit, after, viewCustomer)
+	return rowsThat(ctx, a, journal.Customer, where, keep, limit, after, viewCustomer)
 }

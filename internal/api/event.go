@@ -18,6 +18,7 @@ import (
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/plain"
+	"perennial/internal/query"
 	"perennial/internal/settings"
 	"perennial/internal/store"
 	"perennial/internal/subscription"
@@ -301,13 +302,13 @@ func (r *renderer) lookUp(events []store.Stored, also ...journal.Ref) error {
 		clear(r.names)
 		clear(r.pasts)
 	}
-	wanted := map[journal.Kind][]any{}
+	wanted := map[journal.Kind][]id.ID{}
 	seen := map[party]bool{}
 	want := func(kind, key string) {
 		p := party{kind, key}
 		if _, known := r.names[p]; !known && !seen[p] && store.HasState(journal.Kind(kind)) && kind != string(journal.Settings) && kind != string(journal.Team) {
 			seen[p] = true
-			wanted[journal.Kind(kind)] = append(wanted[journal.Kind(kind)], key)
+			wanted[journal.Kind(kind)] = append(wanted[journal.Kind(kind)], id.ID(key))
 		}
 	}
 	for _, e := range events {
@@ -319,18 +320,15 @@ func (r *renderer) lookUp(events []store.Stored, also ...journal.Ref) error {
 		want(string(t.Kind), string(t.ID))
 	}
 	for kind, keys := range wanted {
-		for chunk := range slices.Chunk(keys, 200) {
-			// Not through the prepared statements: the text depends on how many there are.
-			rows, err := r.s.List(r.ctx, r.s.DB.Reader, kind, "id IN ("+store.Placeholders(2, len(chunk))+")", chunk...)
-			if err != nil {
-				return err
-			}
-			for _, row := range rows {
-				p := party{string(kind), string(row.State.Ref().ID)}
-				r.names[p] = r.called(row.State)
-				if _, changes := namings[kind]; changes {
-					r.pasts[p] = &past{row: row, down: row.LastSeq}
-				}
+		rows, err := query.ByID(r.ctx, r.s, kind, keys)
+		if err != nil {
+			return err
+		}
+		for _, row := range rows {
+			p := party{string(kind), string(row.State.Ref().ID)}
+			r.names[p] = r.called(row.State)
+			if _, changes := namings[kind]; changes {
+				r.pasts[p] = &past{row: row, down: row.LastSeq}
 			}
 		}
 	}

@@ -97,7 +97,7 @@ func (r *renderer) lookBack(events []store.Stored) error {
 		}
 	}
 	slices.Sort(heads)
-	found, err := r.s.Renames(r.ctx, r.s.DB.Reader, store.Opened, heads, after, types)
+	found, err := r.s.Renames(r.ctx, r.s.Read, store.Opened, heads, after, types)
 	if err != nil {
 		return err
 	}

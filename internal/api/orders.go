@@ -10,6 +10,7 @@ import (
 	"perennial/internal/journal"
 	"perennial/internal/money"
 	"perennial/internal/program"
+	"perennial/internal/query"
 	"perennial/internal/store"
 	"perennial/internal/team"
 )
@@ -92,11 +93,8 @@ func (a *API) orders() {
 	list(a, route{method: http.MethodGet, path: "/orders", tag: tag, summary: "List orders, newest first", permission: view},
 		func(in *orderFilter) (Page, any) { f := *in; f.Page = Page{}; return in.Page, f },
 		func(ctx context.Context, in *orderFilter, limit int, after string) ([]OrderView, error) {
-			var w where
-			w.equal("status", in.Status)
-			w.equal("subscription_id", in.SubscriptionID)
-			w.equal("customer_id", in.CustomerID)
-			return rowsOf(ctx, a, journal.Order, w, limit, after, viewOrder)
+			asked := query.Orders{Status: in.Status, Customer: in.CustomerID, Subscription: in.SubscriptionID}
+			return rowsOf(ctx, a, journal.Order, asked.Where(), limit, after, viewOrder)
 		}, func(v OrderView) string { return string(v.ID) })
 	readThing(a, route{method: http.MethodGet, path: "/orders/{id}", tag: tag, summary: "Read an order", permission: view}, journal.Order, viewOrder)
 	read(a, route{method: http.MethodGet, path: "/orders/{id}/explanation", tag: tag, summary: "Why an order costs what it costs, and what became of it", permission: view}, a.explainOrder)

@@ -10,6 +10,7 @@ import (
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/program"
+	"perennial/internal/query"
 	"perennial/internal/store"
 )
 
@@ -71,41 +72,17 @@ func ownerOf(s journal.State) id.ID {
 	return ""
 }
 
-// ownerColumn is the column that says who a row of a kind belongs to.
-func ownerColumn(kind journal.Kind) string {
-	switch kind {
-	case journal.Variant:
-		return "product_id"
-	case journal.SellingPlan:
-		return "group_id"
-	case journal.CancelReason:
-		return "flow_id"
-	}
-	return "customer_id"
-}
-
-// shelf is the condition for rows of a status. Without one, those that were taken away (archived, removed, revoked,
-// deactivated) are left out.
-func shelf(status, gone string) (w where) {
-	if status == "" {
-		w.add(`status <> %s`, gone)
-	}
-	w.equal("status", status)
-	return w
-}
-
 // partsOf reads a page of the things of a kind that belong to another, which must be there.
-func partsOf[V any](ctx context.Context, a *API, owner journal.Ref, kind journal.Kind, w where, limit int, after string, show viewOf[V]) ([]V, error) {
+func partsOf[V any](ctx context.Context, a *API, owner journal.Ref, kind journal.Kind, where []query.Filter, limit int, after string, show viewOf[V]) ([]V, error) {
 	if _, _, err := a.get(ctx, owner.Kind, string(owner.ID)); err != nil {
 		return nil, err
 	}
-	w.add(ownerColumn(kind)+` = %s`, owner.ID)
-	return rowsOf(ctx, a, kind, w, limit, after, show)
+	return rowsOf(ctx, a, kind, append(where, query.Is(query.Owner(kind), owner.ID)), limit, after, show)
 }
 
 // nested gives the things of a kind that belong to another and were not archived, oldest first.
 func nested[V any](q program.Query, owner id.ID, kind journal.Kind, show viewOf[V]) ([]V, error) {
-	rows, err := q.S.List(q.Ctx, q.Q, kind, ownerColumn(kind)+` = $2 AND status <> $3 ORDER BY id`, owner, string(catalog.Archived))
+	rows, err := query.On(q.Ctx, q.S, q.Q, query.List{Kind: kind, Where: []query.Filter{query.Is(query.Owner(kind), owner), query.Not(query.Status, catalog.Archived)}})
 	if err != nil {
 		return nil, err
 	}

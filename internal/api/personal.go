@@ -14,6 +14,7 @@ import (
 	"perennial/internal/journal"
 	"perennial/internal/privacy"
 	"perennial/internal/program"
+	"perennial/internal/query"
 	"perennial/internal/reading"
 	"perennial/internal/store"
 	"perennial/internal/subscription"
@@ -203,7 +204,7 @@ func (a *API) DataCopy(ctx context.Context, m program.Meta, customerID, request 
 
 // owned gives all rows of a kind that belong to a customer, oldest first, those that were removed included.
 func owned[V any](ctx context.Context, a *API, kind journal.Kind, person id.ID, show viewOf[V]) ([]V, error) {
-	rows, err := a.Store.List(ctx, a.Store.Read, kind, `customer_id = $2 ORDER BY id`, person)
+	rows, err := query.Rows(ctx, a.Store, query.List{Kind: kind, Where: []query.Filter{query.Is(query.Customer, person)}, Steady: true})
 	if err != nil {
 		return nil, err
 	}

@@ -2,9 +2,7 @@ package api
 
 import (
 	"context"
-	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +14,7 @@ import (
 	"perennial/internal/journal"
 	"perennial/internal/money"
 	"perennial/internal/program"
+	"perennial/internal/query"
 	"perennial/internal/settings"
 	"perennial/internal/store"
 	"perennial/internal/subscription"
@@ -406,96 +405,34 @@ func (a *API) past(ctx context.Context, ref journal.Ref, in *atInput) (store.Row
 }
 
 func (a *API) listSubscriptions(ctx context.Context, in *subscriptionFilter, limit int, after string) ([]subscriptionView, error) {
-	var w where
-	w.equal("status", in.Status)
-	w.equal("customer_id", in.CustomerID)
-	if in.ProductID != "" {
-		w.add(a.Store.DB.Contains("product_ids", "%s"), "|"+in.ProductID+"|")
-	}
-	if in.NextBillingFrom != "" {
-		w.add(`next_billing_date >= %s`, in.NextBillingFrom)
-	}
-	if in.NextBillingTo != "" {
-		w.add(`next_billing_date < %s`, in.NextBillingTo)
-	}
+	asked := query.Subscriptions{Status: in.Status, Customer: in.CustomerID, Product: in.ProductID, NextFrom: in.NextBillingFrom, NextBefore: in.NextBillingTo}
 	if in.Q != "" {
 		people, err := a.Finder.People(ctx, in.Q, 200)
 		if err != nil {
 			return nil, err
 		}
-		var ids []string
-		for _, p := range people {
-			ids = append(ids, string(p))
-		}
-		w.anyOf(ids, "customer_id", "id")
+		asked.Meant = &query.Meant{Things: people}
 	}
-	return rowsOf(ctx, a, journal.Subscription, w, limit, after, viewSubscription)
+	return rowsOf(ctx, a, journal.Subscription, asked.Where(), limit, after, viewSubscription)
 }
 
-// where builds the condition of a list, with its arguments from $2 on.
-type where struct {
-	conds []string
-	args  []any
-	keep  func(journal.State) bool // what the database does not know; nil keeps all
+// rowsOf reads a page of rows of a kind, newest first, and renders them.
+func rowsOf[V any](ctx context.Context, a *API, kind journal.Kind, where []query.Filter, limit int, after string, show viewOf[V]) ([]V, error) {
+	return rowsThat(ctx, a, kind, where, func(journal.State) bool { return true }, limit, after, show)
 }
 
-func (w *where) place(v any) string {
-	w.args = append(w.args, v)
-	return fmt.Sprintf("$%d", len(w.args)+1)
-}
-
-// add adds a condition with %s where the value goes.
-func (w *where) add(cond string, v any) { w.conds = append(w.conds, fmt.Sprintf(cond, w.place(v))) }
-
-// equal adds a condition unless the value is empty.
-func (w *where) equal(column, v string) {
-	if v != "" {
-		w.add(column+` = %s`, v)
-	}
-}
-
-// anyOf wants one of the columns to have one of the values. No values: nothing matches.
-func (w *where) anyOf(values []string, columns ...string) {
-	if len(values) == 0 {
-		w.conds = append(w.conds, "1 = 0")
-		return
-	}
-	places := make([]string, len(values))
-	for i, v := range values {
-		places[i] = w.place(v)
-	}
-	in := strings.Join(places, ", ")
-	parts := make([]string, len(columns))
-	for i, c := range columns {
-		parts[i] = c + " IN (" + in + ")"
-	}
-	w.conds = append(w.conds, "("+strings.Join(parts, " OR ")+")")
-}
-
-// rowsOf reads a page of rows of a kind, newest first, and renders them. Its texts depend on the filter, so they go to
-// the pool and not to the prepared statements.
-func rowsOf[V any](ctx context.Context, a *API, kind journal.Kind, w where, limit int, after string, show func(program.Query, journal.Ref, store.Row) (V, error)) ([]V, error) {
+// rowsThat is rowsOf for the rows that also pass keep, which knows what the database does not.
+func rowsThat[V any](ctx context.Context, a *API, kind journal.Kind, where []query.Filter, keep func(journal.State) bool, limit int, after string, show viewOf[V]) ([]V, error) {
 	out := make([]V, 0, limit)
-	for {
-		page := where{conds: slices.Clone(w.conds), args: slices.Clone(w.args)}
-		if after != "" {
-			page.add(`id < %s`, after)
-		}
-		cond := "1 = 1"
-		if len(page.conds) > 0 {
-			cond = strings.Join(page.conds, " AND ")
-		}
-		rows, err := a.Store.List(ctx, a.Store.DB.Reader, kind, fmt.Sprintf(`%s ORDER BY id DESC LIMIT %d`, cond, limit), page.args...)
+	for rows, err := range query.Pages(ctx, a.Store, query.List{Kind: kind, Where: where, Order: query.Newest, Limit: limit}, id.ID(after)) {
 		if err != nil {
 			return nil, err
 		}
 		for _, r := range rows {
-			ref := r.State.Ref()
-			after = string(ref.ID)
-			if w.keep != nil && !w.keep(r.State) {
+			if !keep(r.State) {
 				continue
 			}
-			v, err := show(a.query(ctx), ref, r)
+			v, err := show(a.query(ctx), r.State.Ref(), r)
 			if err != nil {
 				return nil, err
 			}
@@ -503,10 +440,8 @@ func rowsOf[V any](ctx context.Context, a *API, kind journal.Kind, w where, limi
 				return out, nil
 			}
 		}
-		if len(rows) < limit {
-			return out, nil
-		}
 	}
+	return out, nil
 }
 
 func (a *API) upcoming(ctx context.Context, in *upcomingInput) ([]subscription.UpcomingOrder, error) {
@@ -516,22 +451,10 @@ func (a *API) upcoming(ctx context.Context, in *upcomingInput) ([]subscription.U
 	}
 	s := row.State.(*subscription.Subscription)
 	rd := program.NewReader(ctx, a.Store, a.Store.Read)
-	plan, err := journal.Find[catalog.Plan](rd, journal.SellingPlan, s.SellingPlanID)
-	if err != nil {
-		return nil, err
-	}
 	general, err := journal.Get[settings.General](rd, journal.Settings, settings.PageGeneral)
 	if err != nil {
 		return nil, err
 	}
-	bill, err := journal.Find[settings.Billing](rd, journal.Settings, settings.PageBilling)
-	if err != nil {
-		return nil, err
-	}
-	tax := subscription.FlatTax(0)
-	if bill != nil {
-		tax = subscription.FlatTax(bill.TaxBasisPoints)
-	}
-	out, err := subscription.Upcoming(s, plan, tax, settings.Today(general, a.now()), in.Count)
+	out, err := query.Upcoming(rd, s, settings.Today(general, a.now()), in.Count)
 	return slice(out), err
 }

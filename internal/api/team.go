@@ -10,6 +10,7 @@ import (
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/program"
+	"perennial/internal/query"
 	"perennial/internal/store"
 	"perennial/internal/team"
 )
@@ -152,9 +153,8 @@ func (a *API) members() {
 	list(a, route{method: http.MethodGet, path: "/team", tag: tag, summary: "List the people of the team, newest first", permission: view},
 		func(in *memberFilter) (Page, any) { f := *in; f.Page = Page{}; return in.Page, f },
 		func(ctx context.Context, in *memberFilter, limit int, after string) ([]memberView, error) {
-			w := shelf(in.Status, string(team.Removed))
-			w.equal("role", in.Role)
-			return rowsOf(ctx, a, journal.TeamMember, w, limit, after, viewMember)
+			asked := append(query.Shelf(in.Status, team.Removed), query.IsGiven(query.Role, in.Role)...)
+			return rowsOf(ctx, a, journal.TeamMember, asked, limit, after, viewMember)
 		}, func(v memberView) string { return string(v.ID) })
 	readThing(a, route{method: http.MethodGet, path: "/team/{id}", tag: tag, summary: "Read a person of the team", permission: view}, journal.TeamMember, viewMember)
 	change(a, route{method: http.MethodPost, path: "/team", tag: tag, summary: "Invite somebody into the team", permission: edit, status: http.StatusCreated, events: []string{"team_member.invited"}},
@@ -217,7 +217,7 @@ func (a *API) keys() {
 	list(a, route{method: http.MethodGet, path: "/api-keys", tag: tag, summary: "List API keys, newest first", permission: view},
 		func(in *keyFilter) (Page, any) { f := *in; f.Page = Page{}; return in.Page, f },
 		func(ctx context.Context, in *keyFilter, limit int, after string) ([]APIKeyView, error) {
-			return rowsOf(ctx, a, journal.APIKey, shelf(in.Status, string(team.Revoked)), limit, after, a.viewKey)
+			return rowsOf(ctx, a, journal.APIKey, query.Shelf(in.Status, team.Revoked), limit, after, a.viewKey)
 		}, func(v APIKeyView) string { return string(v.ID) })
 	readThing(a, route{method: http.MethodGet, path: "/api-keys/{id}", tag: tag, summary: "Read an API key", permission: view}, journal.APIKey, a.viewKey)
 	changeShown(a, route{method: http.MethodPost, path: "/api-keys", tag: tag, summary: "Make an API key", permission: edit, status: http.StatusCreated, events: []string{"api_key.created"}}, a.createKey)

@@ -14,6 +14,7 @@ import (
 	"perennial/internal/money"
 	"perennial/internal/payment/simulated"
 	"perennial/internal/program"
+	"perennial/internal/query"
 	"perennial/internal/settings"
 	"perennial/internal/subscription"
 	"perennial/internal/team"
@@ -231,7 +232,7 @@ func (l *life) callsSupport(p *person) error {
 
 // refunds sends the money of somebody's last order back, in part or all of it.
 func (l *life) refunds(p *person, by program.Meta) error {
-	rows, err := l.s.List(l.ctx, l.s.Read, journal.Order, `subscription_id = $2 AND status = 'placed' ORDER BY id DESC LIMIT 1`, p.subscription)
+	rows, err := query.Rows(l.ctx, l.s, query.List{Kind: journal.Order, Where: []query.Filter{query.Is(query.Subscription, p.subscription), query.Is(query.Status, billing.Placed)}, Order: query.Newest, Limit: 1, Steady: true})
 	if err != nil || len(rows) == 0 {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/money"
+	"perennial/internal/query"
 	"perennial/internal/settings"
 	"perennial/internal/subscription"
 	"perennial/internal/team"
@@ -252,7 +253,7 @@ func (l *life) state(p *person) (*subscription.Subscription, error) {
 
 // notice looks at the night's orders: those that are paid are sent by the warehouse.
 func (l *life) notice() error {
-	rows, err := l.s.List(l.ctx, l.s.Read, journal.Order, `id > $2 ORDER BY id`, l.lastOrder)
+	rows, err := query.Rows(l.ctx, l.s, query.List{Kind: journal.Order, Where: []query.Filter{query.After(query.ID, l.lastOrder)}, Steady: true})
 	if err != nil {
 		return err
 	}

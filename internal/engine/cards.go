@@ -13,6 +13,7 @@ import (
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/program"
+	"perennial/internal/query"
 	"perennial/internal/store"
 	"perennial/internal/subscription"
 )
@@ -25,7 +26,7 @@ var cardTypes = []string{"payment_method.added", "payment_method.updated", "paym
 func (e *Engine) newCards(ctx context.Context, p *policy, cause map[id.ID]id.ID) (all bool, err error) {
 	var found []store.Row
 	if e.looked < 0 {
-		found, err = e.s.List(ctx, e.s.Read, journal.Subscription, `status = 'failed' ORDER BY id`)
+		found, err = query.Rows(ctx, e.s, query.List{Kind: journal.Subscription, Steady: true, Where: []query.Filter{query.Is(query.Status, subscription.Failed)}})
 		found = slices.DeleteFunc(found, func(r store.Row) bool { return !r.State.(*subscription.Subscription).Recovery.NeedsCard })
 	} else {
 		found, err = e.concerned(ctx, cause)
@@ -66,7 +67,7 @@ func (e *Engine) newCards(ctx context.Context, p *policy, cause map[id.ID]id.ID)
 // concerned gives the failed subscriptions of the customers whose payment methods changed since the last look.
 func (e *Engine) concerned(ctx context.Context, cause map[id.ID]id.ID) (rows []store.Row, err error) {
 	for _, customer := range slices.Sorted(maps.Keys(cause)) {
-		some, err := e.s.List(ctx, e.s.Read, journal.Subscription, `customer_id = $2 AND status = 'failed' ORDER BY id`, string(customer))
+		some, err := query.Rows(ctx, e.s, query.List{Kind: journal.Subscription, Steady: true, Where: []query.Filter{query.Is(query.Customer, customer), query.Is(query.Status, subscription.Failed)}})
 		if err != nil {
 			return nil, err
 		}
@@ -79,10 +80,10 @@ func (e *Engine) concerned(ctx context.Context, cause map[id.ID]id.ID) (rows []s
 // customers.
 func (e *Engine) confirming(ctx context.Context, customers map[id.ID]id.ID) (rows []store.Row, err error) {
 	if e.looked < 0 {
-		rows, err = e.s.List(ctx, e.s.Read, journal.Order, `open_attempt IS NOT NULL ORDER BY id`)
+		rows, err = query.Rows(ctx, e.s, query.List{Kind: journal.Order, Steady: true, Where: []query.Filter{query.Set(query.OpenAttempt)}})
 	}
 	for _, customer := range slices.Sorted(maps.Keys(customers)) {
-		some, err := e.s.List(ctx, e.s.Read, journal.Order, `customer_id = $2 AND open_attempt IS NOT NULL ORDER BY id`, string(customer))
+		some, err := query.Rows(ctx, e.s, query.List{Kind: journal.Order, Steady: true, Where: []query.Filter{query.Is(query.Customer, customer), query.Set(query.OpenAttempt)}})
 		if err != nil {
 			return nil, err
 		}

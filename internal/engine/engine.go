@@ -33,6 +33,7 @@ import (
 	"perennial/internal/journal"
 	"perennial/internal/payment"
 	"perennial/internal/program"
+	"perennial/internal/query"
 	"perennial/internal/settings"
 	"perennial/internal/store"
 	"perennial/internal/subscription"
@@ -268,8 +269,10 @@ func (e *Engine) due(ctx context.Context, p *policy) iter.Seq2[[]store.Row, erro
 	return func(yield func([]store.Row, error) bool) {
 		day, last := "", id.ID("")
 		for ctx.Err() == nil {
-			rows, err := e.s.Claim(ctx, journal.Subscription, e.holder, inHand, `due_date <= $2 AND (due_date <= $3 OR status = 'failed') AND (due_date, id) > ($4, $5)`,
-				`due_date, id`, chunk, p.day.String(), p.today.String(), day, string(last))
+			rows, err := query.Claim(ctx, e.s, e.holder, inHand, query.List{Kind: journal.Subscription, Order: query.ByDue, Limit: chunk, Where: []query.Filter{
+				query.To(query.Due, p.day.String()), query.Any(query.To(query.Due, p.today.String()), query.Is(query.Status, subscription.Failed)),
+				query.Past(query.Due, day, last),
+			}})
 			if len(rows) > 0 {
 				s := rows[len(rows)-1].State.(*subscription.Subscription)
 				day, last = program.DueDate(s).String(), s.ID

@@ -5,12 +5,11 @@ import (
 	"errors"
 
 	"perennial/internal/customer"
-	"perennial/internal/db"
 	"perennial/internal/fault"
 	"perennial/internal/gate"
-	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/program"
+	"perennial/internal/query"
 	"perennial/internal/settings"
 )
 
@@ -29,22 +28,18 @@ func (e *Engine) NoteExpiries(ctx context.Context) error {
 		return nil
 	}
 	var errs []error
-	for last := id.ID(""); ; {
-		rows, err := e.s.List(ctx, e.s.Read, journal.PaymentMethod, `status = $2 AND id > $3 ORDER BY id LIMIT 500`, customer.StatusActive, string(last))
+	for rows, err := range query.Pages(ctx, e.s, query.List{Kind: journal.PaymentMethod, Where: []query.Filter{query.Is(query.Status, customer.StatusActive)}, Steady: true}, "") {
 		if err != nil {
-			return db.Fault(err)
+			return err
 		}
 		for _, row := range rows {
 			m := row.State.(*customer.PaymentMethod)
-			if last = m.ID; !m.ExpiresSoon(today) {
+			if !m.ExpiresSoon(today) {
 				continue
 			}
 			if _, err := e.do(ctx, journal.Bind(customer.NoteExpiry{ID: m.ID, CustomerID: m.CustomerID})); err != nil && fault.As(err).Kind != fault.Conflict {
 				errs = append(errs, err)
 			}
-		}
-		if len(rows) < 500 {
-			break
 		}
 	}
 	if len(errs) == 0 {

@@ -10,6 +10,7 @@ import (
 	"perennial/internal/db"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/query"
 	"perennial/internal/store"
 	"perennial/internal/subscription"
 )
@@ -63,10 +64,10 @@ func (e *Engine) closeStale(ctx context.Context, news news) (all bool, err error
 	ended := news.ended
 	var rows []store.Row
 	if e.looked < 0 {
-		rows, err = e.s.List(ctx, e.s.Read, journal.Order, `status = 'pending' ORDER BY id`)
+		rows, err = query.Rows(ctx, e.s, query.List{Kind: journal.Order, Steady: true, Where: []query.Filter{query.Is(query.Status, billing.Pending)}})
 	}
 	for _, s := range slices.Sorted(maps.Keys(ended)) {
-		some, lerr := e.s.List(ctx, e.s.Read, journal.Order, `subscription_id = $2 AND status = 'pending' ORDER BY id`, string(s))
+		some, lerr := query.Rows(ctx, e.s, query.List{Kind: journal.Order, Steady: true, Where: []query.Filter{query.Is(query.Subscription, s), query.Is(query.Status, billing.Pending)}})
 		rows, err = append(rows, some...), errors.Join(err, lerr)
 	}
 	for _, o := range news.cancelled {

@@ -16,6 +16,7 @@ import (
 	"perennial/internal/journal"
 	"perennial/internal/payment"
 	"perennial/internal/program"
+	"perennial/internal/query"
 	"perennial/internal/settings"
 	"perennial/internal/store"
 )
@@ -291,7 +292,7 @@ func (e *Engine) orderOf(ctx context.Context, key string) (*billing.Order, error
 	if sub == "" {
 		return nil, nil
 	}
-	rows, err := e.s.List(ctx, e.s.Read, journal.Order, `subscription_id = $2 ORDER BY id`, string(sub))
+	rows, err := query.Rows(ctx, e.s, query.List{Kind: journal.Order, Steady: true, Where: []query.Filter{query.Is(query.Subscription, sub)}})
 	if err != nil {
 		return nil, db.Fault(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"perennial/internal/journal"
 	"perennial/internal/payment"
 	"perennial/internal/program"
+	"perennial/internal/query"
 	"perennial/internal/subscription"
 )
 
@@ -47,13 +48,12 @@ func (e *Engine) Settle(ctx context.Context) error {
 		return nil
 	}
 	var errs []error
-	where, others := `open_attempt IS NOT NULL AND id > $2`, []any(nil)
-	if e.s.DB.Engine == db.Postgres {
-		where, others = where+notInHand, []any{e.holder}
-	}
 	open := map[id.ID]bool{}
 	for last, more := id.ID(""), true; more && ctx.Err() == nil && !e.leftAlone(); {
-		rows, err := e.s.Claim(ctx, journal.Order, e.holder, inHand, where, `id`, chunk, append([]any{string(last)}, others...)...)
+		rows, err := query.Claim(ctx, e.s, e.holder, inHand, query.List{Kind: journal.Order, Limit: chunk, Where: []query.Filter{
+			query.Set(query.OpenAttempt), query.After(query.ID, last),
+			query.Free(journal.Subscription, query.Subscription, e.holder), // another process that works on the subscription charges it itself
+		}})
 		if err != nil {
 			return errors.Join(append(errs, err)...)
 		}
@@ -94,10 +94,6 @@ func (e *Engine) Settle(ctx context.Context) error {
 	}
 	return errors.Join(errs...)
 }
-
-// notInHand leaves out the orders whose subscription another living process is working on: it charges them itself.
-const notInHand = ` AND NOT EXISTS (SELECT 1 FROM claim s WHERE s.shop_id = $1 AND s.job = 'subscription' AND s.id = t.subscription_id AND s.holder <> $3 AND s.until > clock_timestamp()
-	AND EXISTS (SELECT 1 FROM lease l WHERE l.shop_id = $1 AND l.holder = s.holder AND l.until > clock_timestamp()))`
 
 // charge charges the attempts that a command of this engine began.
 func (e *Engine) charge(ctx context.Context, out *program.Outcome) error {

@@ -33,6 +33,7 @@ import (
 	"perennial/internal/mail"
 	"perennial/internal/message"
 	"perennial/internal/program"
+	"perennial/internal/query"
 	"perennial/internal/settings"
 	"perennial/internal/store"
 	"perennial/internal/subscription"
@@ -381,16 +382,16 @@ func (n *Notifier) upcoming(ctx context.Context) error {
 	if n.lastDay == day.String() {
 		return nil
 	}
-	for last := ""; ; {
-		rows, err := n.Store.List(ctx, n.Store.Read, journal.Subscription, `status = $2 AND next_billing_date > $3 AND next_billing_date <= $4 AND id > $5 ORDER BY id LIMIT 500`, string(subscription.Active), today.String(), day.String(), last)
+	coming := query.List{Kind: journal.Subscription, Steady: true,
+		Where: []query.Filter{query.Is(query.Status, subscription.Active), query.After(query.Next, today.String()), query.To(query.Next, day.String())}}
+	for rows, err := range query.Pages(ctx, n.Store, coming, "") {
 		if err != nil {
-			return store.Fault(err)
+			return err
 		}
 		var list []store.Posted
 		for _, row := range rows {
 			s := row.State.(*subscription.Subscription)
-			last = string(s.ID)
-			p := n.posted("upcoming "+last+" "+s.NextBillingDate.String(), s.NextBillingDate.Start(time.UTC), note{Name: message.OrderUpcoming, Customer: s.CustomerID, Subscription: s.ID, Date: s.NextBillingDate.String()})
+			p := n.posted("upcoming "+string(s.ID)+" "+s.NextBillingDate.String(), s.NextBillingDate.Start(time.UTC), note{Name: message.OrderUpcoming, Customer: s.CustomerID, Subscription: s.ID, Date: s.NextBillingDate.String()})
 			p.Before = !settings.Today(general, n.since.SinceAt).AddDays(ahead).Before(*s.NextBillingDate)
 			list = append(list, p)
 		}
@@ -399,11 +400,9 @@ func (n *Notifier) upcoming(ctx context.Context) error {
 				return err
 			}
 		}
-		if len(rows) < 500 {
-			n.lastDay = day.String()
-			return nil
-		}
 	}
+	n.lastDay = day.String()
+	return nil
 }
 
 func (n *Notifier) general(ctx context.Context) (*settings.General, error) {

@@ -20,6 +20,7 @@ import (
 	"perennial/internal/journal"
 	"perennial/internal/message"
 	"perennial/internal/money"
+	"perennial/internal/query"
 	"perennial/internal/settings"
 	"perennial/internal/store"
 	"perennial/internal/subscription"
@@ -88,9 +89,9 @@ func (n *Notifier) Values(ctx context.Context, language string) (map[string]stri
 		}
 	}
 	out["link"] = n.Portal
-	rows, err := n.Store.List(ctx, n.Store.Read, journal.Subscription, `status = $2 ORDER BY id DESC LIMIT 1`, string(subscription.Active))
+	rows, err := query.Rows(ctx, n.Store, query.List{Kind: journal.Subscription, Where: []query.Filter{query.Is(query.Status, subscription.Active)}, Order: query.Newest, Limit: 1})
 	if err != nil {
-		return nil, store.Fault(err)
+		return nil, err
 	}
 	if len(rows) > 0 {
 		if err := v.sample(rows[0].State.(*subscription.Subscription)); err != nil {
@@ -376,19 +377,7 @@ func (v *values) date(j []byte) string {
 
 // upcoming is what the next order will cost.
 func (v *values) upcoming(s *subscription.Subscription) (string, error) {
-	plan, err := journal.Find[catalog.Plan](v.r, journal.SellingPlan, s.SellingPlanID)
-	if err != nil {
-		return "", err
-	}
-	bill, err := journal.Find[settings.Billing](v.r, journal.Settings, settings.PageBilling)
-	if err != nil {
-		return "", err
-	}
-	tax := subscription.FlatTax(0)
-	if bill != nil {
-		tax = subscription.FlatTax(bill.TaxBasisPoints)
-	}
-	list, err := subscription.Upcoming(s, plan, tax, settings.Today(v.general, v.n.Program.Now()), 1)
+	list, err := query.Upcoming(v.r, s, settings.Today(v.general, v.n.Program.Now()), 1)
 	if err != nil || len(list) == 0 {
 		return ui.Money(money.Zero(s.Currency), v.p.Locale), err
 	}

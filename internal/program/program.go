@@ -156,10 +156,10 @@ func Start(ctx context.Context, s *store.Store, ids *id.Maker, clock Clock, log 
 	p := &Program{Store: s, IDs: ids, clock: clock, log: log, queue: make(chan *job, QueueLength), behind: make(chan *job, QueueLength),
 		stop: stop, stopped: make(chan struct{}), watchers: map[chan struct{}]bool{}}
 	p.w = &writer{p: p, s: s, conn: conn, cache: newCache(20_000), beside: beside}
-	if s.DB.Engine == db.Postgres {
+	if s.Shared() {
 		p.w.beside = besideOnServer
 	}
-	head, err := s.ReadHead(ctx, s.DB.Reader)
+	head, err := s.ReadHead(ctx, s.Read)
 	if err != nil {
 		stop()
 		return nil, errors.Join(db.Fault(err), conn.Close())
@@ -167,7 +167,7 @@ func Start(ctx context.Context, s *store.Store, ids *id.Maker, clock Clock, log 
 	p.head = head.Seq
 	var work sync.WaitGroup
 	work.Go(func() { p.w.run(run) })
-	if s.DB.Engine == db.Postgres {
+	if s.Shared() {
 		work.Go(func() { p.listen(run) })
 	} else {
 		work.Go(func() { p.moveLog(run) })
@@ -200,7 +200,7 @@ func (p *Program) Stop() error {
 	p.stop()
 	<-p.stopped
 	err := p.w.conn.Close()
-	if err != nil && p.Store.DB.Engine == db.Postgres {
+	if err != nil && p.Store.Shared() {
 		p.log.Warn("the writer's connection was lost before it was closed", "error", err) // everybody was answered
 		return nil
 	}
@@ -326,7 +326,7 @@ func (p *Program) listen(ctx context.Context) {
 	var work sync.WaitGroup
 	defer work.Wait()
 	work.Go(func() {
-		p.Store.DB.Listen(ctx, func(told string) {
+		p.Store.Listen(ctx, func(told string) {
 			if p.knows(told) {
 				return
 			}
@@ -381,7 +381,7 @@ func (p *Program) moveLog(ctx context.Context) {
 			continue
 		}
 		moved = head
-		pages, err := p.Store.DB.MoveLog(ctx)
+		pages, err := p.Store.MoveLog(ctx)
 		if err == nil && pages >= long {
 			err = p.Exclusive(ctx, func(w *store.Writer) error { return w.MoveLog(ctx) })
 		}

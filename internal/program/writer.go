@@ -297,7 +297,7 @@ func (w *writer) wasCommitted(t *transaction) (committed bool, err error) {
 		if n > 0 {
 			time.Sleep(lookUpPause)
 		}
-		if w.s.DB.Engine == db.Postgres {
+		if w.s.Shared() {
 			if err = w.conn.Reopen(ctx); err != nil {
 				continue
 			}

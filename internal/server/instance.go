@@ -19,6 +19,7 @@ import (
 	"perennial/internal/audit"
 	"perennial/internal/auth"
 	"perennial/internal/civil"
+	"perennial/internal/customer"
 	"perennial/internal/db"
 	"perennial/internal/fault"
 	"perennial/internal/find"
@@ -28,6 +29,7 @@ import (
 	"perennial/internal/mail"
 	"perennial/internal/move"
 	"perennial/internal/program"
+	"perennial/internal/query"
 	"perennial/internal/reading"
 	"perennial/internal/settings"
 	"perennial/internal/store"
@@ -181,7 +183,7 @@ func Open(ctx context.Context, c Config) (_ *Instance, err error) {
 	if err = i.Store.FinishErasures(ctx); err != nil {
 		return nil, err
 	}
-	again, err := i.Store.List(ctx, i.Store.Read, journal.Customer, `status <> 'redacted' AND id IN (SELECT id FROM data_key WHERE shop_id = $1 AND destroyed_at IS NOT NULL) ORDER BY id`)
+	again, err := query.Rows(ctx, i.Store, query.List{Kind: journal.Customer, Where: []query.Filter{query.Not(query.Status, customer.Redacted), query.KeyDestroyed()}})
 	if err != nil {
 		return nil, err
 	}

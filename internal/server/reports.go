@@ -19,6 +19,7 @@ import (
 	"perennial/internal/journal"
 	"perennial/internal/payment"
 	"perennial/internal/program"
+	"perennial/internal/query"
 	"perennial/internal/store"
 )
 
@@ -275,7 +276,7 @@ func (r *Reports) renewed(ctx context.Context, told payment.MethodReport) error 
 	if err != nil || owner == "" {
 		return err
 	}
-	methods, err := r.s.List(ctx, r.s.Read, journal.PaymentMethod, `customer_id = $2 AND status <> 'removed' ORDER BY id`, string(owner))
+	methods, err := query.Rows(ctx, r.s, query.List{Kind: journal.PaymentMethod, Where: []query.Filter{query.Is(query.Customer, owner), query.Not(query.Status, customer.StatusRemoved)}, Steady: true})
 	if err != nil {
 		return store.Fault(err)
 	}

@@ -34,6 +34,9 @@ func longest(job string) time.Duration {
 // Reconciliation is the job of the day's comparison with the gateway, which takes longer than others.
 const Reconciliation = "reconciliation"
 
+// Shared says whether several processes may have the shop open.
+func (s *Store) Shared() bool { return s.DB.Engine == db.Postgres }
+
 // within keeps a while to what readers believe.
 func within(while, longest time.Duration) int64 { return min(while, longest).Milliseconds() }
 
@@ -96,18 +99,25 @@ func (s *Store) Claim(ctx context.Context, kind journal.Kind, holder string, whi
 		err := r.Scan(&key)
 		ids = append(ids, key)
 		return err
-	}, fmt.Sprintf(`WITH due AS (SELECT id FROM %[1]s t WHERE shop_id = $1 AND %[2]s
-			AND NOT EXISTS (SELECT 1 FROM claim c WHERE c.shop_id = $1 AND c.job = '%[3]s' AND c.id = t.id AND c.holder <> $%[4]d AND c.until > clock_timestamp() AND c.until <= clock_timestamp() + $%[8]d * interval '1 millisecond'
-				AND EXISTS (SELECT 1 FROM lease l WHERE l.shop_id = $1 AND l.holder = c.holder AND l.until > clock_timestamp() AND l.until <= clock_timestamp() + $%[9]d * interval '1 millisecond'))
-			ORDER BY %[5]s LIMIT %[6]d FOR NO KEY UPDATE SKIP LOCKED)
-		INSERT INTO claim (shop_id, job, id, holder, until) SELECT $1, '%[3]s', id, $%[4]d, clock_timestamp() + $%[7]d * interval '1 millisecond' FROM due
+	}, fmt.Sprintf(`WITH due AS (SELECT id FROM %[1]s t WHERE shop_id = $1 AND %[2]s AND %[3]s ORDER BY %[4]s LIMIT %[5]d FOR NO KEY UPDATE SKIP LOCKED)
+		INSERT INTO claim (shop_id, job, id, holder, until) SELECT $1, '%[6]s', id, $%[7]d, clock_timestamp() + $%[8]d * interval '1 millisecond' FROM due
 		ON CONFLICT (shop_id, job, id) DO UPDATE SET holder = excluded.holder, until = excluded.until
-		RETURNING id`, quoted(kind), where, kind, n+1, order, limit, n+2, n+3, n+4),
-		append(append([]any{s.Shop}, args...), holder, within(while, longestClaim), longestClaim.Milliseconds(), longestLease.Milliseconds())...)
+		RETURNING id`, quoted(kind), where, s.Free(kind, "id", fmt.Sprintf("$%d", n+1)), order, limit, kind, n+1, n+2),
+		append(append([]any{s.Shop}, args...), holder, within(while, longestClaim))...)
 	if err != nil || len(ids) == 0 {
 		return nil, db.Fault(err)
 	}
 	return s.List(ctx, s.DB.Reader, kind, fmt.Sprintf("id IN (%s) ORDER BY %s", db.Placeholders(2, len(ids)), order), ids...)
+}
+
+// Free is the condition, for rows of the table t, that no other living process has in hand what a column of theirs names. holder is the
+// placeholder of who asks.
+func (s *Store) Free(kind journal.Kind, column, holder string) string {
+	until := func(row string, longest time.Duration) string {
+		return fmt.Sprintf(`%[1]s.until > clock_timestamp() AND %[1]s.until <= clock_timestamp() + interval '%[2]d milliseconds'`, row, longest.Milliseconds())
+	}
+	return fmt.Sprintf(`NOT EXISTS (SELECT 1 FROM claim c WHERE c.shop_id = $1 AND c.job = '%s' AND c.id = t.%s AND c.holder <> %s AND %s
+		AND EXISTS (SELECT 1 FROM lease l WHERE l.shop_id = $1 AND l.holder = c.holder AND %s))`, kind, column, holder, until("c", longestClaim), until("l", longestLease))
 }
 
 // Unclaim gives back what a process has in hand of a kind.

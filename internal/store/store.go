@@ -89,6 +89,12 @@ func Open(ctx context.Context, d *db.DB, folder *vault.Folder, mappings []Mappin
 	return s, nil
 }
 
+// Listen calls got with what other processes say they committed, until the context ends. On an embedded database nobody says anything.
+func (s *Store) Listen(ctx context.Context, got func(payload string)) { s.DB.Listen(ctx, got) }
+
+// MoveLog moves what it can of an embedded database's write-ahead log into the file, and gives how many pages the log has.
+func (s *Store) MoveLog(ctx context.Context) (pages int, err error) { return s.DB.MoveLog(ctx) }
+
 // mapping gives the mapping of a kind that has states.
 func (s *Store) mapping(k journal.Kind) (Mapping, error) {
 	m, ok := s.mappings[k]

@@ -32,14 +32,17 @@ type goPackage struct {
 	imports     []string
 	testImports []string // of its test files; no rule of the layers is about them
 	clock       []string // where it asks what time it is: "internal/x/x.go:12: time.Now"
+	sql         []string // where it holds SQL
+	database    []string // where it reaches for the store's database
 }
 
 // rules are layers, lowest first, and what else the checker wants to know.
 type rules struct {
-	module string // its path
-	layers []layer
-	homes  map[string]string // where alone a module may be imported
-	empty  []string          // names that no package may have
+	module        string // its path
+	layers        []layer
+	homes         map[string]string // where alone a module may be imported
+	empty         []string          // names that no package may have
+	sql, database string            // packages that may hold SQL, that may reach for the store's database
 }
 
 // check gives a sentence for each rule that is broken, sorted.
@@ -63,6 +66,16 @@ func (r rules) check(packages []goPackage) []string {
 		if !r.layers[height].clock {
 			for _, at := range p.clock {
 				complain("%s: time is an argument below the server", at)
+			}
+		}
+		for _, at := range p.sql {
+			if !has(r.sql, p.path) {
+				complain("%s: lists are asked for by package query", at)
+			}
+		}
+		for _, at := range p.database {
+			if !has(r.database, p.path) {
+				complain("%s: the store's database is for the packages that make up its tables", at)
 			}
 		}
 		for _, imported := range p.imports {

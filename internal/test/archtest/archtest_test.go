@@ -22,7 +22,7 @@ import (
 )
 
 func TestArchitecture(t *testing.T) {
-	house := rules{layers: layers, homes: homes, empty: emptyNames}
+	house := rules{layers: layers, homes: homes, empty: emptyNames, sql: sqlPlaces, database: databasePlaces}
 	root, module := goList(t, "-m", "-f", "{{.Dir}}\n{{.Path}}")
 	house.module = module
 	for _, broken := range house.check(read(t, root, module)) {
@@ -126,13 +126,18 @@ func TestChecker(t *testing.T) {
 		})
 	}
 
+	small.sql, small.database = "internal/db", "internal/db"
 	got := small.check([]goPackage{
+		{path: "internal/db", sql: []string{"internal/db/x.go:1: SQL"}, database: []string{"internal/db/x.go:1: Store.DB"}},
+		{path: "internal/api", sql: []string{"internal/api/x.go:3: SQL"}, database: []string{"internal/api/x.go:4: Store.DB"}},
 		{path: "internal/new"},
 		{path: "internal/web/utils"},
 		{path: "internal/plan", clock: []string{"internal/plan/plan.go:3: time.Now"}},
 		{path: "internal/server", clock: []string{"internal/server/server.go:3: time.Now"}},
 	})
 	want := []string{
+		"internal/api/x.go:3: SQL: lists are asked for by package query",
+		"internal/api/x.go:4: Store.DB: the store's database is for the packages that make up its tables",
 		"internal/new has no line in the table of layers (internal/test/archtest/rules.go)",
 		"internal/plan/plan.go:3: time.Now: time is an argument below the server",
 		"internal/web/utils: the name utils does not say what is in it",
@@ -179,7 +184,8 @@ func TestClockCalls(t *testing.T) {
 		{"a comment", "import \"time\"\n// not time.Now()\nvar d time.Duration", nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			_, got, err := scan("x.go", []byte("package x\n"+tt.source))
+			found, err := scan("x.go", []byte("package x\n"+tt.source))
+			got := found.clock
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -231,15 +237,16 @@ func read(t *testing.T, root, module string) []goPackage {
 			if err != nil {
 				t.Fatal(err)
 			}
-			imports, clock, err := scan(filepath.ToSlash(filepath.Join(p.path, f.Name())), source)
+			got, err := scan(filepath.ToSlash(filepath.Join(p.path, f.Name())), source)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if strings.HasSuffix(f.Name(), "_test.go") {
-				p.testImports = append(p.testImports, imports...)
+				p.testImports = append(p.testImports, got.imports...)
 				continue
 			}
-			p.imports, p.clock = append(p.imports, imports...), append(p.clock, clock...)
+			p.imports, p.clock = append(p.imports, got.imports...), append(p.clock, got.clock...)
+			p.sql, p.database = append(p.sql, got.sql...), append(p.database, got.database...)
 		}
 		slices.Sort(p.imports)
 		p.imports = slices.Compact(p.imports)
@@ -247,45 +254,54 @@ func read(t *testing.T, root, module string) []goPackage {
 	}
 }
 
-// scan gives the imports of a file, and where it asks what time it is.
-func scan(name string, source []byte) (imports, clock []string, err error) {
+// statement is what begins SQL or a part of it, as the house writes it.
+var statement = regexp.MustCompile(`\b(SELECT .* FROM|INSERT INTO|UPDATE .* SET|DELETE FROM|ORDER BY [a-z]|IS NOT NULL|shop_id = \$1)\b|[=<>] \$[0-9]`)
+
+// scan gives the imports of a file, and where it asks what time it is, holds SQL, or reaches for the store's database.
+func scan(name string, source []byte) (found goPackage, err error) {
 	files := token.NewFileSet()
 	file, err := parser.ParseFile(files, name, source, parser.SkipObjectResolution)
 	if err != nil {
-		return nil, nil, err
+		return found, err
 	}
-	at := func(n ast.Node, what string) {
-		clock = append(clock, fmt.Sprintf("%s:%d: %s", name, files.Position(n.Pos()).Line, what))
+	at := func(list *[]string, n ast.Node, what string) {
+		*list = append(*list, fmt.Sprintf("%s:%d: %s", name, files.Position(n.Pos()).Line, what))
 	}
 	timeName := ""
 	for _, spec := range file.Imports {
 		imported, err := strconv.Unquote(spec.Path.Value)
 		if err != nil {
-			return nil, nil, err
+			return found, err
 		}
-		imports = append(imports, imported)
+		found.imports = append(found.imports, imported)
 		switch {
 		case imported != "time":
 		case spec.Name == nil:
 			timeName = "time"
 		case spec.Name.Name == ".":
-			at(spec, "time is imported with no name")
+			at(&found.clock, spec, "time is imported with no name")
 		default:
 			timeName = spec.Name.Name
 		}
 	}
 	ast.Inspect(file, func(n ast.Node) bool {
-		s, ok := n.(*ast.SelectorExpr)
-		if !ok {
-			return true
-		}
-		of, ok := s.X.(*ast.Ident)
-		if ok && of.Name == timeName && slices.Contains([]string{"Now", "Since", "Until"}, s.Sel.Name) {
-			at(s, "time."+s.Sel.Name)
+		switch n := n.(type) {
+		case *ast.BasicLit:
+			if n.Kind == token.STRING && statement.MatchString(n.Value) {
+				at(&found.sql, n, "SQL")
+			}
+		case *ast.SelectorExpr:
+			of, _ := n.X.(*ast.Ident)
+			if of != nil && of.Name == timeName && slices.Contains([]string{"Now", "Since", "Until"}, n.Sel.Name) {
+				at(&found.clock, n, "time."+n.Sel.Name)
+			}
+			if in, _ := n.X.(*ast.SelectorExpr); n.Sel.Name == "DB" && (in != nil && (in.Sel.Name == "Store" || in.Sel.Name == "s") || of != nil && of.Name == "s") {
+				at(&found.database, n, "Store.DB")
+			}
 		}
 		return true
 	})
-	return imports, clock, nil
+	return found, nil
 }
 
 // goList gives the two lines of an answer of go list.

@@ -26,6 +26,8 @@ var layers = []layer{
 		may: "vocabulary journal proof database", outside: "*"},
 	{name: "program", packages: "internal/program",
 		may: "*", outside: "*"},
+	{name: "lists", packages: "internal/query",
+		may: "vocabulary journal domain store program", outside: ""},
 	{name: "parts", packages: "internal/find/postings internal/follow internal/payment internal/auth",
 		may: "*", outside: "*"},
 	{name: "services", packages: "internal/find internal/payment/simulated internal/payment/stripe internal/mail internal/hook internal/audit",
@@ -51,6 +53,12 @@ var layers = []layer{
 	{name: "main", packages: "cmd/perennial",
 		may: "internal/cli", outside: "", clock: true},
 }
+
+// databases are the packages that hold SQL, and those that reach for the store's database at all. Whoever else wants a list asks query.
+const (
+	sqlPlaces      = "internal/db internal/store internal/query internal/find internal/find/postings internal/follow internal/analytics internal/audit internal/move internal/bench/..."
+	databasePlaces = sqlPlaces + " internal/server"
+)
 
 // impure is what a package that only decides has no use for: input, output, waiting, chance.
 const impure = "context crypto/rand database/sql io/fs log log/slog math/rand math/rand/v2 net net/http os os/exec"

@@ -19,6 +19,7 @@ import (
 	"perennial/internal/journal"
 	"perennial/internal/money"
 	"perennial/internal/program"
+	"perennial/internal/query"
 	"perennial/internal/subscription"
 	"perennial/internal/team"
 	"perennial/internal/web/ui"
@@ -304,10 +305,7 @@ var subActions = []subAction{
 		}},
 	{name: "merge", title: "Merge into another subscription", icon: "merge", verb: "Merge", rule: subscription.ActionMerge, lead: "The items move over, and this subscription is cancelled.", events: []string{"subscription.merged"},
 		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]formField, error) {
-			var w where
-			w.equal("customer_id", string(s.CustomerID))
-			w.equal("status", string(subscription.Active))
-			rows, err := c.rows(journal.Subscription, w, "id DESC")
+			rows, err := c.rows(journal.Subscription, query.Newest, query.Is(query.Customer, s.CustomerID), query.Is(query.Status, subscription.Active))
 			o := []ui.Option{{Label: "Choose one"}}
 			for _, r := range rows {
 				if other := r.State.(*subscription.Subscription); other.ID != s.ID {
@@ -387,9 +385,7 @@ func quantityField(v url.Values, first int) formField {
 
 func methodFields(label, none string, now func(*subscription.Subscription) id.ID) func(c *call, s *subscription.Subscription, v url.Values) ([]formField, error) {
 	return func(c *call, s *subscription.Subscription, v url.Values) ([]formField, error) {
-		var w where
-		w.equal("customer_id", string(s.CustomerID))
-		rows, err := c.allRows(journal.PaymentMethod, w, "id DESC")
+		rows, err := c.allRows(journal.PaymentMethod, query.Newest, query.Is(query.Customer, s.CustomerID))
 		o := []ui.Option{{Label: none}}
 		for _, r := range rows {
 			if m := r.State.(*customer.PaymentMethod); m.Status == customer.StatusActive || m.Status == customer.StatusExpired {
@@ -431,9 +427,7 @@ func (c *call) dateOptions(s *subscription.Subscription, skipped bool) ([]ui.Opt
 
 // variantOptions are what can be subscribed to.
 func (c *call) variantOptions() ([]ui.Option, error) {
-	var w where
-	w.equal("status", string(catalog.Active))
-	products, err := c.allRows(journal.Product, w, "id")
+	products, err := c.allRows(journal.Product, query.Oldest, query.Is(query.Status, catalog.Active))
 	if err != nil {
 		return nil, err
 	}
@@ -442,8 +436,7 @@ func (c *call) variantOptions() ([]ui.Option, error) {
 		p := r.State.(*catalog.Product)
 		titles[p.ID] = p.Title
 	}
-	var all where
-	rows, err := c.allRows(journal.Variant, all, "product_id, id")
+	rows, err := c.allRows(journal.Variant, query.ByProduct)
 	out := []ui.Option{{Label: "Choose a product"}}
 	for _, r := range rows {
 		v := r.State.(*catalog.Variant)
@@ -464,9 +457,7 @@ func (c *call) variantOptions() ([]ui.Option, error) {
 }
 
 func (c *call) addressOptions(who id.ID) ([]ui.Option, error) {
-	var w where
-	w.equal("customer_id", string(who))
-	rows, err := c.allRows(journal.Address, w, "id DESC")
+	rows, err := c.allRows(journal.Address, query.Newest, query.Is(query.Customer, who))
 	var out []ui.Option
 	for _, r := range rows {
 		if a := r.State.(*customer.Address); a.Status == customer.StatusActive {
@@ -700,17 +691,14 @@ func (c *call) newSubscription(v url.Values, p problems) (answer, error) {
 			formField{kind: "select", Field: ui.Field{Name: "variant_" + n, Label: "Product", Value: v.Get("variant_" + n)}, options: variants},
 			formField{kind: "input", Field: ui.Field{Name: "quantity_" + n, Label: "Quantity", Type: "number", Min: "1", Max: "999", Value: filled(v, "quantity_"+n, "1")}})
 	}
-	var all where
-	all.equal("status", string(catalog.Active))
-	plans, err := c.allRows(journal.SellingPlan, where{}, "id")
+	plans, err := c.allRows(journal.SellingPlan, query.Oldest, query.Is(query.Status, catalog.Active))
 	if err != nil {
 		return out, err
 	}
 	planOptions := []ui.Option{{Label: "No plan: a rhythm of its own"}}
 	for _, r := range plans {
-		if plan := r.State.(*catalog.Plan); plan.Status == catalog.Active {
-			planOptions = append(planOptions, ui.Option{Value: string(plan.ID), Label: plan.Name + ", " + every(plan.BillingPolicy)})
-		}
+		plan := r.State.(*catalog.Plan)
+		planOptions = append(planOptions, ui.Option{Value: string(plan.ID), Label: plan.Name + ", " + every(plan.BillingPolicy)})
 	}
 	addresses, err := c.addressOptions(who.ID)
 	if err != nil {

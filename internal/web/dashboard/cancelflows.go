@@ -16,6 +16,7 @@ import (
 	"perennial/internal/journal"
 	"perennial/internal/money"
 	"perennial/internal/program"
+	"perennial/internal/query"
 	"perennial/internal/settings"
 	"perennial/internal/team"
 	"perennial/internal/web/ui"
@@ -126,7 +127,7 @@ func (c *call) offerOptions() ([]ui.Option, error) {
 	for _, p := range []catalog.Policy{{Interval: civil.Week, IntervalCount: 2}, {Interval: civil.Week, IntervalCount: 3}, {Interval: civil.Month, IntervalCount: 1}, {Interval: civil.Month, IntervalCount: 2}, {Interval: civil.Month, IntervalCount: 3}} {
 		add(cancelflow.Offer{Kind: cancelflow.OfferFrequency, Interval: p.Interval, IntervalCount: p.IntervalCount}, "Get it "+every(p))
 	}
-	rows, err := c.allRows(journal.Discount, where{conds: []string{"status = $2"}, args: []any{string(catalog.Active)}}, "id")
+	rows, err := c.allRows(journal.Discount, query.Oldest, query.Is(query.Status, catalog.Active))
 	if err != nil {
 		return nil, err
 	}
@@ -237,10 +238,7 @@ func (in *input) reason() cancelflow.ReasonFields {
 
 // reasons are those of a flow, in order, each with its closer answers after it.
 func (c *call) reasons(flow id.ID) ([]*cancelflow.Reason, error) {
-	var w where
-	w.equal("flow_id", string(flow))
-	w.equal("status", string(cancelflow.Active))
-	rows, err := c.allRows(journal.CancelReason, w, "id")
+	rows, err := c.allRows(journal.CancelReason, query.Oldest, query.Is(query.Flow, flow), query.Is(query.Status, cancelflow.Active))
 	list := make([]*cancelflow.Reason, len(rows))
 	places := map[id.ID]int{}
 	for i, r := range rows {
@@ -339,9 +337,7 @@ func (c *call) cancelFlowsPage() (answer, error) {
 		page = settings.Default(settings.PageCancelFlow, c.here().general).(*settings.CancelFlow)
 	}
 	v.Enabled, v.Cooldown = page.Enabled, page.DiscountCooldownDays
-	var w where
-	w.add("status <> %s", string(cancelflow.Deleted))
-	rows, err := c.allRows(journal.CancelFlow, w, "id")
+	rows, err := c.allRows(journal.CancelFlow, query.Oldest, query.Not(query.Status, cancelflow.Deleted))
 	if err != nil {
 		return answer{}, err
 	}

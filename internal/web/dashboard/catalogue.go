@@ -14,6 +14,7 @@ import (
 	"perennial/internal/journal"
 	"perennial/internal/money"
 	"perennial/internal/program"
+	"perennial/internal/query"
 	"perennial/internal/subscription"
 	"perennial/internal/team"
 	"perennial/internal/web/ui"
@@ -192,16 +193,11 @@ func (c *call) productsPage() (answer, error) {
 		}
 		v.Tabs = append(v.Tabs, ui.Tab{Label: t.label, Href: href, Current: status == t.status})
 	}
-	var w where
-	w.equal("status", status)
-	if status == "" {
-		w.add("status <> %s", string(catalog.Archived))
-	}
-	if after := c.r.FormValue("after"); after != "" {
-		w.add("id < %s", after)
+	after := c.r.FormValue("after")
+	if after != "" {
 		v.Pager.First = "/products?status=" + status
 	}
-	rows, err := c.rows(journal.Product, w, "id DESC")
+	rows, err := c.rows(journal.Product, query.Newest, append(query.Shelf(status, catalog.Archived), older(after)...)...)
 	if err != nil {
 		return answer{}, err
 	}
@@ -215,9 +211,7 @@ func (c *call) productsPage() (answer, error) {
 	}
 	variants := map[id.ID][]*catalog.Variant{}
 	if len(ids) > 0 {
-		var of where
-		of.among(ids, "product_id")
-		list, err := c.allRows(journal.Variant, of, "id")
+		list, err := c.allRows(journal.Variant, query.Oldest, query.In(query.Product, ids))
 		if err != nil {
 			return answer{}, err
 		}
@@ -287,9 +281,7 @@ func (c *call) productPage() (answer, error) {
 	}
 	p := s.state.(*catalog.Product)
 	v := productView{P: p, MayEdit: c.permitted(team.ProductsEdit)}
-	var of where
-	of.equal("product_id", string(p.ID))
-	rows, err := c.allRows(journal.Variant, of, "id")
+	rows, err := c.allRows(journal.Variant, query.Oldest, query.Is(query.Product, p.ID))
 	if err != nil {
 		return answer{}, err
 	}
@@ -301,7 +293,7 @@ func (c *call) productPage() (answer, error) {
 		}
 		v.Variants = append(v.Variants, line)
 	}
-	groups, err := c.allRows(journal.SellingPlanGroup, where{}, "id")
+	groups, err := c.allRows(journal.SellingPlanGroup, query.Oldest)
 	if err != nil {
 		return answer{}, err
 	}
@@ -491,9 +483,7 @@ func (c *call) pricingWords(p *catalog.Plan) []string {
 
 func (c *call) plansPage() (answer, error) {
 	v := plansView{MayEdit: c.permitted(team.PlansEdit)}
-	var w where
-	w.equal("status", string(catalog.Active))
-	groups, err := c.allRows(journal.SellingPlanGroup, w, "id")
+	groups, err := c.allRows(journal.SellingPlanGroup, query.Oldest, query.Is(query.Status, catalog.Active))
 	if err != nil {
 		return answer{}, err
 	}
@@ -527,7 +517,7 @@ func (c *call) plansPage() (answer, error) {
 }
 
 func (c *call) productTitles() (map[id.ID]string, error) {
-	rows, err := c.allRows(journal.Product, where{}, "id")
+	rows, err := c.allRows(journal.Product, query.Oldest)
 	out := map[id.ID]string{}
 	for _, r := range rows {
 		out[r.State.Ref().ID] = r.State.(*catalog.Product).Title
@@ -569,9 +559,7 @@ func (c *call) groupPage() (answer, error) {
 	}
 	var sample *catalog.Variant
 	if len(g.ProductIDs) > 0 {
-		var of where
-		of.among(g.ProductIDs, "product_id")
-		rows, err := c.allRows(journal.Variant, of, "id")
+		rows, err := c.allRows(journal.Variant, query.Oldest, query.In(query.Product, g.ProductIDs))
 		if err != nil {
 			return answer{}, err
 		}
@@ -585,7 +573,7 @@ func (c *call) groupPage() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	_, tax, err := c.basis(&subscription.Subscription{})
+	tax, err := query.Tax(c.reader())
 	if err != nil {
 		return answer{}, err
 	}
@@ -745,12 +733,11 @@ func (c *call) discountRow(d *catalog.Discount) discountRow {
 
 func (c *call) discountsPage() (answer, error) {
 	v := discountsView{MayEdit: c.permitted(team.DiscountsEdit)}
-	var w where
-	if after := c.r.FormValue("after"); after != "" {
-		w.add("id < %s", after)
+	after := c.r.FormValue("after")
+	if after != "" {
 		v.Pager.First = "/discounts"
 	}
-	rows, err := c.rows(journal.Discount, w, "id DESC")
+	rows, err := c.rows(journal.Discount, query.Newest, older(after)...)
 	if err != nil {
 		return answer{}, err
 	}

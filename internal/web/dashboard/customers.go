@@ -17,6 +17,7 @@ import (
 	"perennial/internal/plain"
 	"perennial/internal/privacy"
 	"perennial/internal/program"
+	"perennial/internal/query"
 	"perennial/internal/reading"
 	"perennial/internal/store"
 	"perennial/internal/team"
@@ -186,19 +187,18 @@ type customersView struct {
 func (c *call) customersPage() (answer, error) {
 	f := func(name string) string { return strings.TrimSpace(c.r.FormValue(name)) }
 	v := customersView{Q: f("q"), Tag: f("tag"), MayEdit: c.permitted(team.CustomersEdit)}
-	var w where
+	var asked []query.Filter
 	if v.Q != "" {
 		people, err := c.meant(v.Q)
 		if err != nil {
 			return answer{}, err
 		}
-		w.among(people, "id")
+		asked = append(asked, query.In(query.ID, people))
 	}
-	if after := f("after"); after != "" {
-		w.add("id < %s", after)
+	if f("after") != "" {
 		v.Pager.First = withQuery("/customers", "q", v.Q)
 	}
-	rows, err := c.rows(journal.Customer, w, "id DESC")
+	rows, err := c.rows(journal.Customer, query.Newest, append(asked, older(f("after"))...)...)
 	if err != nil {
 		return answer{}, err
 	}
@@ -316,21 +316,20 @@ func (c *call) customerShown(who *customer.Customer, shown revealed) (answer, er
 		return answer{}, store.Fault(err)
 	}
 	v.Tiles = []ui.Tile{{Label: "Spent", Value: c.cash(money.Of(t.Paid, c.here().general.Currency)), Note: "refunds taken off"}, {Label: "Orders", Value: ui.Grouped(t.Orders)}, {Label: "Subscriptions", Value: ui.Grouped(t.Subscriptions)}}
-	var mine where
-	mine.equal("customer_id", string(who.ID))
+	mine := query.Is(query.Customer, who.ID)
 	if v.SeesSubscriptions = c.permitted(team.SubscriptionsView); v.SeesSubscriptions {
-		rows, err := c.rows(journal.Subscription, mine, "id DESC")
+		rows, err := c.rows(journal.Subscription, query.Newest, mine)
 		if err != nil {
 			return answer{}, err
 		}
 		if v.Subscriptions, err = c.subscriptionRows(rows); err != nil {
 			return answer{}, err
 		}
-		if v.Orders, err = c.orderLines("customer_id", who.ID); err != nil {
+		if v.Orders, err = c.orderLines(query.Customer, who.ID); err != nil {
 			return answer{}, err
 		}
 	}
-	addresses, err := c.allRows(journal.Address, mine, "id")
+	addresses, err := c.allRows(journal.Address, query.Oldest, mine)
 	if err != nil {
 		return answer{}, err
 	}
@@ -343,7 +342,7 @@ func (c *call) customerShown(who *customer.Customer, shown revealed) (answer, er
 			v.Addresses = append(v.Addresses, line)
 		}
 	}
-	methods, err := c.allRows(journal.PaymentMethod, mine, "id")
+	methods, err := c.allRows(journal.PaymentMethod, query.Oldest, mine)
 	if err != nil {
 		return answer{}, err
 	}

@@ -13,6 +13,7 @@ import (
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/money"
+	"perennial/internal/query"
 	"perennial/internal/reading"
 	"perennial/internal/store"
 	"perennial/internal/subscription"
@@ -101,9 +102,7 @@ func held(r gate.Reason) ui.Notice {
 
 // needsAttention lists failed payments and cards that expire before the next charge.
 func (c *call) needsAttention(v *homeView) error {
-	var failed where
-	failed.equal("status", string(subscription.Failed))
-	rows, err := c.rows(journal.Subscription, failed, "id DESC")
+	rows, err := c.rows(journal.Subscription, query.Newest, query.Is(query.Status, subscription.Failed))
 	if err != nil {
 		return err
 	}
@@ -123,10 +122,10 @@ func (c *call) needsAttention(v *homeView) error {
 		v.Note = append(v.Note, attention{ui.Bad, "circle-alert", fmt.Sprintf("%d more payments failed", n-attentionAtMost), ui.Link{Href: "/subscriptions?status=failed", Text: "See all"}})
 	}
 	today := c.today()
-	due, err := c.Store.List(c.ctx, c.Store.DB.Reader, journal.Subscription, fmt.Sprintf("next_billing_date >= $2 AND next_billing_date < $3 ORDER BY next_billing_date, id LIMIT %d", cardsAhead),
-		today.String(), today.AddDays(calendarDays).String())
+	due, err := query.Rows(c.ctx, c.Store, query.List{Kind: journal.Subscription, Order: query.ByNext, Limit: cardsAhead,
+		Where: query.Subscriptions{NextFrom: today.String(), NextBefore: today.AddDays(calendarDays).String()}.Where()})
 	if err != nil {
-		return store.Fault(err)
+		return err
 	}
 	charged, err := c.charged(due)
 	if err != nil {
@@ -246,9 +245,9 @@ func (c *call) todaysNumbers(v *homeView) error {
 		}
 		return "/events" + from + "&type=" + kind
 	}
-	var active int64
-	if err := c.Store.DB.Reader.QueryRowContext(c.ctx, `SELECT count(*) FROM subscription WHERE shop_id = $1 AND status = $2`, c.Store.Shop, string(subscription.Active)).Scan(&active); err != nil {
-		return store.Fault(err)
+	active, err := query.Count(c.ctx, c.Store, journal.Subscription, query.Is(query.Status, subscription.Active))
+	if err != nil {
+		return err
 	}
 	v.Tiles = append(v.Tiles, ui.Tile{Label: "Active subscriptions", Value: ui.Grouped(active), Href: "/subscriptions?status=active"})
 	var paid int64
@@ -261,14 +260,12 @@ func (c *call) todaysNumbers(v *homeView) error {
 			break
 		}
 	}
-	for chunk := range slices.Chunk(orders, 200) {
-		states, err := statesOf[*billing.Order](c, journal.Order, chunk)
-		if err != nil {
-			return err
-		}
-		for _, o := range states {
-			paid += o.Total.Minor
-		}
+	states, err := statesOf[*billing.Order](c, journal.Order, orders)
+	if err != nil {
+		return err
+	}
+	for _, o := range states {
+		paid += o.Total.Minor
 	}
 	more := ""
 	if len(orders) == countedAtMost {
@@ -312,9 +309,10 @@ func (c *call) charged(rows []store.Row) (map[id.ID]id.ID, error) {
 
 // heldOrders notes orders whose day has come and that wait: for stock, or for an address that the shop sends to.
 func (c *call) heldOrders(v *homeView, today civil.Date) error {
-	rows, err := c.Store.List(c.ctx, c.Store.DB.Reader, journal.Subscription, fmt.Sprintf("status = 'active' AND due_date <= $2 ORDER BY due_date, id LIMIT %d", cardsAhead), today.String())
+	rows, err := query.Rows(c.ctx, c.Store, query.List{Kind: journal.Subscription, Order: query.ByDue, Limit: cardsAhead,
+		Where: []query.Filter{query.Is(query.Status, subscription.Active), query.To(query.Due, today.String())}})
 	if err != nil {
-		return store.Fault(err)
+		return err
 	}
 	rows = slices.DeleteFunc(rows, func(r store.Row) bool { return r.State.(*subscription.Subscription).HeldOn == nil })
 	names, err := c.subscriptionRows(rows[:min(len(rows), attentionAtMost)])

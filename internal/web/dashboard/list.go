@@ -1,12 +1,12 @@
 package dashboard
 
 import (
-	"fmt"
 	"strings"
 
 	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/query"
 	"perennial/internal/store"
 	"perennial/internal/team"
 )
@@ -17,80 +17,28 @@ const rowsOnPage = 50
 // peopleMeant is how many people a name may lead to in a list.
 const peopleMeant = 200
 
-// where builds the condition of a list, with its arguments from $2 on; $1 is the shop.
-type where struct {
-	conds []string
-	args  []any
+// rows reads rows of a kind, at most one more than a page.
+func (c *call) rows(kind journal.Kind, order query.Order, filters ...query.Filter) ([]store.Row, error) {
+	return query.Rows(c.ctx, c.Store, query.List{Kind: kind, Where: filters, Order: order, Limit: rowsOnPage + 1})
 }
 
-func (w *where) place(v any) string {
-	w.args = append(w.args, v)
-	return fmt.Sprintf("$%d", len(w.args)+1)
+// allRows reads all rows that the filters mean: for what is few.
+func (c *call) allRows(kind journal.Kind, order query.Order, filters ...query.Filter) ([]store.Row, error) {
+	return query.Rows(c.ctx, c.Store, query.List{Kind: kind, Where: filters, Order: order})
 }
 
-// add adds a condition with %s where the value goes.
-func (w *where) add(cond string, v any) { w.conds = append(w.conds, fmt.Sprintf(cond, w.place(v))) }
-
-// equal adds a condition unless the value is empty.
-func (w *where) equal(column, v string) {
-	if v != "" {
-		w.add(column+` = %s`, v)
+// older leaves out what stands on the pages before, whose last row has the id.
+func older(after string) []query.Filter {
+	if after == "" {
+		return nil
 	}
+	return []query.Filter{query.Before(query.ID, after)}
 }
 
-// among wants one of the columns to have one of the values. No values: nothing matches.
-func (w *where) among(values []id.ID, columns ...string) { w.amongOr(values, "", nil, columns...) }
-
-// amongOr is among, or else a condition with %s that one of other values fulfils.
-func (w *where) amongOr(values []id.ID, cond string, others []string, columns ...string) {
-	var parts []string
-	if len(values) > 0 {
-		places := make([]string, len(values))
-		for i, v := range values {
-			places[i] = w.place(string(v))
-		}
-		for _, c := range columns {
-			parts = append(parts, c+" IN ("+strings.Join(places, ", ")+")")
-		}
-	}
-	for _, o := range others {
-		parts = append(parts, fmt.Sprintf(cond, w.place(o)))
-	}
-	if len(parts) == 0 {
-		parts = []string{"1 = 0"}
-	}
-	w.conds = append(w.conds, "("+strings.Join(parts, " OR ")+")")
-}
-
-// text is the whole condition.
-func (w *where) text() string {
-	if len(w.conds) == 0 {
-		return "1 = 1"
-	}
-	return strings.Join(w.conds, " AND ")
-}
-
-// rows reads rows of a kind, at most one more than a page. order is such as "id DESC".
-func (c *call) rows(kind journal.Kind, w where, order string) ([]store.Row, error) {
-	rows, err := c.Store.List(c.ctx, c.Store.DB.Reader, kind, fmt.Sprintf("%s ORDER BY %s LIMIT %d", w.text(), order, rowsOnPage+1), w.args...)
-	return rows, store.Fault(err)
-}
-
-// allRows reads all rows that a condition means: for what is few.
-func (c *call) allRows(kind journal.Kind, w where, order string) ([]store.Row, error) {
-	rows, err := c.Store.List(c.ctx, c.Store.DB.Reader, kind, w.text()+" ORDER BY "+order, w.args...)
-	return rows, store.Fault(err)
-}
-
-// statesOf reads rows by their ids, in one statement, as a map.
+// statesOf reads rows by their ids, as a map.
 func statesOf[T journal.State](c *call, kind journal.Kind, ids []id.ID) (map[id.ID]T, error) {
 	out := map[id.ID]T{}
-	if len(ids) == 0 {
-		return out, nil
-	}
-	var w where
-	w.among(ids, "id")
-	rows, err := c.allRows(kind, w, "id")
+	rows, err := query.ByID(c.ctx, c.Store, kind, ids)
 	for _, r := range rows {
 		if s, ok := r.State.(T); ok {
 			out[s.Ref().ID] = s

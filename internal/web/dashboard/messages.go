@@ -13,6 +13,7 @@ import (
 	"perennial/internal/message"
 	"perennial/internal/notify"
 	"perennial/internal/plain"
+	"perennial/internal/query"
 	"perennial/internal/team"
 	"perennial/internal/web/ui"
 )
@@ -93,7 +94,7 @@ func messageBadge(k message.Kind, t *message.Template) ui.Badge {
 }
 
 func (c *call) messagesPage() (answer, error) {
-	rows, err := c.allRows(journal.NotificationTemplate, where{}, "id")
+	rows, err := c.allRows(journal.NotificationTemplate, query.Oldest)
 	if err != nil {
 		return answer{}, err
 	}

@@ -1,7 +1,6 @@
 package dashboard
 
 import (
-	"fmt"
 	"maps"
 	"net/url"
 	"slices"
@@ -16,6 +15,7 @@ import (
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/money"
+	"perennial/internal/query"
 	"perennial/internal/reading"
 	"perennial/internal/store"
 	"perennial/internal/subscription"
@@ -79,10 +79,8 @@ func orderBadge(o *billing.Order) ui.Badge {
 }
 
 // orderLines are the newest orders of a subscription or a customer.
-func (c *call) orderLines(column string, key id.ID) ([]orderLine, error) {
-	var w where
-	w.equal(column, string(key))
-	rows, err := c.rows(journal.Order, w, "id DESC")
+func (c *call) orderLines(column query.Column, key id.ID) ([]orderLine, error) {
+	rows, err := c.rows(journal.Order, query.Newest, query.Is(column, key))
 	var out []orderLine
 	for _, r := range rows[:min(len(rows), 12)] {
 		out = append(out, c.orderLine(r.State.(*billing.Order)))
@@ -124,15 +122,12 @@ func (c *call) ordersPage() (answer, error) {
 	for _, t := range []struct{ label, status string }{{"All", ""}, {"Being charged", "pending"}, {"Paid", "placed"}, {"Not paid", "failed"}, {"Refunded", "refunded"}, {"Partly refunded", "partially_refunded"}, {"Cancelled", "cancelled"}} {
 		v.Tabs = append(v.Tabs, ui.Tab{Label: t.label, Current: q.Get("status") == t.status, Href: link("status", t.status)})
 	}
-	var w where
-	for _, column := range []string{"status", "customer_id", "subscription_id"} {
-		w.equal(column, q.Get(column))
-	}
-	if after := c.r.FormValue("after"); after != "" {
-		w.add("id < %s", after)
+	after := c.r.FormValue("after")
+	if after != "" {
 		v.Pager.First = link("after", "")
 	}
-	rows, err := c.rows(journal.Order, w, "id DESC")
+	asked := query.Orders{Status: q.Get("status"), Customer: q.Get("customer_id"), Subscription: q.Get("subscription_id")}
+	rows, err := c.rows(journal.Order, query.Newest, append(asked.Where(), older(after)...)...)
 	if err != nil {
 		return answer{}, err
 	}
@@ -355,10 +350,10 @@ const calendarAtMost = 20_000
 func (c *call) upcomingPage() (answer, error) {
 	today := c.today()
 	end := today.AddDays(calendarDays)
-	rows, err := c.Store.List(c.ctx, c.Store.DB.Reader, journal.Subscription,
-		fmt.Sprintf("next_billing_date >= $2 AND next_billing_date < $3 ORDER BY next_billing_date, id LIMIT %d", calendarAtMost), today.String(), end.String())
+	rows, err := query.Rows(c.ctx, c.Store, query.List{Kind: journal.Subscription, Order: query.ByNext, Limit: calendarAtMost,
+		Where: query.Subscriptions{NextFrom: today.String(), NextBefore: end.String()}.Where()})
 	if err != nil {
-		return answer{}, store.Fault(err)
+		return answer{}, err
 	}
 	v := upcomingView{Capped: len(rows) == calendarAtMost}
 	sums := map[civil.Date]int64{}
@@ -369,7 +364,7 @@ func (c *call) upcomingPage() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	_, tax, err := c.basis(&subscription.Subscription{})
+	tax, err := query.Tax(c.reader())
 	if err != nil {
 		return answer{}, err
 	}

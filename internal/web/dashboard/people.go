@@ -13,6 +13,7 @@ import (
 	"perennial/internal/journal"
 	"perennial/internal/plain"
 	"perennial/internal/program"
+	"perennial/internal/query"
 	"perennial/internal/store"
 	"perennial/internal/team"
 )
@@ -90,7 +91,7 @@ func unknownPerson() error {
 
 // people lists the team without those who were removed: owners first, then by when they came.
 func (c *call) people() ([]*team.TeamMember, error) {
-	rows, err := c.Store.List(c.ctx, c.Store.Read, journal.TeamMember, `status <> $2 ORDER BY id`, string(team.Removed))
+	rows, err := c.allRows(journal.TeamMember, query.Oldest, query.Not(query.Status, team.Removed))
 	if err != nil {
 		return nil, err
 	}

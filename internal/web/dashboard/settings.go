@@ -15,6 +15,7 @@ import (
 	"perennial/internal/journal"
 	"perennial/internal/money"
 	"perennial/internal/program"
+	"perennial/internal/query"
 	"perennial/internal/settings"
 	"perennial/internal/team"
 	"perennial/internal/web/ui"
@@ -288,9 +289,7 @@ type keyRow struct {
 }
 
 func (c *call) keysPage() (answer, error) {
-	var w where
-	w.add("status <> %s", string(team.Revoked))
-	rows, err := c.allRows(journal.APIKey, w, "id DESC")
+	rows, err := c.allRows(journal.APIKey, query.Newest, query.Not(query.Status, team.Revoked))
 	if err != nil {
 		return answer{}, err
 	}

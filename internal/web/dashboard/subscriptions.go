@@ -17,8 +17,8 @@ import (
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/money"
+	"perennial/internal/query"
 	"perennial/internal/reading"
-	"perennial/internal/settings"
 	"perennial/internal/store"
 	"perennial/internal/subscription"
 	"perennial/internal/team"
@@ -113,29 +113,24 @@ func (c *call) subscriptionsPage() (answer, error) {
 			}
 		})})
 	}
-	var w where
-	w.equal("status", v.Status)
-	if v.Product != "" {
-		w.add(c.Store.DB.Contains("product_ids", "%s"), "|"+v.Product+"|")
-	}
+	asked := query.Subscriptions{Status: v.Status, Product: v.Product}
 	if v.Q != "" {
 		people, err := c.meant(v.Q)
 		if err != nil {
 			return answer{}, err
 		}
-		w.amongOr(people, c.Store.DB.Contains("product_ids", "%s"), productsCalled(v.Q, v.Options), "customer_id", "id")
+		asked.Meant = &query.Meant{Things: people, Products: productsCalled(v.Q, v.Options)}
 	}
-	order := "id DESC"
+	order, filters := query.Newest, asked.Where()
 	if v.Sort == "next" {
-		order = "next_billing_date, id"
-		w.conds = append(w.conds, "next_billing_date IS NOT NULL")
+		order, filters = query.ByNext, append(filters, query.Set(query.Next))
 		if date, key, ok := strings.Cut(f("after"), "~"); ok {
-			w.conds = append(w.conds, fmt.Sprintf("(next_billing_date, id) > (%s, %s)", w.place(date), w.place(key)))
+			filters = append(filters, query.Past(query.Next, date, id.ID(key)))
 		}
-	} else if after := f("after"); after != "" {
-		w.add("id < %s", after)
+	} else {
+		filters = append(filters, older(f("after"))...)
 	}
-	rows, err := c.rows(journal.Subscription, w, order)
+	rows, err := c.rows(journal.Subscription, order, filters...)
 	if err != nil {
 		return answer{}, err
 	}
@@ -184,10 +179,10 @@ func (c *call) subscriptionsPage() (answer, error) {
 const productsMeant = 20
 
 // productsCalled gives the products whose title has the words of a search, or whose id it is.
-func productsCalled(q string, options []ui.Option) (out []string) {
+func productsCalled(q string, options []ui.Option) (out []id.ID) {
 	for _, o := range options {
 		if o.Value != "" && (o.Value == q || strings.Contains(strings.ToLower(o.Label), strings.ToLower(q))) && len(out) < productsMeant {
-			out = append(out, "|"+o.Value+"|")
+			out = append(out, id.ID(o.Value))
 		}
 	}
 	return out
@@ -254,8 +249,7 @@ func (c *call) called(who *customer.Customer) string {
 
 // productOptions lists the products for a filter.
 func (c *call) productOptions(all string) ([]ui.Option, error) {
-	var w where
-	rows, err := c.allRows(journal.Product, w, "id")
+	rows, err := c.allRows(journal.Product, query.Oldest)
 	out := []ui.Option{{Label: all}}
 	for _, r := range rows {
 		p := r.State.(*catalog.Product)
@@ -317,28 +311,11 @@ type orderLine struct {
 	Badge               ui.Badge
 }
 
-// plan and tax are what an order's price depends on besides the subscription.
-func (c *call) basis(s *subscription.Subscription) (*catalog.Plan, subscription.TaxRule, error) {
-	plan, err := journal.Find[catalog.Plan](c.reader(), journal.SellingPlan, s.SellingPlanID)
-	if err != nil {
-		return nil, nil, err
-	}
-	bill, err := journal.Find[settings.Billing](c.reader(), journal.Settings, settings.PageBilling)
-	if err != nil || bill == nil {
-		return plan, nil, err
-	}
-	return plan, subscription.FlatTax(bill.TaxBasisPoints), nil
-}
-
 // ahead is how many orders a subscription's page looks ahead.
 const ahead = 12
 
 func (c *call) upcomingOf(s *subscription.Subscription, count int) ([]subscription.UpcomingOrder, error) {
-	plan, tax, err := c.basis(s)
-	if err != nil {
-		return nil, err
-	}
-	return subscription.Upcoming(s, plan, tax, c.today(), count)
+	return query.Upcoming(c.reader(), s, c.today(), count)
 }
 
 func (c *call) upcomingLines(s *subscription.Subscription, count int, mayEdit bool) ([]upcomingLine, error) {
@@ -394,7 +371,7 @@ func (c *call) subscriptionPage() (answer, error) {
 			return answer{}, err
 		}
 		v.Log = ui.Days(entries, c.Program.Now())
-		if v.Orders, err = c.orderLines("subscription_id", s.ID); err != nil {
+		if v.Orders, err = c.orderLines(query.Subscription, s.ID); err != nil {
 			return answer{}, err
 		}
 		c.viewed(l)
@@ -582,7 +559,7 @@ func (c *call) untilAsked() (func(*journal.Event) bool, error) {
 
 // plans are all selling plans by their ids: they are few.
 func (c *call) plans() (map[id.ID]*catalog.Plan, error) {
-	rows, err := c.allRows(journal.SellingPlan, where{}, "id")
+	rows, err := c.allRows(journal.SellingPlan, query.Oldest)
 	out := map[id.ID]*catalog.Plan{}
 	for _, r := range rows {
 		p := r.State.(*catalog.Plan)

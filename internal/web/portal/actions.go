@@ -16,6 +16,7 @@ import (
 	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/query"
 	"perennial/internal/subscription"
 	"perennial/internal/web/ui"
 )
@@ -143,7 +144,7 @@ var actions = []action{
 		}},
 	{name: "shipping-address", title: "action.address.title", icon: "map-pin", verb: "action.address.verb", rule: subscription.ActionShippingAddress,
 		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]field, error) {
-			rows, err := c.rows(journal.Address, "id", 50)
+			rows, err := c.rows(journal.Address, query.Oldest, 50)
 			var o []ui.Option
 			for _, r := range rows {
 				if a := r.State.(*customer.Address); a.Status == customer.StatusActive {
@@ -321,7 +322,7 @@ func (c *call) forAll(v url.Values) field {
 
 // methods are the customer's payment methods that can be charged, without one of them.
 func (c *call) methods(without id.ID) ([]ui.Option, error) {
-	rows, err := c.rows(journal.PaymentMethod, "id", 50)
+	rows, err := c.rows(journal.PaymentMethod, query.Oldest, 50)
 	var o []ui.Option
 	for _, r := range rows {
 		if m := r.State.(*customer.PaymentMethod); m.Status == customer.StatusActive && m.ID != without {
@@ -333,7 +334,7 @@ func (c *call) methods(without id.ID) ([]ui.Option, error) {
 
 // others are the customer's subscriptions that one could be merged into.
 func (c *call) others(s *subscription.Subscription) ([]ui.Option, error) {
-	rows, err := c.rows(journal.Subscription, "id DESC", 100)
+	rows, err := c.rows(journal.Subscription, query.Newest, 100)
 	var out []ui.Option
 	for _, r := range rows {
 		if o := r.State.(*subscription.Subscription); o.ID != s.ID && o.Status == subscription.Active && o.Currency == s.Currency {
@@ -352,7 +353,7 @@ func (c *call) adding(v url.Values, once bool) ([]field, error) {
 
 // products are what the store offers in the Portal for each order, or as a one-time addition.
 func (c *call) products(once bool) ([]ui.Option, error) {
-	rows, err := c.Store.List(c.ctx, c.Store.DB.Reader, journal.Product, "status = $2 ORDER BY id", string(catalog.Active))
+	rows, err := query.Rows(c.ctx, c.Store, query.List{Kind: journal.Product, Where: []query.Filter{query.Is(query.Status, catalog.Active)}})
 	if err != nil {
 		return nil, err
 	}
@@ -362,7 +363,7 @@ func (c *call) products(once bool) ([]ui.Option, error) {
 			offered[p.ID] = p
 		}
 	}
-	variants, err := c.Store.List(c.ctx, c.Store.DB.Reader, journal.Variant, "1 = 1 ORDER BY product_id, id")
+	variants, err := query.Rows(c.ctx, c.Store, query.List{Kind: journal.Variant, Order: query.ByProduct})
 	out := []ui.Option{{Label: c.say("field.choose")}}
 	for _, r := range variants {
 		x := r.State.(*catalog.Variant)

@@ -17,6 +17,7 @@ import (
 	"perennial/internal/payment"
 	"perennial/internal/payment/stripe"
 	"perennial/internal/program"
+	"perennial/internal/query"
 	"perennial/internal/store"
 	"perennial/internal/subscription"
 	"perennial/internal/web/ui"
@@ -124,7 +125,7 @@ func (c *call) cardPage(p ui.Problems) (answer, error) {
 
 // atStripe is the customer's id at Stripe: that of a card of theirs, or of a customer that is made there now.
 func (c *call) atStripe(g stripeCards) (string, error) {
-	rows, err := c.rows(journal.PaymentMethod, "id DESC", 50)
+	rows, err := c.rows(journal.PaymentMethod, query.Newest, 50)
 	if err != nil {
 		return "", err
 	}
@@ -233,7 +234,7 @@ func (c *call) testCard(g testCards) (payment.Card, ui.Problems) {
 
 // keepCard is the command that keeps a card; nil for one of Stripe's that was kept already: its form was sent twice.
 func (c *call) keepCard(gateway string, card payment.Card) (journal.Command, error) {
-	rows, err := c.rows(journal.PaymentMethod, "id", 50)
+	rows, err := c.rows(journal.PaymentMethod, query.Oldest, 50)
 	if err != nil {
 		return nil, err
 	}
@@ -249,7 +250,7 @@ func (c *call) keepCard(gateway string, card payment.Card) (journal.Command, err
 		return cmd, nil
 	}
 	cmd = append(cmd, journal.Bind(customer.SetDefaultPaymentMethod{CustomerID: c.who.ID, PaymentMethodID: key}))
-	subs, err := c.rows(journal.Subscription, "id DESC", 100)
+	subs, err := c.rows(journal.Subscription, query.Newest, 100)
 	if err != nil {
 		return nil, err
 	}

@@ -22,6 +22,7 @@ import (
 	"perennial/internal/journal"
 	"perennial/internal/money"
 	"perennial/internal/program"
+	"perennial/internal/query"
 	"perennial/internal/settings"
 	"perennial/internal/store"
 	"perennial/internal/subscription"
@@ -70,9 +71,8 @@ func (c *call) mine() (*subscription.Subscription, error) {
 }
 
 // rows reads the customer's own rows of a kind.
-func (c *call) rows(kind journal.Kind, order string, limit int) ([]store.Row, error) {
-	rows, err := c.Store.List(c.ctx, c.Store.DB.Reader, kind, fmt.Sprintf("customer_id = $2 ORDER BY %s LIMIT %d", order, limit), string(c.who.ID))
-	return rows, store.Fault(err)
+func (c *call) rows(kind journal.Kind, order query.Order, limit int) ([]store.Row, error) {
+	return query.Rows(c.ctx, c.Store, query.List{Kind: kind, Where: []query.Filter{query.Is(query.Customer, c.who.ID)}, Order: order, Limit: limit})
 }
 
 func contents(s *subscription.Subscription) string {
@@ -130,7 +130,7 @@ type card struct {
 }
 
 func (c *call) home() (answer, error) {
-	rows, err := c.rows(journal.Subscription, "id DESC", 100)
+	rows, err := c.rows(journal.Subscription, query.Newest, 100)
 	if err != nil {
 		return answer{}, err
 	}
@@ -160,21 +160,8 @@ func rank(b ui.Badge) int {
 	return 0
 }
 
-// plan and tax are what prices depend on besides the subscription.
 func (c *call) upcoming(s *subscription.Subscription, count int) ([]subscription.UpcomingOrder, error) {
-	plan, err := journal.Find[catalog.Plan](c.reader(), journal.SellingPlan, s.SellingPlanID)
-	if err != nil {
-		return nil, err
-	}
-	bill, err := c.billing()
-	if err != nil {
-		return nil, err
-	}
-	tax := subscription.FlatTax(0)
-	if bill != nil {
-		tax = subscription.FlatTax(bill.TaxBasisPoints)
-	}
-	return subscription.Upcoming(s, plan, tax, c.today(), count)
+	return query.Upcoming(c.reader(), s, c.today(), count)
 }
 
 type line struct {
@@ -366,7 +353,7 @@ type orderRow struct {
 }
 
 func (c *call) ordersPage() (answer, error) {
-	rows, err := c.rows(journal.Order, "id DESC", 50)
+	rows, err := c.rows(journal.Order, query.Newest, 50)
 	if err != nil {
 		return answer{}, err
 	}
@@ -442,7 +429,7 @@ func (c *call) accountPage(typed url.Values, p ui.Problems) (answer, error) {
 		}
 		v.Fields = append(v.Fields, ui.Field{Name: f.name, Label: f.label, Value: value, Complete: f.complete, Problem: p[f.name]})
 	}
-	addresses, err := c.rows(journal.Address, "id", 50)
+	addresses, err := c.rows(journal.Address, query.Oldest, 50)
 	if err != nil {
 		return answer{}, err
 	}
@@ -451,7 +438,7 @@ func (c *call) accountPage(typed url.Values, p ui.Problems) (answer, error) {
 			v.Addresses = append(v.Addresses, ui.Link{Href: "/portal/addresses/" + string(a.ID), Text: addressWords(a)})
 		}
 	}
-	methods, err := c.rows(journal.PaymentMethod, "id", 50)
+	methods, err := c.rows(journal.PaymentMethod, query.Oldest, 50)
 	if err != nil {
 		return answer{}, err
 	}
