@@ -46,6 +46,7 @@ type customerView struct {
 	OrderCount             int64                    `json:"order_count" doc:"In any status."`
 	TotalSpent             money.Amount             `json:"total_spent" doc:"What was paid, refunds taken off."`
 	CreatedAt              journal.Time             `json:"created_at"`
+	GatewayData            *string                  `json:"gateway_data" enum:"due,failing,erased" doc:"Whether the payment gateway still keeps data of a customer who was erased: due, it is deleted when no money can move any more; failing, the gateway refuses or does not answer. Null for everybody else."`
 }
 
 type addressView struct {
@@ -109,6 +110,7 @@ func viewCustomer(q program.Query, _ journal.Ref, row store.Row) (customerView, 
 		Locale: s.Locale, Tags: slice(s.Tags), DefaultAddressID: nullable(s.DefaultAddressID), DefaultPaymentMethodID: nullable(s.DefaultPaymentMethodID),
 		BackupPaymentMethodID: nullable(s.BackupPaymentMethodID), SubscriptionCount: t.Subscriptions, OrderCount: t.Orders,
 		TotalSpent: money.Of(t.Paid, general.Currency), CreatedAt: s.CreatedAt,
+		GatewayData: filled(s.GatewayData),
 	}, nil
 }
 

@@ -114,6 +114,14 @@ func nullable(v id.ID) *id.ID {
 	return &v
 }
 
+// filled is a text, null when it is empty.
+func filled(v string) *string {
+	if v == "" {
+		return nil
+	}
+	return &v
+}
+
 // slice gives a list that is never null.
 func slice[T any](v []T) []T {
 	if v == nil {

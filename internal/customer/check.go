@@ -89,6 +89,8 @@ func (c *Customer) sound() error {
 		return fmt.Errorf("customer: the tags of %s are not sorted, or one is there twice", c.ID)
 	case c.BackupPaymentMethodID != "" && c.BackupPaymentMethodID == c.DefaultPaymentMethodID:
 		return fmt.Errorf("customer: the backup of %s is the default payment method", c.ID)
+	case c.GatewayData != "" && (c.Status != Redacted || !slices.Contains([]string{GatewayDataDue, GatewayDataFailing, GatewayDataErased}, c.GatewayData)):
+		return fmt.Errorf("customer: the data of %s, who is %s, is %q at the gateway", c.ID, c.Status, c.GatewayData)
 	}
 	return erasedTogether(c, c.Status == Redacted, c.Email, c.FirstName, c.LastName, c.Phone)
 }

@@ -39,6 +39,7 @@ type Customer struct {
 	BackupPaymentMethodID  id.ID                    `json:"backup_payment_method_id"` // never the default one
 	Status                 Status                   `json:"status"`
 	CreatedAt              journal.Time             `json:"created_at"`
+	GatewayData            string                   `json:"gateway_data"` // of one that was erased: due, failing, erased; else empty
 }
 
 // The statuses of an address and of a payment method.

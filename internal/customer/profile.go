@@ -196,7 +196,8 @@ func RedactOwn(c *Customer, addresses []*Address, methods []*PaymentMethod) ([]j
 	next.Status = Redacted
 	next.Tags = nil
 	next.DefaultAddressID, next.DefaultPaymentMethodID, next.BackupPaymentMethodID = "", "", ""
-	drafts = append(drafts, journal.Draft{Type: "customer.redacted", Before: c, After: next})
+	next.GatewayData = GatewayDataDue
+	drafts = append(drafts, journal.Draft{Type: "customer.redacted", Before: c, After: next, Secrets: []journal.Secret{gatewayReferences(methods)}})
 	return drafts, moveEmail(c, next)
 }
 

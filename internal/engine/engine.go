@@ -75,6 +75,7 @@ type Engine struct {
 	held     map[id.ID]wait // orders that wait for stock: when to look again
 	expiries civil.Date     // the day on which cards were looked at for their expiry
 	compared civil.Date     // the day on which the gateway's books were compared
+	erasures map[id.ID]wait // customers that the gateway failed to delete: when to try again
 	looked   int64          // the seq up to which entries were looked at (news); -1 before the first time
 
 	asked    bool                          // whether the shop went on from a restored database was looked up

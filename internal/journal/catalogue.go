@@ -215,6 +215,10 @@ var catalogue = []Type{
 	activity("privacy", "personal_data.revealed", "Revealed a personal value", Request).details("value", "of").mentions(Customer, Address),
 	activity("privacy", "customer.redacted", "Erased a customer's personal data", Customer, All).
 		never("Erasure destroys the key; nobody can bring the values back."),
+	activity("privacy", "customer.gateway_erased", "Deleted an erased customer at the payment gateway", Customer, "gateway_data").details("customers", "elsewhere").
+		never("The gateway deletes for ever."),
+	activity("privacy", "customer.gateway_erasure_failed", "Could not delete an erased customer at the payment gateway", Customer, "gateway_data").details("code").
+		never("It is tried again by itself."),
 
 	// The customer
 	forCustomer("sign_in", "customer.magic_link_created", "Portal link created", SignIn).details("expires_at"),

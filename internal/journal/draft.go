@@ -50,6 +50,7 @@ type Draft struct {
 type Secret struct {
 	Name  string // "password", "api_key", …
 	Value []byte // already hashed where the secret is one to be compared (a password hash, an API-key hash)
+	Seal  bool   // it is stored sealed under a key of the keys folder, as it has to be read again
 }
 
 // Reservation holds a name for one owner: an e-mail address, a discount code. Values are kept as an HMAC.

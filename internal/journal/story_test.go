@@ -589,4 +589,6 @@ func (s *story) together() {
 
 func (s *story) privacy() {
 	s.do(journal.Bind(privacy.Redact{CustomerID: zelda, ConfirmEmail: zeldaEmail}))
+	s.do(journal.Bind(customer.NoteGatewayErasureFailed{ID: zelda, Code: "no_answer"}))
+	s.do(journal.Bind(customer.NoteGatewayErased{ID: zelda, Customers: 1, Elsewhere: []string{"stripe"}}))
 }

@@ -242,6 +242,16 @@ var accountSentences = map[string]sentence{
 	"personal_data.revealed":  {did: func(e *Event) string { return "Revealed " + revealed[text(detail(e, "value"))] }},
 	"customer.data_requested": says("Asked for a copy of the customer's data"),
 	"customer.redacted":       says("Erased the customer's personal data"),
+	"customer.gateway_erased": {did: func(e *Event) string {
+		s := "Deleted the customer, with name, e-mail address and cards, at the payment gateway"
+		if number(detail(e, "customers")) == 0 {
+			s = "Looked for the customer at the payment gateway, which keeps nothing of them"
+		}
+		return s + form("; what %s keeps has to be deleted there", strings.Join(texts(detail(e, "elsewhere")), " and "))
+	}},
+	"customer.gateway_erasure_failed": {did: func(e *Event) string {
+		return "Could not delete the customer at the payment gateway" + form(" (%s)", strings.ReplaceAll(text(detail(e, "code")), "_", " ")) + "; it is tried again"
+	}},
 }
 
 // account says what kind of account of a payment gateway it is, and nothing of its id.

@@ -309,6 +309,14 @@ func text(j jsontext.Value) string {
 	return s
 }
 
+// texts are the values of a list of strings, none for anything else.
+func texts(j jsontext.Value) (all []string) {
+	if j.Kind() != '[' || json.Unmarshal(j, &all) != nil {
+		return nil
+	}
+	return all
+}
+
 // number is a whole number's value, 0 for anything else.
 func number(j jsontext.Value) int64 {
 	var n int64

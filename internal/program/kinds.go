@@ -26,8 +26,11 @@ func Mappings() []store.Mapping {
 				v := s.(*subscription.Subscription)
 				return []any{string(v.Status), string(v.CustomerID), date(DueDate(v)), date(v.NextBillingDate), productIDs(v)}
 			}},
-		{Kind: journal.Customer, Fresh: fresh[customer.Customer], Columns: []string{"status"},
-			Values:   func(s journal.State) []any { return []any{string(s.(*customer.Customer).Status)} },
+		{Kind: journal.Customer, Fresh: fresh[customer.Customer], Columns: []string{"status", "gateway_data"},
+			Values: func(s journal.State) []any {
+				v := s.(*customer.Customer)
+				return []any{string(v.Status), gatewayData(v)}
+			},
 			Reserves: func(s journal.State) []journal.Reservation { return customer.Reserves(s.(*customer.Customer)) }},
 		{Kind: journal.Address, Fresh: fresh[customer.Address], Columns: []string{"status", "customer_id"},
 			Values: func(s journal.State) []any {
@@ -148,6 +151,14 @@ func productIDs(s *subscription.Subscription) string {
 	}
 	slices.Sort(ids)
 	return "|" + strings.Join(ids, "|") + "|"
+}
+
+// gatewayData is what is still to be deleted of an erased customer at the gateway.
+func gatewayData(c *customer.Customer) any {
+	if c.GatewayData == customer.GatewayDataDue || c.GatewayData == customer.GatewayDataFailing {
+		return c.GatewayData
+	}
+	return nil
 }
 
 // openAttempt is what of an order waits for the gateway: a charge, or a refund.

@@ -615,6 +615,9 @@ func (t *transaction) decide(j *job) (out *Outcome, err error) {
 			return nil, fmt.Errorf("program: %s observes a %s, which has a state", d.Type, target.Kind)
 		}
 		for _, s := range d.Secrets {
+			if s.Seal {
+				s.Value = t.w.s.SealSecret(target, s.Name, s.Value)
+			}
 			salt := make([]byte, 16)
 			rand.Read(salt)
 			e.Secrets = append(e.Secrets, journal.SecretCommitment{Name: s.Name, Commitment: vault.CommitSecret(salt, s.Value)})

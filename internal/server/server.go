@@ -311,7 +311,7 @@ func (s *Server) sweep(ctx context.Context) {
 			for _, job := range []struct {
 				name string
 				do   func(context.Context) error
-			}{{"retention", s.engine.Retain}, {"cards that expire", s.engine.NoteExpiries}, {"reconciliation with the gateway", s.engine.Reconcile}} {
+			}{{"retention", s.engine.Retain}, {"erasures at the gateway", s.engine.EraseAtGateway}, {"cards that expire", s.engine.NoteExpiries}, {"reconciliation with the gateway", s.engine.Reconcile}} {
 				if err := job.do(ctx); err != nil && ctx.Err() == nil && !gate.Held(err) {
 					s.Config.Log.Error(job.name, "error", err)
 				}
@@ -417,7 +417,7 @@ func (s *Server) subscribers(mux *http.ServeMux, base string) error {
 	if sender != nil {
 		s.mail = heldMail{sender, i.Gate}
 	}
-	s.portal, err = portal.New(portal.Config{Program: i.Program, Store: i.Store, Finder: i.Finder, IDs: i.IDs, Log: i.Config.Log, BaseURL: base, PortalURL: i.Config.portal(base), FrameAncestors: i.Config.FrameAncestors, Mails: sender != nil, Gateway: s.gateway, AskAgain: s.engine.AskAgain, Noted: noted,
+	s.portal, err = portal.New(portal.Config{Program: i.Program, Store: i.Store, Finder: i.Finder, IDs: i.IDs, Log: i.Config.Log, BaseURL: base, PortalURL: i.Config.portal(base), FrameAncestors: i.Config.FrameAncestors, Mails: sender != nil, Gateway: s.gateway, Gate: i.Gate, AskAgain: s.engine.AskAgain, Noted: noted,
 		Member: func(r *http.Request) (id.ID, error) { return s.Dashboard.Member(r) }})
 	if err != nil {
 		return fault.Wrap(err, fault.Refused, "portal_url", "The Portal cannot be at %s: its address has to look like https://store.example/account, in frames of origins such as https://store.example.", i.Config.portal(base))

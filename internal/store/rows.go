@@ -215,6 +215,24 @@ func (s *Store) Secret(ctx context.Context, q db.Querier, owner journal.Ref, nam
 	return value, err
 }
 
+// SealSecret seals a secret that has to be read again, for its owner.
+func (s *Store) SealSecret(owner journal.Ref, name string, value []byte) []byte {
+	return s.Keys.folder.Seal(secretPurpose(owner, name), value)
+}
+
+// OpenSecret reads a secret that SealSecret sealed; nil when there is none.
+func (s *Store) OpenSecret(ctx context.Context, q db.Querier, owner journal.Ref, name string) ([]byte, error) {
+	sealed, err := s.Secret(ctx, q, owner, name)
+	if err != nil || sealed == nil {
+		return nil, err
+	}
+	return s.Keys.folder.Open(secretPurpose(owner, name), sealed)
+}
+
+func secretPurpose(owner journal.Ref, name string) string {
+	return "secret " + string(owner.Kind) + " " + string(owner.ID) + " " + name
+}
+
 // ReservationHash is what is kept of a reserved name: an HMAC under a key of the shop.
 func (s *Store) ReservationHash(scope, value string) []byte {
 	key := s.Keys.folder.Derive("reservation " + string(s.Shop))

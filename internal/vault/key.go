@@ -82,6 +82,28 @@ func (f *Folder) Unwrap(id string, wrapped []byte) (Key, error) {
 	return newKey(id, secret), nil
 }
 
+const sealVersion = 1
+
+// Seal seals a value for one purpose, under a key of its own that only the keys folder can make.
+func (f *Folder) Seal(purpose string, value []byte) []byte {
+	b := make([]byte, 1+nonceSize, 1+nonceSize+len(value)+tagSize)
+	b[0] = sealVersion
+	rand.Read(b[1:])
+	return gcm(f.Derive("seal "+purpose)).Seal(b, b[1:], value, []byte(purpose))
+}
+
+// Open opens what Seal sealed for the same purpose.
+func (f *Folder) Open(purpose string, sealed []byte) ([]byte, error) {
+	if len(sealed) < 1+nonceSize+tagSize || sealed[0] != sealVersion {
+		return nil, fmt.Errorf("vault: open %s: nothing was sealed: %w", purpose, ErrBroken)
+	}
+	value, err := gcm(f.Derive("seal "+purpose)).Open(nil, sealed[1:1+nonceSize], sealed[1+nonceSize:], []byte(purpose))
+	if err != nil {
+		return nil, fmt.Errorf("vault: open %s: it was not sealed so by this root key: %w", purpose, ErrBroken)
+	}
+	return value, nil
+}
+
 const (
 	nonceSize = 12
 	tagSize   = 16

@@ -86,3 +86,19 @@ func (g *Gateway) DisputeOf(ctx context.Context, dispute string) (payment.Disput
 		return payment.DisputeReport{}, payment.ErrNotFound
 	})
 }
+
+// EraseCustomer implements [payment.Eraser]. The ledger has no names and cards of customers, so it only notes that one was erased.
+func (g *Gateway) EraseCustomer(ctx context.Context, e payment.Erasure) (int, error) {
+	return call(ctx, g, func() (int, error) {
+		switch {
+		case g.refuse != "":
+			return 0, refusal(g.refuse)
+		case g.ledger.erased[e.CustomerID]:
+			return 0, nil
+		}
+		return 1, g.append(Entry{Kind: Erasure, Customer: e.CustomerID, Status: payment.Succeeded})
+	})
+}
+
+// Keeper implements [payment.Eraser]: the references are everybody's.
+func (g *Gateway) Keeper(string) string { return "" }

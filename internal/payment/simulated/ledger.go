@@ -24,6 +24,7 @@ const (
 	Contestation EntryKind = "contestation" // the cardholder contests a charge
 	Decision     EntryKind = "decision"     // of a dispute: succeeded, the money stays; declined, it is gone
 	Return       EntryKind = "return"       // a refund that failed after all
+	Erasure      EntryKind = "erasure"      // of what is kept of a customer
 )
 
 // Entry is one line of the ledger: a request that reached the gateway and what became of it. Declined ones are in it too.
@@ -31,9 +32,10 @@ type Entry struct {
 	Kind      EntryKind    `json:"kind"`
 	At        time.Time    `json:"at"`                 // UTC, microseconds
 	Key       string       `json:"key,omitzero"`       // the idempotency key; a confirmation and a cancellation have none
-	Amount    money.Amount `json:"amount"`             // above zero
+	Amount    money.Amount `json:"amount"`             // above zero, but of an erasure
 	Reference string       `json:"reference,omitzero"` // of a charge
 	OrderID   id.ID        `json:"order_id,omitzero"`  // of a charge
+	Customer  id.ID        `json:"customer,omitzero"`  // of an erasure
 	ChargeID  string       `json:"charge_id,omitzero"` // of the other kinds: the charge's GatewayID
 	Text      string       `json:"text,omitzero"`      // a charge's description, a refund's reason
 
@@ -87,14 +89,21 @@ type ledger struct {
 	tries    map[try]int
 	refunds  map[string]*Entry                 // that came through, by their GatewayID
 	disputes map[string]*payment.DisputeReport // that were told by calls, as they are by now
+	erased   map[id.ID]bool                    // customers
 }
 
 func newLedger() *ledger {
-	return &ledger{byKey: map[string]int{}, accounts: map[string]*account{}, tries: map[try]int{}, refunds: map[string]*Entry{}, disputes: map[string]*payment.DisputeReport{}}
+	return &ledger{byKey: map[string]int{}, accounts: map[string]*account{}, tries: map[try]int{}, refunds: map[string]*Entry{}, disputes: map[string]*payment.DisputeReport{}, erased: map[id.ID]bool{}}
 }
 
 // check says why an entry cannot come next. It guards against a file that something else wrote.
 func (l *ledger) check(e Entry) error {
+	if e.Kind == Erasure {
+		if e.Customer == "" || l.erased[e.Customer] || e.Key != "" || e.Status != payment.Succeeded {
+			return fmt.Errorf("its customer is %q", e.Customer)
+		}
+		return nil
+	}
 	if e.Amount.Minor <= 0 {
 		return fmt.Errorf("its amount is %s", e.Amount)
 	}
@@ -176,6 +185,8 @@ func (l *ledger) add(e Entry) {
 	case Return:
 		l.accounts[e.ChargeID].refunded -= e.Amount.Minor
 		delete(l.refunds, e.GatewayID)
+	case Erasure:
+		l.erased[e.Customer] = true
 	}
 	if e.Key != "" {
 		l.byKey[e.Key] = len(l.entries)

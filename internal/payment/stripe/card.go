@@ -54,7 +54,7 @@ func (g *Gateway) CreateSetupIntent(ctx context.Context, customerID string) (Set
 		Usage:              sdk.String(string(sdk.SetupIntentUsageOffSession)),
 	})
 	if err != nil {
-		return SetupIntent{}, plain(err)
+		return SetupIntent{}, asked(err)
 	}
 	return SetupIntent{ID: made.ID, ClientSecret: made.ClientSecret}, nil
 }

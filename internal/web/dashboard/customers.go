@@ -113,7 +113,7 @@ func (d *Dashboard) registerCustomers() {
 	})
 	d.on(route{pattern: "GET /customers/{id}/data/{part}/copy.json", permission: team.PersonalDataEdit, also: open}, (*call).dataCopy)
 	d.form(form{path: "/customers/{id}/redact", title: "Erase the customer", verb: "Erase for ever", danger: true, permission: team.PersonalDataEdit,
-		lead:   "Names, e-mail address, addresses and everything else that is personal are erased everywhere: in the logs, in old copies of the database, in search. Open subscriptions and orders are cancelled. The entries stay, and can still be proved. This cannot be undone.",
+		lead:   "Names, e-mail address, addresses and everything else that is personal are erased everywhere: in the logs, in old copies of the database, in search, and at the payment gateway as soon as no payment is open there. Open subscriptions and orders are cancelled. The entries stay, and can still be proved. This cannot be undone.",
 		events: api.RedactTypes(), on: (*call).aboutCustomer,
 		fields: func(_ *call, _ subject, v url.Values) ([]formField, error) {
 			return []formField{textField("input", "confirm_email", "The customer's e-mail address", v.Get("confirm_email"), "So that nobody erases the wrong person by a slip.")}, nil
@@ -365,6 +365,11 @@ func (c *call) customerShown(who *customer.Customer, shown revealed) (answer, er
 	a := answer{title: v.Name, head: ui.Head{Crumbs: []ui.Link{{Href: "/customers", Text: "Customers"}}}, body: customerBody(v)}
 	if who.Status == customer.Redacted {
 		a.head.Badge = &ui.Badge{Text: "Erased", Icon: "ban"}
+		a.head.Lead = map[string]string{
+			customer.GatewayDataDue:     "The payment gateway is asked to delete this customer as soon as none of their money can move any more.",
+			customer.GatewayDataFailing: "The payment gateway did not delete this customer yet. It is asked again at least once a day.",
+			customer.GatewayDataErased:  "The payment gateway keeps nothing of this customer any more.",
+		}[who.GatewayData]
 		return a, nil
 	}
 	a.act = customerActions(v, c.permitted(team.PersonalDataEdit))
