@@ -258,7 +258,7 @@ func TestTheLanguageOfAStranger(t *testing.T) {
 }
 
 // teamsOnly are refusals that no form of the Portal can lead to.
-var teamsOnly = []string{"email_taken", "frame_ancestors", "other_customer", "status_archived", "too_deep", "too_many_flows", "too_many_reasons"}
+var teamsOnly = []string{"email_taken", "frame_ancestors", "not_due", "other_customer", "status_archived", "too_deep", "too_many_flows", "too_many_reasons"}
 
 // TestEveryRefusalIsSaid wants a text for every code that the rules of a subscriber's actions refuse with.
 func TestEveryRefusalIsSaid(t *testing.T) {

@@ -2,7 +2,9 @@ package portal
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"net/http"
 	"regexp"
 	"slices"
@@ -10,8 +12,10 @@ import (
 	"strings"
 	"time"
 
+	"perennial/internal/auth"
 	"perennial/internal/customer"
 	"perennial/internal/fault"
+	"perennial/internal/gate"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/payment"
@@ -80,6 +84,9 @@ func (c *call) cardPage(p ui.Problems) (answer, error) {
 	if !c.mayAddCard() {
 		return answer{}, notOffered()
 	}
+	if err := c.mayUseGateway(); err != nil {
+		return answer{}, err
+	}
 	typed := func(name string) string { return c.r.PostFormValue(name) }
 	v := cardView{At: ui.WithoutPreview(c.r.URL.Path), Back: "/portal/account", Problems: p, Contact: c.contact(),
 		Number: ui.Field{Name: "number", Label: c.say("newcard.number"), Value: typed("number"), Mode: "numeric", Complete: "off", Required: true, Length: "30", Problem: p["number"]},
@@ -105,13 +112,12 @@ func (c *call) cardPage(p ui.Problems) (answer, error) {
 		case looked && c.meta.Source.Channel == journal.ChannelQuickAction: // perhaps by a program that looks at mails
 			v.Ask = true
 		default:
-			owner, err := c.atStripe(g)
-			if err != nil {
-				return answer{}, unreachable(err)
+			if err := c.spareCards(); err != nil {
+				return answer{}, err
 			}
-			intent, err := g.CreateSetupIntent(c.ctx, owner)
+			owner, intent, err := c.beginAtStripe(g)
 			if err != nil {
-				return answer{}, unreachable(err)
+				return answer{}, err
 			}
 			if err := c.keep(setupCookie, setup{c.who.ID, owner}, setupLifetime); err != nil {
 				return answer{}, err
@@ -123,19 +129,73 @@ func (c *call) cardPage(p ui.Problems) (answer, error) {
 	return out, nil
 }
 
-// atStripe is the customer's id at Stripe: that of a card of theirs, or of a customer that is made there now.
-func (c *call) atStripe(g stripeCards) (string, error) {
+// beginAtStripe begins to add a card: to the customer at Stripe of a card of theirs, or to a new one, when there is none or none is left. A
+// customer there may have been deleted, or be another account's.
+func (c *call) beginAtStripe(g stripeCards) (owner string, intent stripe.SetupIntent, err error) {
 	rows, err := c.rows(journal.PaymentMethod, query.Newest, 50)
 	if err != nil {
-		return "", err
+		return "", intent, err
 	}
+	var owners []string
 	for _, r := range rows {
-		if owner := stripe.CustomerIn(r.State.(*customer.PaymentMethod).GatewayReference.Value); owner != "" {
-			return owner, nil
+		if owner := stripe.CustomerIn(r.State.(*customer.PaymentMethod).GatewayReference.Value); owner != "" && !slices.Contains(owners, owner) {
+			owners = append(owners, owner)
 		}
 	}
-	return g.CreateCustomer(c.ctx, stripe.NewCustomer{IdempotencyKey: "customer_" + string(c.who.ID), CustomerID: c.who.ID,
-		Name: strings.TrimSpace(c.who.FirstName.Value + " " + c.who.LastName.Value), Email: c.who.Email.Value})
+	for n := range min(len(owners), ownersTried) + ownersMade {
+		made := n - min(len(owners), ownersTried)
+		if made < 0 {
+			owner = owners[n]
+		} else if owner, err = g.CreateCustomer(c.ctx, c.forStripe(made)); err != nil {
+			return "", intent, unreachable(err)
+		}
+		intent, err = g.CreateSetupIntent(c.ctx, owner)
+		if err == nil {
+			return owner, intent, nil
+		}
+		if !errors.Is(err, payment.ErrNotFound) {
+			break
+		}
+	}
+	return "", intent, unreachable(err)
+}
+
+// How many customers at Stripe are tried, and made, for a new card.
+const (
+	ownersTried = 3
+	ownersMade  = 2
+)
+
+// forStripe is what Stripe is told of the customer. Within a day the same key gives the same customer again, also one that was deleted
+// since, and with another name or address it is refused.
+func (c *call) forStripe(n int) stripe.NewCustomer {
+	name, email := strings.TrimSpace(c.who.FirstName.Value+" "+c.who.LastName.Value), c.who.Email.Value
+	said := sha256.Sum256([]byte(name + "\x00" + email))
+	return stripe.NewCustomer{IdempotencyKey: fmt.Sprintf("customer_%s_%x_%d", c.who.ID, said[:8], n), CustomerID: c.who.ID, Name: name, Email: email}
+}
+
+// Who tries out stolen cards needs many pages for it, or many networks.
+func cardQuotas() [2]*auth.Quota {
+	return [2]*auth.Quota{{Burst: 10, Every: 10 * time.Minute}, {Burst: 30, Every: 2 * time.Minute}}
+}
+
+// spareCards counts a card that is begun at Stripe, and refuses one too many.
+func (c *call) spareCards() error {
+	now := c.Program.Now()
+	for i, key := range []string{string(c.who.ID), auth.Network(c.r)} {
+		if refused := c.cards[i].Take(key, now); refused > 0 {
+			return &fault.Error{Kind: fault.TooMany, Code: "too_many_cards", Public: "Too many cards were begun. Wait a few minutes, then try again.", RetryAfter: refused}
+		}
+	}
+	return nil
+}
+
+// mayUseGateway refuses while something holds up what goes on at the gateway: a reference of now could be another account's.
+func (c *call) mayUseGateway() error {
+	if err := c.Gate.Ask(gate.Charge); err != nil {
+		return unreachable(err)
+	}
+	return nil
 }
 
 func unreachable(err error) error {
@@ -178,6 +238,9 @@ func (c *call) wrongCard(err error) (ui.Problems, error) {
 func (c *call) newCard() (journal.Command, ui.Problems, error) {
 	if !c.mayAddCard() {
 		return nil, nil, notOffered()
+	}
+	if err := c.mayUseGateway(); err != nil {
+		return nil, nil, err
 	}
 	switch g := c.Gateway.(type) {
 	case testCards:

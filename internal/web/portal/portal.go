@@ -31,6 +31,7 @@ import (
 	"perennial/internal/customer"
 	"perennial/internal/fault"
 	"perennial/internal/find"
+	"perennial/internal/gate"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/payment"
@@ -58,6 +59,7 @@ type Config struct {
 	FrameAncestors []string                             // who may show the Portal in a frame, as CSP says it; empty: nobody
 	Mails          bool                                 // false: no codes can be sent, and only links let people in
 	Gateway        payment.Gateway                      // what takes new cards; nil: nothing does
+	Gate           *gate.Gate                           // says whether the gateway may be used now; nil: always
 	AskAgain       func(attempt id.ID)                  // says that there may be news of a charge; nil: they come when they come
 	Member         func(r *http.Request) (id.ID, error) // the team member who is signed in to the Dashboard in this browser; nil: nobody is
 	Noted          func(ctx context.Context, pattern, requestID string, actor journal.ActorKind)
@@ -71,6 +73,7 @@ type Portal struct {
 	base   string // the path that subscribers see: home, or another behind a proxy
 	box    auth.Box
 	limits *auth.Limits
+	cards  [2]*auth.Quota // cards that are begun at Stripe: by customer, and by network
 	mux    *http.ServeMux
 	forged *http.CrossOriginProtection
 	routes []string
@@ -112,7 +115,7 @@ func New(c Config) (*Portal, error) {
 	if at.Host == "" || at.Path == "" || at.RawQuery != "" || at.Fragment != "" || path.Clean(at.Path) != at.Path || strings.ContainsAny(at.Path, "\"'<>& {}") {
 		return nil, fmt.Errorf("portal: %s is not an address with a path", at)
 	}
-	p := &Portal{Config: c, secure: at.Scheme == "https", where: at.String(), base: at.Path, limits: auth.NewLimits(), under: make(chan struct{}, laterLimit), mux: http.NewServeMux(), forged: http.NewCrossOriginProtection(),
+	p := &Portal{Config: c, secure: at.Scheme == "https", where: at.String(), base: at.Path, limits: auth.NewLimits(), cards: cardQuotas(), under: make(chan struct{}, laterLimit), mux: http.NewServeMux(), forged: http.NewCrossOriginProtection(),
 		box: auth.NewBox(c.Store.Keys.Folder().Derive("portal " + string(c.Store.Shop)))}
 	for _, address := range []string{c.BaseURL, at.String()} {
 		u, err := url.Parse(address)
