@@ -16,6 +16,7 @@ import (
 	"perennial/internal/journal"
 	"perennial/internal/payment"
 	"perennial/internal/program"
+	"perennial/internal/query"
 	"perennial/internal/store"
 )
 
@@ -39,7 +40,7 @@ func (e *Engine) EraseAtGateway(ctx context.Context) error {
 		if err := e.Gate.Ask(gate.Destroy | gate.Charge); err != nil {
 			return err
 		}
-		rows, err := e.s.Claim(ctx, journal.Customer, e.holder, inHand, `gateway_data IS NOT NULL AND id > $2`, `id`, chunk, string(last))
+		rows, err := query.Claim(ctx, e.s, e.holder, inHand, query.List{Kind: journal.Customer, Limit: chunk, Where: []query.Filter{query.Set(query.GatewayData), query.After(query.ID, last)}})
 		if err != nil {
 			return errors.Join(append(errs, err)...)
 		}
@@ -64,9 +65,9 @@ func (e *Engine) eraseOne(ctx context.Context, g payment.Eraser, who id.ID) erro
 	if w := e.erasures[who]; !w.over(e.p.Now()) {
 		return nil
 	}
-	orders, err := e.s.List(ctx, e.s.Read, journal.Order, `customer_id = $2 ORDER BY id`, string(who))
+	orders, err := query.Rows(ctx, e.s, query.List{Kind: journal.Order, Where: []query.Filter{query.Is(query.Customer, who)}, Steady: true})
 	if err != nil {
-		return db.Fault(err)
+		return err
 	}
 	if slices.ContainsFunc(orders, func(r store.Row) bool { return billing.OpenAtGateway(r.State.(*billing.Order), e.p.Now()) }) {
 		return nil
@@ -140,22 +141,20 @@ func (e *Engine) charges(name string) bool {
 // shared notes which of some customers at the gateway have cards of somebody else of this shop: an import may say so. References are
 // sealed, so all payment methods are looked through.
 func (e *Engine) shared(ctx context.Context, g payment.Eraser, who id.ID, keepers map[string]bool) error {
-	for last := id.ID(""); len(keepers) > 0; {
-		rows, err := e.s.List(ctx, e.s.Read, journal.PaymentMethod, `customer_id <> $2 AND status IN ('active', 'expired') AND id > $3 ORDER BY id LIMIT 500`, string(who), string(last))
+	if len(keepers) == 0 {
+		return nil
+	}
+	for rows, err := range query.Pages(ctx, e.s, query.List{Kind: journal.PaymentMethod, Where: []query.Filter{query.Not(query.Customer, who)}, Steady: true}, "") {
 		if err != nil {
-			return db.Fault(err)
+			return err
 		}
 		for _, row := range rows {
 			m := row.State.(*customer.PaymentMethod)
-			last = m.ID
-			if k := g.Keeper(m.GatewayReference.Value); k != "" {
+			if k := g.Keeper(m.GatewayReference.Value); k != "" && (m.Status == customer.StatusActive || m.Status == customer.StatusExpired) {
 				if _, asked := keepers[k]; asked {
 					keepers[k] = true
 				}
 			}
-		}
-		if len(rows) < 500 {
-			return nil
 		}
 	}
 	return nil

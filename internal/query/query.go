@@ -35,6 +35,7 @@ const (
 	Next         Column = "next_billing_date"
 	Due          Column = "due_date"
 	OpenAttempt  Column = "open_attempt"
+	GatewayData  Column = "gateway_data"
 )
 
 // Filter is a condition that a row meets or does not.

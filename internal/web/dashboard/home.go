@@ -169,9 +169,9 @@ func (c *call) needsAttention(v *homeView) error {
 	if lost > 0 {
 		v.Note = append(v.Note, attention{ui.Warn, "mail", ui.Count(int64(lost), "message could not be sent this week", "messages could not be sent this week"), ui.Link{Href: "/events?type=notification.failed", Text: "See them"}})
 	}
-	left, err := c.Store.List(c.ctx, c.Store.DB.Reader, journal.Customer, fmt.Sprintf("gateway_data IS NOT NULL AND gateway_data = $2 ORDER BY id LIMIT %d", rowsOnPage), customer.GatewayDataFailing)
+	left, err := query.Rows(c.ctx, c.Store, query.List{Kind: journal.Customer, Where: []query.Filter{query.Set(query.GatewayData), query.Is(query.GatewayData, customer.GatewayDataFailing)}, Limit: rowsOnPage})
 	if err != nil {
-		return store.Fault(err)
+		return err
 	}
 	if n := len(left); n > 0 {
 		v.Note = append(v.Note, attention{ui.Bad, "circle-alert", ui.Count(int64(n), "erased customer could not be deleted at the payment gateway yet", "erased customers could not be deleted at the payment gateway yet"), ui.Link{Href: "/events?type=customer.gateway_erasure_failed", Text: "See why"}})
