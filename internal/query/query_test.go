@@ -19,7 +19,7 @@ import (
 func TestEveryColumn(t *testing.T) {
 	s := shop.Open(t)
 	known := map[query.Column]bool{query.ID: true}
-	for _, c := range []query.Column{query.Status, query.Role, query.Customer, query.Subscription, query.Product, query.Group, query.Flow, query.Products, query.Next, query.Due, query.OpenAttempt} {
+	for _, c := range []query.Column{query.Status, query.Role, query.Customer, query.Subscription, query.Product, query.Group, query.Flow, query.Products, query.Next, query.Due, query.OpenAttempt, query.GatewayData} {
 		known[c] = false
 	}
 	for _, m := range program.Mappings() {
