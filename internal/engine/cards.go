@@ -9,7 +9,6 @@ import (
 
 	"perennial/internal/billing"
 	"perennial/internal/db"
-	"perennial/internal/gate"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/program"
@@ -48,7 +47,7 @@ func (e *Engine) newCards(ctx context.Context, p *policy, cause map[id.ID]id.ID)
 		s := row.State.(*subscription.Subscription)
 		retry := billing.RetryOrder{OrderID: s.Recovery.OrderID, AttemptID: e.p.IDs.New(id.BillingAttempt), Today: p.day, NewCard: true, Cause: cause[s.CustomerID]}
 		if !w.do(func(ctx context.Context) error {
-			if err := e.Gate.Ask(gate.Charge); err != nil {
+			if err := e.mayCharge(); err != nil {
 				return err
 			}
 			out, err := e.do(ctx, journal.Bind(retry))
@@ -98,7 +97,7 @@ func (e *Engine) confirming(ctx context.Context, customers map[id.ID]id.ID) (row
 // replace gives up a payment that waits for the customer to confirm it, and tries the customer's new payment method at once, if
 // there is one. If it ends in between, the new one is tried at the next retry.
 func (e *Engine) replace(ctx context.Context, row store.Row, p *policy, cause map[id.ID]id.ID) error {
-	if err := e.Gate.Ask(gate.Charge); err != nil {
+	if err := e.mayCharge(); err != nil {
 		return err
 	}
 	o := row.State.(*billing.Order)

@@ -91,6 +91,7 @@ type Engine struct {
 	gateway  wait
 	silent   int           // attempts in a row without an answer
 	ours     int           // attempts in a row that the gateway refused because of us
+	unclosed []unclosed    // declined charges that could not be closed
 	calls    chan struct{} // calls of the gateway under way; made at the first
 }
 
@@ -288,7 +289,7 @@ func (e *Engine) due(ctx context.Context, p *policy) iter.Seq2[[]store.Row, erro
 // one does everything for a subscription: resumes it, or makes its order, or tries its failed payment again; and charges
 // what that began.
 func (e *Engine) one(ctx context.Context, row store.Row, p *policy) error {
-	if err := e.Gate.Ask(gate.Charge); err != nil {
+	if err := e.mayCharge(); err != nil {
 		return err
 	}
 	s := row.State.(*subscription.Subscription)

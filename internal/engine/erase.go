@@ -37,7 +37,7 @@ func (e *Engine) EraseAtGateway(ctx context.Context) error {
 	}
 	var errs []error
 	for last := id.ID(""); ctx.Err() == nil; {
-		if err := e.Gate.Ask(gate.Destroy | gate.Charge); err != nil {
+		if err := e.Gate.Ask(gate.Destroy|gate.Charge, gate.GatewayFailing); err != nil {
 			return err
 		}
 		rows, err := query.Claim(ctx, e.s, e.holder, inHand, query.List{Kind: journal.Customer, Limit: chunk, Where: []query.Filter{query.Set(query.GatewayData), query.After(query.ID, last)}})
@@ -79,7 +79,7 @@ func (e *Engine) eraseOne(ctx context.Context, g payment.Eraser, who id.ID) erro
 	limited, cancel := context.WithTimeout(ctx, chargeTimeout)
 	defer cancel()
 	release := e.take()
-	if err := e.Gate.Ask(gate.Destroy | gate.Charge); err != nil {
+	if err := e.Gate.Ask(gate.Destroy|gate.Charge, gate.GatewayFailing); err != nil {
 		release()
 		return err
 	}

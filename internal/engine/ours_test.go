@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"perennial/internal/db"
 	"perennial/internal/demo"
 	"perennial/internal/engine"
+	"perennial/internal/gate"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/payment"
@@ -406,4 +408,109 @@ func TestKeysSayWhatIsPaid(t *testing.T) {
 	if want := "extra_1_1 extra_2_1 2027_01_16_1 2027_01_16_2 2027_01_16_3"; strings.Join(got, " ") != want {
 		t.Errorf("got %v, want %s", got, want)
 	}
+}
+
+// While the gateway refuses the shop, one reason says so and what to do; the engine tries again all the same, and the reason goes with the
+// first payment that the gateway takes.
+func TestTheGateSaysThatTheGatewayRefusesTheShop(t *testing.T) {
+	w := begin(t)
+	for range 4 {
+		w.subscribe(simulated.OK, civil.Month, start)
+	}
+	w.ledger.Refuse(payment.CodeKeyInvalid)
+	w.engine.Gate = gate.New(slog.New(slog.DiscardHandler), w.clock.Now)
+	_ = w.engine.Run(t.Context()) // that it refuses is looked at below
+	r := w.engine.Gate.Reasons()
+	if len(r) != 1 || r[0].Code != gate.GatewayFailing || !r[0].Warning || r[0].Holds != gate.Charge || !strings.Contains(r[0].Sentence, "secret key") || !strings.Contains(r[0].Sentence, "key_invalid") {
+		t.Fatalf("the reasons: %+v", r)
+	}
+	if !gate.Held(w.engine.Gate.Ask(gate.Charge)) {
+		t.Error("it holds nothing up")
+	}
+	w.at(start, 18, 0)
+	_ = w.engine.Run(t.Context()) // the same
+	if len(w.engine.Gate.Reasons()) != 1 {
+		t.Error("the reason went while the gateway refuses")
+	}
+	w.ledger.Refuse("")
+	w.at(start.AddDays(1), 12, 0)
+	w.run()
+	if r := w.engine.Gate.Reasons(); len(r) != 0 {
+		t.Errorf("it works again: %+v", r)
+	}
+	for _, o := range w.orders("") {
+		if o.Status != billing.Placed || w.charges(o.ID) != 1 {
+			t.Errorf("the order is %s, charged %d times", o.Status, w.charges(o.ID))
+		}
+	}
+
+	// When what waited is cancelled, nothing is left to try it with.
+	for range 3 {
+		w.subscribe(simulated.OK, civil.Month, start.AddDays(2))
+	}
+	w.ledger.Refuse(payment.CodeKeyInvalid)
+	w.at(start.AddDays(2), 12, 0)
+	_ = w.engine.Run(t.Context()) // the same
+	if len(w.engine.Gate.Reasons()) != 1 {
+		t.Error("no reason the second time")
+	}
+	for _, o := range w.orders("") {
+		if o.Status == billing.Pending {
+			w.Do(journal.Bind(billing.CancelOrder{OrderID: o.ID}))
+		}
+	}
+	w.at(start.AddDays(3), 12, 0)
+	w.run()
+	w.run()
+	if r := w.engine.Gate.Reasons(); len(r) != 0 {
+		t.Errorf("nothing waits for it: %+v", r)
+	}
+}
+
+// A declined charge that could not be closed is closed later, and one that was paid in between is recorded.
+func TestADeclinedChargeIsClosedLater(t *testing.T) {
+	for _, paid := range []bool{false, true} {
+		w := begin(t)
+		s := w.subscribe("sim_decline_insufficient_funds", civil.Month, start)
+		c := &closing{Gateway: w.ledger, down: true}
+		w.use(c)
+		w.run()
+		o := w.orders(s.ID)[0]
+		if c.calls != 1 || o.Attempts[0].Status != billing.AttemptFailed {
+			t.Fatalf("it was asked %d times, the attempt is %s", c.calls, o.Attempts[0].Status)
+		}
+		if paid {
+			if err := w.ledger.Pay(t.Context(), o.Attempts[0].GatewayID); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.run()
+		if c.calls != 1 {
+			t.Error("it was asked again at once")
+		}
+		c.down = false
+		w.clock.set(w.clock.Now().Add(time.Minute))
+		w.run()
+		w.run()
+		if c.calls != 2 {
+			t.Errorf("it was asked %d times in all", c.calls)
+		}
+		if o = w.orders(s.ID)[0]; (billing.Paid(o) == o.Total) != paid {
+			t.Errorf("paid %v: %v of %v", paid, billing.Paid(o), o.Total)
+		}
+	}
+}
+
+// closing does not close while it is down.
+type closing struct {
+	payment.Gateway
+	down  bool
+	calls int
+}
+
+func (c *closing) Cancel(ctx context.Context, charge string) (payment.ChargeResult, error) {
+	if c.calls++; c.down {
+		return payment.ChargeResult{}, simulated.ErrTimeout
+	}
+	return c.Gateway.Cancel(ctx, charge)
 }

@@ -10,7 +10,6 @@ import (
 
 	"perennial/internal/billing"
 	"perennial/internal/db"
-	"perennial/internal/gate"
 	"perennial/internal/journal"
 	"perennial/internal/payment"
 	"perennial/internal/reading"
@@ -23,7 +22,7 @@ const restoredFor = 60 * 24 * time.Hour
 // may says whether anything may be charged. Before the first charge after something held charges up, and after a start, it asks the
 // gateway for what it moved since the copy was made that the shop went on from.
 func (e *Engine) may(ctx context.Context) error {
-	if err := e.Gate.Ask(gate.Charge); err != nil {
+	if err := e.mayCharge(); err != nil {
 		e.asked = false
 		return err
 	}

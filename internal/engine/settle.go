@@ -5,13 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"perennial/internal/billing"
 	"perennial/internal/customer"
 	"perennial/internal/db"
-	"perennial/internal/gate"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/payment"
@@ -88,6 +86,10 @@ func (e *Engine) Settle(ctx context.Context) error {
 	}
 	if ctx.Err() == nil && !e.leftAlone() {
 		e.forget(open)
+		errs = append(errs, e.closeAgain(ctx))
+		if len(open) == 0 {
+			e.works() // nothing waits for it
+		}
 	}
 	if err := e.s.Unclaim(context.WithoutCancel(ctx), journal.Order, e.holder); err != nil {
 		errs = append(errs, err)
@@ -125,7 +127,7 @@ func (e *Engine) settle(ctx context.Context, o *billing.Order, a billing.Attempt
 	if e.leftAlone() {
 		return nil
 	}
-	if err := e.Gate.Ask(gate.Charge); err != nil {
+	if err := e.mayCharge(); err != nil {
 		return err
 	}
 	result, err := e.ask(ctx, o, a, from)
@@ -220,7 +222,7 @@ func (e *Engine) place(ctx context.Context, o *billing.Order, a billing.Attempt,
 	limited, cancel := context.WithTimeout(ctx, chargeTimeout)
 	defer cancel()
 	release := e.take()
-	if err := e.Gate.Ask(gate.Charge); err != nil { // something may have come while it waited
+	if err := e.mayCharge(); err != nil { // something may have come while it waited
 		release()
 		return payment.ChargeResult{}, err
 	}
@@ -228,6 +230,7 @@ func (e *Engine) place(ctx context.Context, o *billing.Order, a billing.Attempt,
 	release()
 	switch {
 	case err == nil:
+		e.works()
 		return result, nil
 	case errors.Is(err, payment.ErrInvalid), errors.Is(err, payment.ErrUndecided):
 		return payment.ChargeResult{}, err
@@ -286,7 +289,7 @@ const remembered = 23 * time.Hour
 // charge is then.
 func (e *Engine) giveUp(ctx context.Context, o *billing.Order, a billing.Attempt, r payment.ChargeResult, from start) (payment.ChargeResult, error) {
 	if r.Status == payment.Declined && r.Code != payment.CodeCancelled && r.GatewayID != "" && a.Status != billing.AttemptActionRequired {
-		return e.closeCharge(ctx, r), nil
+		return e.closeCharge(ctx, o, a, r), nil
 	}
 	if a.Status != billing.AttemptActionRequired || r.Status == payment.Succeeded || r.Code == payment.CodeCancelled {
 		return r, nil
@@ -314,23 +317,6 @@ func (e *Engine) giveUp(ctx context.Context, o *billing.Order, a billing.Attempt
 		return r, nil // it says more
 	}
 	return now, nil
-}
-
-// closeCharge cancels a charge that was declined, so that nobody pays it later at the gateway's own pages. Where that does not work, a
-// late success is taken from its report, or found in the gateway's books.
-func (e *Engine) closeCharge(ctx context.Context, r payment.ChargeResult) payment.ChargeResult {
-	limited, cancel := context.WithTimeout(ctx, lookupTimeout)
-	defer cancel()
-	release := e.take()
-	now, err := e.g.Cancel(limited, r.GatewayID)
-	release()
-	switch {
-	case err != nil:
-		e.log.Warn("a declined charge could not be closed at the gateway", "charge", r.GatewayID, "error", err)
-	case now.Status == payment.Succeeded:
-		return now
-	}
-	return r
 }
 
 // lookUp asks the gateway for an attempt's charge, and holds what it gives against the attempt.
@@ -380,7 +366,7 @@ func (e *Engine) repay(ctx context.Context, o *billing.Order, r billing.Repaymen
 	limited, cancel := context.WithTimeout(ctx, chargeTimeout)
 	defer cancel()
 	release := e.take()
-	if err := e.Gate.Ask(gate.Charge); err != nil {
+	if err := e.mayCharge(); err != nil {
 		release()
 		return err
 	}
@@ -397,40 +383,12 @@ func (e *Engine) repay(ctx context.Context, o *billing.Order, r billing.Repaymen
 	case err != nil:
 		return e.noAnswer(o, billing.Attempt{ID: id.ID(r.Key(o.ID))}, fmt.Errorf("%w: %w", errSilent, err))
 	}
+	if err == nil {
+		e.works()
+	}
 	e.answered(billing.Attempt{ID: id.ID(r.Key(o.ID))}, payment.ChargeResult{Status: result.Status})
 	_, err = e.do(context.WithoutCancel(ctx), journal.Bind(billing.FinishRepayment{OrderID: o.ID, Number: r.Number, Succeeded: result.Status == payment.Succeeded, Code: result.Code, GatewayID: result.GatewayID}))
 	return err
-}
-
-// oursOf says whether the gateway refuses everything because of us: our key, the account.
-func oursOf(err error) bool {
-	o, ok := errors.AsType[*payment.Ours](err)
-	return ok && slices.Contains([]string{payment.CodeKeyInvalid, payment.CodeAccountInvalid, payment.CodeAccountOther}, o.Code)
-}
-
-// refused records that the gateway refuses an attempt because of us, and stops asking it when it refuses several in a row.
-func (e *Engine) refused(ctx context.Context, o *billing.Order, a billing.Attempt, ours *payment.Ours) error {
-	e.Observer.attempt("refused")
-	e.log.Error("the gateway refuses a charge because of us: nothing is held against the customer", "order", o.ID, "attempt", a.ID, "code", ours.Code, "error", ours)
-	e.mu.Lock()
-	e.attempts[a.ID] = e.attempts[a.ID].longer(e.p.Now(), attemptWait)
-	e.mu.Unlock()
-	if _, err := e.do(context.WithoutCancel(ctx), journal.Bind(billing.DelayAttempt{OrderID: o.ID, AttemptID: a.ID, Code: ours.Code})); err != nil {
-		return err
-	}
-	return e.stopped(ours)
-}
-
-// stopped counts what the gateway refuses because of us, and gives the error of one that is left alone from now on.
-func (e *Engine) stopped(err error) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	now := e.p.Now()
-	if e.ours++; e.ours < oursCalls || !e.gateway.over(now) {
-		return nil
-	}
-	e.silent, e.gateway = 0, e.gateway.longer(now, oursWait)
-	return fmt.Errorf("the payment gateway refuses this shop; nothing is charged, and it is asked again in %s: %w", e.gateway.pause, err)
 }
 
 // Reported says that the gateway reports a charge of an open attempt: it is asked about at the next look, by the charge's id.
@@ -493,7 +451,10 @@ func (e *Engine) noAnswer(o *billing.Order, a billing.Attempt, err error) error 
 func (e *Engine) answered(a billing.Attempt, r payment.ChargeResult) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.silent, e.ours, e.gateway = 0, 0, wait{}
+	e.silent = 0
+	if e.ours < oursCalls { // else it answers, and charges nothing
+		e.gateway = wait{}
+	}
 	if r.Status != payment.Succeeded && r.Status != payment.Declined {
 		e.attempts[a.ID] = e.attempts[a.ID].longer(e.p.Now(), attemptWait)
 	}

@@ -46,18 +46,19 @@ const (
 	GatewayChanged   = "gateway_changed"       // another account of the gateway, or another mode
 	GatewayUnknown   = "gateway_unknown"       // the gateway did not say yet whose account it is
 	GatewayFailing   = "gateway_access_failed" // our access to the gateway fails again and again
+	GatewayVersion   = "gateway_version"       // the gateway reports in a version of its API that nobody has looked at
 	ClockAhead       = "clock_ahead"           // the clock is ahead of what else tells the time
 	ClockBehind      = "clock_behind"          // the clock is behind the journal
 )
 
 // Codes are all codes, in the order in which a reason wins over another one.
-var Codes = []string{ClockAhead, DatabaseBehind, DatabaseForked, DatabaseUnproved, ShopMoved, ClockBehind, GatewayChanged, GatewayUnknown, GatewayFailing}
+var Codes = []string{ClockAhead, DatabaseBehind, DatabaseForked, DatabaseUnproved, ShopMoved, ClockBehind, GatewayChanged, GatewayUnknown, GatewayFailing, GatewayVersion}
 
 // Reason is why a power is held up.
 type Reason struct {
 	Code     string
-	Sentence string // for people; it says what to do
-	Holds    Power
+	Sentence string    // for people; it says what to do
+	Holds    Power     // 0: nothing; it is told all the same
 	Warning  bool      // the pages work all the same: no reason to send people to another server
 	Since    time.Time // set when it is raised
 }
@@ -93,6 +94,10 @@ func (g *Gate) Raise(r Reason) {
 	r.Since = g.now().UTC()
 	at, _ := slices.BinarySearchFunc(g.reasons, place(r.Code), func(x Reason, n int) int { return place(x.Code) - n })
 	g.reasons = slices.Insert(g.reasons, at, r)
+	if r.Holds == 0 {
+		g.log.Error("a warning", "code", r.Code, "why", r.Sentence)
+		return
+	}
 	g.log.Error("billing, messages or more of what the server does by itself is held up", "code", r.Code, "why", r.Sentence)
 }
 

@@ -158,8 +158,8 @@ func New(s Sources) *Metrics {
 
 	m.due = m.counter("perennial_billing_due_total", "Subscriptions that were found due (an order, a retry, the end of a pause).")
 	m.attempts = m.counters("perennial_billing_attempts_total",
-		"Answers of the payment gateway by outcome: succeeded, declined, action_required, silent (no answer; it is asked again).", "outcome")
-	for _, o := range []string{"succeeded", "declined", "action_required", Silent} {
+		"Answers of the payment gateway by outcome: succeeded, declined, action_required, silent (no answer; it is asked again), refused (because of the shop; it is tried again).", "outcome")
+	for _, o := range []string{"succeeded", "declined", "action_required", Silent, Refused} {
 		m.attempts.WithLabelValues(o)
 	}
 	m.runs = m.counters("perennial_billing_runs_total", "Looks for what is due by outcome: done, failed, held (see perennial_held).", "outcome")

@@ -46,7 +46,6 @@ func (s *Server) observe() {
 				metrics.Failed: b.Failed}, b.Entries, time.Since(began))
 		}
 	})
-	s.engine.Gate = s.Gate
 	s.engine.Observer = engine.Observer{Due: s.metrics.Due, Attempt: s.metrics.Attempt}
 }
 

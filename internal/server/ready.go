@@ -78,9 +78,6 @@ func (s *Server) ready(ctx context.Context) readiness {
 			r.Reasons = append(r.Reasons, x)
 		}
 	}
-	if odd := s.reports.odd.Load(); odd != nil {
-		r.Warnings = append(r.Warnings, reason{"gateway_version", "The payment gateway sends reports in a version of its API that this program does not know: " + *odd + ". Give the endpoint there the version that docs/operations.md names."})
-	}
 	if p := s.checked.Load(); p != nil && p.differences > 0 {
 		r.Warnings = append(r.Warnings, reason{"verify_differs", fmt.Sprintf("The check of %s found %d differences between the journal and the database, the first at %s. Run perennial verify.",
 			p.at.UTC().Format("2 January 2006, 15:04"), p.differences, p.first)})

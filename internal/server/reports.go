@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"perennial/internal/billing"
@@ -71,8 +70,6 @@ type Reports struct {
 	gate *gate.Gate // nil: reports are always taken
 
 	log *slog.Logger
-
-	odd atomic.Pointer[string] // the last version of the gateway's API that is not known
 
 	told time.Time // before which a teller was heard; zero at first, so after a restart all comes again
 }
@@ -155,8 +152,11 @@ func (r *Reports) take(ctx context.Context, e payment.Event) error {
 		r.log.Warn("a report of the gateway's other mode is left out: the endpoint there sends to the wrong address", "report", e.ID, "live", e.Live)
 		return nil
 	}
-	if e.Odd != "" {
-		r.odd.Store(&e.Odd)
+	if e.Odd == "" {
+		r.gate.Clear(gate.GatewayVersion)
+	} else {
+		r.gate.Raise(gate.Reason{Code: gate.GatewayVersion, Warning: true, Sentence: "The payment gateway sends reports in a version of its API that this program does not know: " + e.Odd +
+			". Give the endpoint there the version that docs/operations.md names."})
 		r.log.Error("a report is written in a version of the gateway's API that nobody has looked at", "report", e.ID, "version", e.Odd)
 	}
 	switch told := e.Report.(type) {

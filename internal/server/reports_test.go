@@ -18,6 +18,7 @@ import (
 	"perennial/internal/civil"
 	"perennial/internal/customer"
 	"perennial/internal/fault"
+	"perennial/internal/gate"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/money"
@@ -54,6 +55,9 @@ func TestReportsOfStripe(t *testing.T) {
 			return
 		case strings.HasSuffix(r.URL.Path, "/customers/cus_1"):
 			fmt.Fprintf(w, `{"id":"cus_1","object":"customer","metadata":{"perennial_customer":%q}}`, who)
+			return
+		case strings.HasSuffix(r.URL.Path, "/account"):
+			fmt.Fprint(w, `{"id":"acct_1","object":"account"}`)
 			return
 		case intents[path.Base(r.URL.Path)] != "":
 			fmt.Fprint(w, intents[path.Base(r.URL.Path)])
@@ -150,6 +154,12 @@ func TestReportsOfStripe(t *testing.T) {
 	if d := billing.AllDisputes(row.State.(*billing.Order)); len(d) != 1 || d[0].Status != billing.DisputeWon || d[0].AttemptID != attempt {
 		t.Errorf("after the appeal: %+v", d)
 	}
+	// While something holds reports up, the gateway is told to come again.
+	i.Gate.Raise(gate.Reason{Code: gate.DatabaseBehind, Holds: gate.All})
+	if got := send(dispute("charge.dispute.closed", "lost"), reportSecret, now); got != http.StatusServiceUnavailable {
+		t.Errorf("a report that is held up: got %d", got)
+	}
+	i.Gate.Clear(gate.DatabaseBehind)
 	// Reports of real money are not taken by a gateway that moves none, and a version that nobody knows is told.
 	head = i.Program.Head()
 	live := strings.Replace(strings.Replace(dispute("charge.dispute.created", "needs_response"), `"object":"event"`, `"object":"event","livemode":true`, 1), "dp_1", "dp_9", 1)

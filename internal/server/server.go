@@ -90,7 +90,7 @@ func Start(ctx context.Context, i *Instance, gateway payment.Gateway, extra map[
 	if i.Config.Listen == "" {
 		return nil, fault.New(fault.Refused, "listen", "Give an address to listen on.")
 	}
-	s := &Server{Instance: i, gateway: gateway, engine: engine.New(i.Program, i.Store, gateway, i.Config.Log), door: newDoor()}
+	s := &Server{Instance: i, gateway: gateway, engine: newEngine(i, gateway), door: newDoor()}
 	s.engine.InFlight = engine.Busy
 	s.nightly = string(i.IDs.New(id.Command))
 	s.reports = NewReports(i.Program, i.Store, s.engine, gateway, i.Config.Log)

@@ -22,7 +22,6 @@ import (
 	"go.uber.org/goleak"
 
 	"perennial/internal/catalog"
-	"perennial/internal/engine"
 	"perennial/internal/fault"
 	"perennial/internal/find"
 	"perennial/internal/id"
@@ -397,7 +396,7 @@ func TestTheBackgroundWorks(t *testing.T) {
 		c, log := config(t.TempDir())
 		i := open(t, c)
 		gateway := simulated.New(time.Now, simulated.Options{})
-		s := &Server{Instance: i, engine: engine.New(i.Program, i.Store, gateway, i.Config.Log)}
+		s := &Server{Instance: i, engine: newEngine(i, gateway)}
 		s.reports = NewReports(i.Program, i.Store, s.engine, gateway, i.Config.Log)
 		s.observe()
 		ctx, stop := context.WithCancel(t.Context())

@@ -62,8 +62,8 @@ func shift(n int64, by int) (int64, bool) {
 }
 
 // Least is the least amount of a currency that Stripe charges, in minor units; 0 where Stripe names none. What counts for Stripe
-// is the currency that the account settles in, so it may refuse more than this: its answer is believed.
-// (docs.stripe.com/currencies, "Minimum and maximum charge amounts")
+// is the currency that the account settles in, after conversion, so it may refuse more than this: its answer is believed.
+// (docs.stripe.com/currencies, "Minimum and maximum charge amounts", held against two stored copies of the page on 1 December 2026)
 func Least(currency string) int64 {
 	switch currency {
 	case "AUD", "BRL", "CAD", "CHF", "EUR", "INR", "NZD", "SGD", "USD":

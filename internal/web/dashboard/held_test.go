@@ -2,13 +2,17 @@ package dashboard
 
 import (
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 
 	"perennial/internal/auth"
+	"perennial/internal/billing"
 	"perennial/internal/find/findtest"
+	"perennial/internal/gate"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/payment"
 	"perennial/internal/subscription"
 	"perennial/internal/team"
 	"perennial/internal/test/shop"
@@ -59,4 +63,26 @@ func TestAHiddenEntryIsOnEveryPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	look(false)
+}
+
+// Home says what delays payments, and what the gateway reports that nobody knows.
+func TestHomeSaysThatPaymentsAreDelayed(t *testing.T) {
+	w, owner, _ := owned(t, auth.ProviderConfig{})
+	f := furnish(w)
+	w.d.Gate = gate.New(slog.New(slog.DiscardHandler), w.Program.Now)
+	if s := owner.get("/"); strings.Contains(s.body, "delayed") {
+		t.Error("nothing is delayed")
+	}
+	sub, order, attempt := w.IDs.New(id.Subscription), w.IDs.New(id.Order), w.IDs.New(id.BillingAttempt)
+	w.Do(journal.Bind(subscription.Create{ID: sub, CustomerID: f.ada, SellingPlanID: f.plan, PaymentMethodID: f.card, Items: []subscription.NewItem{{ID: w.IDs.New(id.Item), VariantID: f.variant, Quantity: 1}}}))
+	w.Do(journal.Bind(billing.OrderNow{SubscriptionID: sub, OrderID: order, AttemptID: attempt}))
+	w.Do(journal.Bind(billing.DelayAttempt{OrderID: order, AttemptID: attempt, Code: payment.CodeAccountInvalid}))
+	for _, words := range []string{"1 payment is delayed because of the shop", "account invalid", "/orders/" + string(order)} {
+		w.want(owner.get("/"), 200, "/", words)
+	}
+	w.d.Gate.Raise(gate.Reason{Code: gate.GatewayFailing, Sentence: "Payments are delayed: key.", Holds: gate.Charge, Warning: true})
+	w.d.Gate.Raise(gate.Reason{Code: gate.GatewayVersion, Sentence: "A version of tomorrow.", Warning: true})
+	for _, words := range []string{"Payments are delayed", gate.GatewayFailing, "A version of tomorrow.", "may not be understood"} {
+		w.want(owner.get("/"), 200, "/", words)
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"perennial/internal/billing"
 	"perennial/internal/civil"
@@ -92,6 +93,10 @@ func (c *call) doubted(v *homeView) error {
 func held(r gate.Reason) ui.Notice {
 	title := "Nothing is charged, sent or erased now"
 	switch {
+	case r.Code == gate.GatewayFailing:
+		title = "Payments are delayed"
+	case r.Code == gate.GatewayVersion:
+		title = "The payment gateway's reports may not be understood"
 	case r.Holds&gate.Write != 0:
 		title = "Nothing is changed, charged or sent now"
 	case r.Holds&gate.Send == 0:
@@ -169,6 +174,9 @@ func (c *call) needsAttention(v *homeView) error {
 	if lost > 0 {
 		v.Note = append(v.Note, attention{ui.Warn, "mail", ui.Count(int64(lost), "message could not be sent this week", "messages could not be sent this week"), ui.Link{Href: "/events?type=notification.failed", Text: "See them"}})
 	}
+	if err := c.delayedPayments(v); err != nil {
+		return err
+	}
 	left, err := query.Rows(c.ctx, c.Store, query.List{Kind: journal.Customer, Where: []query.Filter{query.Set(query.GatewayData), query.Is(query.GatewayData, customer.GatewayDataFailing)}, Limit: rowsOnPage})
 	if err != nil {
 		return err
@@ -196,6 +204,36 @@ func (c *call) needsAttention(v *homeView) error {
 	if more > 0 {
 		v.Note = append(v.Note, attention{ui.Warn, "credit-card", ui.Count(int64(more), "more card expires before its next charge", "more cards expire before their next charge"), ui.Link{Href: "/upcoming", Text: "See the calendar"}})
 	}
+	return nil
+}
+
+// delayedPayments says how many payments wait because the gateway refuses the shop, and why.
+func (c *call) delayedPayments(v *homeView) error {
+	open, err := query.States[*billing.Order](c.ctx, c.Store, query.List{Kind: journal.Order, Where: []query.Filter{query.Set(query.OpenAttempt)}, Limit: countedAtMost})
+	if err != nil {
+		return err
+	}
+	var codes []string
+	waiting, first := int64(0), id.ID("")
+	for _, o := range open {
+		if a, ok := billing.OpenAttempt(o); ok && a.Delayed() {
+			if waiting++; first == "" {
+				first = o.ID
+			}
+			if !slices.Contains(codes, a.Code) {
+				codes = append(codes, a.Code)
+			}
+		}
+	}
+	if waiting == 0 {
+		return nil
+	}
+	slices.Sort(codes)
+	to := ui.Link{Href: "/events?type=billing_attempt.delayed", Text: "See them"}
+	if waiting == 1 {
+		to = ui.Link{Href: "/orders/" + string(first), Text: "See the order"}
+	}
+	v.Note = append(v.Note, attention{ui.Bad, "circle-alert", ui.Count(waiting, "payment is delayed because of", "payments are delayed because of") + " the shop's account, key or request at the payment gateway (" + strings.ReplaceAll(strings.Join(codes, ", "), "_", " ") + ")", to})
 	return nil
 }
 

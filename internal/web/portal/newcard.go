@@ -192,7 +192,7 @@ func (c *call) spareCards() error {
 
 // mayUseGateway refuses while something holds up what goes on at the gateway: a reference of now could be another account's.
 func (c *call) mayUseGateway() error {
-	if err := c.Gate.Ask(gate.Charge); err != nil {
+	if err := c.Gate.Ask(gate.Charge, gate.GatewayFailing); err != nil {
 		return unreachable(err)
 	}
 	return nil
