@@ -20,6 +20,7 @@ import (
 	"perennial/internal/money"
 	"perennial/internal/store"
 	"perennial/internal/team"
+	"perennial/internal/view"
 )
 
 type (
@@ -279,7 +280,7 @@ func cells(out []cell, name string, v reflect.Value) []cell {
 	within := func(part string) string { return strings.Trim(name+"_"+part, "_") }
 	switch v.Kind() {
 	case reflect.String:
-		return append(out, cell{name, inert(v.String())}) // a number with a sign is no formula
+		return append(out, cell{name, view.Inert(v.String())}) // a number with a sign is no formula
 	case reflect.Struct:
 		for i := range v.NumField() {
 			f := v.Type().Field(i)

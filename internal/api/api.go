@@ -94,6 +94,7 @@ func New(c Config, mux *http.ServeMux) *API {
 	a.guesses.All = auth.TallyAll
 	a.streams.Each, a.streams.All = streamsEach, streamsAll
 	a.downloads.Each, a.downloads.All = downloadsEach, downloadsAll
+	cfg.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
 	registerSchemas(cfg.Components.Schemas)
 	documentRefusals(cfg.Components)
 	a.huma = humago.New(inner, cfg)

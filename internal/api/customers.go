@@ -19,6 +19,7 @@ import (
 	"perennial/internal/message"
 	"perennial/internal/money"
 	"perennial/internal/notify"
+	"perennial/internal/plain"
 	"perennial/internal/program"
 	"perennial/internal/query"
 	"perennial/internal/settings"
@@ -241,7 +242,7 @@ func (a *API) customers() {
 			b := in.Body
 			c := customer.UpdateProfile{ID: id.ID(in.ID), Email: b.Email, FirstName: b.FirstName, LastName: b.LastName, Phone: b.Phone, Locale: b.Locale, Tags: b.Tags}
 			p := plan{command: journal.Bind(c), target: customerRef(in.ID)}
-			if b.Email != nil && !strings.Contains(*b.Email, masked) { // a mask is refused for what it is
+			if b.Email != nil && !strings.Contains(*b.Email, plain.Mask) { // a mask is refused for what it is
 				p.needs = []team.Permission{team.PersonalDataView} // whose address it is gets a code for the Portal
 			}
 			return p, nil

@@ -2,53 +2,34 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"iter"
-	"maps"
 	"net/http"
 	"reflect"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"perennial/internal/civil"
-	"perennial/internal/external"
 	"perennial/internal/fault"
 	"perennial/internal/find"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/program"
 	"perennial/internal/reading"
-	"perennial/internal/settings"
 	"perennial/internal/store"
 	"perennial/internal/subscription"
 	"perennial/internal/team"
+	"perennial/internal/view"
 )
 
 // relatedEvents is how many events of the same correlation an event shows.
 const relatedEvents = 50
 
-// FilterQuery are the filters that the logs and the stream share.
-type FilterQuery struct {
-	Type          []string `query:"type,explode" maxItems:"100" doc:"Types of the catalogue, or families such as subscription.*."`
-	Category      []string `query:"category,explode" maxItems:"50"`
-	ActorKind     []string `query:"actor_kind,explode" maxItems:"20"`
-	ActorID       []string `query:"actor_id,explode" maxItems:"50"`
-	Channel       []string `query:"channel,explode" maxItems:"20"`
-	Target        []string `query:"target,explode" maxItems:"100" doc:"Ids of things; an event that names one of them is meant."`
-	CorrelationID string   `query:"correlation_id" maxLength:"100"`
-	From          string   `query:"from" maxLength:"40" doc:"Recorded at or after: an RFC 3339 time, or a date in the shop's zone."`
-	To            string   `query:"to" maxLength:"40" doc:"Recorded before: an RFC 3339 time, or a date in the shop's zone."`
-	Q             string   `query:"q" maxLength:"200" doc:"Words of the summary; a name, an e-mail address or an id finds the thing first."`
-}
-
 // LogQuery is what every list of events takes.
 type LogQuery struct {
-	FilterQuery
+	view.Filter
 	Page
 	Order  string `query:"order" enum:"desc,asc" default:"desc" doc:"By seq: newest or oldest first."`
 	Format string `query:"format" enum:"json,csv,ndjson" default:"json" doc:"csv and ndjson download the whole filtered list, which needs the permission exports.edit too."`
@@ -81,9 +62,9 @@ type undoView struct {
 
 // oneEventView is an event with what a page about it shows.
 type oneEventView struct {
-	EventView
-	Undo    undoView    `json:"undo"`
-	Related []EventView `json:"related" doc:"Other events of the same correlation, oldest first, at most 50."`
+	view.Event
+	Undo    undoView     `json:"undo"`
+	Related []view.Event `json:"related" doc:"Other events of the same correlation, oldest first, at most 50."`
 }
 
 // logs registers what reads the journal, and what writes to it from outside.
@@ -174,7 +155,7 @@ func eventList[I any](a *API, r route, log func(ctx context.Context, in *I) (rea
 
 // logFilter is the filter of a query within a log.
 func (a *API) logFilter(ctx context.Context, l reading.Log, q *LogQuery) (find.Filter, error) {
-	flt, err := a.filter(ctx, &q.FilterQuery)
+	flt, err := a.filter(ctx, &q.Filter)
 	flt.Oldest = q.Order == "asc"
 	switch l.Name {
 	case "activity":
@@ -191,9 +172,9 @@ func (a *API) logFilter(ctx context.Context, l reading.Log, q *LogQuery) (find.F
 func (a *API) eventPage(ctx context.Context, r route, l reading.Log, q *LogQuery, flt find.Filter) ([]byte, error) {
 	bound := struct {
 		Log    reading.Log
-		Filter FilterQuery
+		Filter view.Filter
 		Order  string
-	}{l, q.FilterQuery, q.Order}
+	}{l, q.Filter, q.Order}
 	position, err := a.cursors.parse(r.path, bound, q.Cursor)
 	if err != nil {
 		return nil, err
@@ -212,18 +193,18 @@ func (a *API) eventPage(ctx context.Context, r route, l reading.Log, q *LogQuery
 	if n := len(page.Entries); page.More && n > 0 {
 		out.NextCursor = new(a.cursors.make(r.path, bound, strconv.FormatInt(page.Entries[n-1].Seq, 10)))
 	}
-	if out.Data, err = a.renderer(ctx).render(page.Entries); err != nil {
+	if out.Data, err = a.renderer(ctx).Render(page.Entries); err != nil {
 		return nil, err
 	}
-	markFound(out.Data, page.Check)
+	view.Mark(out.Data, page.Check)
 	return encode(out)
 }
 
 // eventsView is a page of a log.
 type eventsView struct {
-	Data       []EventView `json:"data"`
-	NextCursor *string     `json:"next_cursor"`
-	Check      checkView   `json:"check" doc:"What the page was held against while it was read."`
+	Data       []view.Event `json:"data"`
+	NextCursor *string      `json:"next_cursor"`
+	Check      checkView    `json:"check" doc:"What the page was held against while it was read."`
 }
 
 // checkView is what came of holding a page against the chains that lead to its events.
@@ -237,21 +218,6 @@ type checkView struct {
 
 func checked(c find.Check) checkView {
 	return checkView{Covers: c.Covers, Complete: !c.Partly, Hidden: slice(c.Hidden), Unreadable: slice(c.Unreadable), Words: c.Words()}
-}
-
-// markFound marks the events that only a chain gave.
-func markFound(events []EventView, c find.Check) {
-	for i := range events {
-		events[i].FoundByChain = slices.Contains(c.Hidden, events[i].Seq)
-	}
-}
-
-// whole refuses a part of a log that an event is missing from: a file would not say so.
-func whole(c find.Check) error {
-	if len(c.Unreadable) == 0 {
-		return nil
-	}
-	return fault.New(fault.Unavailable, "log_incomplete", "The database does not give the entry %d, which another one names: this log would not be whole. Run perennial verify.", c.Unreadable[0])
 }
 
 // take gives the first n events of a search.
@@ -268,95 +234,16 @@ func take(search iter.Seq2[store.Stored, error], n int) ([]store.Stored, error) 
 	return events, nil
 }
 
-// The closed lists of the filters' values.
-var (
-	actorKinds = []string{string(journal.ActorTeamMember), string(journal.ActorCustomer), string(journal.ActorSystem), string(journal.ActorAPIKey),
-		string(journal.ActorIntegration), string(journal.ActorImport), string(journal.ActorAnonymous)}
-	channels = []string{string(journal.ChannelDashboard), string(journal.ChannelPortal), string(journal.ChannelQuickAction), string(journal.ChannelAPI),
-		string(journal.ChannelBilling), string(journal.ChannelImport), string(journal.ChannelBulk), string(journal.ChannelCLI), string(journal.ChannelWebhook),
-		string(journal.ChannelMigration)}
-	families, categories = typeGroups()
-)
-
-// typeGroups gives the families and categories of the catalogue, sorted.
-func typeGroups() (families, categories []string) {
-	f, c := map[string]bool{}, map[string]bool{}
-	for _, t := range journal.Types() {
-		f[t.Family()+".*"], c[t.Category] = true, true
-	}
-	return slices.Sorted(maps.Keys(f)), slices.Sorted(maps.Keys(c))
-}
-
-func (a *API) filter(ctx context.Context, q *FilterQuery) (find.Filter, error) {
+func (a *API) filter(ctx context.Context, q *view.Filter) (find.Filter, error) {
 	zone, err := a.zone(ctx)
 	if err != nil {
 		return find.Filter{}, err
 	}
-	return q.Filter(zone)
-}
-
-// Filter checks the filters of a query and gives them as the index knows them; dates are the zone's. A value that can match
-// nothing because it is not in the catalogue is refused: it is a typing error, and an empty list would hide it.
-func (q *FilterQuery) Filter(zone *time.Location) (find.Filter, error) {
-	var f fault.Fields
-	flt := find.Filter{Types: q.Type, Categories: q.Category, ActorKinds: q.ActorKind, ActorIDs: q.ActorID, Channels: q.Channel,
-		CorrelationID: q.CorrelationID, Words: strings.TrimSpace(q.Q)}
-	for _, t := range q.Type {
-		row, known := journal.Lookup(t)
-		if strings.HasPrefix(t, journal.External) {
-			known = external.ValidType(t)
-		}
-		if !known && !slices.Contains(families, t) {
-			f.Add("/query/type", "There is no event type %q. See /event-types.", t)
-		}
-		flt.Hidden = flt.Hidden || row.Hidden || t == "log.*"
-	}
-	oneOf := func(name string, values, known []string) {
-		for _, v := range values {
-			if !slices.Contains(known, v) {
-				f.Add("/query/"+name, "%q is none of %s.", v, strings.Join(known, ", "))
-			}
-		}
-	}
-	oneOf("category", q.Category, categories)
-	oneOf("actor_kind", q.ActorKind, actorKinds)
-	oneOf("channel", q.Channel, channels)
-	for _, t := range q.Target {
-		flt.Targets = append(flt.Targets, id.ID(t))
-	}
-	flt.From = instant(&f, "/query/from", q.From, zone)
-	flt.To = instant(&f, "/query/to", q.To, zone)
-	return flt, f.Err()
+	return q.Parse(zone)
 }
 
 // zone is the shop's.
-func (a *API) zone(ctx context.Context) (*time.Location, error) { return Zone(ctx, a.Store) }
-
-// Zone is a shop's time zone, in which dates are meant and times are shown.
-func Zone(ctx context.Context, s *store.Store) (*time.Location, error) {
-	g, err := journal.Find[settings.General](program.NewReader(ctx, s, s.Read), journal.Settings, settings.PageGeneral)
-	return settings.Zone(g), err
-}
-
-// instant reads a time, or a date as its first moment in the zone. Times of the journal have microseconds, so one
-// between two of them counts as the later.
-func instant(f *fault.Fields, at, s string, zone *time.Location) time.Time {
-	if s == "" {
-		return time.Time{}
-	}
-	if d, err := civil.Parse(s); err == nil {
-		return d.Start(zone)
-	}
-	t, err := time.Parse(time.RFC3339Nano, s)
-	if err != nil {
-		f.Add(at, "Give an RFC 3339 time such as 2027-03-01T00:00:00Z, or a date such as 2027-03-01.")
-		return time.Time{}
-	}
-	if short := journal.Truncate(t); short.Before(t) {
-		return short.Add(time.Microsecond)
-	}
-	return t.UTC()
-}
+func (a *API) zone(ctx context.Context) (*time.Location, error) { return view.Zone(ctx, a.Store) }
 
 func (a *API) oneEvent(ctx context.Context, in *byID) (oneEventView, error) {
 	st, err := a.Store.EventByID(ctx, a.Store.Read, store.Opened, id.ID(in.ID))
@@ -364,11 +251,11 @@ func (a *API) oneEvent(ctx context.Context, in *byID) (oneEventView, error) {
 		return oneEventView{}, store.Fault(err)
 	}
 	r := a.renderer(ctx)
-	shown, err := r.render([]store.Stored{st})
+	shown, err := r.Render([]store.Stored{st})
 	if err != nil {
 		return oneEventView{}, err
 	}
-	out := oneEventView{EventView: shown[0]}
+	out := oneEventView{Event: shown[0]}
 	if out.Undo, err = a.undoable(ctx, st.ID); err != nil {
 		return out, err
 	}
@@ -377,7 +264,7 @@ func (a *API) oneEvent(ctx context.Context, in *byID) (oneEventView, error) {
 		return out, err
 	}
 	related = slices.DeleteFunc(related, func(other store.Stored) bool { return other.Seq == st.Seq })
-	if out.Related, err = r.render(related[:min(len(related), relatedEvents)]); err != nil {
+	if out.Related, err = r.Render(related[:min(len(related), relatedEvents)]); err != nil {
 		return out, err
 	}
 	a.view(callOf(ctx), reading.Log{Name: "explorer"})
@@ -408,26 +295,6 @@ func catalogueView() []typeView {
 	return out
 }
 
-// FilterWords gives a filter as a download's entry keeps it. What was searched for may be somebody's name, so the entry
-// says only that something was.
-func FilterWords(q *FilterQuery, order string) ([]byte, error) {
-	m := map[string]any{"order": order}
-	put := func(name string, values ...string) {
-		if values = slices.DeleteFunc(slices.Clone(values), func(s string) bool { return s == "" }); len(values) > 0 {
-			m[name] = values
-		}
-	}
-	put("type", q.Type...)
-	put("category", q.Category...)
-	put("actor_kind", q.ActorKind...)
-	put("actor_id", q.ActorID...)
-	put("channel", q.Channel...)
-	put("target", q.Target...)
-	put("correlation_id", q.CorrelationID)
-	put("from", q.From)
-	put("to", q.To)
-	if q.Q != "" {
-		m["q"] = []string{masked}
-	}
-	return json.Marshal(m)
+func (a *API) renderer(ctx context.Context) *view.Renderer {
+	return view.New(ctx, a.Store, team.Holds(callOf(ctx).key))
 }

@@ -14,6 +14,7 @@ import (
 	"perennial/internal/settings"
 	"perennial/internal/store"
 	"perennial/internal/team"
+	"perennial/internal/view"
 )
 
 type (
@@ -170,7 +171,7 @@ func (a *API) preview(ctx context.Context, name string, in previewBody) (out pre
 	switch {
 	case !callOf(ctx).personal:
 		for _, name := range message.Personal {
-			values[name] = masked
+			values[name] = view.Mask
 		}
 	case a.Values != nil:
 		if values, err = a.Values(ctx, text.Language); err != nil {

@@ -19,6 +19,7 @@ import (
 	"perennial/internal/store"
 	"perennial/internal/subscription"
 	"perennial/internal/team"
+	"perennial/internal/view"
 )
 
 // text gives a personal text as the caller may see it: masked without the permission personal_data.view.
@@ -31,7 +32,7 @@ func (c *call) text(p journal.Personal[string]) journal.Personal[string] {
 
 func (c *call) words(s string) string {
 	if !c.personal && s != "" {
-		return masked
+		return view.Mask
 	}
 	c.shown = c.shown || s != ""
 	return s
@@ -96,7 +97,7 @@ type (
 		PaymentMethods []paymentMethodView `json:"payment_methods" nullable:"false"`
 		Subscriptions  []subscriptionView  `json:"subscriptions" nullable:"false"`
 		Orders         []CopiedOrder       `json:"orders" nullable:"false"`
-		Log            []EventView         `json:"log" nullable:"false" doc:"The customer's log, oldest first."`
+		Log            []view.Event        `json:"log" nullable:"false" doc:"The customer's log, oldest first."`
 	}
 )
 
@@ -221,27 +222,26 @@ func viewCopiedOrder(q program.Query, ref journal.Ref, row store.Row) (CopiedOrd
 }
 
 // ownLog gives the customer's log without what it says of other people: who of the team acted, and from where.
-func (a *API) ownLog(ctx context.Context, person id.ID) ([]EventView, error) {
-	r := a.renderer(ctx)
-	r.personal = true
-	out := []EventView{}
+func (a *API) ownLog(ctx context.Context, person id.ID) ([]view.Event, error) {
+	r := view.Unmasked(ctx, a.Store)
+	out := []view.Event{}
 	after := int64(-1)
 	for {
 		page, err := a.Finder.Page(ctx, store.Opened, find.Filter{Scope: person, Oldest: true}, after, downloadPage)
 		if err == nil {
-			err = whole(page.Check)
+			err = view.Whole(page.Check)
 		}
 		if err != nil {
 			return nil, store.Fault(err)
 		}
-		events, err := r.render(page.Entries)
+		events, err := r.Render(page.Entries)
 		if err != nil {
 			return nil, err
 		}
-		markFound(events, page.Check)
+		view.Mark(events, page.Check)
 		for _, e := range events {
 			if e.Actor.Kind != string(journal.ActorCustomer) {
-				e.Source.IP, e.Source.UserAgent = maybePersonal{}, maybePersonal{}
+				e.Source.IP, e.Source.UserAgent = view.MaybePersonal{}, view.MaybePersonal{}
 			}
 			if e.Actor.Kind == string(journal.ActorTeamMember) {
 				e.Actor.Display, e.Actor.Now = "The team", ""

@@ -12,6 +12,7 @@ import (
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/subscription"
+	"perennial/internal/view"
 )
 
 // The domain's types say nothing about schemas; here each gets the one that its JSON has.
@@ -65,6 +66,37 @@ func (personalAddress) Schema(r huma.Registry) *huma.Schema {
 	return s
 }
 
+type eitherParty struct{}
+
+func (eitherParty) Schema(huma.Registry) *huma.Schema {
+	text := &huma.Schema{Type: huma.TypeString}
+	return &huma.Schema{Type: huma.TypeObject, Nullable: true, AdditionalProperties: false, Required: []string{"kind", "id", "display"},
+		Properties: map[string]*huma.Schema{"kind": text, "id": text, "display": text, "display_now": text}}
+}
+
+type eitherPersonal struct{}
+
+func (eitherPersonal) Schema(huma.Registry) *huma.Schema {
+	s := erasable(&huma.Schema{Type: huma.TypeString})
+	s.OneOf = append(s.OneOf, &huma.Schema{Type: "null", Enum: []any{nil}})
+	return s
+}
+
+type anyMembers struct{}
+
+func (anyMembers) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true, Description: "What events of this type carry besides; see /event-types."}
+}
+
+// schemaName is a type's name in the document; views of entries say there that they are.
+func schemaName(t reflect.Type, hint string) string {
+	name := huma.DefaultSchemaNamer(t, hint)
+	if t.PkgPath() == reflect.TypeFor[view.Event]().PkgPath() {
+		name += "View"
+	}
+	return name
+}
+
 func registerSchemas(r huma.Registry) {
 	for t, alias := range map[reflect.Type]reflect.Type{
 		reflect.TypeFor[civil.Date]():                            reflect.TypeFor[dateSchema](),
@@ -73,6 +105,9 @@ func registerSchemas(r huma.Registry) {
 		reflect.TypeFor[journal.Personal[string]]():              reflect.TypeFor[personalText](),
 		reflect.TypeFor[journal.Personal[map[string]string]]():   reflect.TypeFor[personalMap](),
 		reflect.TypeFor[journal.Personal[[]subscription.Gift]](): reflect.TypeFor[personalGifts](),
+		reflect.TypeFor[view.MaybeParty]():                       reflect.TypeFor[eitherParty](),
+		reflect.TypeFor[view.MaybePersonal]():                    reflect.TypeFor[eitherPersonal](),
+		reflect.TypeFor[view.Members]():                          reflect.TypeFor[anyMembers](),
 		reflect.TypeFor[journal.Personal[*billing.ShipTo]]():     reflect.TypeFor[personalAddress](),
 	} {
 		r.RegisterTypeAlias(t, alias)
@@ -89,7 +124,7 @@ func nullPointers(r huma.Registry, t reflect.Type, seen map[reflect.Type]bool) {
 		return
 	}
 	seen[t] = true
-	s := r.Map()[huma.DefaultSchemaNamer(t, "")]
+	s := r.Map()[schemaName(t, "")]
 	for _, f := range reflect.VisibleFields(t) {
 		nullPointers(r, f.Type, seen)
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")

@@ -19,6 +19,7 @@ import (
 	"perennial/internal/reading"
 	"perennial/internal/store"
 	"perennial/internal/team"
+	"perennial/internal/view"
 )
 
 const (
@@ -45,7 +46,7 @@ func (a *API) Drain() {
 }
 
 type streamQuery struct {
-	FilterQuery
+	view.Filter
 	LastEventID string `header:"Last-Event-ID" maxLength:"20" doc:"The seq of the last event that was seen; the stream goes on after it. Without it, it begins now."`
 	Unnamed     bool   `query:"unnamed" doc:"Leave the type away as event, so that every message is one for EventSource.onmessage; the type is in the data too."`
 }
@@ -56,14 +57,14 @@ func (a *API) Streams() int { return a.streams.Open() }
 // stream registers the live stream of events.
 func (a *API) stream() {
 	r := route{method: http.MethodGet, path: "/events/stream", tag: "Events", summary: "Follow the journal live, as server-sent events", permission: team.EventsView}
-	op := a.operation(r, reflect.TypeFor[EventView](), false)
+	op := a.operation(r, reflect.TypeFor[view.Event](), false)
 	op.Description += " Each message has the event's seq as `id`, its type as `event` and the event as `data`. At the start and every 15 seconds comes one of the type `heartbeat` whose `id` and " +
 		"`data` (`{\"seq\":N}`) say up to where everything was looked at: it moves the client on, so that nothing is lost between two connections, and " +
 		"an EventSource does not show it to `onmessage`. A key may have 16 streams open, all together 256."
 	op.Responses["200"].Content = map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}}
 	huma.Register(a.huma, op, func(ctx context.Context, in *streamQuery) (*answered, error) {
 		c := callOf(ctx)
-		flt, err := a.filter(ctx, &in.FilterQuery)
+		flt, err := a.filter(ctx, &in.Filter)
 		if err != nil {
 			return nil, a.problem(c, err)
 		}
@@ -119,7 +120,7 @@ func (a *API) follow(ctx context.Context, w http.ResponseWriter, flt find.Filter
 	beat := time.NewTicker(cmp.Or(a.Beat, heartbeat))
 	defer beat.Stop()
 	send := func(format string, args ...any) error {
-		defer stalls(rc)()
+		defer view.Stalls(rc)()
 		if _, err := fmt.Fprintf(w, format, args...); err != nil {
 			return err
 		}
@@ -142,7 +143,7 @@ func (a *API) follow(ctx context.Context, w http.ResponseWriter, flt find.Filter
 			if err != nil || !has.Allows(team.EventsView) {
 				return err
 			}
-			events, err := a.rendererFor(ctx, has).render(found)
+			events, err := view.New(ctx, a.Store, has).Render(found)
 			if err != nil {
 				return err
 			}

@@ -5,16 +5,15 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
-	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/program"
-	"perennial/internal/settings"
 	"perennial/internal/store"
 	"perennial/internal/team"
+	"perennial/internal/view"
 )
 
 // views is how each kind of thing is shown, for answers that may be about any of them. The registration methods fill it
@@ -27,7 +26,7 @@ type anyThing any
 // undo registers the undoing of events. Its permission is that of the change which the undo amounts to, so it depends
 // on the event; entries of the activity log need activity_log.edit too.
 func (a *API) undo() {
-	r := route{method: http.MethodPost, path: "/events/{id}/undo", tag: "Events", summary: "Undo an event with a new one that names it", events: UndoTypes()}
+	r := route{method: http.MethodPost, path: "/events/{id}/undo", tag: "Events", summary: "Undo an event with a new one that names it", events: view.UndoTypes()}
 	op := a.operation(r, reflect.TypeFor[changedThing[anyThing]](), true)
 	op.Description = "Needs the permission to make the change by hand; for entries of the activity log also `" + string(team.ActivityLogEdit) + "`. " +
 		"Makes an event of the type that undoes the event's. Refused with 409 and the reason when a later event touched the same fields, or nothing can be put back."
@@ -37,14 +36,14 @@ func (a *API) undo() {
 		if err != nil {
 			return nil, a.problem(c, store.Fault(err))
 		}
-		for _, p := range UndoPermissions(st.Event) {
+		for _, p := range view.UndoPermissions(st.Event) {
 			r := r
 			if r.permission = p; !a.allowed(c, p) {
 				return nil, problemOf(a.deny(ctx, c, r), c.requestID)
 			}
 		}
 		r := r
-		r.permission = UndoPermissions(st.Event)[0]
+		r.permission = view.UndoPermissions(st.Event)[0]
 		out, err := run(ctx, a, r, plan{command: journal.Bind(program.Undo{Event: st.ID, Actor: c.meta.Actor}), target: st.Target()}, in.comment(), a.showAny)
 		if err != nil {
 			return nil, a.problem(c, err)
@@ -60,63 +59,4 @@ func (a *API) showAny(q program.Query, ref journal.Ref, row store.Row) (any, err
 		return nil, fmt.Errorf("api: no view of a %s", ref.Kind)
 	}
 	return show(q, ref, row)
-}
-
-// UndoTypes are the types of the events that an undo can make.
-func UndoTypes() []string {
-	var out []string
-	for _, t := range journal.Types() {
-		if t.Undoable() && !slices.Contains(out, t.Undo) {
-			out = append(out, t.Undo)
-		}
-	}
-	return out
-}
-
-// UndoPermissions are what it takes to undo an event: first the one for changing what it is about.
-func UndoPermissions(e *journal.Event) []team.Permission {
-	t, _ := journal.Lookup(e.Type)
-	p := editing(e.Target())
-	if t.Log == journal.ActivityLog && p != team.ActivityLogEdit {
-		return []team.Permission{p, team.ActivityLogEdit}
-	}
-	return []team.Permission{p}
-}
-
-// editing is the permission for changing a thing by hand. Of what nobody changes by hand it is that of the activity log,
-// and the undo is refused for its own reason then.
-func editing(ref journal.Ref) team.Permission {
-	switch ref.Kind {
-	case journal.Subscription, journal.Order:
-		return team.SubscriptionsEdit
-	case journal.Customer, journal.Address, journal.PaymentMethod:
-		return team.CustomersEdit
-	case journal.Product, journal.Variant:
-		return team.ProductsEdit
-	case journal.SellingPlanGroup, journal.SellingPlan:
-		return team.PlansEdit
-	case journal.Discount:
-		return team.DiscountsEdit
-	case journal.NotificationTemplate:
-		return team.NotificationsEdit
-	case journal.CancelFlow, journal.CancelReason:
-		return team.CancelFlowsEdit
-	case journal.Team, journal.TeamMember:
-		return team.TeamEdit
-	case journal.APIKey:
-		return team.APIKeysEdit
-	case journal.Settings:
-		switch ref.ID {
-		case settings.PageGeneral:
-			return team.AccountSettingsEdit
-		case settings.PagePortal:
-			return team.PortalSettingsEdit
-		case settings.PageCancelFlow:
-			return team.CancelFlowsEdit
-		case settings.PageLog:
-			return team.LogSettingsEdit
-		}
-		return team.BillingSettingsEdit
-	}
-	return team.ActivityLogEdit
 }

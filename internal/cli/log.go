@@ -7,7 +7,6 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"perennial/internal/api"
 	"perennial/internal/fault"
 	"perennial/internal/find"
 	"perennial/internal/id"
@@ -15,6 +14,7 @@ import (
 	"perennial/internal/plain"
 	"perennial/internal/server"
 	"perennial/internal/store"
+	"perennial/internal/view"
 )
 
 type logCommand struct {
@@ -68,8 +68,8 @@ func (c logCommand) Run(w *world) error {
 		return err
 	}
 	defer done()
-	names := &people{views: api.Views(w.ctx, s)}
-	zone, err := api.Zone(w.ctx, s)
+	names := &people{views: view.Unmasked(w.ctx, s).Render}
+	zone, err := view.Zone(w.ctx, s)
 	if err != nil {
 		return err
 	}
@@ -151,9 +151,9 @@ func (c logCommand) follow(w *world, s *store.Store, flt find.Filter, next int64
 
 // filter is what the flags ask for: the filters of the API, and the log.
 func (c logCommand) filter(w *world, s *store.Store, zone *time.Location) (find.Filter, error) {
-	q := api.FilterQuery{Type: c.Type, Category: c.Category, ActorKind: c.ActorKind, ActorID: c.ActorID, Channel: c.Channel, Target: c.Target,
+	q := view.Filter{Type: c.Type, Category: c.Category, ActorKind: c.ActorKind, ActorID: c.ActorID, Channel: c.Channel, Target: c.Target,
 		CorrelationID: c.CorrelationID, From: c.From, To: c.To, Q: c.Q}
-	flt, err := q.Filter(zone)
+	flt, err := q.Parse(zone)
 	if err != nil {
 		return flt, err
 	}
@@ -202,7 +202,7 @@ func (c logCommand) print(w *world, st store.Stored, zone *time.Location, names 
 
 // people resolves who acted to a name, as it was then and as it is now.
 type people struct {
-	views func([]store.Stored) ([]api.EventView, error)
+	views func([]store.Stored) ([]view.Event, error)
 }
 
 func (p *people) name(st store.Stored) (string, error) {

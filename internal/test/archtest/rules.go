@@ -32,6 +32,8 @@ var layers = []layer{
 		may: "*", outside: "*"},
 	{name: "services", packages: "internal/find internal/payment/simulated internal/payment/stripe internal/mail internal/hook internal/audit",
 		may: "*", outside: "*"},
+	{name: "views", packages: "internal/view",
+		may: "*", outside: "*"},
 	{name: "uses of services", packages: "internal/engine internal/export internal/analytics internal/move internal/backup",
 		may: "*", outside: "*"},
 	{name: "look", packages: "internal/web/ui/...", // knows no storage of the domain

@@ -24,6 +24,7 @@ import (
 	"perennial/internal/store"
 	"perennial/internal/subscription"
 	"perennial/internal/team"
+	"perennial/internal/view"
 	"perennial/internal/web/ui"
 )
 
@@ -92,7 +93,7 @@ func (c *call) eventPage() (answer, error) {
 		}
 		v.Undo = f.Public
 	}
-	causes, err := api.Causes(c.ctx, c.Store, st.ID)
+	causes, err := view.Causes(c.ctx, c.Store, st.ID)
 	if err != nil {
 		return answer{}, err
 	}
@@ -159,13 +160,13 @@ type undoView struct {
 
 // permitUndo holds who is signed in against what an undo of an entry takes.
 func (c *call) permitUndo(e *journal.Event) error {
-	for _, p := range api.UndoPermissions(e) {
+	for _, p := range view.UndoPermissions(e) {
 		c.route.access, c.route.permission = withPermission, p
 		if !c.permitted(p) {
 			return c.forbidden()
 		}
 	}
-	c.route.permission = api.UndoPermissions(e)[0]
+	c.route.permission = view.UndoPermissions(e)[0]
 	return nil
 }
 

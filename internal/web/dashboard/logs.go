@@ -14,7 +14,6 @@ import (
 	"github.com/a-h/templ"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"perennial/internal/api"
 	"perennial/internal/fault"
 	"perennial/internal/find"
 	"perennial/internal/id"
@@ -26,6 +25,7 @@ import (
 	"perennial/internal/store"
 	"perennial/internal/subscription"
 	"perennial/internal/team"
+	"perennial/internal/view"
 	"perennial/internal/web/ui"
 )
 
@@ -51,7 +51,7 @@ func (d *Dashboard) registerLogs() {
 	d.on(route{pattern: "GET /events/{id}/receipt.json", permission: team.EventsView}, (*call).receipt)
 	d.on(route{pattern: "GET /log-key.txt", permission: team.EventsView}, (*call).logKey)
 	d.on(route{pattern: "GET /events/{id}/undo", access: signedIn}, (*call).undoPage)
-	d.on(route{pattern: "POST /events/{id}/undo", access: signedIn, events: api.UndoTypes()}, (*call).undo)
+	d.on(route{pattern: "POST /events/{id}/undo", access: signedIn, events: view.UndoTypes()}, (*call).undo)
 	d.on(route{pattern: "GET /past/{kind}/{id}", permission: team.EventsView}, (*call).pastPage)
 }
 
@@ -78,7 +78,7 @@ func (c *call) subscriptionLog() (reading.Log, answer, error) {
 // logView is a page of a log.
 type logView struct {
 	Path    string // of the log
-	Query   api.FilterQuery
+	Query   view.Filter
 	Order   string
 	Problem string
 	Held    string // what the page was held against; empty when something was found, which stands above
@@ -100,18 +100,18 @@ type typeGroup struct {
 }
 
 // filterOf reads the filters of a log from the address, as api.md names them.
-func (c *call) filterOf(l reading.Log) (q api.FilterQuery, order string, flt find.Filter, err error) {
+func (c *call) filterOf(l reading.Log) (q view.Filter, order string, flt find.Filter, err error) {
 	v := c.r.URL.Query()
 	list := func(name string) []string {
 		return slices.DeleteFunc(slices.Clone(v[name]), func(s string) bool { return s == "" })
 	}
-	q = api.FilterQuery{Type: list("type"), Category: list("category"), ActorKind: list("actor_kind"), ActorID: list("actor_id"), Channel: list("channel"), Target: list("target"),
+	q = view.Filter{Type: list("type"), Category: list("category"), ActorKind: list("actor_kind"), ActorID: list("actor_id"), Channel: list("channel"), Target: list("target"),
 		CorrelationID: v.Get("correlation_id"), From: v.Get("from"), To: v.Get("to"), Q: v.Get("q")}
 	order = "desc"
 	if v.Get("order") == "asc" {
 		order = "asc"
 	}
-	flt, err = q.Filter(c.here().zone)
+	flt, err = q.Parse(c.here().zone)
 	flt.Oldest = order == "asc"
 	switch l.Name {
 	case "activity":
@@ -266,11 +266,11 @@ func typeGroups(l reading.Log) []typeGroup {
 }
 
 // views makes views of entries for who is signed in.
-func (c *call) views() func([]store.Stored) ([]api.EventView, error) {
+func (c *call) views() func([]store.Stored) ([]view.Event, error) {
 	if c.permitted(team.PersonalDataView) {
-		return api.Views(c.ctx, c.Store)
+		return view.Unmasked(c.ctx, c.Store).Render
 	}
-	return api.MaskedViews(c.ctx, c.Store)
+	return view.New(c.ctx, c.Store, team.Set{}).Render
 }
 
 // lines gives the first n lines of a log after a seq, held against the chains that lead to its entries. What was hidden is said above
@@ -309,7 +309,7 @@ func (c *call) entries(found []store.Stored, l reading.Log) ([]ui.Entry, error) 
 }
 
 // entry makes a line of an event.
-func (c *call) entry(v api.EventView, st store.Stored, l reading.Log) ui.Entry {
+func (c *call) entry(v view.Event, st store.Stored, l reading.Log) ui.Entry {
 	e := ui.Entry{ID: string(v.ID), Href: "/events/" + string(v.ID), Seq: v.Seq, At: v.RecordedAt.In(c.here().zone), Icon: actorIcon(v), Sentence: v.Summary, Who: who(v), Changes: c.changes(v)}
 	switch comment := v.Comment.Personal; {
 	case comment.Erased:
@@ -359,7 +359,7 @@ func pastOf(ref journal.Ref, seq int64) string {
 }
 
 func (c *call) mayUndo(e *journal.Event) bool {
-	return !slices.ContainsFunc(api.UndoPermissions(e), func(p team.Permission) bool { return !c.permitted(p) })
+	return !slices.ContainsFunc(view.UndoPermissions(e), func(p team.Permission) bool { return !c.permitted(p) })
 }
 
 // thing links to the page of a thing; without a page or the permission there is only its name.
@@ -394,7 +394,7 @@ func (c *call) thing(kind, key, name string) ui.Link {
 }
 
 // who says who acted, and for whom.
-func who(v api.EventView) string {
+func who(v view.Event) string {
 	name := v.Actor.Words()
 	switch journal.ActorKind(v.Actor.Kind) {
 	case journal.ActorSystem:
@@ -408,7 +408,7 @@ func who(v api.EventView) string {
 	return name
 }
 
-func actorIcon(v api.EventView) string {
+func actorIcon(v view.Event) string {
 	switch journal.ActorKind(v.Actor.Kind) {
 	case journal.ActorCustomer:
 		return "shopping-bag"
@@ -434,7 +434,7 @@ var channelWords = map[journal.Channel]string{
 }
 
 // facts are what else is known of an entry.
-func (c *call) facts(v api.EventView, about []ui.Link) []ui.Pair {
+func (c *call) facts(v view.Event, about []ui.Link) []ui.Pair {
 	text := func(s string) templ.Component { return ui.Text(s) }
 	out := []ui.Pair{{Term: "When", Value: whenFact(v.RecordedAt.In(c.here().zone))}}
 	if d := v.OccurredAt.Time.Sub(v.RecordedAt.Time); d < -time.Second {
@@ -472,7 +472,7 @@ func detailWords(name string, v jsontext.Value) string {
 }
 
 // changes turns an event's changes into what the diff shows.
-func (c *call) changes(v api.EventView) []ui.Change {
+func (c *call) changes(v view.Event) []ui.Change {
 	out := make([]ui.Change, 0, len(v.Changes))
 	for _, ch := range v.Changes {
 		out = append(out, ui.Change{Field: journal.FieldName(ch.Field), Before: c.side(ch.Field, ch.Before), After: c.side(ch.Field, ch.After)})
@@ -565,7 +565,7 @@ func (c *call) downloadLog(l reading.Log, v logView, flt find.Filter, format str
 	if err != nil {
 		return answer{}, store.Fault(err)
 	}
-	words, err := api.FilterWords(&v.Query, v.Order)
+	words, err := v.Query.Words(v.Order)
 	if err != nil {
 		return answer{}, err
 	}
@@ -580,9 +580,9 @@ func (c *call) downloadLog(l reading.Log, v logView, flt find.Filter, format str
 	c.w.Header().Set("Content-Disposition", fmt.Sprintf(`attachment; filename="%s-log-%s.%s"`, l.Name, settings.Today(c.here().general, c.Program.Now()), format))
 	c.ctx = c.r.Context() // a long list takes longer than a page may
 	c.route.also = append(slices.Clone(c.route.also), team.ExportsEdit)
-	var render func([]store.Stored) ([]api.EventView, error)
+	var render func([]store.Stored) ([]view.Event, error)
 	var personal bool
-	again := func(found []store.Stored) ([]api.EventView, error) { // before each page
+	again := func(found []store.Stored) ([]view.Event, error) { // before each page
 		if err := c.stillMay(); err != nil {
 			return nil, err
 		}
@@ -591,7 +591,7 @@ func (c *call) downloadLog(l reading.Log, v logView, flt find.Filter, format str
 		}
 		return render(found)
 	}
-	if err := api.WriteList(c.ctx, c.w, c.Finder, again, format, flt, head.Seq); err != nil {
+	if err := view.WriteList(c.ctx, c.w, c.Finder, again, format, flt, head.Seq); err != nil {
 		if c.r.Context().Err() == nil {
 			c.Log.Error("download", "route", c.route.pattern, "request_id", c.meta.Source.RequestID, "error", err)
 		}

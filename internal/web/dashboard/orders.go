@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"perennial/internal/api"
 	"perennial/internal/billing"
 	"perennial/internal/civil"
 	"perennial/internal/customer"
@@ -20,6 +19,7 @@ import (
 	"perennial/internal/store"
 	"perennial/internal/subscription"
 	"perennial/internal/team"
+	"perennial/internal/view"
 	"perennial/internal/web/ui"
 )
 
@@ -295,7 +295,7 @@ func (c *call) orderPage() (answer, error) {
 	if c.permitted(team.PersonalDataView) {
 		v.Tracking = o.TrackingURL.Value
 	}
-	reasons, err := api.Explain(c.ctx, c.Store, o)
+	reasons, err := view.Explain(c.ctx, c.Store, o)
 	if err != nil {
 		return answer{}, err
 	}

@@ -11,7 +11,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"perennial/internal/api"
 	"perennial/internal/billing"
 	"perennial/internal/catalog"
 	"perennial/internal/civil"
@@ -26,6 +25,7 @@ import (
 	"perennial/internal/settings"
 	"perennial/internal/store"
 	"perennial/internal/subscription"
+	"perennial/internal/view"
 	"perennial/internal/web/ui"
 )
 
@@ -390,7 +390,7 @@ func (c *call) ordersPage() (answer, error) {
 			row.Asked = "orders.why_charged"
 		}
 		if i < 10 { // what the newest ones are made of, from the log
-			reasons, err := api.Explain(c.ctx, c.Store, o)
+			reasons, err := view.Explain(c.ctx, c.Store, o)
 			if err != nil {
 				return answer{}, err
 			}

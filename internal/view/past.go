@@ -1,4 +1,4 @@
-package api
+package view
 
 import (
 	"slices"
@@ -61,7 +61,7 @@ func (p *past) at(seq int64, now string) string {
 
 // lookBack finds the names that the parties of some entries had at the time: one statement for all of them, and none where nothing
 // changed since. Who was erased has no name at any time.
-func (r *renderer) lookBack(events []store.Stored) error {
+func (r *Renderer) lookBack(events []store.Stored) error {
 	wanted := map[*past]party{}
 	after := int64(-1)
 	var types []string
@@ -155,9 +155,9 @@ func parties(e *journal.Event) []party {
 }
 
 // party is a thing or an actor as it was called at an entry.
-func (r *renderer) party(p party, seq int64) partyView {
+func (r *Renderer) party(p party, seq int64) Party {
 	now := r.name(p)
-	v := partyView{Kind: p.kind, ID: p.id, Display: r.pasts[p].at(seq, now)}
+	v := Party{Kind: p.kind, ID: p.id, Display: r.pasts[p].at(seq, now)}
 	if v.Display != now {
 		v.Now = now
 	}
