@@ -91,7 +91,7 @@ func (anyMembers) Schema(huma.Registry) *huma.Schema {
 // schemaName is a type's name in the document; views of entries say there that they are.
 func schemaName(t reflect.Type, hint string) string {
 	name := huma.DefaultSchemaNamer(t, hint)
-	if t.PkgPath() == reflect.TypeFor[view.Event]().PkgPath() {
+	if of := reflect.TypeFor[view.Event]().PkgPath(); t.PkgPath() == of || strings.Contains(t.Name(), of+".") { // or a list of them
 		name += "View"
 	}
 	return name
