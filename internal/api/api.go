@@ -7,7 +7,6 @@ package api
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -124,10 +123,3 @@ func (a *API) now() time.Time { return a.Program.Now() }
 
 // newID makes an id for a new thing.
 func (a *API) newID(prefix string) id.ID { return a.Program.IDs.New(prefix) }
-
-// newSecret makes 32 random bytes.
-func newSecret() []byte {
-	b := make([]byte, 32)
-	rand.Read(b)
-	return b
-}

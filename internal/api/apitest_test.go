@@ -36,6 +36,7 @@ import (
 
 	"perennial/internal/api"
 	"perennial/internal/audit"
+	"perennial/internal/auth"
 	"perennial/internal/catalog"
 	"perennial/internal/civil"
 	"perennial/internal/customer"
@@ -131,7 +132,7 @@ func (s *shop) advance(d time.Duration) {
 func (s *shop) key(permissions ...team.Permission) string {
 	s.t.Helper()
 	key := s.IDs.New(id.APIKey)
-	text, hash := api.NewKey(key)
+	text, hash := auth.NewAPIKey(key)
 	s.run(journal.Bind(team.CreateKey{ID: key, Name: "Test key", Permissions: permissions, Hash: hash, Actor: system.Actor}))
 	return text
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"net/http"
 	"slices"
-	"time"
 
 	"perennial/internal/cancelflow"
 	"perennial/internal/civil"
@@ -232,21 +231,6 @@ func (a *API) cancelFlows() {
 		}, viewCancelReason)
 }
 
-// CancelResults counts the sessions that began from a day to another, both in the shop's zone.
-func CancelResults(q program.Query, from, to time.Time, now time.Time) (*cancelflow.Results, error) {
-	out := cancelflow.NewResults()
-	within := query.List{Kind: journal.CancelSession, Where: []query.Filter{query.Before(query.ID, id.First(id.CancelSession, to))}, Steady: true}
-	for rows, err := range query.Pages(q.Ctx, q.S, within, id.First(id.CancelSession, from)) {
-		if err != nil {
-			return nil, err
-		}
-		for _, row := range rows {
-			out.Add(row.State.(*cancelflow.Session), now)
-		}
-	}
-	return out, nil
-}
-
 func (a *API) cancelResults(ctx context.Context, in *cancelRange) (cancelResults, error) {
 	q := a.query(ctx)
 	general, err := journal.Get[settings.General](program.NewReader(q.Ctx, q.S, q.Q), journal.Settings, settings.PageGeneral)
@@ -271,7 +255,7 @@ func (a *API) cancelResults(ctx context.Context, in *cancelRange) (cancelResults
 		return cancelResults{}, err
 	}
 	zone := settings.Zone(general)
-	r, err := CancelResults(q, from.Start(zone), to.AddDays(1).Start(zone), now)
+	r, err := query.CancelResults(ctx, a.Store, from.Start(zone), to.AddDays(1).Start(zone), now)
 	if err != nil {
 		return cancelResults{}, err
 	}

@@ -3,12 +3,9 @@ package api
 import (
 	"cmp"
 	"context"
-	"encoding/base64"
-	"errors"
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -16,7 +13,6 @@ import (
 	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
-	"perennial/internal/message"
 	"perennial/internal/money"
 	"perennial/internal/notify"
 	"perennial/internal/plain"
@@ -26,9 +22,6 @@ import (
 	"perennial/internal/store"
 	"perennial/internal/team"
 )
-
-// linkLifetime is how long a portal link lets somebody in.
-const linkLifetime = 10 * time.Minute
 
 // customerView is a customer as clients see them. Counts and sums are put together when it is read.
 type customerView struct {
@@ -335,34 +328,8 @@ func (a *API) paymentMethods() {
 		}, viewPaymentMethod)
 }
 
-// PortalLink is a link into the Portal that is about to be made. Its token is shown once: what recognises it is kept beside the
-// journal, and nothing else of it.
-type PortalLink struct {
-	URL       string
-	Expires   time.Time
-	Command   journal.Command
-	Machinery func(b *store.Batch) error
-}
-
-// NewPortalLink makes a link for a customer into the Portal at an address. signIn is the id of the attempt that it becomes.
-func NewPortalLink(portal string, customerID, signIn id.ID, now time.Time) PortalLink {
-	secret := base64.RawURLEncoding.EncodeToString(newSecret())
-	c := customer.PortalLink{CustomerID: customerID, SignInID: signIn, ExpiresAt: now.Add(linkLifetime)}
-	return PortalLink{URL: portal + "/link/" + string(signIn) + "." + secret, Expires: c.ExpiresAt, Command: journal.Bind(c), Machinery: func(b *store.Batch) error {
-		return b.PutLink(store.Link{ID: signIn, Purpose: store.PortalLink, Owner: customerRef(string(customerID)), ExpiresAt: c.ExpiresAt}, secret)
-	}}
-}
-
-// Mail has the link mailed to the customer, too. key is the message's id.
-func (l *PortalLink) Mail(s *store.Store, key, customerID id.ID, now time.Time) error {
-	put := l.Machinery
-	post, err := notify.Secret{Name: message.MagicLink, To: journal.Ref{Kind: journal.Customer, ID: customerID}, Value: l.URL, Expires: l.Expires}.Post(s, key, now)
-	l.Machinery = func(b *store.Batch) error { return errors.Join(put(b), post(b)) }
-	return err
-}
-
 func (a *API) portalLink(_ context.Context, in *onThingMaybe[portalLinkBody]) (plan, viewOf[portalLinkView], error) {
-	l := NewPortalLink(cmp.Or(a.PortalURL, a.BaseURL+"/portal"), id.ID(in.ID), a.newID(id.SignIn), a.now())
+	l := notify.NewPortalLink(cmp.Or(a.PortalURL, a.BaseURL+"/portal"), id.ID(in.ID), a.newID(id.SignIn), a.now())
 	if b := in.Body; b != nil && b.Mail {
 		if !a.Mails {
 			return plan{}, nil, fault.New(fault.Unavailable, "no_mail", "This server sends no messages. Give the link to the customer yourself.")

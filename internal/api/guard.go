@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -174,7 +173,7 @@ func (a *API) identify(r *http.Request, c *call) error {
 	if err != nil {
 		return store.Fault(err)
 	}
-	got := HashKey(token[at+1:])
+	got := auth.APIKeyHash(token[at+1:])
 	k, ok := row.State.(*team.Key)
 	if !ok || k.Status != team.Active || want == nil || subtle.ConstantTimeCompare(want, got) != 1 {
 		return bad
@@ -191,19 +190,6 @@ func (a *API) identify(r *http.Request, c *call) error {
 			UserAgent: journal.Secluded(plain.Escape(agent))},
 	}
 	return nil
-}
-
-// HashKey is what is stored of an API key's secret part. The secret is 256 random bits, so one hash is enough.
-func HashKey(secret string) []byte {
-	h := sha256.Sum256([]byte(secret))
-	return h[:]
-}
-
-// NewKey makes an API key's text for its id, and the hash to store.
-func NewKey(key id.ID) (text string, hash []byte) {
-	secret := base64.RawURLEncoding.EncodeToString(newSecret())
-	secret = strings.NewReplacer("_", "A", "-", "B").Replace(secret)
-	return string(key) + "_" + secret, HashKey(secret)
 }
 
 func readConventions(w http.ResponseWriter, r *http.Request, c *call) error {

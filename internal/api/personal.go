@@ -117,15 +117,10 @@ func (a *API) personalData() {
 	read(a, route{method: http.MethodGet, path: "/customers/{id}/data-request/{job}", tag: tag, summary: "The copy of the customer's data that was asked for", permission: edit,
 		also: []team.Permission{team.PersonalDataView}}, a.dataCopy)
 	change(a, route{method: http.MethodPost, path: "/customers/{id}/redact", tag: tag, summary: "Erase the customer's personal data for ever", permission: edit,
-		events: RedactTypes()},
+		events: privacy.Types()},
 		func(_ context.Context, in *onThing[redactBody]) (plan, error) {
 			return plan{command: journal.Bind(privacy.Redact{CustomerID: id.ID(in.ID), ConfirmEmail: in.Body.ConfirmEmail}), target: customerRef(in.ID)}, nil
 		}, viewCustomer)
-}
-
-// RedactTypes are the types of the events that an erasure can make.
-func RedactTypes() []string {
-	return []string{"customer.redacted", "address.redacted", "payment_method.redacted", "subscription.cancelled", "subscription.redacted", "order.cancelled", "order.redacted", "variant.inventory_changed"}
 }
 
 // viewDataRequest shows a request from the only entry that there is of it.

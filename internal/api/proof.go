@@ -8,13 +8,12 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
-	"perennial/internal/program"
 	"perennial/internal/seal"
 	"perennial/internal/store"
 	"perennial/internal/team"
+	"perennial/internal/view"
 )
 
 // Answers about proofs are bare: what checks them offline reads them as they are.
@@ -30,16 +29,6 @@ type consistencyView struct {
 	From   int64    `json:"from"`
 	To     int64    `json:"to"`
 	Hashes [][]byte `json:"hashes" doc:"The consistency proof (RFC 6962, section 2.1.2)."`
-}
-
-// receiptView is what perennial verify --receipt reads.
-type receiptView struct {
-	Event      []byte   `json:"event" doc:"The event's canonical bytes."`
-	Seq        int64    `json:"seq"`
-	Size       int64    `json:"size" doc:"How many events the checkpoint is over."`
-	Hashes     [][]byte `json:"hashes"`
-	Checkpoint string   `json:"checkpoint" doc:"The signed note."`
-	Key        string   `json:"key" doc:"The shop's public key, as a hint: get it once from /log-key and keep it."`
 }
 
 type checkpointView struct {
@@ -108,27 +97,7 @@ func plainText(a *API, r route, get func(ctx context.Context) (string, error)) {
 }
 
 func (a *API) checkpoint(ctx context.Context, size int64) (store.Checkpoint, error) {
-	return checkpointOver(ctx, a.Store, a.Program, size)
-}
-
-// checkpointOver gives the newest checkpoint when it is over at least size events, and signs one over all of them when it
-// is not. Size 0 stands for all events.
-func checkpointOver(ctx context.Context, s *store.Store, p *program.Program, size int64) (store.Checkpoint, error) {
-	head, err := s.ReadHead(ctx, s.Read)
-	if err != nil {
-		return store.Checkpoint{}, store.Fault(err)
-	}
-	if size == 0 {
-		size = head.Seq + 1
-	}
-	last, err := s.Checkpoints(ctx, s.Read, head.Seq+2, 1)
-	if err != nil {
-		return store.Checkpoint{}, store.Fault(err)
-	}
-	if len(last) == 1 && last[0].Size >= size {
-		return last[0], nil
-	}
-	return p.Checkpoint(ctx)
+	return view.CheckpointOver(ctx, a.Store, a.Program, size)
 }
 
 func (a *API) checkpoints(ctx context.Context, _ *Page, limit int, after string) ([]checkpointView, error) {
@@ -203,37 +172,8 @@ func (a *API) consistency(ctx context.Context, in *consistencyQuery) (consistenc
 	return consistencyView{in.From, to, hashList(hashes)}, nil
 }
 
-func (a *API) receipt(ctx context.Context, in *byID) (receiptView, error) {
-	return receiptOf(ctx, a.Store, a.Program, id.ID(in.ID))
-}
-
-// Receipt is everything that proves one event offline, as perennial verify --receipt reads it.
-func Receipt(ctx context.Context, s *store.Store, p *program.Program, event id.ID) ([]byte, error) {
-	v, err := receiptOf(ctx, s, p, event)
-	if err != nil {
-		return nil, err
-	}
-	return encode(v)
-}
-
-func receiptOf(ctx context.Context, s *store.Store, p *program.Program, event id.ID) (receiptView, error) {
-	st, err := s.EventByID(ctx, s.Read, store.Closed, event)
-	if err != nil {
-		return receiptView{}, store.Fault(err)
-	}
-	c, err := checkpointOver(ctx, s, p, st.Seq+1)
-	if err != nil {
-		return receiptView{}, err
-	}
-	if c.Size <= st.Seq {
-		return receiptView{}, fault.New(fault.Unavailable, "not_signed", "No checkpoint covers this event yet.")
-	}
-	hashes, err := seal.Inclusion(store.Tree{Ctx: ctx, S: s, Q: s.Read}, st.Seq, c.Size)
-	if err != nil {
-		return receiptView{}, store.Fault(err)
-	}
-	_, vkey, err := s.Keys.Folder().Verifier(string(s.Shop))
-	return receiptView{st.Body, st.Seq, c.Size, hashList(hashes), c.Note, vkey}, err
+func (a *API) receipt(ctx context.Context, in *byID) (view.Receipt, error) {
+	return view.ReceiptOf(ctx, a.Store, a.Program, id.ID(in.ID))
 }
 
 func hashList(hashes []seal.Hash) [][]byte {

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"perennial/internal/auth"
 	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
@@ -235,7 +236,7 @@ func (a *API) keys() {
 
 func (a *API) createKey(ctx context.Context, in *withBody[createKey]) (plan, viewOf[newAPIKeyView], error) {
 	c := team.CreateKey{ID: a.newID(id.APIKey), Name: in.Body.Name, Permissions: in.Body.Permissions, Actor: callOf(ctx).meta.Actor}
-	text, hash := NewKey(c.ID)
+	text, hash := auth.NewAPIKey(c.ID)
 	c.Hash = hash
 	return plan{command: journal.Bind(c), once: true, location: "/api-keys/%s"}, func(q program.Query, ref journal.Ref, row store.Row) (newAPIKeyView, error) {
 		v, err := a.viewKey(q, ref, row)

@@ -217,7 +217,7 @@ func found(ctx context.Context, p *program.Program, ids *id.Maker, name, zone, c
 
 func newKey(ctx context.Context, p *program.Program, ids *id.Maker, name string, permissions []team.Permission) (string, error) {
 	key := ids.New(id.APIKey)
-	text, hash := api.NewKey(key)
+	text, hash := auth.NewAPIKey(key)
 	m := founder()
 	_, err := p.Do(ctx, &program.Request{Meta: m, Command: journal.Bind(team.CreateKey{ID: key, Name: name, Permissions: permissions, Hash: hash, Actor: m.Actor})})
 	return text, err

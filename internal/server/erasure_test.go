@@ -18,7 +18,7 @@ import (
 	"testing"
 	"time"
 
-	"perennial/internal/api"
+	"perennial/internal/auth"
 	"perennial/internal/billing"
 	"perennial/internal/catalog"
 	"perennial/internal/civil"
@@ -154,7 +154,7 @@ func TestErasure(t *testing.T) {
 		}
 	}()
 	keyID := i.IDs.New(id.APIKey)
-	text, hash := api.NewKey(keyID)
+	text, hash := auth.NewAPIKey(keyID)
 	do(t, i, journal.Bind(team.CreateKey{ID: keyID, Name: "Test", Permissions: team.Everything().List(), Hash: hash, Actor: setup.Actor}))
 	h := &caller{t: t, base: "http://" + s.Addr + "/api/v1", key: text}
 	e := erasable

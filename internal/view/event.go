@@ -1,3 +1,6 @@
+// Package view shows an entry of the journal as every reader gets it: as JSON, as a row of CSV, as a sentence with the names of its time; with
+// its causes, its receipt, and the explanation of an order. What a reader may not see is masked here, once, for the API, both web faces and the
+// command line alike.
 package view
 
 import (

@@ -34,6 +34,7 @@ import (
 
 	"perennial/internal/api"
 	"perennial/internal/audit"
+	"perennial/internal/auth"
 	"perennial/internal/demo"
 	"perennial/internal/engine"
 	"perennial/internal/id"
@@ -135,7 +136,7 @@ func open(t *testing.T) *story {
 		must(t, err)
 	}
 	key := i.IDs.New(id.APIKey)
-	text, hash := api.NewKey(key)
+	text, hash := auth.NewAPIKey(key)
 	_, err = i.Program.Do(ctx, &program.Request{Meta: meta, Command: journal.Bind(team.CreateKey{ID: key, Name: "Story", Permissions: team.Everything().List(), Hash: hash, Actor: meta.Actor})})
 	must(t, err)
 	s.token, s.seen = text, i.Program.Head()

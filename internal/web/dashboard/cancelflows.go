@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"perennial/internal/api"
 	"perennial/internal/cancelflow"
 	"perennial/internal/catalog"
 	"perennial/internal/civil"
@@ -304,8 +303,7 @@ func (c *call) results() (r *cancelflow.Results, tabs []ui.Tab, err error) {
 		tabs = append(tabs, ui.Tab{Label: fmt.Sprintf("%d days", n), Href: c.r.URL.Path + "?days=" + strconv.Itoa(n), Current: n == days})
 	}
 	today, zone := c.today(), c.here().zone
-	q := program.Query{Ctx: c.ctx, S: c.Store, Q: c.Store.Read}
-	r, err = api.CancelResults(q, today.AddDays(1-days).Start(zone), today.AddDays(1).Start(zone), c.Program.Now())
+	r, err = query.CancelResults(c.ctx, c.Store, today.AddDays(1-days).Start(zone), today.AddDays(1).Start(zone), c.Program.Now())
 	return r, tabs, err
 }
 

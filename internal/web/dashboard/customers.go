@@ -7,13 +7,13 @@ import (
 	"strings"
 	"time"
 
-	"perennial/internal/api"
 	"perennial/internal/customer"
 	"perennial/internal/fault"
 	"perennial/internal/find"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/money"
+	"perennial/internal/notify"
 	"perennial/internal/plain"
 	"perennial/internal/privacy"
 	"perennial/internal/program"
@@ -114,7 +114,7 @@ func (d *Dashboard) registerCustomers() {
 	d.on(route{pattern: "GET /customers/{id}/data/{part}/copy.json", permission: team.PersonalDataEdit, also: open}, (*call).dataCopy)
 	d.form(form{path: "/customers/{id}/redact", title: "Erase the customer", verb: "Erase for ever", danger: true, permission: team.PersonalDataEdit,
 		lead:   "Names, e-mail address, addresses and everything else that is personal are erased everywhere: in the logs, in old copies of the database, in search, and at the payment gateway as soon as no payment is open there. Open subscriptions and orders are cancelled. The entries stay, and can still be proved. This cannot be undone.",
-		events: api.RedactTypes(), on: (*call).aboutCustomer,
+		events: privacy.Types(), on: (*call).aboutCustomer,
 		fields: func(_ *call, _ subject, v url.Values) ([]formField, error) {
 			return []formField{textField("input", "confirm_email", "The customer's e-mail address", v.Get("confirm_email"), "So that nobody erases the wrong person by a slip.")}, nil
 		},
@@ -424,7 +424,7 @@ func (c *call) portalLink() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	link := api.NewPortalLink(cmp.Or(c.PortalURL, c.BaseURL+"/portal"), who.ID, c.IDs.New(id.SignIn), c.Program.Now())
+	link := notify.NewPortalLink(cmp.Or(c.PortalURL, c.BaseURL+"/portal"), who.ID, c.IDs.New(id.SignIn), c.Program.Now())
 	mailed := c.Mail != nil && c.r.PostFormValue("mail") != ""
 	if mailed {
 		if err := link.Mail(c.Store, c.IDs.New(id.Message), who.ID, c.Program.Now()); err != nil {

@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -10,10 +11,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"perennial/internal/api"
 	"perennial/internal/fault"
 	"perennial/internal/find"
 	"perennial/internal/id"
@@ -124,11 +123,15 @@ func (c *call) eventPage() (answer, error) {
 // receipt sends what proves an entry without this server.
 func (c *call) receipt() (answer, error) {
 	key := id.ID(c.r.PathValue("id"))
-	b, err := api.Receipt(c.ctx, c.Store, c.Program, key)
+	receipt, err := view.ReceiptOf(c.ctx, c.Store, c.Program, key)
 	if err != nil {
 		return answer{}, err
 	}
-	return c.file("application/json", "receipt-"+string(key)+".json", b)
+	b, err := json.Marshal(receipt)
+	if err != nil {
+		return answer{}, err
+	}
+	return c.file("application/json", "receipt-"+string(key)+".json", append(b, '\n'))
 }
 
 // logKey sends the public key that receipts are checked with.

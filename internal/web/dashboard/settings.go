@@ -9,7 +9,7 @@ import (
 
 	"github.com/a-h/templ"
 
-	"perennial/internal/api"
+	"perennial/internal/auth"
 	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
@@ -322,7 +322,7 @@ func (c *call) makeKey() (answer, error) {
 	for _, s := range c.r.PostForm["permission"] {
 		cmd.Permissions = append(cmd.Permissions, team.Permission(s))
 	}
-	text, hash := api.NewKey(cmd.ID)
+	text, hash := auth.NewAPIKey(cmd.ID)
 	cmd.Hash = hash
 	if _, err := c.run(&program.Request{Command: journal.Bind(cmd)}); err != nil {
 		return c.formAgain("Make an API key", err, func(p problems) answer { a, _ := c.newKeyForm(p); return a })

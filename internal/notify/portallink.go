@@ -1,0 +1,42 @@
+package notify
+
+import (
+	"errors"
+	"time"
+
+	"perennial/internal/auth"
+	"perennial/internal/customer"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/message"
+	"perennial/internal/store"
+)
+
+// linkLifetime is how long a portal link lets somebody in.
+const linkLifetime = 10 * time.Minute
+
+// PortalLink is a link into the Portal that is about to be made. Its token is shown once: what recognises it is kept beside the
+// journal, and nothing else of it.
+type PortalLink struct {
+	URL       string
+	Expires   time.Time
+	Command   journal.Command
+	Machinery func(b *store.Batch) error
+}
+
+// NewPortalLink makes a link for a customer into the Portal at an address. signIn is the id of the attempt that it becomes.
+func NewPortalLink(portal string, customerID, signIn id.ID, now time.Time) PortalLink {
+	secret := auth.NewSecret()
+	c := customer.PortalLink{CustomerID: customerID, SignInID: signIn, ExpiresAt: now.Add(linkLifetime)}
+	return PortalLink{URL: portal + "/link/" + string(signIn) + "." + secret, Expires: c.ExpiresAt, Command: journal.Bind(c), Machinery: func(b *store.Batch) error {
+		return b.PutLink(store.Link{ID: signIn, Purpose: store.PortalLink, Owner: journal.Ref{Kind: journal.Customer, ID: customerID}, ExpiresAt: c.ExpiresAt}, secret)
+	}}
+}
+
+// Mail has the link mailed to the customer, too. key is the message's id.
+func (l *PortalLink) Mail(s *store.Store, key, customerID id.ID, now time.Time) error {
+	put := l.Machinery
+	post, err := Secret{Name: message.MagicLink, To: journal.Ref{Kind: journal.Customer, ID: customerID}, Value: l.URL, Expires: l.Expires}.Post(s, key, now)
+	l.Machinery = func(b *store.Batch) error { return errors.Join(put(b), post(b)) }
+	return err
+}

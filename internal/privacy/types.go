@@ -1,0 +1,6 @@
+package privacy
+
+// Types are the types of the events that an erasure can make.
+func Types() []string {
+	return []string{"customer.redacted", "address.redacted", "payment_method.redacted", "subscription.cancelled", "subscription.redacted", "order.cancelled", "order.redacted", "variant.inventory_changed"}
+}
