@@ -48,7 +48,7 @@ func (s *sale) take(e *journal.Event) error {
 		}
 	case "order.placed":
 		s.placed = true
-	case "billing_attempt.succeeded", "order.refunded":
+	case "billing_attempt.succeeded", "billing_attempt.amount_accepted", "order.refunded":
 		a, err := amountOf(e)
 		if err != nil {
 			return err

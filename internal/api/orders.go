@@ -75,6 +75,10 @@ type (
 		SubscriptionID string `query:"subscription_id"`
 		CustomerID     string `query:"customer_id"`
 	}
+	otherChargeBody struct {
+		Commented
+		As string `json:"as" enum:"payment,refund" doc:"payment: what was taken is the payment, the rest is waived and what is too much is to be refunded; not in another currency. refund: all of it goes back, and the order is cancelled."`
+	}
 	refundBody struct {
 		Commented
 		Amount *money.Amount `json:"amount,omitempty" doc:"All that is left when left out."`
@@ -101,6 +105,13 @@ func (a *API) orders() {
 	change(a, route{method: http.MethodPost, path: "/orders/{id}/refund", tag: tag, summary: "Refund an order, in part or all that is left", permission: edit, events: []string{"order.refunded"}},
 		func(_ context.Context, in *onThing[refundBody]) (plan, error) {
 			c := billing.Refund{OrderID: id.ID(in.ID), Amount: in.Body.Amount, Reason: in.Body.Reason}
+			return plan{command: journal.Bind(c), target: journal.Ref{Kind: journal.Order, ID: c.OrderID}}, nil
+		}, viewOrder)
+	change(a, route{method: http.MethodPost, path: "/orders/{id}/other-charge", tag: tag, summary: "End a payment for which the gateway took another amount: take it as the payment, or send it back and cancel the order", permission: edit,
+		events: []string{"billing_attempt.amount_accepted", "billing_attempt.amount_refused", "order.placed", "order.cancelled", "variant.inventory_changed", "recovery.recovered", "recovery.abandoned", "subscription.renewed", "subscription.expired",
+			"subscription.order_skipped", "subscription.paused", "subscription.payment_method_changed"}},
+		func(_ context.Context, in *onThing[otherChargeBody]) (plan, error) {
+			c := billing.EndOtherCharge{OrderID: id.ID(in.ID), Accept: in.Body.As == "payment"}
 			return plan{command: journal.Bind(c), target: journal.Ref{Kind: journal.Order, ID: c.OrderID}}, nil
 		}, viewOrder)
 	change(a, route{method: http.MethodPost, path: "/orders/{id}/fulfil", tag: tag, summary: "Say that a paid order is on its way", permission: edit, events: []string{"order.fulfilled", "order.delivery_fulfilled"}},

@@ -18,6 +18,7 @@ package billing
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -94,6 +95,7 @@ type Attempt struct {
 	GatewayID       string        `json:"gateway_id"`
 	StartedAt       journal.Time  `json:"started_at"`
 	FinishedAt      *journal.Time `json:"finished_at"`
+	Other           *TakenCharge  `json:"other,omitzero"` // the gateway took another amount: see EndOtherCharge
 }
 
 // ShipTo is the copy of the address that the order goes to.
@@ -126,7 +128,7 @@ type Order struct {
 	Tax            money.Amount              `json:"tax"`
 	Total          money.Amount              `json:"total"`
 	Refunded       money.Amount              `json:"refunded"`
-	Waived         *money.Amount             `json:"waived"` // not charged: less than the gateway takes; null: nothing was
+	Waived         *money.Amount             `json:"waived"` // not charged: less than the gateway takes, or missing of a payment that was accepted; null: nothing was
 	Attempts       []Attempt                 `json:"attempts" journal:"key=id"`
 	ShipTo         journal.Personal[*ShipTo] `json:"ship_to"`
 	GiftMessage    journal.Personal[string]  `json:"gift_message"`
@@ -154,7 +156,10 @@ type Repayment struct {
 	GatewayID  string        `json:"gateway_id"`
 	StartedAt  journal.Time  `json:"started_at"`
 	FinishedAt *journal.Time `json:"finished_at"`
+	Uncounted  bool          `json:"uncounted,omitzero"` // of money that the order never counted as paid; it may be in another currency
 }
+
+func (o *Order) repaymentNumber() string { return fmt.Sprintf("%03d", len(o.Repayments)+1) }
 
 // Key is the gateway's idempotency key of a repayment of an order.
 func (r Repayment) Key(order id.ID) string { return string(order) + "-refund-" + r.Number }

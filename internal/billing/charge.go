@@ -289,6 +289,8 @@ func (o *Order) chargeOpen() error {
 	switch {
 	case !ok:
 		return nil
+	case a.Other != nil:
+		return fault.New(fault.Conflict, "charge_open", "The gateway took another amount for order %s. Say first what becomes of it.", o.Number)
 	case a.Status == AttemptActionRequired:
 		return fault.New(fault.Conflict, "charge_open", "The payment of order %s waits for the customer to confirm it.", o.Number)
 	}

@@ -124,7 +124,7 @@ func (o *Order) repay(amount money.Amount, now time.Time) {
 			continue
 		}
 		left -= part
-		r := Repayment{Number: fmt.Sprintf("%03d", len(o.Repayments)+1), AttemptID: a.ID, Amount: money.Of(part, amount.Currency), Status: AttemptStarted, StartedAt: journal.At(now)}
+		r := Repayment{Number: o.repaymentNumber(), AttemptID: a.ID, Amount: money.Of(part, amount.Currency), Status: AttemptStarted, StartedAt: journal.At(now)}
 		if a.GatewayID == "" {
 			r.Status, r.FinishedAt = AttemptSucceeded, journal.AtPtr(now)
 		}
@@ -165,7 +165,9 @@ func (c FinishRepayment) Decide(w World, now time.Time) (journal.Decision, error
 		r.Status = AttemptSucceeded
 		if !c.Succeeded {
 			typ, r.Status, r.Code = "order.refund_failed", AttemptFailed, code(c.Code)
-			next.Refunded.Minor -= r.Amount.Minor
+			if !r.Uncounted {
+				next.Refunded.Minor -= r.Amount.Minor
+			}
 		}
 		details := repaymentDetails{r.Number, r.Amount, r.Code}
 		if err := next.settleStatus(); err != nil {
@@ -303,7 +305,7 @@ func Check(o *Order) error {
 		if i > 0 && o.Attempts[i-1].ID >= a.ID {
 			return broken("its attempts are not in order")
 		}
-		if a.Amount != o.Total {
+		if a.Amount != o.Total && (a.Other == nil || a.Amount != a.Other.Amount || a.Status != AttemptSucceeded) {
 			return broken("attempt %s is for %v", a.ID, a.Amount)
 		}
 		if a.open() {
@@ -327,8 +329,10 @@ func Check(o *Order) error {
 		return broken("%d charges are open", open)
 	case placed != (o.PlacedAt != nil):
 		return broken("it is %s, and placed at %v", o.Status, o.PlacedAt)
-	case o.Waived != nil && (*o.Waived != o.Total || !placed):
+	case o.Waived != nil && (o.Waived.Minor < 1 || o.Waived.Minor > o.Total.Minor || !placed):
 		return broken("%v of %v are waived, and it is %s", o.Waived, o.Total, o.Status)
+	case o.Waived != nil && paid.Minor < o.Total.Minor-o.Waived.Minor:
+		return broken("%v of %v are waived, and %v are paid", o.Waived, o.Total, paid)
 	case placed && o.Waived == nil && paid.Minor < o.Total.Minor:
 		return broken("it is placed, and %v of %v are paid", paid, o.Total)
 	case o.Status == Pending && !paid.IsZero():

@@ -199,7 +199,7 @@ func (t *story) place(next *Order, cause int) error {
 	next.PlacedAt = journal.AtPtr(t.now)
 	t.reservations = append(t.reservations, released(t.order)...)
 	d := orderDraft("order.placed", t.order, next)
-	if next.Waived != nil {
+	if next.Waived != nil && *next.Waived == next.Total { // else a part was paid
 		d.Details = placedDetails{next.Waived}
 	}
 	at := t.tell(d, cause)

@@ -135,11 +135,17 @@ func (e *Engine) settle(ctx context.Context, o *billing.Order, a billing.Attempt
 		result, err = e.giveUp(ctx, o, a, result, from)
 	}
 	var ours *payment.Ours
+	var other *otherCharge
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return ctx.Err()
 	case errors.As(err, &ours):
 		return e.refused(ctx, o, a, ours)
+	case errors.As(err, &other):
+		e.log.Error("the gateway took another amount for a charge: the order waits for a person", "order", o.ID, "attempt", a.ID, "charge", other.GatewayID, "amount", other.Amount.String())
+		e.answered(a, payment.ChargeResult{})
+		_, err := e.do(context.WithoutCancel(ctx), journal.Bind(billing.NoteOtherCharge{OrderID: o.ID, AttemptID: a.ID, GatewayID: other.GatewayID, Amount: other.Amount}))
+		return err
 	case errors.Is(err, payment.ErrUndecided), errors.Is(err, errOpen):
 		e.log.Warn("a charge has no result yet", "order", o.ID, "attempt", a.ID, "error", err)
 		e.answered(a, payment.ChargeResult{})
@@ -171,6 +177,13 @@ var (
 	errSilent = errors.New("no answer from the gateway")
 	errOpen   = errors.New("the gateway's answer does not end the attempt")
 )
+
+// otherCharge says that the gateway took another amount in an attempt's name.
+type otherCharge struct{ payment.Charge }
+
+func (o *otherCharge) Error() string {
+	return "the charge " + o.GatewayID + " took " + o.Amount.String()
+}
 
 // ask gives what became of an open attempt. One that may have reached the gateway already is asked about first.
 func (e *Engine) ask(ctx context.Context, o *billing.Order, a billing.Attempt, from start) (payment.ChargeResult, error) {
@@ -340,6 +353,9 @@ func (e *Engine) lookUp(ctx context.Context, o *billing.Order, a billing.Attempt
 		return payment.ChargeResult{}, false, fmt.Errorf("%w: %w", errSilent, err)
 	case !found || c.Status != payment.Succeeded:
 		return c.ChargeResult, found, nil
+	}
+	if c.Amount != a.Amount && (c.OrderID == o.ID || c.OrderID == "") {
+		return payment.ChargeResult{}, false, &otherCharge{c}
 	}
 	ok, err := e.pays(ctx, o, a, c)
 	if err == nil && !ok {

@@ -486,6 +486,12 @@ func (s *story) orders() {
 	s.do(journal.Bind(billing.OrderNow{SubscriptionID: sub, OrderID: orderID(2), AttemptID: attemptID(2, 1)}))
 	s.answer(2, 1, billing.Declined, "insufficient_funds", "")
 
+	for n, accept := range []bool{true, false} {
+		n += 91
+		s.do(journal.Bind(billing.OrderNow{SubscriptionID: sub, OrderID: orderID(n), AttemptID: attemptID(n, 1)}))
+		s.do(journal.Bind(billing.NoteOtherCharge{OrderID: orderID(n), AttemptID: attemptID(n, 1), GatewayID: fmt.Sprintf("pi_odd%d", n), Amount: usd(99)}))
+		s.do(journal.Bind(billing.EndOtherCharge{OrderID: orderID(n), Accept: accept}))
+	}
 	last := s.ids.New(id.Subscription)
 	once := monthly
 	once.MaxCycles = new(1)

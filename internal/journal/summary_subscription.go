@@ -202,6 +202,15 @@ var orderSentences = map[string]sentence{
 	"billing_attempt.started":   {did: func(e *Event) string { return "Started " + payment(e, "a") }},
 	"billing_attempt.succeeded": {did: func(e *Event) string { return upperFirst(payment(e, "the")) + " succeeded" }},
 	"billing_attempt.failed":    {did: func(e *Event) string { return upperFirst(payment(e, "the")) + " failed" + because(e) + kept(e) }},
+	"billing_attempt.amount_differs": {did: func(e *Event) string {
+		return "The gateway took " + cash(detail(e, "amount")) + " instead of " + cash(detail(e, "asked")) + ": the order waits for a person"
+	}},
+	"billing_attempt.amount_accepted": {did: func(e *Event) string {
+		return "Took " + cash(detail(e, "amount")) + " as the payment of " + cash(detail(e, "asked"))
+	}},
+	"billing_attempt.amount_refused": {did: func(e *Event) string {
+		return "Sent back " + cash(detail(e, "amount")) + ", which the gateway took instead of " + cash(detail(e, "asked"))
+	}},
 	"billing_attempt.delayed": {did: func(e *Event) string {
 		return upperFirst(payment(e, "the")) + " waits: the payment gateway refuses the shop" + form(" (%s)", words(text(detail(e, "code"))))
 	}},

@@ -12,6 +12,7 @@ import (
 	"perennial/internal/gate"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/money"
 	"perennial/internal/payment"
 	"perennial/internal/subscription"
 	"perennial/internal/team"
@@ -85,4 +86,25 @@ func TestHomeSaysThatPaymentsAreDelayed(t *testing.T) {
 	for _, words := range []string{"Payments are delayed", gate.GatewayFailing, "A version of tomorrow.", "may not be understood"} {
 		w.want(owner.get("/"), 200, "/", words)
 	}
+}
+
+// An order for which the gateway took another amount is on Home, and is ended from its page.
+func TestAPaymentOfAnotherAmountIsEnded(t *testing.T) {
+	w, owner, _ := owned(t, auth.ProviderConfig{})
+	f := furnish(w)
+	sub, order, attempt := w.IDs.New(id.Subscription), w.IDs.New(id.Order), w.IDs.New(id.BillingAttempt)
+	w.Do(journal.Bind(subscription.Create{ID: sub, CustomerID: f.ada, SellingPlanID: f.plan, PaymentMethodID: f.card, Items: []subscription.NewItem{{ID: w.IDs.New(id.Item), VariantID: f.variant, Quantity: 1}}}))
+	w.Do(journal.Bind(billing.OrderNow{SubscriptionID: sub, OrderID: order, AttemptID: attempt}))
+	at := "/orders/" + string(order)
+	if s := owner.get(at); strings.Contains(s.body, "End the payment") {
+		t.Error("a payment under way can be ended")
+	}
+	w.want(owner.get(at+"/other-charge"), 409, at+"/other-charge", "took no other amount")
+	w.Do(journal.Bind(billing.NoteOtherCharge{OrderID: order, AttemptID: attempt, GatewayID: "pi_odd", Amount: money.Of(99, "EUR")}))
+	w.want(owner.get("/"), 200, "/", "Say what becomes of it")
+	w.want(owner.get(at), 200, at, "The gateway took")
+	for _, words := range []string{"Send €0.99 back, and cancel the order", "Take €0.99 as the payment"} {
+		w.want(owner.get(at+"/other-charge"), 200, at+"/other-charge", words)
+	}
+	w.want(owner.post(at+"/other-charge", "as", "payment"), 200, at, "Took €0.99 as the payment")
 }

@@ -207,7 +207,7 @@ func (c *call) needsAttention(v *homeView) error {
 	return nil
 }
 
-// delayedPayments says how many payments wait because the gateway refuses the shop, and why.
+// delayedPayments says how many payments wait because the gateway refuses the shop, and why, and which wait for a person.
 func (c *call) delayedPayments(v *homeView) error {
 	open, err := query.States[*billing.Order](c.ctx, c.Store, query.List{Kind: journal.Order, Where: []query.Filter{query.Set(query.OpenAttempt)}, Limit: countedAtMost})
 	if err != nil {
@@ -216,6 +216,10 @@ func (c *call) delayedPayments(v *homeView) error {
 	var codes []string
 	waiting, first := int64(0), id.ID("")
 	for _, o := range open {
+		if a, ok := billing.Differing(o); ok {
+			v.Note = append(v.Note, attention{ui.Bad, "circle-alert", "Order " + o.Number + ": the gateway took " + c.cash(a.Other.Amount) + " instead of " + c.cash(a.Amount), ui.Link{Href: "/orders/" + string(o.ID), Text: "Say what becomes of it"}})
+			continue
+		}
 		if a, ok := billing.OpenAttempt(o); ok && a.Delayed() {
 			if waiting++; first == "" {
 				first = o.ID

@@ -10,6 +10,7 @@ import (
 	"perennial/internal/billing"
 	"perennial/internal/civil"
 	"perennial/internal/customer"
+	"perennial/internal/fault"
 	"perennial/internal/find"
 	"perennial/internal/id"
 	"perennial/internal/journal"
@@ -41,6 +42,24 @@ func (d *Dashboard) registerOrders() {
 		command: func(_ *call, s subject, in *input) journal.Command {
 			o := s.state.(*billing.Order)
 			return journal.Bind(billing.Refund{OrderID: o.ID, Amount: new(in.amount("amount", o.Total.Currency)), Reason: in.text("reason")})
+		}})
+	edit(form{path: "/orders/{id}/other-charge", title: "End the payment of another amount", verb: "End the payment", danger: true, lead: "The gateway took another amount than the order's. Neither choice can be undone.",
+		events: []string{"billing_attempt.amount_accepted", "billing_attempt.amount_refused", "order.placed", "order.cancelled", "variant.inventory_changed", "recovery.recovered", "recovery.abandoned", "subscription.renewed", "subscription.expired",
+			"subscription.order_skipped", "subscription.paused", "subscription.payment_method_changed"},
+		fields: func(c *call, s subject, v url.Values) ([]formField, error) {
+			o := s.state.(*billing.Order)
+			a, ok := billing.Differing(o)
+			if !ok {
+				return nil, fault.New(fault.Conflict, "no_other_charge", "The payment gateway took no other amount for this order than it was asked for.")
+			}
+			options := []ui.Option{{Value: "refund", Label: "Send " + c.cash(a.Other.Amount) + " back, and cancel the order"}}
+			if a.Other.Amount.Currency == o.Total.Currency {
+				options = append(options, ui.Option{Value: "payment", Label: "Take " + c.cash(a.Other.Amount) + " as the payment of " + c.cash(o.Total)})
+			}
+			return []formField{{kind: "select", Field: ui.Field{Name: "as", Label: "What becomes of it", Value: filled(v, "as", "refund")}, options: options}}, nil
+		},
+		command: func(_ *call, s subject, in *input) journal.Command {
+			return journal.Bind(billing.EndOtherCharge{OrderID: s.state.Ref().ID, Accept: in.text("as") == "payment"})
 		}})
 	edit(form{path: "/orders/{id}/fulfil", title: "Mark the order as sent", verb: "Mark as sent", events: []string{"order.fulfilled"},
 		fields: func(_ *call, _ subject, v url.Values) ([]formField, error) {
@@ -213,6 +232,10 @@ func (c *call) orderPage() (answer, error) {
 	v := orderView{O: o, Contested: c.contested(o), Asked: "Why this amount"}
 	if billing.Paid(o).Minor > 0 {
 		v.Asked = "Why this was charged"
+	}
+	if a, ok := billing.Differing(o); ok {
+		v.Contested = append(v.Contested, &ui.Notice{Tone: ui.Bad, Title: "The gateway took " + c.cash(a.Other.Amount) + " instead of " + c.cash(a.Amount) + ".",
+			Text: "The order waits until somebody says what becomes of it: End the payment. It is charge " + a.Other.GatewayID + " at the gateway."})
 	}
 	for _, l := range c.bookLines(o) {
 		v.Differs = append(v.Differs, l.What+": "+l.Amount+", "+l.Gateway+". "+l.Advice)

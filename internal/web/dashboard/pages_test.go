@@ -97,6 +97,9 @@ func TestEveryPage(t *testing.T) {
 		w.Do(journal.Bind(subscription.Create{ID: sub, CustomerID: f.ada, SellingPlanID: f.plan, Items: []subscription.NewItem{{ID: w.IDs.New(id.Item), VariantID: f.variant, Quantity: 1}}}))
 		w.Do(end(sub))
 	}
+	odd, attempt := w.IDs.New(id.Order), w.IDs.New(id.BillingAttempt)
+	w.Do(journal.Bind(billing.OrderNow{SubscriptionID: f.sub, OrderID: odd, AttemptID: attempt}))
+	w.Do(journal.Bind(billing.NoteOtherCharge{OrderID: odd, AttemptID: attempt, GatewayID: "pi_odd", Amount: money.Of(99, "EUR")}))
 	walked := htmlcheck.Walk{From: []string{"/messages/resumed", "/", "/ui", "/customers/" + string(f.ada), "/search?q=" + string(f.sub)}, Elsewhere: []string{"/portal", "/api/", "/assets/", "/demo/", "http"}, Route: w.pattern,
 		Get: func(address string) (int, string, string) {
 			if strings.HasSuffix(address, "/preview") { // a mail, which has rules of its own
