@@ -27,7 +27,7 @@ type sent struct {
 // could show, or was somebody else's, it is refused (Conflict, sent_already). What was refused may be sent again.
 func (p *Program) DoOnce(ctx context.Context, req *Request, key [sha256.Size]byte) (*Outcome, error) {
 	h := sha256.Sum256(fmt.Appendf(nil, "%s form %x", p.Store.Shop, key))
-	req.Idempotency = &Idempotency{CallerKey: h[:20], RequestHash: h[20:]}
+	req.Idempotency = &Idempotency{CallerKey: h[:20], RequestHash: h[sha256.Size-store.FormHash:]}
 	req.Answer = func(_ Query, out *Outcome) (Reply, error) {
 		s := sent{Actor: req.Meta.Actor, Events: len(out.Events), Result: out.Decision.Result, Created: out.Decision.Created}
 		if s.Events > 0 {

@@ -444,6 +444,22 @@ func (b *Batch) Close(to string) error {
 	return err
 }
 
+// FormsKept is for how long it is known what a form came to.
+const FormsKept = 8 * 24 * time.Hour
+
+// FormHash is how many bytes of a form's hash tell it from others under its key: what marks the rows of forms among the kept answers.
+const FormHash = 12
+
+// formsSwept is how many forms SweepForms deletes at once at most.
+const formsSwept = 1000
+
+// SweepForms deletes what forms came to that were sent long ago.
+func (b *Batch) SweepForms() error {
+	_, err := b.ExecContext(b.ctx, `DELETE FROM idempotency WHERE shop_id = $1 AND caller_key IN (SELECT caller_key FROM idempotency WHERE shop_id = $1 AND length(request_hash) = 12 AND created_at < $2 LIMIT $3)`,
+		b.s.Shop, stamp(b.Now.Add(-FormsKept)), formsSwept)
+	return err
+}
+
 // FirstAnswer is a kept answer to a request with an idempotency key.
 type FirstAnswer struct {
 	RequestHash []byte

@@ -1,7 +1,9 @@
 package store_test
 
 import (
+	"bytes"
 	"crypto/rand"
+	"crypto/sha256"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -59,5 +61,49 @@ func TestPortalLinksAreSwept(t *testing.T) {
 	}
 	if s.Program.Head() != head {
 		t.Error("the sweep made an entry")
+	}
+}
+
+// What a form came to goes after 8 days; a kept answer to an Idempotency-Key does not.
+func TestFormsAreSwept(t *testing.T) {
+	var at atomic.Int64
+	begin := time.Date(2027, 3, 1, 9, 0, 0, 0, time.UTC)
+	at.Store(begin.Unix())
+	s := shop.OpenWith(t, t.TempDir(), func() time.Time { return time.Unix(at.Load(), 0) }, rand.Reader, db.Options{})
+	s.Found()
+	ada := s.IDs.New(id.Customer)
+	s.Do(journal.Bind(customer.Create{ID: ada, Email: "ada@example.org"}))
+	rename := func(name string) *program.Request {
+		return &program.Request{Meta: shop.System, Command: journal.Bind(customer.UpdateProfile{ID: ada, FirstName: &name})}
+	}
+	form := sha256.Sum256([]byte("a form"))
+	if _, err := s.Program.DoOnce(t.Context(), rename("Ada"), form); err != nil {
+		t.Fatal(err)
+	}
+	key := rename("Augusta")
+	key.Idempotency = &program.Idempotency{CallerKey: bytes.Repeat([]byte{1}, 20), RequestHash: bytes.Repeat([]byte{2}, 32)}
+	key.Answer = func(program.Query, *program.Outcome) (program.Reply, error) {
+		return program.Reply{Status: 200, Body: []byte("{}")}, nil
+	}
+	if _, err := s.Program.Do(t.Context(), key); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		after time.Duration
+		left  int
+	}{{0, 2}, {7 * 24 * time.Hour, 2}, {8*24*time.Hour + time.Minute, 1}, {400 * 24 * time.Hour, 1}} {
+		at.Store(begin.Add(step.after).Unix())
+		if err := s.Program.Upkeep(t.Context(), func(b *store.Batch) error { return b.SweepForms() }); err != nil {
+			t.Fatal(err)
+		}
+		var left int
+		if err := s.DB.Reader.QueryRowContext(t.Context(), `SELECT count(*) FROM idempotency WHERE shop_id = $1`, s.Store.Shop).Scan(&left); err != nil || left != step.left {
+			t.Errorf("after %v: %d answers, %v, want %d", step.after, left, err, step.left)
+		}
+		if step.left == 2 {
+			if out, err := s.Program.DoOnce(t.Context(), rename("Ada"), form); err != nil || !out.Replayed {
+				t.Errorf("after %v the form is done again: %v", step.after, err)
+			}
+		}
 	}
 }

@@ -69,7 +69,7 @@ func Tables(engine db.Engine) []Table {
 			Worth: "wrapped by the root key together with its id; verify opens the boxes with it"},
 		{Name: "reservation", Class: ClassMachinery, Guard: GuardVerified, Copied: true, Writes: "DELETE, INSERT", Holds: "HMACs of names held by one owner; released by the change that gives the name up",
 			Worth: "verify holds it against the names that the states have"},
-		{Name: "idempotency", Class: ClassMachinery, Guard: GuardMAC, Copied: true, Writes: "INSERT", Holds: "sealed first answers by caller and key; no expiry, unreadable once the person is erased",
+		{Name: "idempotency", Class: ClassMachinery, Guard: GuardMAC, Copied: true, Writes: "DELETE, INSERT", Holds: "sealed first answers by caller and key, unreadable once the person is erased; those of an Idempotency-Key have no expiry, what forms came to is deleted after 8 days",
 			Worth: "another answer, or that of another caller, is none; a row that was deleted lets its request be made once more, which nobody sees"},
 		{Name: "link", Class: ClassMachinery, Guard: GuardMAC, Copied: true, Writes: "DELETE, INSERT, UPDATE", Holds: "hashes of magic links; expired ones are deleted after a day",
 			Worth: "what a use did stands in the journal or in its owner, so a row that was put back opens nothing"},

@@ -141,10 +141,12 @@ func (d *Dashboard) Drain() {
 	d.work.Wait()
 }
 
-// Sweep writes down what was only counted, and deletes sessions, links and messages that were over long ago. It is for each minute.
+// Sweep writes down what was only counted, and deletes sessions, links, messages and forms that were over long ago. It is for each minute.
 func (d *Dashboard) Sweep(ctx context.Context) error {
 	d.FlushTallies(ctx)
-	return d.Program.Upkeep(ctx, func(b *store.Batch) error { return errors.Join(b.SweepSignIn(idleAfter), b.SweepPosts()) })
+	return d.Program.Upkeep(ctx, func(b *store.Batch) error {
+		return errors.Join(b.SweepSignIn(idleAfter), b.SweepPosts(), b.SweepForms())
+	})
 }
 
 // shopName is what the pages are headed with.

@@ -159,7 +159,7 @@ func (d *Dashboard) serve(w http.ResponseWriter, r *http.Request, rt route, h ha
 			return
 		}
 		if !rt.unnumbered && !strings.HasSuffix(rt.pattern, ui.Preview) {
-			if err := ui.NeedsNumber(r.PostForm); err != nil {
+			if err := ui.NeedsNumber(r.PostForm, d.Program.Now()); err != nil {
 				c.fail(err)
 				return
 			}

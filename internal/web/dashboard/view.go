@@ -145,7 +145,7 @@ func (d *Dashboard) write(w http.ResponseWriter, r *http.Request, m *team.TeamMe
 		http.Error(w, "Something went wrong here.", http.StatusInternalServerError)
 		return
 	}
-	ui.Send(w, r, cmp.Or(a.status, http.StatusOK), ui.Numbered(b.Bytes()))
+	ui.Send(w, r, cmp.Or(a.status, http.StatusOK), ui.Numbered(b.Bytes(), d.Program.Now()))
 }
 
 // plainAs shows a page of one sentence.

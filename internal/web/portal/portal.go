@@ -215,7 +215,7 @@ func (p *Portal) on(pattern string, open bool, h handler) {
 				return
 			}
 			if !strings.HasSuffix(pattern, ui.Preview) {
-				if err := ui.NeedsNumber(r.PostForm); err != nil {
+				if err := ui.NeedsNumber(r.PostForm, p.Program.Now()); err != nil {
 					c.fail(err)
 					return
 				}
@@ -359,7 +359,7 @@ func (c *call) render(a answer) {
 		policy += stripePolicy
 	}
 	c.w.Header().Set("Content-Security-Policy", policy)
-	ui.Send(c.w, c.r, cmp.Or(a.status, http.StatusOK), ui.Numbered(c.placed(b.Bytes())))
+	ui.Send(c.w, c.r, cmp.Or(a.status, http.StatusOK), ui.Numbered(c.placed(b.Bytes()), c.Program.Now()))
 }
 
 func (c *call) fail(err error) {

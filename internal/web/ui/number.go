@@ -8,6 +8,9 @@ import (
 	"maps"
 	"net/url"
 	"slices"
+	"strconv"
+	"strings"
+	"time"
 
 	"perennial/internal/fault"
 )
@@ -19,10 +22,14 @@ const Number = "form_number"
 // shortest is how long a number is at least, so that nobody meets another's.
 const shortest = 20
 
-// Numbered gives a page whose forms that are sent have a number. Pages are made of templates, which quote every attribute.
-func Numbered(page []byte) []byte {
+// FormsLast is how long a page may be open before its forms are sent: what a form did is known for a day longer (store.FormsKept).
+const FormsLast = 7 * 24 * time.Hour
+
+// Numbered gives a page whose forms that are sent have a number, which says when the page was made. Pages are made of templates, which quote
+// every attribute.
+func Numbered(page []byte, now time.Time) []byte {
 	var out bytes.Buffer
-	field := fmt.Appendf(nil, `<input type="hidden" name="%s" value="%s">`, Number, rand.Text())
+	field := fmt.Appendf(nil, `<input type="hidden" name="%s" value="%x-%s">`, Number, now.Unix(), rand.Text())
 	for {
 		at := bytes.Index(page, []byte("<form "))
 		if at < 0 {
@@ -53,10 +60,18 @@ func tagEnd(tag []byte) int {
 	return len(tag)
 }
 
-// NeedsNumber refuses a form that came without its number.
-func NeedsNumber(form url.Values) error {
-	if len(form.Get(Number)) < shortest {
+// NeedsNumber refuses a form that came without its number, and one whose page was open for so long that nobody knows any more whether it was
+// sent before. A page of the build before says no time.
+func NeedsNumber(form url.Values, now time.Time) error {
+	number := form.Get(Number)
+	if len(number) < shortest {
 		return fault.New(fault.Malformed, "form_incomplete", "This form is not complete. Open its page again and send it from there.")
+	}
+	if at, _, ok := strings.Cut(number, "-"); ok {
+		made, err := strconv.ParseInt(at, 16, 64)
+		if err != nil || now.Sub(time.Unix(made, 0)) > FormsLast {
+			return fault.New(fault.Conflict, "form_too_old", "This page was open for more than 7 days. Open it again and send the form from there.")
+		}
 	}
 	return nil
 }
