@@ -66,6 +66,44 @@ func Open(ctx context.Context, path string, opt Options) (*Index, error) {
 	return x, nil
 }
 
+// OpenReadOnly opens what was written into an index file, as it is at this moment, also while another process has it open: what that one has
+// in memory is not there. It changes nothing. Only Search, Next, Stats, DB, whose writer is nil, and Close may be called.
+func OpenReadOnly(ctx context.Context, path string) (_ *Index, err error) {
+	if _, err := os.Stat(path); err != nil {
+		return nil, fmt.Errorf("postings: %w", err)
+	}
+	x := &Index{path: path, changed: make(chan struct{}), stop: func() {}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(x.fileError("open", err), x.closeConnections())
+		}
+	}()
+	// One connection in one transaction: what a merge replaces meanwhile stays.
+	if x.reader, err = x.connect("deferred", 1, "busy_timeout(10000)", "query_only(ON)", "cache_size(-8192)"); err != nil {
+		return nil, err
+	}
+	if _, err = x.reader.ExecContext(ctx, `BEGIN`); err != nil {
+		return nil, err
+	}
+	var application, version int
+	if err = x.reader.QueryRowContext(ctx, `PRAGMA application_id`).Scan(&application); err != nil {
+		return nil, err
+	}
+	if err = x.reader.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&version); err != nil {
+		return nil, err
+	}
+	if application != applicationID || version != formatVersion {
+		return nil, ErrOther
+	}
+	if x.readBlock, err = x.reader.PrepareContext(ctx, readBlock); err != nil {
+		return nil, err
+	}
+	x.shops, err = loadRuns(ctx, x.reader)
+	return x, err
+}
+
+const readBlock = `SELECT body FROM run_block WHERE shop_id = $1 AND run = $2 AND no = $3`
+
 // openFile opens the connections and loads what the file says. When it fails, nothing is left open.
 func (x *Index) openFile(ctx context.Context) (orphans []*run, err error) {
 	defer func() {
@@ -97,7 +135,7 @@ func (x *Index) openFile(ctx context.Context) (orphans []*run, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if x.readBlock, err = x.reader.PrepareContext(ctx, `SELECT body FROM run_block WHERE shop_id = $1 AND run = $2 AND no = $3`); err != nil {
+	if x.readBlock, err = x.reader.PrepareContext(ctx, readBlock); err != nil {
 		return nil, err
 	}
 	if x.shops, err = loadRuns(ctx, x.reader); err != nil {
@@ -211,6 +249,9 @@ func (x *Index) closeFile() error {
 	err := x.closeConnections()
 	if x.temporary {
 		err = errors.Join(err, Remove(x.path))
+	}
+	if x.lock == nil { // it was opened for reading only
+		return err
 	}
 	err = errors.Join(err, x.locked.Rollback(), x.lock.Close())
 	if x.temporary {

@@ -508,3 +508,37 @@ func TestBeside(t *testing.T) {
 		t.Error("the reader writes")
 	}
 }
+
+// A file that another one writes is read as it is at one moment: what is only in memory is not there, and what is merged away stays.
+func TestOpenReadOnly(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "find.db")
+	if _, err := OpenReadOnly(t.Context(), path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("without a file: %v", err)
+	}
+	x := open(t, path, Options{TailEvents: 100})
+	feed(t, x, "s", 750)
+	if err := x.settle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r, err := OpenReadOnly(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, r, "s", 700)
+	feed(t, x, "s", 2000)
+	if err := x.settle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	check(t, x, "s", 2000)
+	check(t, r, "s", 700)
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := x.writer.Exec(`PRAGMA user_version = 99`); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenReadOnly(t.Context(), path); !errors.Is(err, ErrOther) {
+		t.Errorf("another format: %v", err)
+	}
+}

@@ -55,6 +55,8 @@ var (
 	// ErrDamaged says that the file does not hold what was written. Drop the shop and feed it again; Open drops a file
 	// whose damage it sees by itself.
 	ErrDamaged = errors.New("postings: damaged")
+	// ErrOther refuses to read a file of another format.
+	ErrOther = errors.New("postings: of another format")
 )
 
 // Options of an index. The zero value is good.
@@ -109,6 +111,8 @@ type Index struct {
 	nextRun int64
 	dead    []*run        // what is to be swept
 	failed  error         // of the last attempt to write a frozen tail; nil when it succeeded
+	begun   int64         // attempts to write a frozen tail
+	ended   int64         // of these the last that ended
 	idle    bool          // the goroutine that merges found nothing to do
 	changed chan struct{} // closed and replaced when one of frozen, failed, idle, closed has changed
 	closed  bool
@@ -271,13 +275,14 @@ func (x *Index) Flush(ctx context.Context) error {
 		}
 	}
 	x.failed = nil
+	since := x.begun // an attempt that goes on already may fail for a reason that has gone
 	wake(x.write)
 	for s, t := range last {
 		for slices.Contains(s.frozen, t) {
 			if x.closed {
 				return ErrClosed
 			}
-			if x.failed != nil {
+			if x.failed != nil && x.ended > since {
 				return x.failed
 			}
 			if err := x.await(ctx); err != nil {

@@ -176,12 +176,15 @@ func (x *Index) writeLoop(ctx context.Context) {
 			if t == nil {
 				break
 			}
+			x.mu.Lock()
+			x.begun++
+			x.mu.Unlock()
 			err := x.writeTail(ctx, s, t)
 			if ctx.Err() != nil {
 				return
 			}
 			x.mu.Lock()
-			x.failed = err
+			x.failed, x.ended = err, x.begun
 			x.announce()
 			x.mu.Unlock()
 			if err != nil {
