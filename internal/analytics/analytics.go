@@ -94,6 +94,29 @@ func (a *Analytics) Close() error {
 	return a.d.Load().Close()
 }
 
+// OpenReadOnly opens figures to compare them, also beside a server. It is nil when there is no file, or it is one of another version.
+func OpenReadOnly(ctx context.Context, s *store.Store, path string) (*Analytics, error) {
+	a := &Analytics{s: s, log: slog.New(slog.DiscardHandler), key: s.Keys.Folder().Derive("analytics " + string(s.Shop)), most: batchLength}
+	a.d.Store(s.DB)
+	if s.DB.Engine != db.SQLite {
+		return a, nil
+	}
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	d, err := db.Open(ctx, path, db.Options{ReadOnly: true})
+	if err != nil {
+		return nil, err
+	}
+	var version int
+	if err := d.Reader.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&version); err != nil || version != formatVersion {
+		return nil, errors.Join(db.Fault(err), d.Close())
+	}
+	a.path = path
+	a.d.Store(d)
+	return a, nil
+}
+
 func damaged(err error) bool {
 	return err != nil && fault.As(db.Fault(err)).Code == "database_damaged"
 }
@@ -188,16 +211,25 @@ func (a *Analytics) ours(ctx context.Context) error {
 	if err != nil || p.next == 0 {
 		return err
 	}
-	last, err := a.s.Event(ctx, a.s.Read, store.Closed, p.next-1)
-	if err == nil && string(last.Leaf[:]) == string(p.leaf) && p.version == formatVersion && p.rules == zoneRules(p.zone) {
+	ours, err := a.follows(ctx, p)
+	if err != nil {
+		return err
+	}
+	if ours {
 		a.done.Store(p.next)
 		return nil
 	}
-	if err != nil && fault.As(err).Kind != fault.NotFound {
-		return err
-	}
 	a.log.Warn("the figures are of another journal, of another version, or of a time zone whose rules changed, and are counted anew")
 	return a.forget(ctx)
+}
+
+// follows says whether what is counted up to a position is of this journal and by today's rules.
+func (a *Analytics) follows(ctx context.Context, p position) (bool, error) {
+	last, err := a.s.Event(ctx, a.s.Read, store.Closed, p.next-1)
+	if err != nil && fault.As(err).Kind != fault.NotFound {
+		return false, err
+	}
+	return err == nil && string(last.Leaf[:]) == string(p.leaf) && p.version == formatVersion && p.rules == zoneRules(p.zone), nil
 }
 
 // forget drops everything that was counted.
@@ -355,7 +387,7 @@ func (a *Analytics) locked(ctx context.Context, tx *sql.Tx) (position, error) {
 		return position{}, err
 	}
 	lock := ""
-	if a.s.DB.Engine == db.Postgres {
+	if a.d.Load().Engine == db.Postgres {
 		lock = ` FOR UPDATE`
 	}
 	return a.position(ctx, tx, lock)

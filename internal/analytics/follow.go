@@ -54,12 +54,10 @@ func (a *Analytics) batch(ctx context.Context, head int64) (next int64, err erro
 		return 0, err
 	}
 	defer tx.Rollback()
-	b := &batch{a: a, ctx: ctx, tx: tx, events: map[int64]*journal.Event{}, known: map[id.ID]*known{}, changed: map[id.ID]bool{},
-		plans: map[id.ID][]catalog.Pricing{}, priced: map[id.ID]bool{}, sums: map[cell]sum{}}
-	if b.at, err = a.locked(ctx, tx); err != nil {
+	b, err := a.begin(ctx, tx)
+	if err != nil {
 		return 0, err
 	}
-	b.loc = b.at.location()
 	if b.at.next > head {
 		return b.at.next, tx.Commit()
 	}
@@ -86,6 +84,17 @@ func (a *Analytics) batch(ctx context.Context, head int64) (next int64, err erro
 		return 0, err
 	}
 	return end, tx.Commit()
+}
+
+// begin begins a batch where the last one ended.
+func (a *Analytics) begin(ctx context.Context, tx *sql.Tx) (b *batch, err error) {
+	b = &batch{a: a, ctx: ctx, tx: tx, events: map[int64]*journal.Event{}, known: map[id.ID]*known{}, changed: map[id.ID]bool{},
+		plans: map[id.ID][]catalog.Pricing{}, priced: map[id.ID]bool{}, sums: map[cell]sum{}}
+	if b.at, err = a.locked(ctx, tx); err != nil {
+		return nil, err
+	}
+	b.loc = b.at.location()
+	return b, nil
 }
 
 // load reads what is known of the subscriptions that the events are about.

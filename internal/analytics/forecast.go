@@ -123,20 +123,28 @@ type prices struct {
 }
 
 func (a *Analytics) prices(ctx context.Context) (p prices, err error) {
+	p, _, err = a.pricesAt(ctx)
+	return p, err
+}
+
+// pricesAt gives them with the newest entry that changed one.
+func (a *Analytics) pricesAt(ctx context.Context) (p prices, newest int64, err error) {
 	rows, err := a.s.List(ctx, a.s.Read, journal.SellingPlan, `id <> ''`)
 	if err != nil {
-		return p, err
+		return p, 0, err
 	}
 	p.plans = map[id.ID]*catalog.Plan{}
 	for _, row := range rows {
 		plan := row.State.(*catalog.Plan)
 		p.plans[plan.ID] = plan
+		newest = max(newest, row.LastSeq)
 	}
 	row, err := a.s.Load(ctx, a.s.Read, journal.Ref{Kind: journal.Settings, ID: settings.PageBilling})
 	if b, ok := row.State.(*settings.Billing); ok {
 		p.tax = b.TaxBasisPoints
+		newest = max(newest, row.LastSeq)
 	}
-	return p, err
+	return p, newest, err
 }
 
 // plan gives a subscription's orders to come before a day; nil when none will ever come as it is now.

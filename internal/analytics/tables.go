@@ -83,7 +83,7 @@ func schema() []string {
 // insertRows inserts rows, some with one statement. tail is what follows the values.
 func (a *Analytics) insertRows(ctx context.Context, tx *sql.Tx, into, tail string, rows [][]any) error {
 	most := 16 // SQLite looks for each parameter among all of its statement
-	if a.s.DB.Engine == db.Postgres {
+	if a.d.Load().Engine == db.Postgres {
 		most = 200
 	}
 	for len(rows) > 0 {

@@ -4,7 +4,7 @@
 // derived with what it follows from. It only reads, the journal and the rows in one snapshot, and may run beside a server.
 //
 // Whatever differs is a Problem, and what was not looked at is said (Report.Missed). An error of the engine is neither: then there
-// is no report. sabotage_test.go changes a database in every way that we could think of; docs/threat-model.md says what that shows.
+// is no report, or when it was met in what is derived, Report.Unread says so. sabotage_test.go changes a database in every way that we could think of; docs/threat-model.md says what that shows.
 package audit
 
 import (
@@ -25,6 +25,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"perennial/internal/db"
+	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/program"
@@ -65,6 +66,7 @@ type Report struct {
 	MovedTo     string        `json:"moved_to,omitzero"` // where the shop goes on, as its last entry says
 	Covered     []string      `json:"covered"`           // what was compared beside the entries and rows
 	Missed      []string      `json:"missed"`            // what was not looked at, and why
+	Unread      []string      `json:"unread"`            // what is derived and could not be read, and why: of it nothing can be said
 	Took        time.Duration `json:"took_ns"`           // set by whoever has a clock
 	Differences int64         `json:"differences"`       // how many problems there are; the first ones are in Problems
 	Problems    []Problem     `json:"problems"`
@@ -73,8 +75,11 @@ type Report struct {
 // maxProblems is how many problems a report lists; the rest are counted.
 const maxProblems = 20
 
-// Holds says whether nothing is wrong.
+// Holds says whether nothing is wrong in what was read.
 func (r *Report) Holds() bool { return r.Differences == 0 }
+
+// Finished says whether all that was to be looked at could be read.
+func (r *Report) Finished() bool { return len(r.Unread) == 0 }
 
 func (r *Report) add(p Problem) {
 	r.Differences++
@@ -143,9 +148,12 @@ type Options struct {
 	Derived []Derived
 }
 
-// Derived compares something that was derived from the journal with what it follows from, a sample of it unless deep. It says in words
-// what was compared, or what was not and why.
-type Derived func(ctx context.Context, deep bool, wrong func(p Problem)) (covered, missed string, err error)
+// Derived is something that was derived from the journal. Compare holds it against what it follows from, a sample of it unless deep, and
+// says in words what was compared, and what was not and why.
+type Derived struct {
+	Name    string
+	Compare func(ctx context.Context, deep bool, wrong func(p Problem)) (covered, missed string, err error)
+}
 
 // Verify checks a shop's database, but nothing that is derived in files beside it. The report is complete unless err says that it could
 // not be made.
@@ -155,7 +163,7 @@ func Verify(ctx context.Context, s *store.Store, progress Progress) (*Report, er
 
 // Check is Verify with options.
 func Check(ctx context.Context, s *store.Store, opt Options) (*Report, error) {
-	a := &auditor{ctx: ctx, s: s, opt: opt, r: &Report{Shop: s.Shop, Covered: []string{}, Missed: []string{}, Problems: []Problem{}}, rows: map[journal.Ref]*replayed{},
+	a := &auditor{ctx: ctx, s: s, opt: opt, r: &Report{Shop: s.Shop, Covered: []string{}, Missed: []string{}, Unread: []string{}, Problems: []Problem{}}, rows: map[journal.Ref]*replayed{},
 		secrets: map[secretKey]*commitment{}, mappings: map[journal.Kind]store.Mapping{}, roots: map[int64]seal.Hash{}, times: map[int64]string{},
 		destroyed: map[string][]string{}, counts: map[string]int64{}}
 	a.box = a.engineErrors(s.Keys.OpenerOnce(ctx, s.Read))
@@ -168,17 +176,19 @@ func Check(ctx context.Context, s *store.Store, opt Options) (*Report, error) {
 	if err := a.indexes(); err != nil {
 		return nil, a.failed(err)
 	}
-	for _, derived := range opt.Derived {
-		covered, missed, err := derived(ctx, opt.Deep, a.r.add)
+	for _, d := range opt.Derived {
+		covered, missed, err := d.Compare(ctx, opt.Deep, a.r.add)
 		switch {
 		case err == nil:
 			a.r.note(covered, missed)
-		case db.FromEngine(err) || ctx.Err() != nil:
+		case ctx.Err() != nil:
 			return nil, a.failed(err)
+		case db.FromEngine(err):
+			a.r.Unread = append(a.r.Unread, d.Name+": "+fault.As(db.Fault(err)).Public)
 		case a.r.Holds():
-			a.r.add(Problem{-1, string(s.Shop), "derived", err.Error()})
+			a.r.add(Problem{-1, string(s.Shop), d.Name, err.Error()})
 		default:
-			a.r.note("", "what is derived: an entry or a row that it follows from cannot be read")
+			a.r.note("", d.Name+": an entry or a row that it follows from cannot be read")
 		}
 	}
 	a.r.Missed = append(a.r.Missed, never...)

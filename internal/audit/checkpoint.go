@@ -149,8 +149,12 @@ func (a *auditor) checkpoints() error {
 	}
 	if c.Size > a.r.Entries {
 		// A server that runs beside may have signed after this snapshot began: that is no fault of the database.
-		if now, err := a.s.ReadHead(a.ctx, a.s.Read); err == nil && now.Seq+1 >= c.Size {
+		now, err := a.s.ReadHead(a.ctx, a.s.Read)
+		switch {
+		case err == nil && now.Seq+1 >= c.Size:
 			return nil
+		case db.FromEngine(err):
+			return err
 		}
 		a.unproved = true
 	}

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +33,7 @@ const (
 	byOwner  = "the owner"         // who takes the triggers off, and puts them back as they were
 	byFile   = "the file"
 	byKeys   = "the keys folder"
+	byWriter = "whoever writes there" // what is derived: files of their own, or tables that the server may write
 )
 
 // What comes of it, beside words of the problem that verify names.
@@ -40,6 +42,7 @@ const (
 	cannotBe = "exit 2: "    // verify cannot be made; the fault has this code
 	unseen   = "unseen: "    // nobody can see it; the words say why
 	noted    = "not looked " // verify says that it did not look at it, with these words
+	unread   = "unread: "    // verify says that it could not read it, with these words, beside what it found
 )
 
 // last begins a statement that comes after the triggers were put back.
@@ -261,6 +264,15 @@ func (s *sabotage) run(t *testing.T, v *victim) {
 		}
 		return
 	}
+	if words, ok := strings.CutPrefix(s.want, unread); ok {
+		if !r.Holds() || r.Finished() || !strings.Contains(strings.Join(r.Unread, "; "), words) {
+			t.Errorf("got %v and the words %q, want nothing wrong and the words %q", r.Problems, r.Unread, words)
+		}
+		return
+	}
+	if !r.Finished() {
+		t.Errorf("it could not be read: %v", r.Unread)
+	}
 	if strings.HasPrefix(s.want, unseen) {
 		if !r.Holds() {
 			t.Errorf("verify sees it now: got %v; say so in this table", r.Problems)
@@ -277,7 +289,7 @@ func (s *sabotage) run(t *testing.T, v *victim) {
 
 // commit does it. An error is one of the database.
 func (s *sabotage) commit(t *testing.T, v *victim) (err error) {
-	if s.by == byKeys || s.by == byFile {
+	if s.by == byKeys || s.by == byFile || s.by == byWriter {
 		s.do(t, v, nil)
 		return nil
 	}
@@ -313,7 +325,7 @@ func (s *sabotage) commit(t *testing.T, v *victim) (err error) {
 
 func sabotages() []sabotage {
 	list := append(journalSabotages(), rowSabotages()...)
-	list = append(list, keySabotages()...)
+	list = append(append(list, keySabotages()...), derivedSabotages()...)
 	if shop.Engine() == db.Postgres {
 		return append(list, postgresSabotages()...)
 	}
@@ -338,7 +350,7 @@ const (
 	rowIndex      = "leave rows out of an index, or drop one"
 	rowSchema     = "add or change a table, column, view, rule, function, owner or grant"
 	rowHidden     = "hide rows from the server's role"
-	rowDerived    = "delete what is derived: the index, the names, the figures"
+	rowDerived    = "change or delete what is derived: the index, the names, the figures"
 	rowFile       = "damage the file"
 	rowErased     = "put a person on the list of erased keys"
 	rowMachinery  = "empty or change machinery"
@@ -472,6 +484,42 @@ func keySabotages() []sabotage {
 	}
 }
 
+// derived changes what is derived: in a file beside SQLite, or in the tables of PostgreSQL.
+func derived(file string, list ...string) func(*testing.T, *victim, *sql.Conn) {
+	return func(t *testing.T, v *victim, _ *sql.Conn) {
+		if v.Database != "" {
+			c := v.open(t)
+			exec(t, c, `SET ROLE `+db.Role)
+			for _, text := range list {
+				exec(t, c, v.fill(text))
+			}
+			check(t, c.Close())
+			return
+		}
+		d, err := sql.Open("sqlite", filepath.Join(v.Data, file))
+		check(t, err)
+		for _, text := range list {
+			if _, err := d.ExecContext(t.Context(), v.fill(text)); err != nil {
+				t.Fatalf("%s: %v", text, err)
+			}
+		}
+		check(t, d.Close())
+	}
+}
+
+func derivedSabotages() []sabotage {
+	return []sabotage{
+		{rowDerived, "a sum of the figures", byWriter, nil, derived("analytics.db", `UPDATE rollup SET amount = amount + 100 WHERE figure = 'mrr.new' AND product = ''`), "mrr.new on "},
+		{rowDerived, "how many subscriptions run", byWriter, nil, derived("analytics.db", `UPDATE rollup SET count = count + 1 WHERE figure = 'gauge.running' AND product = ''`), "gauge.running on "},
+		{rowDerived, "all sums", byWriter, nil, derived("analytics.db", `DELETE FROM rollup`), "the sum is 0 times 0"},
+		{rowDerived, "a sale, with its sum", byWriter, nil, derived("analytics.db", `DELETE FROM rollup_entry WHERE figure LIKE 'sales.%'`, `DELETE FROM rollup WHERE figure LIKE 'sales.%'`), "does not count this entry"},
+		{rowDerived, "what the figures know of a subscription", byWriter, nil, derived("analytics.db", `DELETE FROM rollup_state WHERE id = '{sub}'`), "{sub}, field figures of the reports: the figures do not know it"},
+		{rowDerived, "the orders to come", byWriter, nil, derived("analytics.db", `UPDATE rollup_state SET due = '[]', covered = '9999-12-31'`, `DELETE FROM rollup WHERE figure = 'due'`), "its orders to come are not what its schedule says"},
+		{rowDerived, "that the figures are counted", byWriter, nil, derived("analytics.db", `DELETE FROM rollup_followed`), noted + "entries in the figures: they are not counted yet"},
+		{rowDerived, "the words of people", byWriter, nil, derived("find.db", `DELETE FROM name_word`), "{cus}, field index of the logs"},
+	}
+}
+
 // change puts a text in the place of another in a file, or fails.
 func change(t *testing.T, file, from, to string) {
 	t.Helper()
@@ -533,6 +581,12 @@ func sqliteSabotages() []sabotage {
 		{rowSchema, "a table", byServer, []string{`CREATE TABLE helpful (x)`}, nil, "table helpful, field schema"},
 		{rowSchema, "a column", byServer, []string{`ALTER TABLE customer ADD COLUMN helpful TEXT`}, nil, "table customer, field schema"},
 		{rowSchema, "a table that is not strict", byServer, []string{`PRAGMA writable_schema = ON`, `UPDATE sqlite_master SET sql = replace(sql, ') STRICT', ')') WHERE name = 'customer'`, `PRAGMA writable_schema = RESET`}, nil, "table customer, field schema"},
+		{rowDerived, "a block of postings", byWriter, nil, derived("find.db", `DELETE FROM run_block`), "the index of the logs: postings: damaged"},
+		{rowDerived, "all postings", byWriter, nil, derived("find.db", `DELETE FROM run`), noted + "entries in the index of the logs: they are not written into it yet"},
+		{rowDerived, "no index", byFile, nil, removed("find.db"), noted + "the index of the logs: there is no find.db"},
+		{rowDerived, "no figures", byFile, nil, removed("analytics.db"), noted + "the figures: there is no analytics.db"},
+		{rowDerived, "an index that cannot be read", byFile, nil, scribbled("find.db"), unread + "the index of the logs: "},
+		{rowDerived, "figures that cannot be read", byFile, nil, scribbled("analytics.db"), unread + "the figures: "},
 		{rowFile, "the shop of an entry, in the table", byFile, nil, flip("{shop}2", 0), "field index"},
 		{rowFile, "the first page", byFile, nil, func(t *testing.T, v *victim, _ *sql.Conn) { overwrite(t, v, 100, 60) }, cannotBe + "database_damaged"},
 		{rowFile, "the middle", byFile, nil, func(t *testing.T, v *victim, _ *sql.Conn) {
@@ -546,6 +600,18 @@ func sqliteSabotages() []sabotage {
 			check(t, err)
 			check(t, os.Truncate(file, info.Size()/2))
 		}, cannotBe + "database_damaged"},
+	}
+}
+
+// removed removes a file of the data folder.
+func removed(name string) func(*testing.T, *victim, *sql.Conn) {
+	return func(t *testing.T, v *victim, _ *sql.Conn) { check(t, os.Remove(filepath.Join(v.Data, name))) }
+}
+
+// scribbled fills a file of the data folder with nothing.
+func scribbled(name string) func(*testing.T, *victim, *sql.Conn) {
+	return func(t *testing.T, v *victim, _ *sql.Conn) {
+		check(t, os.WriteFile(filepath.Join(v.Data, name), bytes.Repeat([]byte("nothing "), 4096), 0o600))
 	}
 }
 
@@ -594,7 +660,6 @@ func postgresSabotages() []sabotage {
 		{rowSchema, "a schema in which the server may make things", byOwner, []string{`GRANT CREATE ON SCHEMA public TO perennial_app`}, nil, "public, field grant"},
 		{rowSchema, "a partition with a policy", byOwner, []string{`ALTER TABLE posting_1 ENABLE ROW LEVEL SECURITY`}, nil, "posting_1, field schema"},
 		{rowDerived, "all postings", byServer, []string{`DELETE FROM posting`}, nil, "field index of the logs"},
-		{rowDerived, "the words of people", byServer, []string{`DELETE FROM name_word`}, nil, "{cus}, field index of the logs"},
 		{rowIndex, "dropped", byOwner, []string{`DROP INDEX order_open`}, nil, "index order_open, field schema"},
 		{rowIndex, "of other columns", byOwner, []string{`DROP INDEX order_customer`, `CREATE INDEX order_customer ON "order" (shop_id, id)`}, nil, "index order_customer, field schema"},
 		{rowIndex, "one more", byOwner, []string{`CREATE UNIQUE INDEX once ON outbox (shop_id)`}, nil, "index once, field schema"},
@@ -622,7 +687,7 @@ func TestEveryRowHasASabotage(t *testing.T) {
 	_, text, _ := strings.Cut(string(b), "| they do | what happens |\n|---|---|\n")
 	text, _, _ = strings.Cut(text, "\n\n")
 	has := map[string]bool{}
-	for _, s := range append(append(append(append(journalSabotages(), rowSabotages()...), keySabotages()...), sqliteSabotages()...), postgresSabotages()...) {
+	for _, s := range slices.Concat(journalSabotages(), rowSabotages(), keySabotages(), derivedSabotages(), sqliteSabotages(), postgresSabotages()) {
 		has[s.row] = true
 	}
 	rows := map[string]bool{}

@@ -16,7 +16,7 @@ type verifyCommand struct {
 	place
 	Receipt string `help:"Check a receipt instead, offline." type:"existingfile" placeholder:"FILE" and:"receipt"`
 	Key     string `help:"The log's public key, as GET /log-key gives it; with --receipt." type:"existingfile" placeholder:"FILE" and:"receipt"`
-	Deep    bool   `help:"Look in the index for every entry and person, not for a sample (PostgreSQL)."`
+	Deep    bool   `help:"Look in the index for every entry and person, and count all figures again, not a sample."`
 	JSON    bool   `help:"Print the report as JSON."`
 }
 
@@ -39,8 +39,11 @@ func (c verifyCommand) Run(w *world) error {
 		printReport(w.out, report)
 		printProblems(w.out, report)
 	}
-	if !report.Holds() {
+	switch {
+	case !report.Holds():
 		return failed(1)
+	case !report.Finished():
+		return failed(2)
 	}
 	return nil
 }
@@ -66,6 +69,9 @@ func printReport(w io.Writer, r *audit.Report) {
 		fmt.Fprint(w, what)
 	}
 	fmt.Fprintln(w, ".")
+	for _, what := range r.Unread {
+		fmt.Fprintf(w, "Could not be read, so nothing can be said of it: %s\n", what)
+	}
 }
 
 // printProblems lists what is wrong.

@@ -18,37 +18,64 @@ import (
 // sampled is how many entries, and how many people, Compare looks for unless it looks for all.
 const sampled = 100
 
+// Compared says what a comparison covered.
+type Compared struct {
+	Entries, People int   // that were looked for
+	Indexed         int64 // entries below this are in what was looked into
+	Of              int64 // entries that the journal has
+	// Foreign: the index belongs to another journal or version, and is made anew by the next start. Nothing was compared.
+	Foreign bool
+}
+
 // Compare looks in the index for entries by all that they can be found by, and for people by their words: for some of them, or with
 // all for every one. It tells of what the index lacks. What it has too much does no harm, as whatever is found is read again.
-func (f *Finder) Compare(ctx context.Context, all bool, wrong func(seq int64, key id.ID, lacks string)) (entries, people int, err error) {
-	next := f.done.Load()
-	if f.tables != nil {
-		err := f.s.Read.QueryRowContext(ctx, `SELECT next FROM followed WHERE shop_id = $1`, f.s.Shop).Scan(&next)
-		if errors.Is(err, sql.ErrNoRows) {
-			next = 0
-		} else if err != nil {
-			return 0, 0, db.Fault(err)
+func (f *Finder) Compare(ctx context.Context, all bool, wrong func(seq int64, key id.ID, lacks string)) (c Compared, err error) {
+	entries, people := f.done.Load(), f.done.Load()
+	switch {
+	case f.tables != nil:
+		err := f.s.Read.QueryRowContext(ctx, `SELECT next FROM followed WHERE shop_id = $1`, f.s.Shop).Scan(&entries)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return c, db.Fault(err)
+		}
+		if err != nil {
+			entries = 0
+		}
+		people = entries
+	case f.readOnly:
+		x := f.file.Load()
+		entries, people = x.index.Next(string(f.s.Shop)), x.names.next
+	}
+	head, err := f.s.ReadHead(ctx, f.s.Read)
+	if err != nil {
+		return c, db.Fault(err)
+	}
+	c.Indexed, c.Of = entries, max(entries, head.Seq+1)
+	if f.readOnly && f.tables == nil {
+		ours, err := f.follows(ctx, f.file.Load(), head.Seq)
+		if err != nil || !ours {
+			c.Foreign = err == nil
+			return c, db.Fault(err)
 		}
 	}
-	for seq := range next {
-		if !all && next > sampled && rand.Int64N(next) >= sampled { //nolint:gosec // any sample will do
+	for seq := range entries {
+		if !all && entries > sampled && rand.Int64N(entries) >= sampled { //nolint:gosec // any sample will do
 			continue
 		}
 		st, err := f.s.Event(ctx, f.s.Read, store.Closed, seq)
 		if err != nil {
-			return entries, 0, db.Fault(err)
+			return c, db.Fault(err)
 		}
 		lacks, err := f.lacks(ctx, st.Event)
 		if err != nil {
-			return entries, 0, db.Fault(err)
+			return c, db.Fault(err)
 		}
 		if lacks != "" {
 			wrong(seq, st.ID, lacks)
 		}
-		entries++
+		c.Entries++
 	}
-	people, err = f.comparePeople(ctx, all, next, wrong)
-	return entries, people, db.Fault(err)
+	c.People, err = f.comparePeople(ctx, all, people, wrong)
+	return c, db.Fault(err)
 }
 
 // lacks names the first thing by which an entry should be found, and is not.

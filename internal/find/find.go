@@ -16,6 +16,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -34,6 +35,8 @@ type Finder struct {
 	s    *store.Store
 	path string
 	log  *slog.Logger
+
+	readOnly bool // the file is only read, and another process may write it
 
 	tables *tables              // the index of PostgreSQL; nil when it is a file
 	file   atomic.Pointer[file] // replaced by anew, under mu
@@ -84,6 +87,31 @@ func Open(ctx context.Context, s *store.Store, path string, log *slog.Logger) (*
 	return f, nil
 }
 
+// OpenReadOnly opens an index to compare it, also beside a server. It is nil when there is no file, or it is one of another version. Only
+// Compare and Close may be called.
+func OpenReadOnly(ctx context.Context, s *store.Store, path string) (*Finder, error) {
+	f := &Finder{s: s, path: path, readOnly: true, log: slog.New(slog.DiscardHandler), missed: map[int64]bool{}}
+	if s.DB.Engine == db.Postgres {
+		f.tables = newTables(s)
+		return f, nil
+	}
+	x, err := postings.OpenReadOnly(ctx, path)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, postings.ErrOther) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("find: %w", err)
+	}
+	_, reader := x.DB()
+	n := &names{s: s, r: reader}
+	version, err := n.position(ctx)
+	if err != nil || version != facetsVersion {
+		return nil, errors.Join(db.Fault(err), x.Close())
+	}
+	f.file.Store(&file{x, n})
+	return f, nil
+}
+
 func (f *Finder) open(ctx context.Context) error {
 	x, err := postings.Open(ctx, f.path, postings.Options{Logf: func(format string, args ...any) { f.log.Warn(fmt.Sprintf(format, args...)) }})
 	if errors.Is(err, postings.ErrInUse) {
@@ -104,16 +132,10 @@ func (f *Finder) open(ctx context.Context) error {
 // the last one that was indexed has to be found by its own facets, ids that were made by chance among them, and the last
 // one that the names followed has to have the same leaf hash.
 func (f *Finder) ours(ctx context.Context, x *file, head int64) (bool, error) {
+	if follows, err := f.follows(ctx, x, head); err != nil || !follows {
+		return false, err
+	}
 	next := x.index.Next(string(f.s.Shop))
-	if next > head+1 || x.names.next > head+1 {
-		return false, nil
-	}
-	if x.names.next > 0 {
-		last, err := f.s.Event(ctx, f.s.Read, store.Closed, x.names.next-1)
-		if err != nil || last.Leaf != x.names.leaf {
-			return false, err
-		}
-	}
 	if next == 0 {
 		return true, nil
 	}
@@ -134,6 +156,18 @@ func (f *Finder) ours(ctx context.Context, x *file, head int64) (bool, error) {
 	return false, nil
 }
 
+// follows says whether the index is not ahead of the journal, and the last entry that the names followed is of this one.
+func (f *Finder) follows(ctx context.Context, x *file, head int64) (bool, error) {
+	if x.index.Next(string(f.s.Shop)) > head+1 || x.names.next > head+1 {
+		return false, nil
+	}
+	if x.names.next == 0 {
+		return true, nil
+	}
+	last, err := f.s.Event(ctx, f.s.Read, store.Closed, x.names.next-1)
+	return err == nil && last.Leaf == x.names.leaf, err
+}
+
 // Close writes what is in memory and closes the file. It may be called more than once.
 func (f *Finder) Close(ctx context.Context) error {
 	f.mu.Lock()
@@ -146,6 +180,9 @@ func (f *Finder) Close(ctx context.Context) error {
 		return nil
 	}
 	x := f.file.Load()
+	if f.readOnly {
+		return x.index.Close()
+	}
 	return errors.Join(x.names.write(ctx), x.index.Flush(ctx), x.index.Close())
 }
 

@@ -49,14 +49,10 @@ func openNames(ctx context.Context, x *postings.Index, s *store.Store) (*names, 
 			return nil, err
 		}
 	}
-	var leaf []byte
-	version := facetsVersion
-	err := n.r.QueryRowContext(ctx, `SELECT next, leaf_hash, facets FROM followed WHERE shop_id = $1`, s.Shop).Scan(&n.next, &leaf, &version)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+	version, err := n.position(ctx)
+	if err != nil {
 		return nil, err
 	}
-	copy(n.leaf[:], leaf)
-	n.written = n.next
 	if version != facetsVersion {
 		if err := errors.Join(x.Drop(ctx, string(s.Shop)), n.drop(ctx)); err != nil {
 			return nil, err
@@ -66,6 +62,19 @@ func openNames(ctx context.Context, x *postings.Index, s *store.Store) (*names, 
 		return nil, err
 	}
 	return n, n.wipe(ctx) // also what a process that died had no time for
+}
+
+// position reads how far the file follows, and by which facets.
+func (n *names) position(ctx context.Context) (version int, err error) {
+	var leaf []byte
+	version = facetsVersion
+	err = n.r.QueryRowContext(ctx, `SELECT next, leaf_hash, facets FROM followed WHERE shop_id = $1`, n.s.Shop).Scan(&n.next, &leaf, &version)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	copy(n.leaf[:], leaf)
+	n.written = n.next
+	return version, err
 }
 
 // forget drops the words of those who were erased: a file from before the erasure still has them.

@@ -190,10 +190,10 @@ func Open(ctx context.Context, c Config) (_ *Instance, err error) {
 	for _, row := range again {
 		c.Log.Warn("this customer was erased after this copy of the database was made; erase the customer once more (redact), so that what is open is cancelled", "customer", row.State.Ref().ID)
 	}
-	if i.Finder, err = find.Open(ctx, i.Store, filepath.Join(c.Data, "find.db"), c.Log); err != nil {
+	if i.Finder, err = find.Open(ctx, i.Store, filepath.Join(c.Data, indexFile), c.Log); err != nil {
 		return nil, err
 	}
-	if i.Analytics, err = analytics.Open(ctx, i.Store, filepath.Join(c.Data, "analytics.db"), c.Clock, c.Log); err != nil {
+	if i.Analytics, err = analytics.Open(ctx, i.Store, filepath.Join(c.Data, figuresFile), c.Clock, c.Log); err != nil {
 		return nil, err
 	}
 	if i.Program, err = program.Start(ctx, i.Store, i.IDs, c.Clock, c.Log); err != nil {
@@ -315,14 +315,8 @@ func Check(ctx context.Context, c Config, deep bool, progress audit.Progress) (*
 		return nil, err
 	}
 	defer done()
-	derived := []audit.Derived{files}
-	if s.DB.Engine == db.Postgres {
-		f, err := find.Open(ctx, s, "", c.Log)
-		if err != nil {
-			return nil, err
-		}
-		derived = []audit.Derived{index(f), figures}
-	}
+	derived, close := derivedIn(ctx, s, c)
+	defer close()
 	began := time.Now()
 	r, err := audit.Check(ctx, s, audit.Options{Progress: progress, Deep: deep, Derived: derived})
 	if r != nil {

@@ -7,7 +7,6 @@ import (
 
 	"perennial/internal/audit"
 	"perennial/internal/civil"
-	"perennial/internal/find"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/program"
@@ -88,7 +87,7 @@ func (s *Server) ProveOnce(ctx context.Context) error {
 			s.Config.Log.Warn("lease", "error", err)
 		}
 	}()
-	r, err := audit.Check(ctx, s.Store, audit.Options{Beside: true, Derived: []audit.Derived{index(s.Finder), figures}})
+	r, err := audit.Check(ctx, s.Store, audit.Options{Beside: true, Derived: []audit.Derived{indexOf(s.Finder), figuresOf(s.Analytics)}})
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -110,24 +109,4 @@ func (s *Server) ProveOnce(ctx context.Context) error {
 		err = store.Fault(derr)
 	}
 	return err
-}
-
-// index compares the index of the logs, or a sample of it, with the entries and people that it leads to.
-func index(f *find.Finder) audit.Derived {
-	return func(ctx context.Context, deep bool, wrong func(audit.Problem)) (covered, missed string, err error) {
-		entries, people, err := f.Compare(ctx, deep, func(seq int64, key id.ID, lacks string) {
-			wrong(audit.Problem{Seq: seq, ID: string(key), Field: "index of the logs", Detail: "it is not found by " + lacks + ": run perennial reindex"})
-		})
-		return fmt.Sprintf("the index of the logs, for %d entries and %d people", entries, people), "", err
-	}
-}
-
-// figures says that they are not compared.
-func figures(context.Context, bool, func(audit.Problem)) (covered, missed string, err error) {
-	return "", "the figures of the reports", nil
-}
-
-// files says that what is derived and lies in files is not looked at from outside.
-func files(context.Context, bool, func(audit.Problem)) (covered, missed string, err error) {
-	return "", "the index of the logs and the figures, in files beside the database: the server compares a sample of the index each night", nil
 }
