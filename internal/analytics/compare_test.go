@@ -17,7 +17,9 @@ func TestCompare(t *testing.T) {
 	must(t, y.CatchUp(t.Context()))
 	compare := func(all bool) (Compared, []string) {
 		var found []string
-		c, err := y.compare(t.Context(), all, 0, func(seq int64, key, detail string) { found = append(found, fmt.Sprintf("%d, %s: %s", seq, key, detail)) })
+		c, err := y.compare(t.Context(), all, 0, func(seq int64, key, detail string) {
+			found = append(found, fmt.Sprintf("%d, %s: %s", seq, key, detail))
+		})
 		must(t, err)
 		return c, found
 	}

@@ -81,6 +81,19 @@ func (r *Report) Holds() bool { return r.Differences == 0 }
 // Finished says whether all that was to be looked at could be read.
 func (r *Report) Finished() bool { return len(r.Unread) == 0 }
 
+// Entry is what the journal keeps of a report.
+func (r *Report) Entry() reading.Verify {
+	v := reading.Verify{Result: reading.Holds, Entries: r.Entries, Changes: r.Changes, Differences: r.Differences, Checkpoints: r.Checkpoints, Root: fmt.Sprintf("%x", r.Root[:])}
+	switch {
+	case !r.Holds():
+		first := r.Problems[0]
+		v.Result, v.Problem = reading.Differs, reading.Problem{Seq: first.Seq, ID: id.ID(first.ID), Field: first.Field}
+	case !r.Finished():
+		return reading.Verify{Result: reading.Unfinished}
+	}
+	return v
+}
+
 func (r *Report) add(p Problem) {
 	r.Differences++
 	if len(r.Problems) < maxProblems {

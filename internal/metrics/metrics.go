@@ -129,11 +129,11 @@ func New(s Sources) *Metrics {
 		return 0
 	})
 
-	m.gauge("perennial_verify_differences", "Differences between the journal and the database that the last check at night found.", nil, func() float64 {
+	m.gauge("perennial_verify_differences", "Differences between the journal and the database that the last check found, in whichever process it was made.", nil, func() float64 {
 		_, n := s.Verified()
 		return float64(n)
 	})
-	m.gauge("perennial_verify_timestamp_seconds", "When the last check at night ended, in Unix time; 0 before the first of this process.", nil, func() float64 {
+	m.gauge("perennial_verify_timestamp_seconds", "When the last check ended, in Unix time; 0 before the first.", nil, func() float64 {
 		at, _ := s.Verified()
 		if at.IsZero() {
 			return 0

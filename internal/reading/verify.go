@@ -45,3 +45,13 @@ func (Verify) Load(journal.Reader) (World, error) { return World{}, nil }
 func (c Verify) Decide(World, time.Time) (journal.Decision, error) {
 	return journal.Decision{Drafts: []journal.Draft{{Type: "log.verified", Target: Whole, Details: c}}, Result: Whole}, nil
 }
+
+// ReadVerify reads the entry of a check; false when it is another one.
+func ReadVerify(e *journal.Event) (v Verify, ok bool) {
+	if e.Type != "log.verified" {
+		return v, false
+	}
+	err := read(e, map[string]any{"result": &v.Result, "entries": &v.Entries, "changes": &v.Changes, "differences": &v.Differences, "checkpoints": &v.Checkpoints,
+		"root": &v.Root, "problem": &v.Problem})
+	return v, err == nil
+}

@@ -114,4 +114,3 @@ const (
 	indexFile   = "find.db"
 	figuresFile = "analytics.db"
 )
-

@@ -2,12 +2,11 @@ package server
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"perennial/internal/audit"
 	"perennial/internal/civil"
-	"perennial/internal/id"
+	"perennial/internal/fault"
 	"perennial/internal/journal"
 	"perennial/internal/program"
 	"perennial/internal/reading"
@@ -21,38 +20,65 @@ const (
 	nightlyLease = 30 * time.Minute // for one of several processes; it is taken again while it checks
 )
 
-// proof is how the last check of the whole journal in this process came out.
-type proof struct {
-	at          time.Time
-	differences int64
-	first       string // where the first one is
-}
-
-// prove checks the whole journal once each night, with an entry, and tells what it came to: see ready and metrics. A server that was
-// not there at night checks when it is there again; one that never was waits for its first night.
+// prove checks the whole journal once each night, with an entry, which readyz, the metrics and the start page tell of. The entry also says
+// when the last check was, so that a server that was not there at night checks when it is there again.
 func (s *Server) prove(ctx context.Context) {
 	t := time.NewTicker(nightlyEvery)
 	defer t.Stop()
-	last := s.Program.Now()
+	if _, err := s.pastChecks(ctx); err != nil && ctx.Err() == nil { // for the metrics
+		s.Config.Log.Error("verify at night", "error", err)
+	}
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-t.C:
 		}
-		now := s.Program.Now()
-		zone := s.zone(ctx)
-		if !nightDue(last.In(zone), now.In(zone)) {
-			continue
+		due, err := s.proofDue(ctx)
+		if err == nil && due {
+			err = s.ProveOnce(ctx)
 		}
-		if err := s.ProveOnce(ctx); err != nil {
-			if ctx.Err() == nil {
-				s.Config.Log.Error("verify at night", "error", err)
-			}
-			continue // at the next look
+		if err != nil && ctx.Err() == nil {
+			s.Config.Log.Error("verify at night", "error", err)
 		}
-		last = now
 	}
+}
+
+// proofDue says whether a night has come since the last check, or since the journal began. One that could not be finished is tried again
+// after an hour.
+func (s *Server) proofDue(ctx context.Context) (bool, error) {
+	past, err := s.pastChecks(ctx)
+	if err != nil {
+		return false, err
+	}
+	now := s.Program.Now()
+	if l := past.Last; l != nil && l.Result == reading.Unfinished && now.Before(l.At.Add(time.Hour)) {
+		return false, nil
+	}
+	var last time.Time
+	if past.Nightly != nil {
+		last = past.Nightly.At
+	} else {
+		first, err := s.Store.Event(ctx, s.Store.Read, store.Closed, 0)
+		if err != nil {
+			if fault.As(err).Kind == fault.NotFound {
+				err = nil // there is nothing to check
+			}
+			return false, err
+		}
+		last = first.RecordedAt
+	}
+	zone := s.zone(ctx)
+	return nightDue(last.In(zone), now.In(zone)), nil
+}
+
+// pastChecks reads what the last checks came to, and keeps it for the metrics.
+func (s *Server) pastChecks(ctx context.Context) (audit.PastChecks, error) {
+	past, err := audit.LastChecks(ctx, s.Store)
+	if err == nil {
+		s.checked.Store(&past)
+	}
+	return past, err
 }
 
 // nightDue says whether a night's hour has come between two times of the shop's zone.
@@ -93,17 +119,15 @@ func (s *Server) ProveOnce(ctx context.Context) error {
 	}
 	entry := reading.Verify{Result: reading.Unfinished}
 	if err == nil {
-		entry = reading.Verify{Result: reading.Holds, Entries: r.Entries, Changes: r.Changes, Differences: r.Differences, Checkpoints: r.Checkpoints, Root: fmt.Sprintf("%x", r.Root[:])}
-		p := &proof{at: s.Program.Now(), differences: r.Differences}
+		entry = r.Entry()
 		if !r.Holds() {
-			first := r.Problems[0]
-			entry.Result, entry.Problem = reading.Differs, reading.Problem{Seq: first.Seq, ID: id.ID(first.ID), Field: first.Field}
-			p.first = first.ID + ", field " + first.Field
 			s.Config.Log.Error("the journal and the database do not agree", "differences", r.Differences, "problems", r.Problems)
 		}
-		s.checked.Store(p)
+		if !r.Finished() {
+			s.Config.Log.Error("what is derived could not be read", "what", r.Unread)
+		}
 	}
-	_, derr := s.Program.Do(ctx, &program.Request{Meta: program.Meta{Actor: journal.Actor{Kind: journal.ActorSystem, ID: "verify"}, Source: journal.Origin{Channel: journal.ChannelCLI}},
+	_, derr := s.Program.Do(ctx, &program.Request{Meta: program.Meta{Actor: audit.Nightly, Source: journal.Origin{Channel: journal.ChannelCLI}},
 		Command: journal.Bind(entry), Yields: true})
 	if err == nil {
 		err = store.Fault(derr)

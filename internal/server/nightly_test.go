@@ -3,12 +3,17 @@ package server
 import (
 	"database/sql"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"perennial/internal/audit"
 	"perennial/internal/find"
+	"perennial/internal/journal"
 	"perennial/internal/payment/simulated"
+	"perennial/internal/program"
+	"perennial/internal/reading"
 	"perennial/internal/store"
 )
 
@@ -83,7 +88,76 @@ func TestTheCheckAtNight(t *testing.T) {
 			t.Errorf("got %v, want the warning verify_differs with the index, and ready", r)
 		}
 	}
+	if due, err := s.proofDue(t.Context()); due || err != nil {
+		t.Errorf("after a check another is due: %v, %v", due, err)
+	}
 	if err := s.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// When the last check was and what it came to is in its entry: a server that starts anew knows both.
+func TestTheCheckAtNightOverARestart(t *testing.T) {
+	c, _ := config(t.TempDir())
+	now := time.Date(2027, 3, 1, 12, 0, 0, 0, time.UTC)
+	c.Clock = func() time.Time { return now }
+	due := func(want bool, codes ...string) {
+		t.Helper()
+		i := open(t, c)
+		s, err := Start(t.Context(), i, simulated.New(c.Clock, simulated.Options{}), nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := s.proofDue(t.Context()); got != want || err != nil {
+			t.Errorf("at %s: due is %v, want %v; %v", now, got, want, err)
+		}
+		var got []string
+		for _, w := range s.ready(t.Context()).Warnings {
+			if strings.HasPrefix(w.Code, "verify_") {
+				got = append(got, w.Code)
+			}
+		}
+		if !slices.Equal(got, codes) {
+			t.Errorf("at %s: got the warnings %v, want %v", now, got, codes)
+		}
+		if _, n := s.metricsOfChecks(); (n > 0) != slices.Contains(codes, "verify_differs") {
+			t.Errorf("at %s: the metric says %d differences", now, n)
+		}
+		if err := s.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	i := open(t, c)
+	found(t, i)
+	checked := func(i *Instance, actor journal.Actor, v reading.Verify) {
+		t.Helper()
+		if _, err := i.Program.Do(t.Context(), &program.Request{Meta: program.Meta{Actor: actor, Source: journal.Origin{Channel: journal.ChannelCLI}}, Command: journal.Bind(v)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again := func(actor journal.Actor, v reading.Verify) {
+		i := open(t, c)
+		checked(i, actor, v)
+		if err := i.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := i.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	due(false) // the shop is of today
+	now = now.Add(24 * time.Hour)
+	due(true) // and was off at night
+	again(audit.Nightly, reading.Verify{Result: reading.Differs, Differences: 2, Problem: reading.Problem{Seq: -1, ID: "x", Field: "schema"}})
+	due(false, "verify_differs")
+	now = now.Add(18 * time.Hour)
+	due(true, "verify_differs")
+	again(audit.Nightly, reading.Verify{Result: reading.Unfinished})
+	due(false, "verify_differs", "verify_unfinished")
+	now = now.Add(2 * time.Hour)
+	due(true, "verify_differs", "verify_unfinished")
+	again(setup.Actor, reading.Verify{Result: reading.Holds}) // by somebody else: what was wrong is not any more, and the night's is due
+	due(true)
+	again(audit.Nightly, reading.Verify{Result: reading.Holds})
+	due(false)
 }

@@ -31,13 +31,8 @@ func (s *Server) observe() {
 			}
 			return metrics.Checkpoint{}
 		},
-		Verified: func() (time.Time, int64) {
-			if p := s.checked.Load(); p != nil {
-				return p.at, p.differences
-			}
-			return time.Time{}, 0
-		},
-		Held: gate.Codes, IsHeld: s.isHeld, Now: s.Program.Now, Version: s.Config.Version,
+		Verified: s.metricsOfChecks,
+		Held:     gate.Codes, IsHeld: s.isHeld, Now: s.Program.Now, Version: s.Config.Version,
 	})
 	s.Program.Observe(func() func(program.Batch) {
 		began := time.Now()
@@ -47,6 +42,14 @@ func (s *Server) observe() {
 		}
 	})
 	s.engine.Observer = engine.Observer{Due: s.metrics.Due, Attempt: s.metrics.Attempt}
+}
+
+// metricsOfChecks gives when the last check of the whole journal ended, and the differences that it found.
+func (s *Server) metricsOfChecks() (time.Time, int64) {
+	if p := s.checked.Load(); p != nil && p.Ended != nil {
+		return p.Ended.At, p.Ended.Differences
+	}
+	return time.Time{}, 0
 }
 
 // isHeld says whether something is held up for a reason.

@@ -11,8 +11,10 @@ import (
 	"syscall"
 	"time"
 
+	"perennial/internal/audit"
 	"perennial/internal/fault"
 	"perennial/internal/gate"
+	"perennial/internal/reading"
 	"perennial/internal/store"
 )
 
@@ -78,9 +80,8 @@ func (s *Server) ready(ctx context.Context) readiness {
 			r.Reasons = append(r.Reasons, x)
 		}
 	}
-	if p := s.checked.Load(); p != nil && p.differences > 0 {
-		r.Warnings = append(r.Warnings, reason{"verify_differs", fmt.Sprintf("The check of %s found %d differences between the journal and the database, the first at %s. Run perennial verify.",
-			p.at.UTC().Format("2 January 2006, 15:04"), p.differences, p.first)})
+	if past, err := s.pastChecks(ctx); err == nil {
+		r.Warnings = append(r.Warnings, checkWarnings(past)...)
 	}
 	if free, ok := freeBytes(s.Config.Data); ok && free < diskFull {
 		not("disk_full", "The volume of the data folder has %d MiB left.", free>>20)
@@ -89,6 +90,19 @@ func (s *Server) ready(ctx context.Context) readiness {
 	}
 	r.Ready = len(r.Reasons) == 0
 	return r
+}
+
+// checkWarnings says what the last check of the whole journal came to, by whomever and in whichever process it was made.
+func checkWarnings(past audit.PastChecks) (out []reason) {
+	const at = "2 January 2006, 15:04"
+	if p := past.Ended; p != nil && p.Result == reading.Differs {
+		out = append(out, reason{"verify_differs", fmt.Sprintf("The check of %s found %d differences between the journal and the database, the first at %s, field %s. Run perennial verify.",
+			p.At.UTC().Format(at), p.Differences, p.Problem.ID, p.Problem.Field)})
+	}
+	if p := past.Last; p != nil && p.Result == reading.Unfinished {
+		out = append(out, reason{"verify_unfinished", fmt.Sprintf("The check of %s could not be finished: the log says why. Run perennial verify.", p.At.UTC().Format(at))})
+	}
+	return out
 }
 
 func freeBytes(dir string) (uint64, bool) {

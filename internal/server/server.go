@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"perennial/internal/api"
+	"perennial/internal/audit"
 	"perennial/internal/db"
 	"perennial/internal/engine"
 	"perennial/internal/fault"
@@ -59,9 +60,9 @@ type Server struct {
 	connected  bool        // guarded by connecting; the gateway's account is the shop's
 	unknown    atomic.Bool // the gateway's account has still to be compared with the shop's
 	signing    atomic.Pointer[signing]
-	stopping   atomic.Bool           // for readyz
-	checked    atomic.Pointer[proof] // nil before the first check of this process
-	nightly    string                // this process, among those that share the check at night
+	stopping   atomic.Bool                      // for readyz
+	checked    atomic.Pointer[audit.PastChecks] // as they were last read; nil before
+	nightly    string                           // this process, among those that share the check at night
 }
 
 // signing is how the last try to sign a checkpoint ended.

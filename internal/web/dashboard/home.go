@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"perennial/internal/audit"
 	"perennial/internal/billing"
 	"perennial/internal/civil"
 	"perennial/internal/customer"
@@ -78,14 +79,15 @@ func (c *call) homePage() (answer, error) {
 	return answer{title: "Home", head: ui.Head{Lead: "You are signed in as " + v.Name + "."}, body: homeBody(v)}, nil
 }
 
-// doubted tells the team when the last check of the whole journal found a difference.
+// doubted tells the team when the last check of the whole journal that came to an end found a difference.
 func (c *call) doubted(v *homeView) error {
-	last, err := c.lastVerification(nil)
-	if err != nil || last == nil || last.Result != reading.Differs {
+	past, err := audit.LastChecks(c.ctx, c.Store)
+	if err != nil || past.Ended == nil || past.Ended.Result != reading.Differs {
 		return err
 	}
 	v.Held = append(v.Held, ui.Notice{Tone: ui.Bad, Title: "The journal and the database do not agree",
-		Text: "The check of " + last.When + " found " + ui.Count(last.Differences, "difference", "differences") + ". See Integrity, and have whoever runs the server run perennial verify."})
+		Text: "The check of " + past.Ended.At.In(c.here().zone).Format(ui.DateTime) + " found " + ui.Count(past.Ended.Differences, "difference", "differences") +
+			". See Integrity, and have whoever runs the server run perennial verify."})
 	return nil
 }
 

@@ -6,7 +6,6 @@ import (
 
 	"perennial/internal/audit"
 	"perennial/internal/find"
-	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/program"
 	"perennial/internal/reading"
@@ -134,13 +133,11 @@ func (c *call) verifyNow() (answer, error) {
 func (d *Dashboard) recordVerification(ctx context.Context, m program.Meta, report *audit.Report) (problems []string) {
 	entry := reading.Verify{Result: reading.Unfinished}
 	if report != nil {
-		entry = reading.Verify{Result: reading.Holds, Entries: report.Entries, Changes: report.Changes, Differences: report.Differences, Checkpoints: report.Checkpoints, Root: fmt.Sprintf("%x", report.Root[:])}
+		entry = report.Entry()
 		for _, p := range report.Problems {
 			problems = append(problems, p.String())
 		}
 		if !report.Holds() {
-			first := report.Problems[0]
-			entry.Result, entry.Problem = reading.Differs, reading.Problem{Seq: first.Seq, ID: id.ID(first.ID), Field: first.Field}
 			d.Log.Warn("the journal and the database do not agree", "differences", report.Differences, "problems", problems)
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"perennial/internal/auth"
+	"perennial/internal/journal"
+	"perennial/internal/reading"
 )
 
 func TestVerifyNow(t *testing.T) {
@@ -37,4 +39,27 @@ func TestAVerificationThatIsCutShort(t *testing.T) {
 	w.d.work.Wait()
 	w.made(from, "log.verified")
 	w.want(b.get("/integrity"), 200, "/integrity", "The last check could not be finished")
+}
+
+// The start page tells of the last check that came to an end, whoever made it: one that could not be finished takes nothing back. Each page is
+// held against htmlcheck, as all of them are.
+func TestHomeTellsWhatTheLastCheckFound(t *testing.T) {
+	const words = "The journal and the database do not agree"
+	w, b, _ := owned(t, auth.ProviderConfig{})
+	checked := func(v reading.Verify) seen {
+		w.Do(journal.Bind(v))
+		return w.want(b.get("/"), 200, "/", "Home")
+	}
+	if s := checked(reading.Verify{Result: reading.Holds}); strings.Contains(s.body, words) {
+		t.Error("everything holds, and the page warns")
+	}
+	differs := reading.Verify{Result: reading.Differs, Differences: 3, Problem: reading.Problem{Seq: 7, ID: "sub_x", Field: "status"}}
+	for _, v := range []reading.Verify{differs, {Result: reading.Unfinished}} {
+		if s := checked(v); !strings.Contains(s.body, words) || !strings.Contains(s.body, "found 3 differences") {
+			t.Errorf("after %s: the page says nothing:\n%s", v.Result, s.body)
+		}
+	}
+	if s := checked(reading.Verify{Result: reading.Holds}); strings.Contains(s.body, words) {
+		t.Error("everything holds again, and the page warns")
+	}
 }
