@@ -7,6 +7,7 @@ import (
 
 	"perennial/internal/fault"
 	"perennial/internal/id"
+	"perennial/internal/journal"
 )
 
 // Figure names one number that events add to. The part before the point is its family.
@@ -121,42 +122,42 @@ func unknownFigure(f Figure) error {
 
 // Types gives the types of the events behind a figure. exact says that every event of these types is behind it, so that a filter by
 // type and time shows the same entries, as long as no product is chosen.
-func (f Figure) Types() (types []string, exact bool) {
-	item := []string{"subscription.item_added", "subscription.item_removed", "subscription.item_quantity_changed", "subscription.item_swapped", "subscription.item_price_overridden"}
+func (f Figure) Types() (types []journal.Name, exact bool) {
+	item := []journal.Name{"subscription.item_added", "subscription.item_removed", "subscription.item_quantity_changed", "subscription.item_swapped", "subscription.item_price_overridden"}
 	worth := append(item, "subscription.frequency_changed", "subscription.discount_applied", "subscription.discount_removed", "subscription.renewed", "selling_plan.updated")
 	switch f {
 	case MRRNew:
-		return []string{"subscription.created"}, false
+		return []journal.Name{"subscription.created"}, false
 	case MRRReactivated:
-		return []string{"subscription.reactivated"}, true
+		return []journal.Name{"subscription.reactivated"}, true
 	case MRRResumed:
-		return []string{"subscription.resumed"}, true
+		return []journal.Name{"subscription.resumed"}, true
 	case MRRUpgrade, MRRDowngrade:
 		return worth, false
 	case MRRPaused:
-		return []string{"subscription.paused"}, true
+		return []journal.Name{"subscription.paused"}, true
 	case MRRChurned:
-		return []string{"subscription.cancelled", "subscription.expired"}, true
+		return []journal.Name{"subscription.cancelled", "subscription.expired"}, true
 	case MRRTransferred:
-		return []string{"subscription.merged", "subscription.split", "subscription.created"}, false
+		return []journal.Name{"subscription.merged", "subscription.split", "subscription.created"}, false
 	case EndedExpired:
-		return []string{"subscription.expired"}, true
+		return []journal.Name{"subscription.expired"}, true
 	case EndedCustomer, EndedTeam, EndedProgram, EndedPayment, EndedSystem:
-		return []string{"subscription.cancelled"}, false
+		return []journal.Name{"subscription.cancelled"}, false
 	case SalesNew, SalesRecurring, SalesExtra:
-		return []string{"order.placed"}, false
+		return []journal.Name{"order.placed"}, false
 	case SalesRefunded:
-		return []string{"order.refunded"}, false
+		return []journal.Name{"order.refunded"}, false
 	case RecoveryEntered:
-		return []string{"recovery.entered"}, true
+		return []journal.Name{"recovery.entered"}, true
 	case RecoveryRetried:
-		return []string{"recovery.retry_scheduled"}, false // the first is scheduled before anything was tried again
+		return []journal.Name{"recovery.retry_scheduled"}, false // the first is scheduled before anything was tried again
 	case RecoveryRecovered:
-		return []string{"recovery.recovered"}, true
+		return []journal.Name{"recovery.recovered"}, true
 	case RecoveryExhausted:
-		return []string{"recovery.exhausted"}, true
+		return []journal.Name{"recovery.exhausted"}, true
 	case RecoveryAbandoned:
-		return []string{"recovery.abandoned", "subscription.paused", "subscription.cancelled"}, false
+		return []journal.Name{"recovery.abandoned", "subscription.paused", "subscription.cancelled"}, false
 	}
 	return nil, false
 }

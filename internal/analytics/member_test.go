@@ -122,7 +122,7 @@ func TestMovementsAddUp(t *testing.T) {
 				if next.SellingPlanID != "" {
 					pricing = plan.Pricing
 				}
-				k, facts, err := all[i].follow(&journal.Event{Type: typ, Targets: []journal.Ref{next.Ref()}, Changes: changes}, day, pricing)
+				k, facts, err := all[i].follow(&journal.Event{Type: journal.Name(typ), Targets: []journal.Ref{next.Ref()}, Changes: changes}, day, pricing)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -30,7 +30,7 @@ func TestSalesLessRefundsAreWhatIsKept(t *testing.T) {
 		history := []*journal.Event{{Type: "order.created", Changes: []journal.Change{{Field: "subscription_id", After: value(t, "sub_1")}, {Field: "items", After: value(t, lines)},
 			{Field: "total", After: value(t, usd(total))}, {Field: "delivery", After: value(t, usd(0))}, {Field: "tax", After: value(t, usd(0))}}}}
 		add := func(typ string, amount int64) *sale {
-			history = append(history, &journal.Event{Type: typ, Details: []journal.Detail{{Name: "amount", Value: value(t, usd(amount))}}})
+			history = append(history, &journal.Event{Type: journal.Name(typ), Details: []journal.Detail{{Name: "amount", Value: value(t, usd(amount))}}})
 			s, err := saleOf(history)
 			if err != nil {
 				t.Fatal(err)

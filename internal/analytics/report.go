@@ -37,7 +37,7 @@ type Part[R any] struct {
 type Link struct {
 	Figure Figure // for Entries, with the row's days
 	// Types are the types of the events. Exact says that every event of these types in those days is meant, when no product is chosen.
-	Types []string
+	Types []journal.Name
 	Exact bool
 }
 
@@ -47,7 +47,7 @@ func (l Link) Explorer(in Period, product id.ID) (url.Values, bool) {
 	if !l.Exact || product != "" {
 		return nil, false
 	}
-	return url.Values{"type": l.Types, "from": {in.From.String()}, "to": {in.To.String()}}, true
+	return url.Values{"type": journal.Texts(l.Types), "from": {in.From.String()}, "to": {in.To.String()}}, true
 }
 
 func links(of map[string]Figure) map[string]Link {

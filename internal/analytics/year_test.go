@@ -275,7 +275,7 @@ func TestAYear(t *testing.T) {
 			var want, got []int64
 			for st, err := range y.Store.Events(ctx, y.Store.Read, store.Closed, 0, 0) {
 				must(t, err)
-				if slices.Contains(filter["type"], st.Type) && !st.RecordedAt.Before(from.Start(zone)) && st.RecordedAt.Before(to.Start(zone)) {
+				if slices.Contains(filter["type"], string(st.Type)) && !st.RecordedAt.Before(from.Start(zone)) && st.RecordedAt.Before(to.Start(zone)) {
 					want = append([]int64{st.Seq}, want...)
 				}
 			}

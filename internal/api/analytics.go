@@ -171,7 +171,7 @@ func (a *API) analytics() {
 			found, err := a.Analytics.Entries(ctx, analytics.Figure(in.Figure), analytics.Query{From: from, To: to, Product: id.ID(in.ProductID)}, after, limit)
 			out := make([]entryView, len(found))
 			for i, e := range found {
-				out[i] = entryView{e.ID, e.Seq, e.Type, journal.Summary(e.Event), journal.At(e.RecordedAt), e.Day, e.Subscription, e.Count, e.Amount, e.Position()}
+				out[i] = entryView{e.ID, e.Seq, string(e.Type), journal.Summary(e.Event), journal.At(e.RecordedAt), e.Day, e.Subscription, e.Count, e.Amount, e.Position()}
 			}
 			return out, err
 		}, func(v entryView) string { return v.position })
@@ -228,7 +228,7 @@ func viewReport[R any](r *analytics.Report[R]) reportView[R] {
 		v.Before = &reportPart[R]{b.From, b.To, slice(b.Rows), b.Total}
 	}
 	for field, l := range r.Links {
-		v.Links[field] = linkView{l.Figure, slice(l.Types), l.Exact}
+		v.Links[field] = linkView{l.Figure, slice(journal.Texts(l.Types)), l.Exact}
 	}
 	return v
 }

@@ -90,7 +90,7 @@ type ingestAnswer struct {
 
 // ingest registers the taking in of events from outside.
 func (a *API) ingest() {
-	r := route{method: http.MethodPost, path: "/events", tag: "Events", summary: "Send events in from outside", permission: team.EventsEdit, events: []string{"external.*"}}
+	r := route{method: http.MethodPost, path: "/events", tag: "Events", summary: "Send events in from outside", permission: team.EventsEdit, events: []journal.Name{"external.*"}}
 	op := a.operation(r, reflect.TypeFor[ingestAnswer](), true)
 	op.Description += " One object, or one on each line (application/x-ndjson, at most 64 MiB). Each line is taken or refused by itself; " +
 		"the answer has a line for each. An Idempotency-Key stands in for the idempotency_key of lines without one."

@@ -290,7 +290,7 @@ func (a *API) undoable(ctx context.Context, key id.ID) (undoView, error) {
 func catalogueView() []typeView {
 	var out []typeView
 	for _, t := range journal.Types() {
-		out = append(out, typeView{t.Name, t.Label, t.Log, t.Category, t.Target, slice(t.Mentions), slice(t.Fields), slice(t.Details), t.Undoable(), t.Since})
+		out = append(out, typeView{string(t.Name), t.Label, t.Log, t.Category, t.Target, slice(t.Mentions), slice(t.Fields), slice(t.Details), t.Undoable(), t.Since})
 	}
 	return out
 }

@@ -109,7 +109,7 @@ func (a *API) personalData() {
 	const tag = "Customers"
 	edit := team.PersonalDataEdit
 	change(a, route{method: http.MethodPost, path: "/customers/{id}/data-request", tag: tag, summary: "Ask for a copy of the customer's data", permission: edit,
-		status: http.StatusAccepted, events: []string{"customer.data_requested"}},
+		status: http.StatusAccepted, events: []journal.Name{"customer.data_requested"}},
 		func(_ context.Context, in *onThingMaybe[noBody]) (plan, error) {
 			c := customer.RequestData{CustomerID: id.ID(in.ID), RequestID: a.newID(id.Job)}
 			return plan{command: journal.Bind(c), target: customerRef(in.ID), location: "/customers/" + in.ID + "/data-request/%s"}, nil

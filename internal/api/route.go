@@ -34,7 +34,7 @@ type route struct {
 	summary    string
 	permission team.Permission
 	also       []team.Permission // what it takes besides
-	events     []string          // the types of the events that a change makes; a change without them is a bug
+	events     []journal.Name    // the types of the events that a change makes; a change without them is a bug
 	status     int               // of success; 0: 200
 }
 
@@ -184,7 +184,7 @@ func (a *API) operation(r route, answer reflect.Type, change bool) huma.Operatio
 		}
 	}
 	if change {
-		op.Description += " Makes: `" + strings.Join(r.events, "`, `") + "`."
+		op.Description += " Makes: `" + strings.Join(journal.Texts(r.events), "`, `") + "`."
 		op.Parameters = append(op.Parameters,
 			&huma.Param{Name: "Idempotency-Key", In: "header", Schema: &huma.Schema{Type: "string", MaxLength: new(255)}, Description: "The same key with the same request gives the first answer again."},
 			&huma.Param{Name: "If-Match", In: "header", Schema: &huma.Schema{Type: "string"}, Description: "The version that the caller saw; another one is refused with 412."})
@@ -457,7 +457,7 @@ func answer[V any](q program.Query, o *program.Outcome, status int, show viewOf[
 	}
 	body := changedThing[V]{Data: v, Events: make([]receipt, len(o.Events)), Created: o.Decision.Created}
 	for i, e := range o.Events {
-		body.Events[i] = receipt{e.ID, e.Seq, e.Type, e.Leaf[:]}
+		body.Events[i] = receipt{e.ID, e.Seq, string(e.Type), e.Leaf[:]}
 	}
 	b, err := encode(body)
 	return program.Reply{Status: status, ETag: etag(row.Version), Body: b}, err

@@ -159,9 +159,9 @@ func (a *API) settings() {
 // says until then.
 func page[B hasComment, D settings.Document, V any](a *API, name id.ID, look, edit team.Permission, document func(B) settings.Document, view func(Versioned, D) V) viewer {
 	path, words := "/settings/"+string(name), "the settings page "+string(name)
-	events := []string{settings.EventType(name)}
+	events := []journal.Name{settings.EventType(name)}
 	if name == settings.PageGeneral {
-		events = append(events, settings.EventType(settings.PageShipping)) // its price goes with the currency
+		events = append(events, journal.Name(settings.EventType(settings.PageShipping))) // its price goes with the currency
 	}
 	ref := journal.Ref{Kind: journal.Settings, ID: name}
 	show := func(q program.Query, _ journal.Ref, row store.Row) (V, error) {

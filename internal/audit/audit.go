@@ -404,7 +404,7 @@ func (a *auditor) check(r raw) (c checked) {
 	same(wrong, "seq", r.seq, e.Seq)
 	same(wrong, "id", id.ID(key), e.ID)
 	same(wrong, "recorded_at", string(r.at), e.RecordedAt.Format(journal.TimeLayout))
-	same(wrong, "type", string(r.typ), e.Type)
+	same(wrong, "type", journal.Name(string(r.typ)), e.Type)
 	same(wrong, "target_kind", string(r.kind), string(t.Kind))
 	same(wrong, "target_id", string(r.target), string(t.ID))
 	same(wrong, "target_version", r.version, e.TargetVersion)

@@ -83,9 +83,9 @@ func TestCauses(t *testing.T) {
 		}
 		var out strings.Builder
 		for _, dr := range d.Drafts {
-			out.WriteString(dr.Type)
+			out.WriteString(string(dr.Type))
 			if dr.CausedByDraft > 0 {
-				out.WriteString(" < " + d.Drafts[dr.CausedByDraft-1].Type)
+				out.WriteString(" < " + string(d.Drafts[dr.CausedByDraft-1].Type))
 			}
 			out.WriteString("\n")
 		}

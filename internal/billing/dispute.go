@@ -63,7 +63,7 @@ func (c RecordDispute) Decide(w World, _ time.Time) (journal.Decision, error) {
 	next := journal.Clone(o)
 	next.Dispute, next.Disputes = &is, withDispute(all, is)
 	typ := map[string]string{DisputeOpen: "order.disputed", DisputeWon: "order.dispute_won", DisputeLost: "order.dispute_lost"}[c.Status]
-	draft := orderDraft(typ, o, next)
+	draft := orderDraft(journal.Name(typ), o, next)
 	draft.Details = disputeDetails{c.Amount, c.Reason}
 	d.Drafts = []journal.Draft{draft}
 	return d, nil

@@ -213,7 +213,7 @@ func (x *explanation) changes() {
 		}
 	}
 	for _, e := range x.before[min(from, len(x.before)):] {
-		if !strings.HasPrefix(e.Type, "recovery.") && e.Type != "subscription.order_requested_now" {
+		if !strings.HasPrefix(string(e.Type), "recovery.") && e.Type != "subscription.order_requested_now" {
 			x.say(ReasonChange, e, journal.Ref{}, nil, "%s", journal.Summary(e))
 		}
 	}
@@ -232,7 +232,7 @@ func (x *explanation) story() {
 	for _, e := range told {
 		about := journal.Ref{}
 		switch {
-		case strings.HasPrefix(e.Type, "billing_attempt."):
+		case strings.HasPrefix(string(e.Type), "billing_attempt."):
 			card = journal.Ref{}
 			if i := slices.IndexFunc(e.Targets, func(r journal.Ref) bool { return r.Kind == journal.PaymentMethod }); i >= 0 {
 				card = e.Targets[i]

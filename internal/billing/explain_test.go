@@ -49,7 +49,7 @@ func TestExplain(t *testing.T) {
 		if r.About.ID != "" {
 			line += " [" + string(r.About.ID) + "]"
 		}
-		got = append(got, line+" < "+r.Event.Type)
+		got = append(got, line+" < "+string(r.Event.Type))
 	}
 	want := []string{
 		"plan: Order 1 of a subscription that comes every month since 1 March 2027, due on 10 March 2027 [plan_1] < subscription.created",

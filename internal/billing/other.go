@@ -57,7 +57,7 @@ func (c NoteOtherCharge) Decide(w World, _ time.Time) (journal.Decision, error) 
 	return d, nil
 }
 
-func (o *Order) otherDraft(typ string, next *Order, a Attempt) journal.Draft {
+func (o *Order) otherDraft(typ journal.Name, next *Order, a Attempt) journal.Draft {
 	d := orderDraft(typ, o, next, methodRef(a.PaymentMethodID))
 	asked := a.Amount
 	if a.Status == AttemptSucceeded {

@@ -157,7 +157,7 @@ func (c Reconcile) Decide(w World, _ time.Time) (journal.Decision, error) {
 	has := func(list []Difference, key string) bool {
 		return slices.ContainsFunc(list, func(x Difference) bool { return x.ID == key })
 	}
-	tell := func(typ string, x Difference, change func(*Order)) {
+	tell := func(typ journal.Name, x Difference, change func(*Order)) {
 		next := journal.Clone(o)
 		change(next)
 		draft := orderDraft(typ, o, next)

@@ -83,7 +83,7 @@ func TestReconcileTellsOnce(t *testing.T) {
 		})
 		b.Charges, b.Refunds = rapid.SliceOfN(moved, 0, 4).Draw(t, "charges"), rapid.SliceOfN(moved, 0, 4).Draw(t, "refunds")
 		o := &billing.Order{ID: "ord_1", Total: money.Zero("USD")}
-		step := func(b billing.Books, typ string, want int) {
+		step := func(b billing.Books, typ journal.Name, want int) {
 			d, err := billing.Reconcile{OrderID: o.ID, Books: b}.Decide(billing.World{Order: o}, now)
 			if err != nil {
 				t.Fatal(err)

@@ -128,7 +128,7 @@ func (s *shop) do(c journal.Command) string {
 	}
 	var out []string
 	for _, e := range events {
-		out = append(out, e.Type)
+		out = append(out, string(e.Type))
 	}
 	return strings.Join(out, " ")
 }

@@ -287,7 +287,7 @@ func (t *story) giveUp(to Status, cause int) error {
 		return err
 	}
 	t.reservations = append(t.reservations, released(t.order)...)
-	at := t.tell(orderDraft("order."+string(to), t.order, next), cause)
+	at := t.tell(orderDraft(journal.Name("order."+string(to)), t.order, next), cause)
 	drafts, err := t.stock.giveBack(next, at)
 	t.drafts = append(t.drafts, drafts...)
 	return err

@@ -192,7 +192,7 @@ func (w World) tax() subscription.TaxRule { return subscription.FlatTax(w.Billin
 func (w World) today(now time.Time) civil.Date { return settings.Today(w.General, now) }
 
 // orderDraft is an event of an order. before is nil for a new one.
-func orderDraft(typ string, before, after *Order, mentions ...journal.Ref) journal.Draft {
+func orderDraft(typ journal.Name, before, after *Order, mentions ...journal.Ref) journal.Draft {
 	d := journal.Draft{Type: typ, After: after}
 	if before != nil {
 		d.Before = before

@@ -92,7 +92,7 @@ func (w *world) do(c journal.Command) []string {
 func (w *world) try(c journal.Command) (types []string, err error) {
 	_, events, err := w.Run(c, w.now)
 	for _, e := range events {
-		types = append(types, e.Type)
+		types = append(types, string(e.Type))
 	}
 	return types, err
 }
@@ -156,7 +156,7 @@ func TestAcceptedOffers(t *testing.T) {
 			}
 			var events []string
 			for i, draft := range d.Drafts {
-				events = append(events, draft.Type)
+				events = append(events, string(draft.Type))
 				if i > 0 && draft.CausedByDraft == 0 {
 					t.Errorf("%s has no cause, want the acceptance", draft.Type)
 				}

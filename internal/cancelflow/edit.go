@@ -175,7 +175,7 @@ func there(s Status, what string) error {
 }
 
 // changed is the decision of a change of one row; nothing changed is no event.
-func changed(typ string, before, after journal.State, mentions ...journal.Ref) (journal.Decision, error) {
+func changed(typ journal.Name, before, after journal.State, mentions ...journal.Ref) (journal.Decision, error) {
 	d := journal.Decision{Result: before.Ref()}
 	changes, err := journal.Diff(before, after)
 	if err == nil && len(changes) > 0 {

@@ -265,7 +265,7 @@ type (
 	}
 )
 
-func (w World) draft(typ string, next *Session, mentions ...journal.Ref) journal.Draft {
+func (w World) draft(typ journal.Name, next *Session, mentions ...journal.Ref) journal.Draft {
 	return journal.Draft{Type: typ, Before: w.Session, After: next, Mentions: append(next.mentions(), mentions...), Details: because{w.Words(next.ReasonID)}}
 }
 

@@ -71,7 +71,7 @@ func must(t *testing.T, w *journaltest.World, c journal.Command) []*journal.Even
 func types(events []*journal.Event) string {
 	var out []string
 	for _, e := range events {
-		out = append(out, e.Type)
+		out = append(out, string(e.Type))
 	}
 	return strings.Join(out, " ")
 }

@@ -60,7 +60,7 @@ type steps struct {
 }
 
 // add makes a draft of the next step, unless it changes nothing. next must be a changed clone of the last state.
-func (s *steps) add(typ string, next journal.State, mentions ...journal.Ref) error {
+func (s *steps) add(typ journal.Name, next journal.State, mentions ...journal.Ref) error {
 	changes, err := journal.Diff(s.last, next)
 	if err != nil || len(changes) == 0 {
 		return err
@@ -74,7 +74,7 @@ func (s *steps) decision() journal.Decision {
 	return journal.Decision{Drafts: s.drafts, Result: s.last.Ref()}
 }
 
-func created(typ string, s journal.State, mentions ...journal.Ref) journal.Decision {
+func created(typ journal.Name, s journal.State, mentions ...journal.Ref) journal.Decision {
 	return journal.Decision{Drafts: []journal.Draft{{Type: typ, After: s, Mentions: mentions}}, Result: s.Ref()}
 }
 

@@ -228,7 +228,7 @@ func (p *people) name(st store.Stored) (string, error) {
 }
 
 func (c logCommand) printJSON(w *world, st store.Stored) error {
-	p := printed{Seq: st.Seq, ID: st.ID, RecordedAt: journal.At(st.RecordedAt), Type: st.Type, Summary: journal.Summary(st.Event), Actor: st.Actor,
+	p := printed{Seq: st.Seq, ID: st.ID, RecordedAt: journal.At(st.RecordedAt), Type: string(st.Type), Summary: journal.Summary(st.Event), Actor: st.Actor,
 		Channel: st.Source.Channel, Targets: st.Targets, Changes: []printedChange{}, Comment: st.Comment.Value}
 	for _, ch := range st.Changes {
 		p.Changes = append(p.Changes, printedChange{ch.Field, null(ch.Before), null(ch.After)})

@@ -144,7 +144,7 @@ func outcome(events []*journal.Event, err error) string {
 	}
 	var out []string
 	for _, e := range events {
-		out = append(out, e.Type)
+		out = append(out, string(e.Type))
 	}
 	return strings.Join(out, " ")
 }
@@ -303,8 +303,8 @@ func TestRedactOwn(t *testing.T) {
 	w := newShop(t)
 	var got []string
 	for _, e := range w.Events {
-		if strings.HasSuffix(e.Type, ".redacted") {
-			got = append(got, e.Type)
+		if strings.HasSuffix(string(e.Type), ".redacted") {
+			got = append(got, string(e.Type))
 		}
 	}
 	if diff := cmp.Diff([]string{"address.redacted", "payment_method.redacted", "customer.redacted"}, got); diff != "" {

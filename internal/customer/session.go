@@ -101,7 +101,7 @@ func (c EndSessions) Decide(World, time.Time) (journal.Decision, error) {
 }
 
 // observed is the decision of an observation that mentions the customer.
-func observed(typ string, target journal.Ref, customer id.ID, details any) journal.Decision {
+func observed(typ journal.Name, target journal.Ref, customer id.ID, details any) journal.Decision {
 	return journal.Decision{
 		Drafts: []journal.Draft{{Type: typ, Target: target, Mentions: []journal.Ref{{Kind: journal.Customer, ID: customer}}, Person: customer, Details: details}},
 		Result: target,

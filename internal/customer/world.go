@@ -123,7 +123,7 @@ func (w World) present() error {
 type steps struct{ drafts []journal.Draft }
 
 // add makes a draft of the step from before to after, unless it changes nothing; before is nil for a new row.
-func (s *steps) add(typ string, before, after journal.State, mentions ...journal.Ref) error {
+func (s *steps) add(typ journal.Name, before, after journal.State, mentions ...journal.Ref) error {
 	changes, err := journal.Diff(before, after)
 	if err != nil || len(changes) == 0 {
 		return err

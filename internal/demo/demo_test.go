@@ -80,7 +80,7 @@ func TestAYearIsBelievable(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		seen[st.Type]++
+		seen[string(st.Type)]++
 		actors[st.Actor.Kind]++
 		if st.RecordedAt.After(until) {
 			t.Fatalf("entry %d was recorded at %s, after the end", st.Seq, st.RecordedAt)

@@ -18,7 +18,7 @@ import (
 )
 
 // cardTypes are the entries after which a failed payment may work: another payment method may be charged from now on.
-var cardTypes = []string{"payment_method.added", "payment_method.updated", "payment_method.default_changed", "subscription.payment_method_changed"}
+var cardTypes = []journal.Name{"payment_method.added", "payment_method.updated", "payment_method.default_changed", "subscription.payment_method_changed"}
 
 // newCards tries failed payments again at once when their customer has a new payment method since the last look. The first
 // look is at everybody who is waited for; after that it is at the entries that came since. all is false when it has to be done again.
@@ -121,7 +121,7 @@ func (e *Engine) lastRecovery(ctx context.Context, seq int64) (id.ID, error) {
 		if err != nil {
 			return "", db.Fault(err)
 		}
-		if strings.HasPrefix(st.Type, "recovery.") {
+		if strings.HasPrefix(string(st.Type), "recovery.") {
 			return st.ID, nil
 		}
 	}

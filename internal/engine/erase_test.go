@@ -75,7 +75,7 @@ func (w *world) types(who id.ID) (out []string) {
 			w.t.Fatal(err)
 		}
 		if st.Target().ID == who {
-			out = append(out, st.Type)
+			out = append(out, string(st.Type))
 		}
 	}
 	return out

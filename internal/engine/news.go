@@ -16,7 +16,7 @@ import (
 )
 
 // endTypes are the entries after which a subscription may not wait any more for an order of its own that is not paid.
-var endTypes = []string{
+var endTypes = []journal.Name{
 	"subscription.paused", "subscription.cancelled", "subscription.expired", "subscription.merged", "subscription.redacted",
 	"subscription.order_skipped", "subscription.next_billing_date_changed", "subscription.frequency_changed",
 }
@@ -37,8 +37,8 @@ func (e *Engine) read(ctx context.Context, head int64) (news, error) {
 		return n, nil
 	}
 	var texts []string
-	for _, t := range slices.Concat(cardTypes, endTypes, []string{orderCancelled}) {
-		texts = append(texts, `"type":"`+t+`"`)
+	for _, t := range slices.Concat(cardTypes, endTypes, []journal.Name{orderCancelled}) {
+		texts = append(texts, `"type":"`+string(t)+`"`)
 	}
 	for st, err := range e.s.Walk(ctx, e.s.Read, store.Closed, store.Walk{From: e.looked + 1, To: head + 1, Containing: [][]string{texts}}) {
 		if err != nil {

@@ -33,7 +33,7 @@ func TestStaleOrdersAreClosed(t *testing.T) {
 				w.want(s.ID, "2027-01-15 cancelled")
 				w.want(other.ID, "2027-01-15 pending")
 				e := w.entries(w.orders(s.ID)[0].ID, "order.cancelled")
-				cause := w.entries(s.ID, "subscription."+name)
+				cause := w.entries(s.ID, journal.Name("subscription."+name))
 				if len(e) != 1 || !restarts && e[0].CausationID != cause[0].ID {
 					t.Errorf("%d entries, caused by %v; want %s", len(e), e, cause[0].ID)
 				}

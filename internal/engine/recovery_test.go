@@ -115,7 +115,7 @@ func TestANewCardIsTriedAtOnce(t *testing.T) {
 			started := w.entries(w.orders(s.ID)[0].ID, "billing_attempt.started")
 			got := ""
 			if cause := started[1].CausationID; cause != "" {
-				got = w.entry(cause).Type
+				got = string(w.entry(cause).Type)
 			}
 			if got != tt.cause {
 				t.Errorf("the retry comes of %q, want %q", got, tt.cause)
@@ -142,7 +142,7 @@ func (w *world) entry(key id.ID) *journal.Event {
 }
 
 // entries gives the entries of a type about a thing.
-func (w *world) entries(about id.ID, typ string) (out []*journal.Event) {
+func (w *world) entries(about id.ID, typ journal.Name) (out []*journal.Event) {
 	w.t.Helper()
 	for st, err := range w.Store.Events(w.t.Context(), w.Store.Read, store.Closed, 0, 0) {
 		if err != nil {
@@ -164,7 +164,7 @@ func TestTheEndLeadsBackToTheFirstFailure(t *testing.T) {
 	}
 	var got []string
 	for e := w.entries(s.ID, "subscription.cancelled")[0]; ; e = w.entry(e.CausationID) {
-		got = append(got, e.Type)
+		got = append(got, string(e.Type))
 		if e.CausationID == "" {
 			break
 		}

@@ -148,7 +148,7 @@ func (c Record) Decide(w World, now time.Time) (journal.Decision, error) {
 		d.Details = journal.Secluded(c.Details)
 	}
 	return journal.Decision{
-		Drafts: []journal.Draft{{Type: c.Type, Target: target, Mentions: mentions, Details: d, Person: person, OccurredAt: c.OccurredAt}},
+		Drafts: []journal.Draft{{Type: journal.Name(c.Type), Target: target, Mentions: mentions, Details: d, Person: person, OccurredAt: c.OccurredAt}},
 		Result: target,
 	}, nil
 }

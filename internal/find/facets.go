@@ -35,7 +35,7 @@ func facets(e *journal.Event, words bool) []string {
 	for _, t := range e.Targets {
 		out = append(out, facet(byTarget, string(t.ID)))
 	}
-	out = typeFacets(out, e.Type)
+	out = typeFacets(out, string(e.Type))
 	out = append(out, facet(byActorKind, string(e.Actor.Kind)), facet(byActor, e.Actor.ID), facet(byChannel, string(e.Source.Channel)), facet(byCorrelation, string(e.CorrelationID)))
 	if e.OnBehalfOf != nil {
 		out = append(out, facet(byActor, e.OnBehalfOf.ID))
@@ -50,7 +50,7 @@ func facets(e *journal.Event, words bool) []string {
 
 // typeFacets adds what an event is found by because of its type.
 func typeFacets(out []string, name string) []string {
-	typ, _ := journal.Lookup(name)
+	typ, _ := journal.Lookup(journal.Name(name))
 	out = append(out, facet(byType, name), facet(byType, typ.Family()+".*"), facet(byCategory, typ.Category), facet(byLog, string(typ.Log)))
 	if !typ.Hidden {
 		out = append(out, facet(byShown, "yes"))

@@ -138,7 +138,7 @@ func (h *house) filters() *rapid.Generator[find.Filter] {
 		switch rapid.IntRange(0, 6).Draw(t, "condition") {
 		case 0:
 			typ, _ := journal.Lookup(e.Type)
-			flt.Types = []string{typ.Family() + ".*"}
+			flt.Types = []journal.Name{journal.Name(typ.Family() + ".*")}
 		case 1:
 			flt.ActorKinds = []string{string(e.Actor.Kind)}
 		case 2:
@@ -272,7 +272,7 @@ func TestDeletedPostingsHideNothing(t *testing.T) {
 	h.Noted = func(hidden, unreadable []int64) { told = append(told, fmt.Sprint(hidden, unreadable)) }
 	for name, flt := range map[string]find.Filter{
 		"the subscription's log": {Scope: key}, "the customer's": {Scope: customer}, "everything": {}, "oldest first": {Scope: customer, Oldest: true},
-		"by type": {Scope: key, Types: []string{"subscription.paused"}}, "by words": {Scope: key, Words: "paused"}, "by family": {Scope: customer, Types: []string{"subscription.*"}},
+		"by type": {Scope: key, Types: []journal.Name{"subscription.paused"}}, "by words": {Scope: key, Words: "paused"}, "by family": {Scope: customer, Types: []journal.Name{"subscription.*"}},
 		"by target": {Targets: []id.ID{key}}, "by who": {Scope: key, ActorKinds: []string{"system"}}, "by time": {Scope: key, From: h.Program.Now().Add(-time.Hour)},
 	} {
 		found := false
@@ -293,7 +293,7 @@ func TestDeletedPostingsHideNothing(t *testing.T) {
 			t.Errorf("%s: the entry is hidden", name)
 		}
 	}
-	if p, err := h.Finder.Page(t.Context(), store.Closed, find.Filter{Scope: key, Types: []string{"subscription.resumed"}}, -1, 50); err != nil || p.Check.Found() ||
+	if p, err := h.Finder.Page(t.Context(), store.Closed, find.Filter{Scope: key, Types: []journal.Name{"subscription.resumed"}}, -1, 50); err != nil || p.Check.Found() ||
 		!slices.ContainsFunc(p.Entries, func(st store.Stored) bool { return st.Seq == resume }) {
 		t.Errorf("a filter that does not want the entry: %+v, %v", p.Check, err)
 	}
@@ -326,7 +326,7 @@ func TestAnEntryThatCannotBeRead(t *testing.T) {
 			h.must(err)
 		}
 	}
-	for _, flt := range []find.Filter{{Scope: key}, {Scope: customer}, {}, {Scope: key, Types: []string{"subscription.*"}}} {
+	for _, flt := range []find.Filter{{Scope: key}, {Scope: customer}, {}, {Scope: key, Types: []journal.Name{"subscription.*"}}} {
 		for name, page := range map[string]func() (find.Page, error){
 			"index": func() (find.Page, error) { return h.Finder.Page(t.Context(), store.Opened, flt, -1, 50) },
 			"scan":  func() (find.Page, error) { return find.ScanPage(t.Context(), h.Store, store.Opened, flt, -1, 50) },
@@ -366,14 +366,14 @@ func BenchmarkPage(b *testing.B) {
 		{"customer", func(n int) find.Filter { return find.Filter{Scope: customers[n%len(customers)]} }, -1},
 		{"customer-older", func(n int) find.Filter { return find.Filter{Scope: customers[n%len(customers)]} }, mid},
 		{"customer-type", func(n int) find.Filter {
-			return find.Filter{Scope: customers[n%len(customers)], Types: []string{"order.placed"}}
+			return find.Filter{Scope: customers[n%len(customers)], Types: []journal.Name{"order.placed"}}
 		}, -1},
 		{"customer-channel", func(n int) find.Filter {
 			return find.Filter{Scope: customers[n%len(customers)], Channels: []string{"portal"}}
 		}, -1},
 		{"activity", func(int) find.Filter { return find.Filter{Log: journal.ActivityLog} }, -1},
 		{"explorer", func(int) find.Filter { return find.Filter{} }, -1},
-		{"explorer-type", func(int) find.Filter { return find.Filter{Types: []string{"subscription.paused"}} }, -1},
+		{"explorer-type", func(int) find.Filter { return find.Filter{Types: []journal.Name{"subscription.paused"}} }, -1},
 	} {
 		b.Run(q.name, func(b *testing.B) {
 			var bare, held time.Duration

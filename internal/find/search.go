@@ -21,7 +21,7 @@ const maxNamed = 1000
 // Filter says which entries are wanted. Conditions of different kinds all have to hold; of values of one kind, one.
 // The zero Filter means everything that is not hidden, newest first.
 type Filter struct {
-	Types         []string // names, or families as "subscription.*"
+	Types         []journal.Name // names, or families as "subscription.*"
 	Categories    []string
 	ActorKinds    []string
 	ActorIDs      []string // who acted, or for whom
@@ -176,7 +176,7 @@ type who func(ctx context.Context, text, prefix string, limit int) ([]id.ID, err
 // question turns a filter into posting lists. none says that nothing can match.
 func question(ctx context.Context, s *store.Store, people who, flt Filter) (q postings.Query, none bool, err error) {
 	q.Desc = !flt.Oldest
-	group(&q, byType, flt.Types)
+	group(&q, byType, journal.Texts(flt.Types))
 	group(&q, byCategory, flt.Categories)
 	group(&q, byActorKind, flt.ActorKinds)
 	group(&q, byActor, flt.ActorIDs)

@@ -346,7 +346,7 @@ func (w *writer) event(e *Event, comment bool) []byte {
 	}
 	w.raw("]")
 	w.member("type")
-	w.str(e.Type)
+	w.str(string(e.Type))
 	if e.TypeVersion != 1 {
 		w.member("type_version")
 		w.num(int64(e.TypeVersion))
@@ -480,7 +480,7 @@ type rawEvent struct {
 	TargetPrevSeq *int64 `json:"target_prev_seq"`
 	TargetVersion int64  `json:"target_version"`
 	Targets       []Ref  `json:"targets"`
-	Type          string `json:"type"`
+	Type          Name   `json:"type"`
 	TypeVersion   int    `json:"type_version"`
 	V             int    `json:"v"`
 }

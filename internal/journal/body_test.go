@@ -51,7 +51,7 @@ func TestRoundTrip(t *testing.T) {
 		if err != nil {
 			t.Fatalf("the verifier: %v\n%s", err, body)
 		}
-		if v.ID != string(e.ID) || v.Seq != e.Seq || v.Type != e.Type || v.TargetVersion != e.TargetVersion || v.TargetPrevSeq != e.TargetPrevSeq ||
+		if v.ID != string(e.ID) || v.Seq != e.Seq || v.Type != string(e.Type) || v.TargetVersion != e.TargetVersion || v.TargetPrevSeq != e.TargetPrevSeq ||
 			!v.RecordedAt.Equal(e.RecordedAt) || !slices.EqualFunc(v.Targets, e.Targets, func(a verify.Target, b journal.Ref) bool { return a.Kind == string(b.Kind) && a.ID == string(b.ID) }) || len(v.Boxes) != len(e.Boxes) || v.LeafHash != seal.LeafHash(body) {
 			t.Errorf("the verifier reads it otherwise: %+v\n%s", v, body)
 		}

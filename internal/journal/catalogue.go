@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -15,9 +16,13 @@ const (
 	SubscriptionLog LogName = "subscription"
 )
 
+// Name is the name of a type of event: noun.verb_in_the_past. Every name in the catalogue is a constant here, so that a wrong one does not
+// compile; what comes from outside is looked up.
+type Name string
+
 // Type is one row of the catalogue.
 type Type struct {
-	Name     string   // noun.verb_in_the_past; never changed or reused
+	Name     Name     // noun.verb_in_the_past; never changed or reused
 	Label    string   // what a person reads in filters
 	Log      LogName  // the log that it belongs to
 	Category string   // the group of types in filters
@@ -25,7 +30,7 @@ type Type struct {
 	Mentions []Kind   // the kinds that it may mention besides
 	Fields   []string // the state fields that its changes may touch; All for every field of the target
 	Details  []string // the members its details may have
-	Undo     string   // the type of the event that undoes it; empty when it cannot be undone
+	Undo     Name     // the type of the event that undoes it; empty when it cannot be undone
 	NoUndo   string   // why it cannot be undone, as a sentence; a general one stands in when empty
 	Hidden   bool     // not shown in lists unless asked for by type
 	Since    string   // the version of the program that first wrote it
@@ -38,13 +43,22 @@ const All = "*"
 // External is the family of events that come in from outside: external.<name>.
 const External = "external."
 
+// Texts gives names as plain texts.
+func Texts(names []Name) []string {
+	out := make([]string, len(names))
+	for i, n := range names {
+		out[i] = string(n)
+	}
+	return out
+}
+
 // Lookup gives the catalogue's row of a type. An external type, whose name its source chose, has a row made from the
 // family's.
-func Lookup(name string) (Type, bool) {
-	if i, ok := slices.BinarySearchFunc(sorted, name, func(t Type, n string) int { return strings.Compare(t.Name, n) }); ok {
+func Lookup(name Name) (Type, bool) {
+	if i, ok := slices.BinarySearchFunc(sorted, name, func(t Type, n Name) int { return cmp.Compare(t.Name, n) }); ok {
 		return sorted[i], true
 	}
-	if ext, ok := strings.CutPrefix(name, External); ok && ext != "" {
+	if ext, ok := strings.CutPrefix(string(name), External); ok && ext != "" {
 		t := externalType
 		t.Name = name
 		t.Label = "External: " + strings.ReplaceAll(ext, "_", " ")
@@ -61,13 +75,13 @@ func (t Type) Undoable() bool { return t.Undo != "" }
 
 // Family is the first half of the name: "subscription" of "subscription.paused".
 func (t Type) Family() string {
-	f, _, _ := strings.Cut(t.Name, ".")
+	f, _, _ := strings.Cut(string(t.Name), ".")
 	return f
 }
 
 var sorted = func() []Type {
 	s := slices.Clone(catalogue)
-	slices.SortFunc(s, func(a, b Type) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(s, func(a, b Type) int { return cmp.Compare(a.Name, b.Name) })
 	return s
 }()
 
@@ -78,11 +92,11 @@ var externalType = Type{
 	NoUndo: "It tells what happened elsewhere; undo it there.",
 }
 
-func activity(category, name, label string, target Kind, fields ...string) Type {
+func activity(category string, name Name, label string, target Kind, fields ...string) Type {
 	return Type{Name: name, Label: label, Log: ActivityLog, Category: category, Target: target, Fields: fields, Since: "0.1", Version: 1}
 }
 
-func forCustomer(category, name, label string, target Kind, fields ...string) Type {
+func forCustomer(category string, name Name, label string, target Kind, fields ...string) Type {
 	t := activity(category, name, label, target, fields...)
 	t.Log = CustomerLog
 	if target != Customer {
@@ -91,25 +105,25 @@ func forCustomer(category, name, label string, target Kind, fields ...string) Ty
 	return t
 }
 
-func forSubscription(category, name, label string, fields ...string) Type {
+func forSubscription(category string, name Name, label string, fields ...string) Type {
 	t := activity(category, name, label, Subscription, fields...)
 	t.Log = SubscriptionLog
 	t.Mentions = []Kind{Customer, Order, SellingPlan, Variant, Discount, Address, PaymentMethod, Subscription}
 	return t
 }
 
-func forOrder(category, name, label string, fields ...string) Type {
+func forOrder(category string, name Name, label string, fields ...string) Type {
 	t := forSubscription(category, name, label, fields...)
 	t.Target = Order
 	t.Mentions = []Kind{Customer, Subscription, PaymentMethod, Discount}
 	return t
 }
 
-func forCancelSession(name, label string) Type {
+func forCancelSession(name Name, label string) Type {
 	return forCustomer("cancel_session", name, label, CancelSession, All).mentions(Subscription, Customer, CancelFlow, CancelReason).never("It tells what was said; undo what came of it.")
 }
 
-func (t Type) undo(by string) Type          { t.Undo = by; return t }
+func (t Type) undo(by Name) Type            { t.Undo = by; return t }
 func (t Type) undoSelf() Type               { t.Undo = t.Name; return t }
 func (t Type) never(why string) Type        { t.NoUndo = why; return t }
 func (t Type) details(names ...string) Type { t.Details = names; return t }

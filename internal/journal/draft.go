@@ -25,7 +25,7 @@ type State interface {
 // Draft is an event that has no place in the journal yet. It changes one row: from Before (nil for a new one) to
 // After. An observation has neither, and names its Target itself.
 type Draft struct {
-	Type     string
+	Type     Name
 	Target   Ref   // only for observations; otherwise After's
 	Mentions []Ref // further targets, in order; duplicates of the target or of each other are dropped
 	Before   State

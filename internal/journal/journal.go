@@ -160,7 +160,7 @@ type Event struct {
 	Shop          id.ID
 	ID            id.ID
 	Seq           int64
-	Type          string
+	Type          Name
 	TypeVersion   int
 	Targets       []Ref // the first is the primary one; the others are mentions
 	TargetVersion int64 // from 1

@@ -229,10 +229,10 @@ func same(t *rapid.T, got, want journal.State) {
 func TestCatalogue(t *testing.T) {
 	seen := map[string]bool{}
 	for _, ty := range journal.Types() {
-		if seen[ty.Name] {
+		if seen[string(ty.Name)] {
 			t.Errorf("%s is declared twice", ty.Name)
 		}
-		seen[ty.Name] = true
+		seen[string(ty.Name)] = true
 		if ty.Label == "" || ty.Category == "" || ty.Target == "" || ty.Since == "" || ty.Version == 0 {
 			t.Errorf("%s: an empty column: %+v", ty.Name, ty)
 		}

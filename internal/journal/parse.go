@@ -105,7 +105,7 @@ func (r *rawEvent) quick(body []byte) bool {
 		case "targets":
 			p.list(func() { r.Targets = append(r.Targets, p.ref()) })
 		case "type":
-			r.Type = p.text()
+			r.Type = Name(p.text())
 		case "type_version":
 			r.TypeVersion = int(p.number())
 		case "v":

@@ -25,7 +25,7 @@ func Summary(e *Event) string {
 			return s
 		}
 	}
-	if strings.HasPrefix(e.Type, External) {
+	if strings.HasPrefix(string(e.Type), External) {
 		if s := strings.TrimSpace(text(detail(e, "summary"))); s != "" {
 			return s
 		}
@@ -33,7 +33,7 @@ func Summary(e *Event) string {
 	t, ok := Lookup(e.Type)
 	switch {
 	case !ok:
-		return e.Type
+		return string(e.Type)
 	case e.Corrects != "":
 		return "Undid a change: " + lowerFirst(t.Label)
 	case e.TargetVersion > 1 && len(e.Changes) > 0:
@@ -50,9 +50,9 @@ type sentence struct {
 }
 
 // sentences has a row for each type that has more to say than its label.
-var sentences = func() map[string]sentence {
-	all := map[string]sentence{}
-	for _, family := range []map[string]sentence{accountSentences, customerSentences, cancelSentences, messageSentences, subscriptionSentences, orderSentences} {
+var sentences = func() map[Name]sentence {
+	all := map[Name]sentence{}
+	for _, family := range []map[Name]sentence{accountSentences, customerSentences, cancelSentences, messageSentences, subscriptionSentences, orderSentences} {
 		maps.Copy(all, family)
 	}
 	return all
@@ -64,7 +64,7 @@ func says(s string) sentence { return sentence{did: always(s)} }
 func always(s string) func(*Event) string { return func(*Event) string { return s } }
 
 // accountSentences are those of what the team does to the account.
-var accountSentences = map[string]sentence{
+var accountSentences = map[Name]sentence{
 	"team_member.logged_in":    {did: func(e *Event) string { return "Logged in" + form(" with %s", proofs[text(detail(e, "method"))]) }},
 	"team_member.login_failed": {did: failedLogIn},
 	"team_member.logged_out": {did: func(e *Event) string {
@@ -263,7 +263,7 @@ func account(e *Event, prefix string) string {
 }
 
 // customerSentences are those of a customer's own things.
-var customerSentences = map[string]sentence{
+var customerSentences = map[Name]sentence{
 	"customer.magic_link_created": {did: func(e *Event) string {
 		return "Created a link into the portal" + form(", valid until %s", minute(detail(e, "expires_at")))
 	}},

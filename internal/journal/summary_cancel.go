@@ -3,7 +3,7 @@ package journal
 import "github.com/go-json-experiment/json"
 
 // cancelSentences are those of cancel flows and of what subscribers do in them.
-var cancelSentences = map[string]sentence{
+var cancelSentences = map[Name]sentence{
 	"cancel_flow.created": {did: func(e *Event) string { return "Created the cancel flow" + called(e, "name") }},
 	"cancel_flow.updated": edits("the cancel flow", of, "name", "deletion"),
 	"cancel_flow.deleted": says("Deleted the cancel flow"),

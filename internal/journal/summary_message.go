@@ -3,7 +3,7 @@ package journal
 import "strings"
 
 // messageSentences are those of messages and of what they say.
-var messageSentences = map[string]sentence{
+var messageSentences = map[Name]sentence{
 	"notification_template.updated":  {did: func(e *Event) string { return "Changed the message" + templateWords(e) + languagesWords(e) }, undid: func(e *Event) string { return "Undid the change of the message" + templateWords(e) + languagesWords(e) }},
 	"notification_template.enabled":  {did: func(e *Event) string { return "Switched the message on:" + templateWords(e) }, undid: func(e *Event) string { return "Undid the switching off of the message" + templateWords(e) }},
 	"notification_template.disabled": {did: func(e *Event) string { return "Switched the message off:" + templateWords(e) }, undid: func(e *Event) string { return "Undid the switching on of the message" + templateWords(e) }},

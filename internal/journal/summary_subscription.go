@@ -11,7 +11,7 @@ import (
 )
 
 // subscriptionSentences are those of a subscription, whoever changed it, and of its recovery.
-var subscriptionSentences = map[string]sentence{
+var subscriptionSentences = map[Name]sentence{
 	"subscription.created": {did: func(e *Event) string {
 		return "Created the subscription" + form(", billed %s", every(afterOf(e, "billing_policy"))) + form(", first order on %s", day(afterOf(e, "next_billing_date")))
 	}},
@@ -166,7 +166,7 @@ var subscriptionSentences = map[string]sentence{
 }
 
 // orderSentences are those of orders and of charging for them.
-var orderSentences = map[string]sentence{
+var orderSentences = map[Name]sentence{
 	"order.created": {did: func(e *Event) string {
 		return "Created order" + called(e, "number") + form(" for %s", cash(afterOf(e, "total"))) + form(", due on %s", day(afterOf(e, "billing_date")))
 	}},

@@ -26,7 +26,7 @@ func TestSummaries(t *testing.T) {
 	s := tell(t)
 	order := map[string]int{}
 	for i, ty := range journal.Types() {
-		order[ty.Name] = i
+		order[string(ty.Name)] = i
 	}
 	type line struct {
 		at            int
@@ -36,10 +36,10 @@ func TestSummaries(t *testing.T) {
 	told, undone := map[string]bool{}, map[string]bool{}
 	for _, e := range s.Events {
 		typ := e.Type
-		if strings.HasPrefix(typ, journal.External) {
+		if strings.HasPrefix(string(typ), journal.External) {
 			typ = journal.External + "*"
 		}
-		at, ok := order[typ]
+		at, ok := order[string(typ)]
 		if !ok {
 			t.Errorf("%s is not in the catalogue", e.Type)
 		}
@@ -50,22 +50,22 @@ func TestSummaries(t *testing.T) {
 		for _, wrong := range awkward(e, sentence) {
 			t.Errorf("%s: %q: %s", e.Type, sentence, wrong)
 		}
-		told[typ] = true
+		told[string(typ)] = true
 		if ty, _ := journal.Lookup(e.Type); e.Target().Kind != ty.Target {
 			t.Errorf("%s: its target is a %s, the catalogue says %s", e.Type, e.Target().Kind, ty.Target)
 		} else if i := slices.IndexFunc(e.Targets[1:], func(r journal.Ref) bool { return !slices.Contains(ty.Mentions, r.Kind) }); i >= 0 {
 			t.Errorf("%s: it mentions a %s, which the catalogue does not say", e.Type, e.Targets[1+i].Kind)
 		}
-		undone[typ] = undone[typ] || e.Corrects != ""
-		if l := (line{at, e.Type, sentence}); !slices.Contains(lines, l) {
+		undone[string(typ)] = undone[string(typ)] || e.Corrects != ""
+		if l := (line{at, string(e.Type), sentence}); !slices.Contains(lines, l) {
 			lines = append(lines, l)
 		}
 	}
 	for _, ty := range journal.Types() {
-		if !told[ty.Name] {
+		if !told[string(ty.Name)] {
 			t.Errorf("the story has no %s", ty.Name)
 		}
-		if ty.Undo != "" && !undone[ty.Undo] {
+		if ty.Undo != "" && !undone[string(ty.Undo)] {
 			t.Errorf("the story has no %s that undoes something, such as %s", ty.Undo, ty.Name)
 		}
 	}
@@ -121,7 +121,7 @@ func awkward(e *journal.Event, s string) (wrong []string) {
 func TestSummaryOfAnything(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		ty := rapid.SampledFrom(journal.Types()).Draw(t, "type")
-		e := &journal.Event{ID: id.Event("shop_k3m8z2qa", 0), Type: strings.ReplaceAll(ty.Name, "*", "x"), Targets: []journal.Ref{{Kind: ty.Target, ID: "x"}}, TargetVersion: rapid.Int64Range(1, 2).Draw(t, "version"),
+		e := &journal.Event{ID: id.Event("shop_k3m8z2qa", 0), Type: journal.Name(strings.ReplaceAll(string(ty.Name), "*", "x")), Targets: []journal.Ref{{Kind: ty.Target, ID: "x"}}, TargetVersion: rapid.Int64Range(1, 2).Draw(t, "version"),
 			Corrects: rapid.SampledFrom([]id.ID{"", "evt_x"}).Draw(t, "corrects")}
 		fields := ty.Fields
 		if slices.Contains(fields, journal.All) {

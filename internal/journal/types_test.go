@@ -89,7 +89,7 @@ func writeType(b *strings.Builder, t journal.Type) {
 	case t.Undo == t.Name:
 		undo = "the same type"
 	case t.Undo != "":
-		undo = "`" + t.Undo + "`"
+		undo = string("`" + t.Undo + "`")
 	case t.NoUndo != "":
 		undo = "no: " + t.NoUndo
 	}

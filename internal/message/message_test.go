@@ -154,7 +154,7 @@ func TestTemplates(t *testing.T) {
 		_, events, err := w.Run(c, now)
 		got := ""
 		if len(events) > 0 {
-			got = events[0].Type
+			got = string(events[0].Type)
 		}
 		if err != nil || got != want {
 			t.Errorf("%T: got %q, %v, want %q", c, got, err, want)

@@ -99,7 +99,7 @@ func (w World) next(n Name) *Template {
 	return journal.Clone(w.Template)
 }
 
-func (w World) decide(typ string, next *Template) (journal.Decision, error) {
+func (w World) decide(typ journal.Name, next *Template) (journal.Decision, error) {
 	d := journal.Decision{Result: next.Ref()}
 	if w.Template == nil && !next.Disabled && len(next.Texts) == 0 {
 		return d, nil // as the program has it

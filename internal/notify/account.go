@@ -32,9 +32,9 @@ var ofAccounts = map[string]told{
 }
 
 func ofAccount(e *journal.Event) (told, bool) {
-	end := map[string]string{"team_member.second_factor_enabled": "on", "team_member.second_factor_disabled": "off"}[e.Type]
+	end := map[string]string{"team_member.second_factor_enabled": "on", "team_member.second_factor_disabled": "off"}[string(e.Type)]
 	if end == "" {
-		t, ok := ofAccounts[e.Type]
+		t, ok := ofAccounts[string(e.Type)]
 		return t, ok
 	}
 	if string(e.Detail("factor")) == `"passkey"` {

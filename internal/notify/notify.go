@@ -319,7 +319,7 @@ func (w note) body() string {
 
 // tells says which message an entry is told by.
 func tells(e *journal.Event) (what note, ok bool) {
-	name, ok := byType[e.Type]
+	name, ok := byType[string(e.Type)]
 	if !ok || string(e.Detail("silent")) == "true" { // a failed payment of a campaign's silent phase
 		return what, false
 	}

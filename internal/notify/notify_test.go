@@ -180,7 +180,7 @@ func (w *world) count(typ string) (n int) {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		if st.Type == typ {
+		if string(st.Type) == typ {
 			n++
 		}
 	}

@@ -40,7 +40,7 @@ func (seed) Load(journal.Reader) (struct{}, error) { return struct{}{}, nil }
 
 func (c seed) Decide(struct{}, time.Time) (d journal.Decision, err error) {
 	for _, s := range c.states {
-		d.Drafts = append(d.Drafts, journal.Draft{Type: c.types[s.Ref().Kind], After: s})
+		d.Drafts = append(d.Drafts, journal.Draft{Type: journal.Name(c.types[s.Ref().Kind]), After: s})
 	}
 	return d, nil
 }
@@ -232,7 +232,7 @@ func TestRedact(t *testing.T) {
 	}
 	var got []string
 	for i, e := range events {
-		got = append(got, e.Type+" "+string(e.Target().ID))
+		got = append(got, string(e.Type)+" "+string(e.Target().ID))
 		if !slices.Contains(e.Targets, journal.Ref{Kind: journal.Customer, ID: "cus_ada"}) && e.Target().Kind != journal.Variant {
 			t.Errorf("%s does not mention the customer: %v", e.Type, e.Targets)
 		}

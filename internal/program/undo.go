@@ -38,7 +38,7 @@ type UndoWorld struct {
 
 // along names the entries of a command that came of another one of it, and that mean nothing without it: who removes the default address
 // has no default any more, and gets both back.
-var along = map[string][]string{
+var along = map[journal.Name][]journal.Name{
 	"address.removed":                {"customer.default_address_changed"},
 	"payment_method.removed":         {"payment_method.default_changed", "payment_method.backup_set"},
 	"payment_method.default_changed": {"payment_method.backup_set"},
@@ -155,12 +155,12 @@ func (c Undo) Decide(w UndoWorld, now time.Time) (journal.Decision, error) {
 
 func undoes(w UndoWorld, t journal.Type, restored journal.State) journal.Draft {
 	return journal.Draft{Type: t.Undo, Before: w.Current, After: restored, Mentions: slices.Clone(w.Event.Targets[1:]), Corrects: w.Event.ID, CausedBy: w.Event.ID,
-		Details: detailsFor(t.Undo, w.Event)}
+		Details: detailsFor(string(t.Undo), w.Event)}
 }
 
 // detailsFor carries over the details that the undoing type has too, such as the date of a skipped order.
 func detailsFor(undo string, e *journal.Event) any {
-	t, _ := journal.Lookup(undo)
+	t, _ := journal.Lookup(journal.Name(undo))
 	var kept []journal.Detail
 	for _, d := range e.Details {
 		if slices.Contains(t.Details, d.Name) {

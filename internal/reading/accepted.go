@@ -138,7 +138,7 @@ func told(shop id.ID, name string, by Operator, details any) (journal.Decision, 
 
 func entry(shop id.ID, name string, details any) journal.Decision {
 	ref := journal.Ref{Kind: journal.Shop, ID: shop}
-	return journal.Decision{Drafts: []journal.Draft{{Type: name, Target: ref, Details: details}}, Result: ref}
+	return journal.Decision{Drafts: []journal.Draft{{Type: journal.Name(name), Target: ref, Details: details}}, Result: ref}
 }
 
 // ReadRestore reads the details of an entry shop.restore_accepted.

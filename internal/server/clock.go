@@ -113,7 +113,7 @@ func (s *Server) acceptClock(ctx context.Context, by reading.Operator) error {
 }
 
 // fresh refuses a word without who and why, and one that was said before: a flag that was left in a service's file accepts nothing more.
-func (s *Server) fresh(ctx context.Context, what string, by reading.Operator) error {
+func (s *Server) fresh(ctx context.Context, what journal.Name, by reading.Operator) error {
 	if err := by.Check(); err != nil {
 		return err
 	}

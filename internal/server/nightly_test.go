@@ -47,7 +47,7 @@ func TestTheCheckAtNight(t *testing.T) {
 		t.Fatal(err)
 	}
 	results := func() (out []string) {
-		for st, err := range i.Finder.Events(t.Context(), store.Opened, find.Filter{Types: []string{"log.verified"}}, -1) {
+		for st, err := range i.Finder.Events(t.Context(), store.Opened, find.Filter{Types: []journal.Name{"log.verified"}}, -1) {
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -181,7 +181,7 @@ func TestGoingOnFromARestoredDatabase(t *testing.T) {
 		if err != nil || said.By != "mara" || said.Because != "the disk is gone" || said.Signed != 7 || said.Ours != 6 || said.Root != g.Root.String() || said.Since.Time.IsZero() {
 			t.Errorf("the entry: %+v, %v", said, err)
 		}
-		last = st.Type
+		last = string(st.Type)
 	}
 	if last != reading.RestoreAccepted {
 		t.Errorf("the last entry is %q", last)

@@ -157,7 +157,7 @@ func (c *counter) reported(t failer, since int64) (out []string) {
 			t.Fatal(err)
 		}
 		if st.Actor == (journal.Actor{Kind: journal.ActorIntegration, ID: "simulated"}) {
-			out = append(out, st.Type)
+			out = append(out, string(st.Type))
 		}
 	}
 	return out

@@ -105,11 +105,11 @@ func Pages() []id.ID {
 }
 
 // EventType is the type of the event that a save of a page makes.
-func EventType(page id.ID) string {
+func EventType(page id.ID) journal.Name {
 	if page == PageGeneral {
 		return "account_settings.updated"
 	}
-	return string(page) + "_settings.updated"
+	return journal.Name(page) + "_settings.updated"
 }
 
 // Defaults gives the documents that a shop begins with, in the order of Pages. name, zone and currency are the shop's;

@@ -78,7 +78,7 @@ func TestDefaultsAreTheFirstSave(t *testing.T) {
 	w := foundedWorld(t)
 	var got []string
 	for _, e := range w.Events {
-		got = append(got, e.Type)
+		got = append(got, string(e.Type))
 		if e.TargetVersion != 1 {
 			t.Errorf("%s has version %d of its page, want 1", e.Type, e.TargetVersion)
 		}

@@ -102,7 +102,7 @@ func (b *Batch) appendMany(entries []Entry) error {
 		if e.Event.TargetPrevSeq != journal.NoPrev {
 			prev[i] = &e.Event.TargetPrevSeq
 		}
-		at[i], typ[i], kind[i], target[i], body[i] = stamp(e.Event.RecordedAt), e.Event.Type, string(t.Kind), string(t.ID), string(e.Body)
+		at[i], typ[i], kind[i], target[i], body[i] = stamp(e.Event.RecordedAt), string(e.Event.Type), string(t.Kind), string(t.ID), string(e.Body)
 		leaf[i] = e.Leaf[:]
 		if boxes[i] = vault.JoinCiphertexts(e.Ciphertexts); boxes[i] == nil {
 			boxes[i] = []byte{}

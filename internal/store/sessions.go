@@ -170,7 +170,7 @@ func (s *Store) told(ctx context.Context, q db.Querier, session id.ID) (began, o
 			if e.Seq <= known {
 				break
 			}
-			if strings.HasSuffix(e.Type, ".logged_out") {
+			if strings.HasSuffix(string(e.Type), ".logged_out") {
 				return true, true, nil
 			}
 		}

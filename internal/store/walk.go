@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"perennial/internal/db"
+	"perennial/internal/journal"
 )
 
 // Walk says which events to read straight from the journal, and in which order.
@@ -152,7 +153,7 @@ const renameSteps = 5000
 // Renames gives, newest first, the events of the given types in the histories that end with the events at heads, back to the seq after.
 // It walks along target_prev_seq, so it costs a look by key for each event of those histories since, and needs no index; of a history of
 // more than renameSteps events it sees the last ones.
-func (s *Store) Renames(ctx context.Context, q db.Querier, p Privacy, heads []int64, after int64, types []string) (out []Stored, err error) {
+func (s *Store) Renames(ctx context.Context, q db.Querier, p Privacy, heads []int64, after int64, types []journal.Name) (out []Stored, err error) {
 	const most = 200 // in one statement
 	for part := range slices.Chunk(heads, most) {
 		args := []any{s.Shop, after}

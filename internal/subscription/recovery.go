@@ -89,7 +89,7 @@ func AfterFailure(s *Subscription, f Failure) (d journal.Draft, ok bool) {
 	if !goesOn {
 		return journal.Draft{}, false
 	}
-	return change(typ, s, next, forOrder{r.OrderID}, r.order()), true
+	return change(journal.Name(typ), s, next, forOrder{r.OrderID}, r.order()), true
 }
 
 // retryAfter gives the first retry day after a day. Days are counted from the first failure, so that a retry that a
@@ -126,7 +126,7 @@ func Recovered(s *Subscription) journal.Draft {
 	return s.recovers("recovery.recovered")
 }
 
-func (s *Subscription) recovers(typ string) journal.Draft {
+func (s *Subscription) recovers(typ journal.Name) journal.Draft {
 	next := journal.Clone(s)
 	next.Status, next.Recovery = Active, nil
 	return change(typ, s, next, forOrder{s.Recovery.OrderID}, s.Recovery.order())

@@ -128,7 +128,7 @@ func newShop(t rapid.TB) *shop {
 		},
 	} {
 		for _, st := range states {
-			drafts = append(drafts, journal.Draft{Type: typ, After: st})
+			drafts = append(drafts, journal.Draft{Type: journal.Name(typ), After: st})
 		}
 	}
 	s.do(drafts)
@@ -260,7 +260,7 @@ func (s *shop) in(status Status) *shop {
 func types(events []*journal.Event) []string {
 	var out []string
 	for _, e := range events {
-		out = append(out, e.Type)
+		out = append(out, string(e.Type))
 	}
 	return out
 }

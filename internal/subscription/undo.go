@@ -12,7 +12,7 @@ import (
 
 // undoing names, for each type that can be undone, the action that undoing it amounts to: what is not allowed as an
 // action is not allowed as an undo.
-var undoing = map[string]Action{
+var undoing = map[journal.Name]Action{
 	"subscription.paused":                        ActionResume,
 	"subscription.resumed":                       ActionPause,
 	"subscription.cancelled":                     ActionReactivate,

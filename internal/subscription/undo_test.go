@@ -51,7 +51,7 @@ func (u undo) Run(r journal.Reader, now time.Time) (journal.Decision, error) {
 func (s *shop) lastOf(typ string) undo {
 	s.t.Helper()
 	for i := len(s.Events) - 1; i >= 0; i-- {
-		if e := s.Events[i]; e.Type == typ && e.Target().ID == "sub_1" {
+		if e := s.Events[i]; string(e.Type) == typ && e.Target().ID == "sub_1" {
 			return undo{e.ID}
 		}
 	}
@@ -161,7 +161,7 @@ func TestUndoRefused(t *testing.T) {
 			first := s.lastOf(tt.typ)
 			if tt.want == "changed_since" {
 				for _, e := range s.Events {
-					if e.Type == tt.typ {
+					if string(e.Type) == tt.typ {
 						first = undo{e.ID}
 						break
 					}

@@ -127,12 +127,12 @@ func (w *World) others(r journal.Reader) error {
 func (w World) today(now time.Time) civil.Date { return settings.Today(w.General, now) }
 
 // change makes the event of a changed clone, mentioning the customer first.
-func change(typ string, before, next *Subscription, details any, mentions ...journal.Ref) journal.Draft {
+func change(typ journal.Name, before, next *Subscription, details any, mentions ...journal.Ref) journal.Draft {
 	return journal.Draft{Type: typ, Before: before, After: next, Details: details, Mentions: next.mentions(mentions...)}
 }
 
 // decide is the decision to make one change, or none if the clone is the same as before.
-func decide(typ string, before, next *Subscription, details any, mentions ...journal.Ref) (journal.Decision, error) {
+func decide(typ journal.Name, before, next *Subscription, details any, mentions ...journal.Ref) (journal.Decision, error) {
 	changes, err := journal.Diff(before, next)
 	if err != nil {
 		return journal.Decision{}, err

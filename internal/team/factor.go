@@ -170,7 +170,7 @@ func (c RemovePasskey) Decide(w World, _ time.Time) (journal.Decision, error) {
 	return factorEvent("team_member.second_factor_disabled", w.Member, next, factorPasskey, journal.Secret{Name: SecretPasskey(c.Passkey), Value: cleared}), nil
 }
 
-func factorEvent(typ string, before, after *TeamMember, factor string, secrets ...journal.Secret) journal.Decision {
+func factorEvent(typ journal.Name, before, after *TeamMember, factor string, secrets ...journal.Secret) journal.Decision {
 	return journal.Decision{
 		Drafts: []journal.Draft{{Type: typ, Before: before, After: after, Details: factorDetails{factor}, Secrets: secrets}},
 		Result: after.Ref(),

@@ -468,7 +468,7 @@ func moveEmail(was, next *TeamMember) (moves []journal.Reservation) {
 }
 
 // changed is the one event of a change, or none when nothing changes. before may be nil.
-func changed(typ string, before, after journal.State) (journal.Decision, error) {
+func changed(typ journal.Name, before, after journal.State) (journal.Decision, error) {
 	d := journal.Decision{Result: after.Ref()}
 	changes, err := journal.Diff(before, after)
 	if err == nil && len(changes) > 0 {

@@ -138,7 +138,7 @@ func (c EndSessions) Decide(w World, _ time.Time) (journal.Decision, error) {
 	return d, nil
 }
 
-func sessionEvent(typ string, session, member id.ID, details any) journal.Decision {
+func sessionEvent(typ journal.Name, session, member id.ID, details any) journal.Decision {
 	target := journal.Ref{Kind: journal.Session, ID: session}
 	return journal.Decision{
 		Drafts: []journal.Draft{{Type: typ, Target: target, Mentions: []journal.Ref{{Kind: journal.TeamMember, ID: member}}, Details: details}},

@@ -85,7 +85,7 @@ func outcome(events []*journal.Event, err error) string {
 	}
 	var types []string
 	for _, e := range events {
-		types = append(types, e.Type)
+		types = append(types, string(e.Type))
 	}
 	return strings.Join(types, " ")
 }

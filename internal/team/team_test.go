@@ -227,7 +227,7 @@ func TestFoundTeam(t *testing.T) {
 	}
 	var types []string
 	for _, e := range events {
-		types = append(types, e.Type)
+		types = append(types, string(e.Type))
 	}
 	if diff := cmp.Diff([]string{"team.default_permissions_updated", "team_member.joined"}, types); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
@@ -376,7 +376,7 @@ func TestCommands(t *testing.T) {
 			if err != nil {
 				got = "!" + strings.Join(refusal(err), " ")
 			} else if len(events) == 1 {
-				got = events[0].Type
+				got = string(events[0].Type)
 			} else if len(events) > 1 {
 				t.Fatalf("%d events", len(events))
 			}

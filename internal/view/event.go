@@ -173,7 +173,7 @@ func (r *Renderer) one(st store.Stored) Event {
 	e := st.Event
 	t, _ := journal.Lookup(e.Type)
 	v := Event{
-		ID: e.ID, Seq: e.Seq, Type: e.Type, TypeVersion: e.TypeVersion, Label: t.Label, Summary: journal.Summary(e), Category: t.Category, Log: t.Log,
+		ID: e.ID, Seq: e.Seq, Type: string(e.Type), TypeVersion: e.TypeVersion, Label: t.Label, Summary: journal.Summary(e), Category: t.Category, Log: t.Log,
 		Targets: make([]Party, len(e.Targets)), TargetVersion: e.TargetVersion, Actor: r.actor(e.Actor, e.Seq),
 		Source:     Source{Channel: e.Source.Channel, IP: r.text(e.Source.IP), UserAgent: r.text(e.Source.UserAgent)},
 		OccurredAt: journal.At(e.OccurredAt), RecordedAt: journal.At(e.RecordedAt), Changes: make([]Change, len(e.Changes)),

@@ -56,10 +56,11 @@ func typeGroups() (families, categories []string) {
 // nothing because it is not in the catalogue is refused: it is a typing error, and an empty list would hide it.
 func (q *Filter) Parse(zone *time.Location) (find.Filter, error) {
 	var f fault.Fields
-	flt := find.Filter{Types: q.Type, Categories: q.Category, ActorKinds: q.ActorKind, ActorIDs: q.ActorID, Channels: q.Channel,
+	flt := find.Filter{Categories: q.Category, ActorKinds: q.ActorKind, ActorIDs: q.ActorID, Channels: q.Channel,
 		CorrelationID: q.CorrelationID, Words: strings.TrimSpace(q.Q)}
 	for _, t := range q.Type {
-		row, known := journal.Lookup(t)
+		flt.Types = append(flt.Types, journal.Name(t))
+		row, known := journal.Lookup(journal.Name(t))
 		if strings.HasPrefix(t, journal.External) {
 			known = external.ValidType(t)
 		}

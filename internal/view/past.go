@@ -12,21 +12,21 @@ import (
 // naming says of a kind which fields its name is made of, and which entries can change those. Names of other kinds never change.
 type naming struct {
 	fields []string
-	types  []string
+	types  []journal.Name
 }
 
 var namings = map[journal.Kind]naming{
-	journal.Customer:         {[]string{"first_name", "last_name", "email"}, []string{"customer.profile_updated", "customer.email_changed"}},
-	journal.TeamMember:       {[]string{"name", "email"}, []string{"team_member.profile_updated", "team_member.joined"}},
-	journal.APIKey:           {[]string{"name"}, []string{"api_key.updated"}},
-	journal.Address:          {[]string{"city", "line1"}, []string{"address.updated"}},
-	journal.PaymentMethod:    {[]string{"brand", "gateway", "last4"}, []string{"payment_method.updated"}},
-	journal.Product:          {[]string{"title"}, []string{"product.updated"}},
-	journal.Variant:          {[]string{"title"}, []string{"variant.updated"}},
-	journal.SellingPlanGroup: {[]string{"name"}, []string{"selling_plan_group.updated"}},
-	journal.SellingPlan:      {[]string{"name"}, []string{"selling_plan.updated"}},
-	journal.Discount:         {[]string{"code"}, []string{"discount.updated"}},
-	journal.Subscription: {[]string{"items"}, []string{"subscription.item_added", "subscription.item_removed", "subscription.item_quantity_changed",
+	journal.Customer:         {[]string{"first_name", "last_name", "email"}, []journal.Name{"customer.profile_updated", "customer.email_changed"}},
+	journal.TeamMember:       {[]string{"name", "email"}, []journal.Name{"team_member.profile_updated", "team_member.joined"}},
+	journal.APIKey:           {[]string{"name"}, []journal.Name{"api_key.updated"}},
+	journal.Address:          {[]string{"city", "line1"}, []journal.Name{"address.updated"}},
+	journal.PaymentMethod:    {[]string{"brand", "gateway", "last4"}, []journal.Name{"payment_method.updated"}},
+	journal.Product:          {[]string{"title"}, []journal.Name{"product.updated"}},
+	journal.Variant:          {[]string{"title"}, []journal.Name{"variant.updated"}},
+	journal.SellingPlanGroup: {[]string{"name"}, []journal.Name{"selling_plan_group.updated"}},
+	journal.SellingPlan:      {[]string{"name"}, []journal.Name{"selling_plan.updated"}},
+	journal.Discount:         {[]string{"code"}, []journal.Name{"discount.updated"}},
+	journal.Subscription: {[]string{"items"}, []journal.Name{"subscription.item_added", "subscription.item_removed", "subscription.item_quantity_changed",
 		"subscription.item_swapped", "subscription.one_time_item_added", "subscription.one_time_item_removed", "subscription.renewed",
 		"subscription.merged", "subscription.split"}},
 }
@@ -64,7 +64,7 @@ func (p *past) at(seq int64, now string) string {
 func (r *Renderer) lookBack(events []store.Stored) error {
 	wanted := map[*past]party{}
 	after := int64(-1)
-	var types []string
+	var types []journal.Name
 	for _, e := range events {
 		for _, p := range parties(e.Event) {
 			h := r.pasts[p]

@@ -9,8 +9,8 @@ import (
 )
 
 // UndoTypes are the types of the events that an undo can make.
-func UndoTypes() []string {
-	var out []string
+func UndoTypes() []journal.Name {
+	var out []journal.Name
 	for _, t := range journal.Types() {
 		if t.Undoable() && !slices.Contains(out, t.Undo) {
 			out = append(out, t.Undo)

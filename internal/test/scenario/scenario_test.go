@@ -313,7 +313,7 @@ func (e event) line(zone *time.Location, dated bool) string {
 func (s *story) news(dated bool) (out []string) {
 	for st, err := range s.i.Store.Events(s.t.Context(), s.i.Store.DB.Reader, store.Opened, s.seen+1, 0) {
 		must(s.t, err)
-		e := event{Seq: st.Seq, Type: st.Type, Summary: journal.Summary(st.Event), RecordedAt: st.RecordedAt}
+		e := event{Seq: st.Seq, Type: string(st.Type), Summary: journal.Summary(st.Event), RecordedAt: st.RecordedAt}
 		if !strings.HasPrefix(e.Type, "log.") {
 			out = append(out, e.line(s.zone, dated))
 		}

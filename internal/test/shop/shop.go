@@ -130,7 +130,7 @@ func (s *Shop) Things() string {
 	entries := 0
 	for e, err := range s.Store.Events(ctx, s.Store.Read, store.Closed, 0, 0) {
 		must(s.t, err)
-		if !strings.HasPrefix(e.Type, "log.") && !strings.HasSuffix(e.Type, "_failed") && !strings.HasSuffix(e.Type, ".denied") {
+		if !strings.HasPrefix(string(e.Type), "log.") && !strings.HasSuffix(string(e.Type), "_failed") && !strings.HasSuffix(string(e.Type), ".denied") {
 			entries++
 		}
 	}

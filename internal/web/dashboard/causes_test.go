@@ -31,7 +31,7 @@ func TestWhatLedToAnEntry(t *testing.T) {
 	list, _, _ = strings.Cut(list, "</ol>")
 	last := -1
 	for _, typ := range []string{"order.created", "billing_attempt.started", "billing_attempt.failed", "recovery.entered", "recovery.exhausted"} {
-		i := strings.Index(list, `href="/events/`+string(w.lastOf(typ).ID)+`"`)
+		i := strings.Index(list, `href="/events/`+string(w.lastOf(journal.Name(typ)).ID)+`"`)
 		if i <= last {
 			t.Errorf("%s is not in its place in %s", typ, list)
 		}

@@ -25,7 +25,7 @@ type form struct {
 	danger     bool
 	permission team.Permission
 	also       []team.Permission
-	events     []string
+	events     []journal.Name
 	on         func(c *call) (subject, error)
 	fields     func(c *call, s subject, v url.Values) ([]formField, error)
 	command    func(c *call, s subject, in *input) journal.Command

@@ -209,7 +209,7 @@ func (w *world) want(s seen, status int, path, words string) seen {
 func (w *world) events(from int64) (types []string) {
 	w.t.Helper()
 	for _, e := range w.entries(from) {
-		types = append(types, e.Type)
+		types = append(types, string(e.Type))
 	}
 	return types
 }
@@ -521,7 +521,7 @@ func TestCookiesAreForHTTPSOnly(t *testing.T) {
 }
 
 // lastOf gives the last entry of a type.
-func (w *world) lastOf(typ string) *journal.Event {
+func (w *world) lastOf(typ journal.Name) *journal.Event {
 	w.t.Helper()
 	for seq := w.Program.Head(); seq >= 0; seq-- {
 		if e := w.entries(seq)[0]; e.Type == typ {

@@ -254,7 +254,7 @@ func typeGroups(l reading.Log) []typeGroup {
 		if t.Hidden || l.Name == "activity" && t.Log != journal.ActivityLog {
 			continue
 		}
-		by[t.Family()] = append(by[t.Family()], ui.Option{Value: t.Name, Label: t.Label})
+		by[t.Family()] = append(by[t.Family()], ui.Option{Value: string(t.Name), Label: t.Label})
 	}
 	var out []typeGroup
 	for _, family := range slices.Sorted(maps.Keys(by)) {
@@ -337,7 +337,7 @@ func (c *call) entry(v view.Event, st store.Stored, l reading.Log) ui.Entry {
 	} else {
 		e.Href = ""
 	}
-	if t, _ := journal.Lookup(v.Type); t.Undoable() && c.mayUndo(st.Event) {
+	if t, _ := journal.Lookup(journal.Name(v.Type)); t.Undoable() && c.mayUndo(st.Event) {
 		e.Actions = append(e.Actions, ui.Go("/events/"+string(v.ID)+"/undo?back="+url.QueryEscape(c.backHere()), ui.Button{Label: "Undo…", Icon: "undo-2", Kind: "small", Dialog: true}))
 	}
 	return e

@@ -421,7 +421,7 @@ func TestPreviewsChangeNothing(t *testing.T) {
 func TestTheFirstChangeOfAMessage(t *testing.T) {
 	w, b, _ := owned(t, auth.ProviderConfig{})
 	at := "/messages/paused"
-	undo := func(typ string) string { return "/events/" + string(w.lastOf(typ).ID) + "/undo" }
+	undo := func(typ journal.Name) string { return "/events/" + string(w.lastOf(typ).ID) + "/undo" }
 	w.want(b.post(at+"/en/edit", "subject", "A break", "body", "See you."), 200, at, "Changed the message")
 	first := undo("notification_template.updated")
 	w.want(b.get(at+"?language=en"), 200, at, "The store's own.")

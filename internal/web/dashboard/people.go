@@ -23,11 +23,11 @@ const masked = plain.Mask
 
 func (d *Dashboard) registerTeam() {
 	view := func(pattern string, h handler) { d.on(route{pattern: pattern, permission: team.TeamView}, h) }
-	edit := func(pattern string, h handler, events ...string) {
+	edit := func(pattern string, h handler, events ...journal.Name) {
 		d.on(route{pattern: pattern, permission: team.TeamEdit, events: events}, h)
 	}
 	// What gives somebody rights, or a way in, outlasts the session of who gives them.
-	give := func(pattern string, h handler, events ...string) {
+	give := func(pattern string, h handler, events ...journal.Name) {
 		d.on(route{pattern: pattern, permission: team.TeamEdit, confirm: true, events: events}, h)
 	}
 	view("GET /team", (*call).teamPage)

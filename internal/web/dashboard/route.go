@@ -39,7 +39,7 @@ type route struct {
 	access     access
 	permission team.Permission   // with withPermission
 	also       []team.Permission // what it takes besides
-	events     []string          // the types that it may make; a POST without them changes nothing that has a state
+	events     []journal.Name    // the types that it may make; a POST without them changes nothing that has a state
 	// fromProvider is of the one GET that makes events: an identity provider sends people back with it, and a sealed
 	// cookie says that they left from here.
 	fromProvider bool
@@ -111,7 +111,7 @@ func (d *Dashboard) on(r route, h handler) {
 	}
 	for _, e := range r.events {
 		if _, ok := journal.Lookup(e); !ok {
-			panic("dashboard: " + r.pattern + " makes " + e + ", which is not in the catalogue")
+			panic("dashboard: " + string(r.pattern+string(" makes "+e)) + ", which is not in the catalogue")
 		}
 	}
 	d.routes = append(d.routes, r)

@@ -60,7 +60,7 @@ func (w *world) charged(key id.ID) id.ID {
 }
 
 // did looks at the newest entry of a type: it is ada's, by the Portal.
-func (w *world) did(typ string) *journal.Event {
+func (w *world) did(typ journal.Name) *journal.Event {
 	w.t.Helper()
 	e := w.last(typ)
 	if e.Actor != (journal.Actor{Kind: journal.ActorCustomer, ID: string(w.ada)}) || e.Source.Channel != journal.ChannelPortal {

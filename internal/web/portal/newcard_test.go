@@ -62,7 +62,7 @@ func TestATestCard(t *testing.T) {
 		t.Error("not every subscription is charged to the new card")
 	}
 	for _, typ := range []string{"payment_method.added", "payment_method.default_changed", "subscription.payment_method_changed"} {
-		if e := w.last(typ); e.Actor != (journal.Actor{Kind: journal.ActorCustomer, ID: string(w.ada)}) || e.Source.Channel != journal.ChannelPortal || e.CorrelationID != w.last("payment_method.added").CorrelationID {
+		if e := w.last(journal.Name(typ)); e.Actor != (journal.Actor{Kind: journal.ActorCustomer, ID: string(w.ada)}) || e.Source.Channel != journal.ChannelPortal || e.CorrelationID != w.last("payment_method.added").CorrelationID {
 			t.Errorf("%s: %+v", typ, e)
 		}
 	}

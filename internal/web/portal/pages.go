@@ -195,7 +195,7 @@ func (c *call) takeBack(s *subscription.Subscription, list []line) error {
 	if !slices.ContainsFunc(list, func(l line) bool { return l.Gift != "" }) {
 		return nil
 	}
-	for st, err := range c.Finder.Events(c.ctx, store.Closed, find.Filter{Scope: s.ID, Types: []string{"subscription.order_gifted"}}, -1) {
+	for st, err := range c.Finder.Events(c.ctx, store.Closed, find.Filter{Scope: s.ID, Types: []journal.Name{"subscription.order_gifted"}}, -1) {
 		if err != nil {
 			return store.Fault(err)
 		}

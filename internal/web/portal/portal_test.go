@@ -245,7 +245,7 @@ func (w *world) signIn(email string) *visitor {
 }
 
 // last is the newest entry of a type.
-func (w *world) last(typ string) *journal.Event {
+func (w *world) last(typ journal.Name) *journal.Event {
 	w.t.Helper()
 	w.p.Drain()
 	for seq := w.Program.Head(); seq >= 0; seq-- {
@@ -358,7 +358,7 @@ func TestEveryActionOfASubscriber(t *testing.T) {
 		return row.State.(*subscription.Subscription)
 	}
 	item := func() string { return string(state().Items[0].ID) }
-	act := func(path, typ string, form ...string) {
+	act := func(path string, typ journal.Name, form ...string) {
 		t.Helper()
 		w.want(v.send(http.MethodPost, path+"/preview", values(form)), 200, path+"/preview", "Your history will say")
 		w.want(v.send(http.MethodPost, path, values(form)), 200, at)

@@ -137,7 +137,7 @@ func TestAQuickCard(t *testing.T) {
 	}
 	used := w.last("customer.quick_action_used")
 	for _, typ := range []string{"payment_method.added", "payment_method.default_changed", "payment_method.default_changed"} {
-		if e := w.last(typ); e.Actor.ID != string(w.ada) || e.Source.Channel != journal.ChannelQuickAction || e.CausationID != used.ID {
+		if e := w.last(journal.Name(typ)); e.Actor.ID != string(w.ada) || e.Source.Channel != journal.ChannelQuickAction || e.CausationID != used.ID {
 			t.Errorf("%s: %+v", typ, e)
 		}
 	}

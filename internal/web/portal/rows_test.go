@@ -129,7 +129,7 @@ func TestAMemberWhoUsesACustomersLink(t *testing.T) {
 	mailed := w.link("skip", "2027-05-03")
 	w.want(w.visitor().post(mailed), 200, mailed, "Done")
 	for _, typ := range []string{"customer.logged_in", "subscription.order_skipped", "customer.quick_action_used"} {
-		if e := w.last(typ); e.Actor.ID != string(member) || e.OnBehalfOf == nil || e.OnBehalfOf.ID != string(w.ada) {
+		if e := w.last(journal.Name(typ)); e.Actor.ID != string(member) || e.OnBehalfOf == nil || e.OnBehalfOf.ID != string(w.ada) {
 			t.Errorf("%s is by %+v on behalf of %+v", typ, e.Actor, e.OnBehalfOf)
 		}
 	}
