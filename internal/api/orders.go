@@ -35,6 +35,8 @@ type OrderView struct {
 	CreatedAt      journal.Time      `json:"created_at"`
 
 	Deliveries []billing.Delivery `json:"deliveries" nullable:"false" doc:"Of a prepaid order; empty: it is delivered once."`
+
+	ShipTo journal.Personal[*billing.ShipTo] `json:"ship_to" doc:"Where it goes. While it is not paid it follows the subscription's address."`
 }
 
 // orderLine is one line of an order: what the subscription's item was when the order was made.
@@ -52,7 +54,7 @@ type orderLine struct {
 
 func (v OrderView) resourceVersion() int64 { return v.Version }
 
-func viewOrder(_ program.Query, _ journal.Ref, row store.Row) (OrderView, error) {
+func viewOrder(q program.Query, _ journal.Ref, row store.Row) (OrderView, error) {
 	s, ok := row.State.(*billing.Order)
 	if !ok {
 		return OrderView{}, fault.New(fault.NotFound, "unknown_order", "There is no such order in this shop.")
@@ -65,6 +67,7 @@ func viewOrder(_ program.Query, _ journal.Ref, row store.Row) (OrderView, error)
 		ID: s.ID, Version: row.Version, SubscriptionID: s.SubscriptionID, CustomerID: s.CustomerID, Number: s.Number, Cycle: s.Cycle, Status: s.Status,
 		Items: lines, Subtotal: s.Subtotal, Discount: s.Discount, Delivery: s.Delivery, Tax: s.Tax, Total: s.Total,
 		Attempts: slice(billing.Chronological(s)), FulfilledAt: s.FulfilledAt, CreatedAt: s.CreatedAt, Deliveries: slice(s.Deliveries),
+		ShipTo: callOf(q.Ctx).shipTo(s.ShipTo),
 	}, nil
 }
 

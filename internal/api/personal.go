@@ -30,6 +30,17 @@ func (c *call) text(p journal.Personal[string]) journal.Personal[string] {
 	return p
 }
 
+// shipTo gives an address as the caller may see it. A country is nobody's own.
+func (c *call) shipTo(p journal.Personal[*billing.ShipTo]) journal.Personal[*billing.ShipTo] {
+	if p.Erased || p.Value == nil {
+		return p
+	}
+	a := p.Value
+	p.Value = &billing.ShipTo{FirstName: c.words(a.FirstName), LastName: c.words(a.LastName), Company: c.words(a.Company), Line1: c.words(a.Line1), Line2: c.words(a.Line2),
+		City: c.words(a.City), Region: c.words(a.Region), PostalCode: c.words(a.PostalCode), Country: a.Country, Phone: c.words(a.Phone)}
+	return p
+}
+
 func (c *call) words(s string) string {
 	if !c.personal && s != "" {
 		return view.Mask
@@ -85,9 +96,8 @@ type (
 	// CopiedOrder is an order with what only the customer's copy shows of it.
 	CopiedOrder struct {
 		OrderView
-		ShipTo      journal.Personal[*billing.ShipTo] `json:"ship_to"`
-		GiftMessage journal.Personal[string]          `json:"gift_message"`
-		TrackingURL journal.Personal[string]          `json:"tracking_url"`
+		GiftMessage journal.Personal[string] `json:"gift_message"`
+		TrackingURL journal.Personal[string] `json:"tracking_url"`
 	}
 	// dataCopy is everything that the shop knows of a customer.
 	dataCopy struct {
@@ -213,7 +223,7 @@ func viewCopiedOrder(q program.Query, ref journal.Ref, row store.Row) (CopiedOrd
 		return CopiedOrder{}, err
 	}
 	o := row.State.(*billing.Order)
-	return CopiedOrder{v, o.ShipTo, o.GiftMessage, o.TrackingURL}, nil
+	return CopiedOrder{v, o.GiftMessage, o.TrackingURL}, nil
 }
 
 // ownLog gives the customer's log without what it says of other people: who of the team acted, and from where.

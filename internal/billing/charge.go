@@ -212,7 +212,8 @@ func NewMethod(r journal.Reader, o *Order) (bool, error) {
 }
 
 func (w World) fresh(m *customer.PaymentMethod) bool {
-	return m != nil && !w.Order.tried(m.ID) && slices.Contains(w.Methods, m)
+	waits := w.Subscription.Recovery != nil && w.Subscription.Recovery.NeedsCard // for whatever can be charged, a backup too
+	return m != nil && !w.Order.tried(m) && (waits || slices.Contains(w.Methods, m))
 }
 
 // CancelOrder gives up an order that is not paid: order.cancelled, and its pieces go back into stock. When the

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"perennial/internal/civil"
+	"perennial/internal/customer"
 	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
@@ -200,6 +201,21 @@ func (w World) address(o *Order) {
 			City: a.City.Value, Region: a.Region.Value, PostalCode: a.PostalCode.Value, Country: a.Country, Phone: a.Phone.Value,
 		})
 	}
+}
+
+// readdress gives an order that is paid at last the address of now: it may have waited for its money for weeks, and nothing was sent. An
+// address that the shop does not send to is not taken, nor one of somebody who was erased.
+func (t *story) readdress(o *Order) {
+	if o.ShipTo.Erased || t.w.Customer.Status != customer.Active {
+		return
+	}
+	now := journal.Clone(o)
+	now.ShipTo, now.GiftMessage = journal.Secluded[*ShipTo](nil), journal.Secluded("")
+	t.w.address(now)
+	if now.ShipTo.Value == nil || t.w.ships(now) != nil {
+		return
+	}
+	o.ShipTo, o.GiftMessage = now.ShipTo, now.GiftMessage
 }
 
 // codeNotShipped is the code of an order that would go to a country that the shop does not send to.

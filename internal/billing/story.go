@@ -120,7 +120,7 @@ func (t *story) charge(attempt id.ID, on civil.Date, cause int) error {
 func (w World) choose(o *Order) *customer.PaymentMethod {
 	failed, hard := map[id.ID]int{}, map[id.ID]bool{}
 	for _, a := range o.Attempts {
-		if a.Status == AttemptFailed {
+		if a.Status == AttemptFailed && !w.renewed(a) {
 			failed[a.PaymentMethodID]++
 			hard[a.PaymentMethodID] = hard[a.PaymentMethodID] || a.Hard
 		}
@@ -154,15 +154,25 @@ func dead(m *customer.PaymentMethod) int {
 // backup gives the first backup that was not tried for the order, one that works if there is one.
 func (w World) backup(o *Order) (first *customer.PaymentMethod) {
 	for _, m := range w.Backups {
-		if !o.tried(m.ID) && (first == nil || dead(m) < dead(first)) {
+		if !o.tried(m) && (first == nil || dead(m) < dead(first)) {
 			first = m
 		}
 	}
 	return first
 }
 
-func (o *Order) tried(method id.ID) bool {
-	return slices.ContainsFunc(o.Attempts, func(a Attempt) bool { return a.PaymentMethodID == method })
+func (o *Order) tried(m *customer.PaymentMethod) bool {
+	return slices.ContainsFunc(o.Attempts, func(a Attempt) bool { return a.PaymentMethodID == m.ID && !a.before(m) })
+}
+
+// before says whether an attempt was made with what a payment method was before it was renewed.
+func (a Attempt) before(m *customer.PaymentMethod) bool {
+	return m.RenewedAt != nil && a.StartedAt.Before(m.RenewedAt.Time)
+}
+
+// renewed says whether the payment method of an attempt was renewed since.
+func (w World) renewed(a Attempt) bool {
+	return slices.ContainsFunc(slices.Concat(w.Methods, w.Backups), func(m *customer.PaymentMethod) bool { return m.ID == a.PaymentMethodID && a.before(m) })
 }
 
 // passing are the codes of failures that have nothing to do with the card: the gateway or the bank could not work.
@@ -197,6 +207,7 @@ func (t *story) place(next *Order, cause int) error {
 		return err
 	}
 	next.PlacedAt = journal.AtPtr(t.now)
+	t.readdress(next)
 	t.reservations = append(t.reservations, released(t.order)...)
 	d := orderDraft("order.placed", t.order, next)
 	if next.Waived != nil && *next.Waived == next.Total { // else a part was paid

@@ -73,7 +73,17 @@ func (w *World) load(r journal.Reader, key id.ID) (err error) {
 	if w.Billing, err = page[settings.Billing](r, settings.PageBilling, w.General); err != nil {
 		return err
 	}
-	w.Recovery, err = page[settings.Recovery](r, settings.PageRecovery, w.General)
+	if w.Recovery, err = page[settings.Recovery](r, settings.PageRecovery, w.General); err != nil {
+		return err
+	}
+	if w.Shipping, err = page[settings.Shipping](r, settings.PageShipping, w.General); err != nil {
+		return err
+	}
+	address := s.ShippingAddressID
+	if address == "" {
+		address = c.DefaultAddressID
+	}
+	w.Address, err = journal.Find[customer.Address](r, journal.Address, address)
 	return err
 }
 
@@ -82,17 +92,7 @@ func (w *World) loadNew(r journal.Reader, key id.ID) (err error) {
 	if err := w.load(r, key); err != nil {
 		return err
 	}
-	if w.Shipping, err = page[settings.Shipping](r, settings.PageShipping, w.General); err != nil {
-		return err
-	}
 	s := w.Subscription
-	address := s.ShippingAddressID
-	if address == "" {
-		address = w.Customer.DefaultAddressID
-	}
-	if w.Address, err = journal.Find[customer.Address](r, journal.Address, address); err != nil {
-		return err
-	}
 	if w.Plan, err = journal.Find[catalog.Plan](r, journal.SellingPlan, s.SellingPlanID); err != nil {
 		return err
 	}
@@ -212,7 +212,7 @@ func (o *Order) refused(so string) error {
 
 // view is the order as the subscription's rules know it.
 func (o *Order) view() subscription.Order {
-	v := subscription.Order{ID: o.ID, Number: o.Number, Cycle: o.Cycle, Date: o.BillingDate, Total: o.Total}
+	v := subscription.Order{ID: o.ID, Number: o.Number, Cycle: o.Cycle, Date: o.BillingDate, Total: o.Total, MadeAt: &o.CreatedAt}
 	for _, l := range o.Items {
 		if l.OneTime {
 			v.Once = append(v.Once, l.ItemID)

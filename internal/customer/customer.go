@@ -84,6 +84,7 @@ type PaymentMethod struct {
 	CreatedAt        journal.Time             `json:"created_at"`
 	ExpiryTold       string                   `json:"expiry_told"` // the expiry that was told as near: "2027-03"; empty: none
 	RefusedAt        *journal.Time            `json:"refused_at"`  // when the gateway last refused it for good; null: it did not, or it was renewed since
+	RenewedAt        *journal.Time            `json:"renewed_at"`  // when its reference or its expiry last changed: what was tried before was another card
 }
 
 // Ref names the row.

@@ -106,7 +106,7 @@ func (c UpdatePaymentMethod) Decide(w World, now time.Time) (journal.Decision, e
 	next := journal.Clone(w.PaymentMethod)
 	c.Fields.apply(next)
 	if next.GatewayReference.Value != w.PaymentMethod.GatewayReference.Value || next.ExpMonth != w.PaymentMethod.ExpMonth || next.ExpYear != w.PaymentMethod.ExpYear {
-		next.RefusedAt = nil // it is another card now
+		next.RefusedAt, next.RenewedAt = nil, journal.AtPtr(now) // it is another card now
 	}
 	var err error
 	if next.ExpMonth != w.PaymentMethod.ExpMonth || next.ExpYear != w.PaymentMethod.ExpYear {

@@ -308,7 +308,7 @@ var catalogue = []Type{
 
 	// Billing and recovery
 	forOrder("billing", "order.created", "Order created", All).never("Cancel or refund the order instead."),
-	forOrder("billing", "order.placed", "Order placed", "status", "placed_at", "waived").details("waived").never("The order was paid; refund it instead."),
+	forOrder("billing", "order.placed", "Order placed", "status", "placed_at", "waived", "ship_to", "gift_message").details("waived").never("The order was paid; refund it instead."),
 	forOrder("billing", "order.failed", "Order failed", "status").never("A failed order is final; order again."),
 	forOrder("billing", "order.cancelled", "Order cancelled", "status", "cancelled_at").never("A cancelled order stays cancelled; order again."),
 	forOrder("billing", "order.refunded", "Order refunded", "status", "refunded", "repayments").details("amount", "reason").never("Money that was sent back cannot be taken again; order again."),

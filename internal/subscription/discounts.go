@@ -53,7 +53,7 @@ func (c ApplyDiscount) Decide(w World, now time.Time) (journal.Decision, error) 
 	}
 	next := journal.Clone(s)
 	next.Discounts = append(next.Discounts, AppliedDiscount{
-		Code: dis.Code, DiscountID: dis.ID, Kind: dis.Kind, Value: dis.Value, CyclesLeft: copied(dis.MaxCycles),
+		Code: dis.Code, DiscountID: dis.ID, Kind: dis.Kind, Value: dis.Value, CyclesLeft: copied(dis.MaxCycles), AppliedAt: journal.AtPtr(now),
 	})
 	slices.SortFunc(next.Discounts, func(a, b AppliedDiscount) int { return cmp.Compare(a.Code, b.Code) })
 	redeemed := journal.Clone(dis)

@@ -16,7 +16,8 @@ type Order struct {
 	Cycle  *int       // nil for an extra order
 	Date   civil.Date // the billing date that it was made for
 	Total  money.Amount
-	Once   []id.ID // its items that come once
+	Once   []id.ID       // its items that come once
+	MadeAt *journal.Time // when it was priced; nil: it is one to come
 }
 
 func (o Order) ref() journal.Ref { return journal.Ref{Kind: journal.Order, ID: o.ID} }
@@ -47,7 +48,7 @@ func Renewed(s *Subscription, o Order) []journal.Draft {
 		return drafts
 	}
 	next := journal.Clone(s)
-	next.consume(o.Once)
+	next.consume(o)
 	next.useGift(o.Date)
 	next.advance(o.Date)
 	last := next.allBilled() && next.Open()
@@ -65,12 +66,12 @@ func Renewed(s *Subscription, o Order) []journal.Draft {
 }
 
 // consume counts an order of the rhythm and takes away what it used up. What was added while it was being paid waits for the next.
-func (s *Subscription) consume(once []id.ID) {
+func (s *Subscription) consume(o Order) {
 	s.Cycle++
-	s.Items = slices.DeleteFunc(s.Items, func(it Item) bool { return it.OneTime && slices.Contains(once, it.ID) })
-	for i := range s.Discounts {
-		if left := s.Discounts[i].CyclesLeft; left != nil {
-			*left--
+	s.Items = slices.DeleteFunc(s.Items, func(it Item) bool { return it.OneTime && slices.Contains(o.Once, it.ID) })
+	for i, a := range s.Discounts {
+		if a.CyclesLeft != nil && !(a.AppliedAt != nil && o.MadeAt != nil && a.AppliedAt.After(o.MadeAt.Time)) {
+			*s.Discounts[i].CyclesLeft--
 		}
 	}
 	s.Discounts = slices.DeleteFunc(s.Discounts, func(a AppliedDiscount) bool { return a.CyclesLeft != nil && *a.CyclesLeft <= 0 })
@@ -92,6 +93,14 @@ func (s *Subscription) advance(billed civil.Date) {
 		s.LastBillingDate, s.SkippedDates = &billed, slices.Delete(s.SkippedDates, 0, i+1)
 		return
 	}
+	if s.wentPast(billed) {
+		// A pause that ended went past the order while its payment waited: the order that comes next is another one.
+		if s.LastBillingDate == nil || s.LastBillingDate.Before(billed) {
+			s.LastBillingDate = &billed
+		}
+		s.SkippedDates = slices.DeleteFunc(s.SkippedDates, func(d civil.Date) bool { return !d.After(billed) })
+		return
+	}
 	if s.NextBillingDate == nil {
 		s.LastBillingDate, s.MovedTo = &billed, nil
 		if s.Position != civil.Unanchored {
@@ -103,4 +112,13 @@ func (s *Subscription) advance(billed civil.Date) {
 	dates := s.schedule().Advance()
 	dates.Last = billed
 	s.follow(dates)
+}
+
+// wentPast says whether the order that comes next is a later one than that of a day: it has a rhythm date at least an interval later.
+func (s *Subscription) wentPast(billed civil.Date) bool {
+	if s.Position == civil.Unanchored || s.NextBillingDate != nil && !s.NextBillingDate.After(billed) {
+		return false
+	}
+	next, following := s.schedule().Rhythm.At(s.Position), civil.Rhythm{Anchor: billed, Every: s.BillingPolicy.Every()}.At(1)
+	return !next.IsZero() && !following.IsZero() && !next.Before(following)
 }

@@ -2,6 +2,7 @@ package subscription
 
 import (
 	"testing"
+	"time"
 
 	"perennial/internal/civil"
 	"perennial/internal/id"
@@ -20,7 +21,7 @@ func TestRenewed(t *testing.T) {
 	got := s.sub("sub_1")
 	equal(t, "counters", []any{got.Cycle, got.Position, *got.NextBillingDate, *got.LastBillingDate, got.MovedFrom == nil}, []any{1, 1, date("2027-02-28"), date("2027-02-10"), true})
 	equal(t, "items", len(got.Items), 1)
-	equal(t, "discounts", got.Discounts, []AppliedDiscount{{Code: "FIVER", DiscountID: "disc_FIVER", Kind: "amount", Value: 500, CyclesLeft: new(1)}})
+	equal(t, "discounts", got.Discounts, []AppliedDiscount{{Code: "FIVER", DiscountID: "disc_FIVER", Kind: "amount", Value: 500, CyclesLeft: new(1), AppliedAt: got.Discounts[0].AppliedAt}})
 	last := s.Events[len(s.Events)-1]
 	equal(t, "mentions", last.Targets[1:], []journal.Ref{{Kind: journal.Customer, ID: "cus_1"}, {Kind: journal.Order, ID: "ord_1"}})
 	equal(t, "date", string(last.Detail("date")), `"2027-02-10"`)
@@ -54,6 +55,12 @@ func TestRenewedLate(t *testing.T) {
 		{"moved", []journal.Command{move("2027-02-10")}, []string{"2027-02-28", "2027-03-31"}},
 		{"all moved", []journal.Command{moveAll("2027-02-10")}, []string{"2027-03-10", "2027-04-10"}},
 		{"another frequency", []journal.Command{every(civil.Week, 1)}, []string{"2027-02-07", "2027-02-14"}},
+		{"paused, and taken up again on the day", []journal.Command{journal.Bind(Pause{ID: "sub_1"}), journal.Bind(Resume{ID: "sub_1"})}, []string{"2027-02-28", "2027-03-31"}},
+		{"paused, and taken up again later", []journal.Command{journal.Bind(Pause{ID: "sub_1"}), onDay("2027-02-10"), journal.Bind(Resume{ID: "sub_1"})}, []string{"2027-02-28", "2027-03-31"}},
+		{"paused, and taken up again much later", []journal.Command{journal.Bind(Pause{ID: "sub_1"}), onDay("2027-03-10"), journal.Bind(Resume{ID: "sub_1"})}, []string{"2027-03-31", "2027-04-30"}},
+		{"paused twice", []journal.Command{journal.Bind(Pause{ID: "sub_1"}), onDay("2027-03-10"), journal.Bind(Resume{ID: "sub_1"}), journal.Bind(Pause{ID: "sub_1"})}, []string{"2027-03-31", "2027-04-30"}},
+		{"taken up again on a day of its own", []journal.Command{journal.Bind(Pause{ID: "sub_1"}), journal.Bind(Resume{ID: "sub_1", NextBillingDate: dateP("2027-03-05")})}, []string{"2027-03-05", "2027-04-05"}},
+		{"cancelled, and taken up again much later", []journal.Command{journal.Bind(Cancel{ID: "sub_1"}), onDay("2027-03-10"), journal.Bind(Reactivate{ID: "sub_1"})}, []string{"2027-03-31", "2027-04-30"}},
 		{"another frequency while paused", []journal.Command{journal.Bind(Pause{ID: "sub_1"}), every(civil.Week, 1)}, []string{"2027-02-07", "2027-02-14"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -61,6 +68,10 @@ func TestRenewedLate(t *testing.T) {
 			s.day = date("2027-01-31")
 			order := nextOrder(s.sub("sub_1"))
 			for _, c := range tt.meanwhile {
+				if d, ok := c.(onDay); ok {
+					s.day = date(string(d))
+					continue
+				}
 				s.do(c)
 			}
 			s.do(drafts(func() ([]journal.Draft, error) { return Renewed(s.sub("sub_1"), order), nil }))
@@ -73,6 +84,29 @@ func TestRenewedLate(t *testing.T) {
 			equal(t, "cycle", s.sub("sub_1").Cycle, 1)
 			equal(t, "dates", s.dates("sub_1", 2), tt.want)
 		})
+	}
+}
+
+// onDay is a day that comes, among commands.
+type onDay string
+
+func (onDay) Run(journal.Reader, time.Time) (journal.Decision, error) { return journal.Decision{}, nil }
+
+// A discount that was put on while an order was being paid counts from the next order on.
+func TestADiscountOfAPaymentCountsLater(t *testing.T) {
+	s := started(t, "2027-01-31")
+	s.do(apply("FIVER"))
+	order := nextOrder(s.sub("sub_1"))
+	left := *s.sub("sub_1").Discounts[0].CyclesLeft
+	order.MadeAt = s.sub("sub_1").Discounts[0].AppliedAt
+	s.day = date("2027-02-01")
+	s.do(apply("ONCE"))
+	s.do(drafts(func() ([]journal.Draft, error) { return Renewed(s.sub("sub_1"), order), nil }))
+	got := s.sub("sub_1").Discounts
+	equal(t, "discounts", len(got), 2)
+	for _, d := range got {
+		want := map[string]int{"FIVER": left - 1, "ONCE": 1}[d.Code]
+		equal(t, d.Code, *d.CyclesLeft, want)
 	}
 }
 

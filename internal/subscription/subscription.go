@@ -48,6 +48,8 @@ type AppliedDiscount struct {
 	Kind       string `json:"kind"` // "percentage" or "amount"
 	Value      int64  `json:"value"`
 	CyclesLeft *int   `json:"cycles_left"` // null: all orders
+	// AppliedAt is when it was put on; null in those from before there was this. An order that was made earlier does not count for it.
+	AppliedAt *journal.Time `json:"applied_at,omitzero"`
 }
 
 // Gift is an order that goes to somebody else.

@@ -47,7 +47,7 @@ func Upcoming(s *Subscription, plan *catalog.Plan, tax TaxRule, today civil.Date
 		if err != nil {
 			return nil, err
 		}
-		after.consume(after.once())
+		after.consume(Order{Once: after.once()})
 		out = append(out, UpcomingOrder{
 			Cycle: new(after.Cycle), Date: slot.Date, Items: p.Lines,
 			Subtotal: p.Subtotal, Discount: p.Discount, Delivery: p.Delivery, Tax: p.Tax, Total: p.Total,
