@@ -332,6 +332,9 @@ func TestPersonalFieldsAreMasked(t *testing.T) {
 	blind.do("GET", "/team", nil).want(200).shows(map[string]any{"data.0.email": hidden, "data.0.name": hidden, "data.0.role": "member"})
 	blind.do("GET", "/subscriptions/"+string(s.sub), nil).want(200).shows(map[string]any{"data.note": hidden, "data.cancel_reason": "",
 		"data.attributes.grind": hidden, "data.gifts.0.message": hidden, "data.gifts.0.address.city": hidden, "data.gifts.0.address.country": "GB", "data.gifts.0.date": "2027-04-01"})
+	order := "/orders/" + string(s.order(s.sub))
+	blind.do("GET", order, nil).want(200).shows(map[string]any{"data.ship_to.line1": hidden, "data.ship_to.line2": "", "data.ship_to.country": "GB"})
+	s.do("GET", order, nil).want(200).shows(map[string]any{"data.ship_to.line1": street["line1"]})
 	// What was masked does not come back as a value.
 	sub := "/subscriptions/" + string(s.sub)
 	for _, c := range []struct {

@@ -21,6 +21,7 @@ import (
 	"iter"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -294,12 +295,20 @@ func (e *Engine) one(ctx context.Context, row store.Row, p *policy) error {
 	}
 	s := row.State.(*subscription.Subscription)
 	var c journal.Command
+	waitedFor := false // the day of the order passed while the one before waited for its money
 	all, newest := []store.List{{Kind: journal.Order, Column: "subscription_id", Value: string(s.ID)}}, []store.List(nil)
 	rows := []journal.Ref{s.Ref(), {Kind: journal.Customer, ID: s.CustomerID}, {Kind: journal.Address, ID: s.ShippingAddressID}, {Kind: journal.PaymentMethod, ID: s.PaymentMethodID}}
 	switch s.Status {
 	case subscription.Paused:
 		c = journal.Bind(subscription.ResumeDue{ID: s.ID})
 	case subscription.Active:
+		if s.NextBillingDate.Before(p.today) && s.HeldOn == nil {
+			paid, err := e.newestPaid(ctx, s.ID)
+			if err != nil {
+				return err
+			}
+			waitedFor = waited(paid, *s.NextBillingDate, p.zone)
+		}
 		order := e.p.IDs.New(id.Order)
 		newest = all
 		rows = append(rows, journal.Ref{Kind: journal.Order, ID: order})
@@ -328,8 +337,22 @@ func (e *Engine) one(ctx context.Context, row store.Row, p *policy) error {
 	if err != nil {
 		return conflict(err)
 	}
-	p.made(s, out)
+	p.made(s, waitedFor, out)
 	return e.charge(ctx, out)
+}
+
+// newestPaid gives the newest order of a subscription's rhythm that was paid; nil for none.
+func (e *Engine) newestPaid(ctx context.Context, key id.ID) (*billing.Order, error) {
+	orders, err := query.States[*billing.Order](ctx, e.s, query.List{Kind: journal.Order, Where: []query.Filter{query.Is(query.Subscription, key)}, Order: query.Newest, Limit: 20, Steady: true})
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range orders {
+		if o.Cycle != nil && o.PlacedAt != nil {
+			return o, nil
+		}
+	}
+	return nil, nil
 }
 
 // try notes that a subscription is begun. Once for each state: one that does not move is not tried again in this run.
@@ -351,23 +374,23 @@ func (p *policy) late(s *subscription.Subscription, out *program.Outcome) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, done := range out.Events {
-		if done.Type == "subscription.order_skipped" {
+		if done.Type == "subscription.order_skipped" && string(done.Detail("reason")) == `"missed"` {
 			p.caught.Skipped++
 		}
 	}
-	if len(out.Events) > 0 {
+	if slices.ContainsFunc(out.Events, func(done program.Done) bool { return string(done.Detail("reason")) == `"missed"` }) {
 		p.since(s)
 	}
 }
 
-// made notes that a subscription moved, and an order that was made late.
-func (p *policy) made(s *subscription.Subscription, out *program.Outcome) {
+// made notes that a subscription moved, and an order that was made late, unless its day passed while the one before waited for its money.
+func (p *policy) made(s *subscription.Subscription, waited bool, out *program.Outcome) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if _, changed := out.Row(s.Ref()); changed {
 		delete(p.tried, s.ID)
 	}
-	if s.Status != subscription.Active || !s.NextBillingDate.Before(p.today) || s.HeldOn != nil || len(out.Decision.Created) == 0 {
+	if s.Status != subscription.Active || !s.NextBillingDate.Before(p.today) || waited || s.HeldOn != nil || len(out.Decision.Created) == 0 {
 		return
 	}
 	p.caught.Made++

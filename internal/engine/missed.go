@@ -20,7 +20,8 @@ import (
 //   - restart: one is made today, and the rhythm goes on from there.
 //   - pause: none is made until somebody resumes the subscription.
 //
-// Nothing is done while an order of the subscription waits for its money: that one is the oldest, and it is on its way.
+// Nothing is done while an order of the subscription waits for its money: that one is the oldest, and it is on its way. Orders that came due
+// while it waited are nobody's downtime: beyond Keep they are skipped, with the reason "recovery", and pause and restart nothing.
 // It looks only at what is due, so it comes to the same whenever and however often it is run.
 type catchUp struct {
 	ID     id.ID
@@ -33,6 +34,7 @@ type catchUp struct {
 type missedWorld struct {
 	subscription.World
 	waiting *billing.Order
+	paid    *billing.Order // the newest order of the rhythm that was paid
 }
 
 // missedDetails are those of billing's skips. Only a skip has a date.
@@ -49,7 +51,21 @@ func (c catchUp) Load(r journal.Reader) (w missedWorld, err error) {
 	if err == nil && ok {
 		w.waiting, err = journal.Get[billing.Order](r, journal.Order, order)
 	}
+	if err != nil {
+		return w, err
+	}
+	orders, err := journal.Where[billing.Order](r, journal.Order, "subscription_id", string(c.ID))
+	for _, o := range orders {
+		if o.Cycle != nil && o.PlacedAt != nil {
+			w.paid = o
+		}
+	}
 	return w, err
+}
+
+// waited says whether a day passed while the order of before waited for its money, from when it was made to when it was paid.
+func waited(paid *billing.Order, day civil.Date, zone *time.Location) bool {
+	return paid != nil && day.After(civil.Of(paid.CreatedAt.Time, zone)) && !day.After(civil.Of(paid.PlacedAt.Time, zone))
 }
 
 func (c catchUp) Decide(w missedWorld, now time.Time) (journal.Decision, error) {
@@ -61,7 +77,17 @@ func (c catchUp) Decide(w missedWorld, now time.Time) (journal.Decision, error) 
 	if err != nil || len(skips) <= c.Keep {
 		return d, err
 	}
-	switch c.Policy {
+	policy, missed := c.Policy, len(skips)
+	for i := range skips {
+		if date := skips[i].Details.(missedDetails).Date; waited(w.paid, date, settings.Zone(w.General)) {
+			skips[i].Details = missedDetails{date, "recovery"}
+			missed--
+		}
+	}
+	if missed <= c.Keep {
+		policy = settings.MissedSkip
+	}
+	switch policy {
 	case settings.MissedRestart:
 		d, err = subscription.Reschedule{ID: c.ID, Date: settings.Today(w.General, now), NewRhythm: true}.Decide(w.World, now)
 	case settings.MissedPause:

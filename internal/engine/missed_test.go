@@ -210,3 +210,33 @@ func TestAYearAwayFromADailyRhythm(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 }
+
+// Orders that came due while a payment was tried again are nobody's downtime: they pause and restart nothing, and are not told as caught up.
+func TestARecoveryIsNoDowntime(t *testing.T) {
+	for _, policy := range []string{settings.MissedSkip, settings.MissedRestart, settings.MissedPause} {
+		t.Run(policy, func(t *testing.T) {
+			w := begin(t, &settings.Billing{BillingHour: 6, MaxCatchUpOrders: 1, MissedOrders: policy}, &settings.Recovery{RetryDays: []int{10, 23}, EndAction: settings.EndCancel})
+			s := w.subscribe("sim_decline_insufficient_funds", civil.Week, start)
+			for day := range 20 {
+				w.runOn(start.AddDays(day))
+			}
+			w.Do(journal.Bind(subscription.ChangePaymentMethod{ID: s.ID, PaymentMethodID: w.method(s.CustomerID, simulated.OK)}))
+			for day := 20; day < 25; day++ {
+				w.runOn(start.AddDays(day))
+			}
+			if got := w.subscription(s.ID); got.Status != subscription.Active || *got.NextBillingDate != start.AddDays(28) {
+				t.Errorf("it is %s, next on %s", got.Status, got.NextBillingDate)
+			}
+			var reasons []string
+			for _, st := range w.entries(s.ID, "subscription.order_skipped") {
+				reasons = append(reasons, string(st.Detail("reason")))
+			}
+			if diff := cmp.Diff([]string{`"recovery"`}, reasons); diff != "" {
+				t.Errorf("skipped (-want +got):\n%s", diff)
+			}
+			if told := w.entries(w.Store.Shop, "billing.caught_up"); len(told) != 0 {
+				t.Errorf("%d entries of a downtime", len(told))
+			}
+		})
+	}
+}
