@@ -20,19 +20,24 @@ import (
 
 // wantedRoots remembers the sizes at which a root will be asked for.
 func (a *auditor) wantedRoots() error {
+	want := func(size int64) {
+		if _, known := a.roots[size]; !known && size > a.edge.Size {
+			a.roots[size] = seal.Hash{}
+		}
+	}
 	// The last one is kept with the keys too; a database that was restored from before it does not have it.
 	folder := a.s.Keys.Folder()
 	if last, err := folder.LastCheckpoint(string(a.s.Shop)); err == nil && last != nil {
 		if verifiers, err := folder.Verifiers(string(a.s.Shop)); err == nil {
 			if c, err := seal.OpenCheckpoint(last, verifiers, program.Origin(a.s.Shop)); err == nil {
-				a.roots[c.Size] = seal.Hash{}
+				want(c.Size)
 			}
 		}
 	} // what is wrong with it is said by checkpoints
 	return db.Each(a.ctx, a.q, func(r *sql.Rows) error {
 		var size int64
 		err := r.Scan(&size)
-		a.roots[size] = seal.Hash{}
+		want(size)
 		return err
 	}, `SELECT size FROM checkpoint WHERE shop_id = $1`, a.s.Shop)
 }
@@ -94,6 +99,7 @@ func (a *auditor) checkpoints() error {
 		return err
 	}
 	var sizes []int64
+	var signed []signedRoot
 	open := func(name, note string, size int64, root []byte) {
 		c, err := seal.OpenCheckpoint([]byte(note), verifiers, program.Origin(a.s.Shop))
 		switch {
@@ -104,9 +110,7 @@ func (a *auditor) checkpoints() error {
 		case c.Size > a.r.Entries:
 			a.r.add(Problem{a.r.Entries, name, "size", fmt.Sprintf("it was signed over %d entries, the journal has %d", c.Size, a.r.Entries)})
 		default:
-			if want, ok := a.roots[c.Size]; ok && want != c.Root {
-				a.r.add(Problem{c.Size - 1, name, "root", "the tree of these entries is not the one that was signed"})
-			}
+			signed = append(signed, signedRoot{name, c.Size, c.Root})
 		}
 	}
 	err = db.Each(a.ctx, a.q, func(r *sql.Rows) error {
@@ -133,6 +137,9 @@ func (a *auditor) checkpoints() error {
 		return err
 	}
 	a.missingCheckpoints(sizes)
+	if err := a.compareRoots(signed); err != nil {
+		return err
+	}
 	if last == nil {
 		if !folder.KeepsCheckpoint(string(a.s.Shop)) { // it may have come while the database was copied
 			a.r.note("", "whether this is an older copy: the keys folder has no last checkpoint, while the database has some")
@@ -158,10 +165,18 @@ func (a *auditor) checkpoints() error {
 		}
 		a.unproved = true
 	}
-	if want, ok := a.roots[c.Size]; ok && c.Size <= a.r.Entries && want != c.Root {
-		a.unproved = true
+	if c.Size <= a.r.Entries {
+		want, err := a.rootAt(c.Size)
+		if db.FromEngine(err) {
+			return err
+		}
+		a.unproved = a.unproved || want != c.Root
 	}
+	signed = nil
 	open("last checkpoint in the keys folder", string(last), c.Size, nil)
+	if err := a.compareRoots(signed); err != nil {
+		return err
+	}
 	if c.Size < a.r.Entries && !slices.Contains(sizes, c.Size) || c.Size == a.r.Entries && len(sizes) == 0 {
 		// A copy may be from between its last entry and the checkpoint over it, and a server that runs beside have signed since.
 		var now int64
@@ -174,6 +189,35 @@ func (a *auditor) checkpoints() error {
 		}
 	}
 	return nil
+}
+
+// signedRoot is what a checkpoint says.
+type signedRoot struct {
+	name string
+	size int64
+	root seal.Hash
+}
+
+func (a *auditor) compareRoots(list []signedRoot) error {
+	for _, c := range list {
+		want, err := a.rootAt(c.size)
+		if db.FromEngine(err) {
+			return err
+		}
+		if err != nil || want != c.root {
+			a.r.add(Problem{c.size - 1, c.name, "root", "the tree of these entries is not the one that was signed"})
+		}
+	}
+	return nil
+}
+
+// rootAt gives the root over the first entries: as it was recomputed on the way, or of a checkpoint that was signed after the way went by,
+// from the tree, whose nodes were compared.
+func (a *auditor) rootAt(size int64) (seal.Hash, error) {
+	if root, ok := a.roots[size]; ok {
+		return root, nil
+	}
+	return seal.RootAt(store.Tree{Ctx: a.ctx, S: a.s, Q: a.q}, size)
 }
 
 // missingCheckpoints compares how many checkpoints there are with what entries of checks say.

@@ -279,6 +279,19 @@ func (s *sabotage) run(t *testing.T, v *victim) {
 		}
 		return
 	}
+	s.names(t, v, r)
+	if s.row == rowEntry || s.row == rowCut || s.row == rowCheckpoint || s.row == rowMoved { // as the server does at night, in pieces
+		store, done, err := server.OpenReadOnly(t.Context(), v.Config)
+		check(t, err)
+		defer done()
+		r, err := audit.Check(t.Context(), store, audit.Options{Beside: true, Piece: 7})
+		check(t, err)
+		s.names(t, v, r)
+	}
+}
+
+func (s *sabotage) names(t *testing.T, v *victim, r *audit.Report) {
+	t.Helper()
 	for _, p := range r.Problems {
 		if strings.Contains(p.String(), v.fill(s.want)) {
 			return
