@@ -31,9 +31,22 @@ const maxValueLength = 60
 // its end was ("archiving"), where the type also undoes that.
 func edits(what, prep, name, gone string) sentence {
 	return sentence{
-		did:   func(e *Event) string { return edited(e, what, prep, name) },
-		undid: func(e *Event) string { return unedited(e, what, prep, name, gone) },
+		did:   func(e *Event) string { return edited(withoutConsequences(e), what, prep, name) },
+		undid: func(e *Event) string { return unedited(withoutConsequences(e), what, prep, name, gone) },
 	}
+}
+
+// consequences are fields that change because others do: a sentence names the others.
+var consequences = []string{"renewed_at", "refused_at"}
+
+func withoutConsequences(e *Event) *Event {
+	rest := slices.DeleteFunc(slices.Clone(e.Changes), func(c Change) bool { return slices.Contains(consequences, c.Root()) })
+	if len(rest) == 0 || len(rest) == len(e.Changes) {
+		return e
+	}
+	short := *e
+	short.Changes = rest
+	return &short
 }
 
 func edited(e *Event, what, prep, name string) string {
@@ -237,6 +250,7 @@ var fieldNamed = map[string]string{
 	"exp_month":                "expiry month",
 	"exp_year":                 "expiry year",
 	"refused_at":               "refusal",
+	"renewed_at":               "renewal",
 	"image_url":                "image",
 	"last4":                    "last four digits",
 	"line1":                    "first line",
