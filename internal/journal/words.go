@@ -37,7 +37,7 @@ func edits(what, prep, name, gone string) sentence {
 }
 
 // consequences are fields that change because others do: a sentence names the others.
-var consequences = []string{"renewed_at", "refused_at"}
+var consequences = []string{"renewed_at"}
 
 func withoutConsequences(e *Event) *Event {
 	rest := slices.DeleteFunc(slices.Clone(e.Changes), func(c Change) bool { return slices.Contains(consequences, c.Root()) })
