@@ -36,6 +36,10 @@ type OrderView struct {
 
 	Deliveries []billing.Delivery `json:"deliveries" nullable:"false" doc:"Of a prepaid order; empty: it is delivered once."`
 
+	Carried     *money.Amount `json:"carried" doc:"Of earlier orders that were too small to be charged: it is charged with this one, beside the total."`
+	CarriedOver *money.Amount `json:"carried_over" doc:"What is charged with the next order, because it is too small to be charged; null: nothing."`
+	Waived      *money.Amount `json:"waived" doc:"What is not charged at all; null: nothing."`
+
 	ShipTo journal.Personal[*billing.ShipTo] `json:"ship_to" doc:"Where it goes. While it is not paid it follows the subscription's address."`
 }
 
@@ -67,6 +71,7 @@ func viewOrder(q program.Query, _ journal.Ref, row store.Row) (OrderView, error)
 		ID: s.ID, Version: row.Version, SubscriptionID: s.SubscriptionID, CustomerID: s.CustomerID, Number: s.Number, Cycle: s.Cycle, Status: s.Status,
 		Items: lines, Subtotal: s.Subtotal, Discount: s.Discount, Delivery: s.Delivery, Tax: s.Tax, Total: s.Total,
 		Attempts: slice(billing.Chronological(s)), FulfilledAt: s.FulfilledAt, CreatedAt: s.CreatedAt, Deliveries: slice(s.Deliveries),
+		Carried: s.Carried, CarriedOver: s.CarriedOver, Waived: s.Waived,
 		ShipTo: callOf(q.Ctx).shipTo(s.ShipTo),
 	}, nil
 }

@@ -41,6 +41,8 @@ type (
 		MissedOrders string `json:"missed_orders" required:"false" default:"skip" doc:"What becomes of missed orders beyond those: skip, restart (one is made now, and the rhythm goes on from there) or pause."`
 		OutOfStock   string `json:"out_of_stock" required:"false" default:"skip" doc:"What becomes of an order whose variant is out of stock: skip, swap (the variant's backup for the same price; without one, skip) or hold (it waits)."`
 
+		SmallOrders string `json:"small_orders" required:"false" default:"free" doc:"What becomes of an order that is less than the payment gateway charges: free, or carry (it is charged with the next order of the subscription)."`
+
 		UpcomingDays int `json:"upcoming_days" required:"false" default:"3" doc:"1 to 30: how many days before an order its subscriber is told."`
 	}
 	RecoveryPage struct {

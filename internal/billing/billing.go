@@ -128,7 +128,9 @@ type Order struct {
 	Tax            money.Amount              `json:"tax"`
 	Total          money.Amount              `json:"total"`
 	Refunded       money.Amount              `json:"refunded"`
-	Waived         *money.Amount             `json:"waived"` // not charged: less than the gateway takes, or missing of a payment that was accepted; null: nothing was
+	Waived         *money.Amount             `json:"waived"`       // not charged: less than the gateway takes, or missing of a payment that was accepted; null: nothing was
+	Carried        *money.Amount             `json:"carried"`      // of earlier orders that were too small to be charged; it is charged with this one, see Due
+	CarriedOver    *money.Amount             `json:"carried_over"` // all of Due, which is charged with the next order, as it is too small; null: it is not
 	Attempts       []Attempt                 `json:"attempts" journal:"key=id"`
 	ShipTo         journal.Personal[*ShipTo] `json:"ship_to"`
 	GiftMessage    journal.Personal[string]  `json:"gift_message"`
@@ -187,6 +189,15 @@ func (o *Order) times(l Line) int64 {
 		return 1
 	}
 	return int64(max(1, len(o.Deliveries)))
+}
+
+// Due is what is charged for an order: its total, and what was carried over from earlier ones.
+func (o *Order) Due() money.Amount {
+	due := o.Total
+	if o.Carried != nil {
+		due.Minor += o.Carried.Minor
+	}
+	return due
 }
 
 func (o *Order) Ref() journal.Ref { return journal.Ref{Kind: journal.Order, ID: o.ID} }
@@ -333,7 +344,7 @@ func Owed(o *Order) money.Amount {
 	owed := Refundable(o)
 	switch o.Status {
 	case Placed, PartiallyRefunded, Refunded:
-		owed.Minor = max(0, owed.Minor-o.Total.Minor)
+		owed.Minor = max(0, owed.Minor-o.Due().Minor)
 	}
 	return owed
 }

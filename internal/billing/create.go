@@ -69,6 +69,7 @@ func (c CreateOrder) Decide(w World, now time.Time) (journal.Decision, error) {
 	if l := w.Latest; l != nil && l.BillingDate == o.BillingDate {
 		o.Earlier = l.Earlier + len(l.Attempts)
 	}
+	o.Carried = s.CarriedOver
 	o.prepay(s.DeliveryDates())
 	w.address(o)
 	if err := w.ships(o); err != nil {
@@ -91,7 +92,7 @@ func (c CreateOrder) Decide(w World, now time.Time) (journal.Decision, error) {
 	created := t.create(w, o, 0)
 	t.drafts = append(t.drafts, pieces...)
 	t.reservations = append(t.reservations, journal.Reservation{Scope: ScopeOpenOrder, Value: string(s.ID), Owner: o.ID})
-	if o.Total.IsZero() {
+	if o.Due().IsZero() {
 		err = t.placed(created)
 	} else {
 		err = t.charge(c.AttemptID, w.today(now), created)

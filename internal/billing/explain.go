@@ -18,7 +18,7 @@ import (
 // ReasonKind says what a line of an explanation is about.
 type ReasonKind string
 
-// The kinds, in the order in which they come. The amounts of the first six add up to the order's total.
+// The kinds, in the order in which they come. The amounts of the first seven add up to what is charged.
 const (
 	ReasonPlan     ReasonKind = "plan"     // the rhythm, and what it comes from
 	ReasonItem     ReasonKind = "item"     // what was ordered, at the price of the item
@@ -26,8 +26,9 @@ const (
 	ReasonDiscount ReasonKind = "discount" // a code
 	ReasonDelivery ReasonKind = "delivery"
 	ReasonTax      ReasonKind = "tax"
-	ReasonChange   ReasonKind = "change" // what was changed since the order before
-	ReasonStory    ReasonKind = "story"  // the order's own entries, payments among them, and what the subscription's came to
+	ReasonCarried  ReasonKind = "carried" // from earlier orders that were too small to be charged
+	ReasonChange   ReasonKind = "change"  // what was changed since the order before
+	ReasonStory    ReasonKind = "story"   // the order's own entries, payments among them, and what the subscription's came to
 )
 
 // Reason is one line of an explanation: a sentence, and the entry that it rests on.
@@ -82,6 +83,7 @@ func Explain(h History) ([]Reason, error) {
 	}
 	x.delivery()
 	x.tax()
+	x.carried()
 	x.changes()
 	x.story()
 	return x.out, nil
@@ -201,6 +203,13 @@ func (x *explanation) tax() {
 	if o := x.Order; !o.Tax.IsZero() {
 		at := x.last(x.Billing, field("tax_basis_points"))
 		x.say(ReasonTax, at, journal.Ref{Kind: journal.Settings, ID: settings.PageBilling}, &o.Tax, "Tax, at the rate since %s", x.when(at))
+	}
+}
+
+func (x *explanation) carried() {
+	if c := x.Order.Carried; c != nil {
+		at := x.last(x.before, field("carried_over"))
+		x.say(ReasonCarried, at, journal.Ref{}, c, "Carried over from earlier orders, which were too small to be charged, on %s", x.when(at))
 	}
 }
 

@@ -79,7 +79,7 @@ func (o *Order) settleStatus() error {
 	switch {
 	case net.IsZero():
 		to = Refunded
-	case net.Minor < o.Total.Minor:
+	case net.Minor < o.Due().Minor:
 		to = PartiallyRefunded
 	}
 	if o.Status == to || o.Status != Placed && o.Status != PartiallyRefunded && o.Status != Refunded {
@@ -305,7 +305,7 @@ func Check(o *Order) error {
 		if i > 0 && o.Attempts[i-1].ID >= a.ID {
 			return broken("its attempts are not in order")
 		}
-		if a.Amount != o.Total && (a.Other == nil || a.Amount != a.Other.Amount || a.Status != AttemptSucceeded) {
+		if a.Amount != o.Due() && (a.Other == nil || a.Amount != a.Other.Amount || a.Status != AttemptSucceeded) {
 			return broken("attempt %s is for %v", a.ID, a.Amount)
 		}
 		if a.open() {
@@ -329,18 +329,22 @@ func Check(o *Order) error {
 		return broken("%d charges are open", open)
 	case placed != (o.PlacedAt != nil):
 		return broken("it is %s, and placed at %v", o.Status, o.PlacedAt)
-	case o.Waived != nil && (o.Waived.Minor < 1 || o.Waived.Minor > o.Total.Minor || !placed):
+	case o.Waived != nil && (o.Waived.Minor < 1 || o.Waived.Minor > o.Due().Minor || !placed):
 		return broken("%v of %v are waived, and it is %s", o.Waived, o.Total, o.Status)
-	case o.Waived != nil && paid.Minor < o.Total.Minor-o.Waived.Minor:
+	case o.CarriedOver != nil && (*o.CarriedOver != o.Due() || o.Waived != nil || !placed):
+		return broken("%v of %v are carried over, and it is %s", o.CarriedOver, o.Due(), o.Status)
+	case o.Carried != nil && (o.Carried.Minor < 1 || o.Carried.Currency != o.Total.Currency):
+		return broken("%v were carried to it", o.Carried)
+	case o.Waived != nil && paid.Minor < o.Due().Minor-o.Waived.Minor:
 		return broken("%v of %v are waived, and %v are paid", o.Waived, o.Total, paid)
-	case placed && o.Waived == nil && paid.Minor < o.Total.Minor:
-		return broken("it is placed, and %v of %v are paid", paid, o.Total)
+	case placed && o.Waived == nil && o.CarriedOver == nil && paid.Minor < o.Due().Minor:
+		return broken("it is placed, and %v of %v are paid", paid, o.Due())
 	case o.Status == Pending && !paid.IsZero():
 		return broken("it is paid, and not placed")
 	case o.Refunded.Minor > paid.Minor:
 		return broken("%v of %v were refunded", o.Refunded, paid)
-	case o.Status == Refunded && o.Refunded.Minor < o.Total.Minor:
-		return broken("it is refunded, and %v of %v were sent back", o.Refunded, o.Total)
+	case o.Status == Refunded && o.Refunded.Minor < paid.Minor:
+		return broken("it is refunded, and %v of %v were sent back", o.Refunded, paid)
 	case (o.Status == Cancelled) != (o.CancelledAt != nil):
 		return broken("it is %s, and cancelled at %v", o.Status, o.CancelledAt)
 	case len(o.Deliveries) == 1, len(o.Deliveries) > 1 && (o.FulfilledAt != nil) != (o.Deliveries[len(o.Deliveries)-1].FulfilledAt != nil):

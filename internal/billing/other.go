@@ -61,7 +61,7 @@ func (o *Order) otherDraft(typ journal.Name, next *Order, a Attempt) journal.Dra
 	d := orderDraft(typ, o, next, methodRef(a.PaymentMethodID))
 	asked := a.Amount
 	if a.Status == AttemptSucceeded {
-		asked = o.Total
+		asked = o.Due()
 	}
 	d.Details = otherDetails{o.ordinal(a.ID), asked, a.Other.Amount, a.Other.GatewayID}
 	return d
@@ -104,7 +104,7 @@ func (c EndOtherCharge) Decide(w World, now time.Time) (journal.Decision, error)
 			return t.decision(), nil
 		}
 		placed := journal.Clone(t.order)
-		if missing := o.Total.Minor - a.Amount.Minor; missing > 0 {
+		if missing := o.Due().Minor - a.Amount.Minor; missing > 0 {
 			placed.Waived = new(money.Of(missing, o.Total.Currency))
 		}
 		err := t.place(placed, at)

@@ -84,10 +84,10 @@ type resultDetails struct {
 func (t *story) start(attempt id.ID, m *customer.PaymentMethod, cause int) {
 	next := journal.Clone(t.order)
 	next.withAttempt(Attempt{
-		ID: attempt, Key: next.key(), PaymentMethodID: m.ID, Amount: next.Total, Status: AttemptStarted, StartedAt: journal.At(t.now),
+		ID: attempt, Key: next.key(), PaymentMethodID: m.ID, Amount: next.Due(), Status: AttemptStarted, StartedAt: journal.At(t.now),
 	})
 	d := orderDraft("billing_attempt.started", t.order, next, methodRef(m.ID))
-	d.Details = startedDetails{len(next.Attempts), next.Total, m.ID}
+	d.Details = startedDetails{len(next.Attempts), next.Due(), m.ID}
 	t.tell(d, cause)
 }
 
@@ -105,11 +105,11 @@ func (t *story) charge(attempt id.ID, on civil.Date, cause int) error {
 	}
 	next := journal.Clone(t.order)
 	next.withAttempt(Attempt{
-		ID: attempt, Amount: next.Total, Status: AttemptFailed, Code: codeNoMethod, Message: "There is no payment method that can be charged.",
+		ID: attempt, Amount: next.Due(), Status: AttemptFailed, Code: codeNoMethod, Message: "There is no payment method that can be charged.",
 		StartedAt: journal.At(t.now), FinishedAt: journal.AtPtr(t.now),
 	})
 	d := orderDraft("billing_attempt.failed", t.order, next)
-	d.Details = resultDetails{Attempt: len(next.Attempts), Amount: next.Total, Code: codeNoMethod}
+	d.Details = resultDetails{Attempt: len(next.Attempts), Amount: next.Due(), Code: codeNoMethod}
 	return t.declined(codeNoMethod, on, t.tell(d, cause))
 }
 
@@ -189,14 +189,23 @@ func otherCardHelps(o *Order) bool {
 const codeTooSmall = "amount_too_small"
 
 type placedDetails struct {
-	Waived *money.Amount `json:"waived,omitzero"`
+	Waived      *money.Amount `json:"waived,omitzero"`
+	CarriedOver *money.Amount `json:"carried_over,omitzero"`
 }
 
-// waive places an order that is too small to be charged: it is free.
+// waive places an order that is too small to be charged: it is free, or charged with the next one if the store wants that and one comes.
 func (t *story) waive(cause int) error {
-	next := journal.Clone(t.order)
-	next.Waived = &next.Total
-	return t.place(next, cause)
+	next, due := journal.Clone(t.order), t.order.Due()
+	if t.w.Billing.SmallOrders != settings.SmallCarry || !subscription.BillsAgain(t.sub, next.view()) {
+		next.Waived = &due
+		return t.place(next, cause)
+	}
+	next.CarriedOver = &due
+	if err := t.place(next, cause); err != nil {
+		return err
+	}
+	t.tell(subscription.CarryOver(t.sub, next.view(), due), cause)
+	return nil
 }
 
 // placed is what comes of the money: the order is placed, and its subscription renewed.
@@ -210,8 +219,11 @@ func (t *story) place(next *Order, cause int) error {
 	t.readdress(next)
 	t.reservations = append(t.reservations, released(t.order)...)
 	d := orderDraft("order.placed", t.order, next)
-	if next.Waived != nil && *next.Waived == next.Total { // else a part was paid
-		d.Details = placedDetails{next.Waived}
+	switch {
+	case next.Waived != nil && *next.Waived == next.Due(): // else a part was paid
+		d.Details = placedDetails{Waived: next.Waived}
+	case next.CarriedOver != nil:
+		d.Details = placedDetails{CarriedOver: next.CarriedOver}
 	}
 	at := t.tell(d, cause)
 	t.retell(subscription.Renewed(t.sub, next.view()), at)

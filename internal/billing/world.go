@@ -212,7 +212,7 @@ func (o *Order) refused(so string) error {
 
 // view is the order as the subscription's rules know it.
 func (o *Order) view() subscription.Order {
-	v := subscription.Order{ID: o.ID, Number: o.Number, Cycle: o.Cycle, Date: o.BillingDate, Total: o.Total, MadeAt: &o.CreatedAt}
+	v := subscription.Order{ID: o.ID, Number: o.Number, Cycle: o.Cycle, Date: o.BillingDate, Total: o.Total, Carried: o.Carried, MadeAt: &o.CreatedAt}
 	for _, l := range o.Items {
 		if l.OneTime {
 			v.Once = append(v.Once, l.ItemID)

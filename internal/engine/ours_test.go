@@ -514,3 +514,22 @@ func (c *closing) Cancel(ctx context.Context, charge string) (payment.ChargeResu
 	}
 	return c.Gateway.Cancel(ctx, charge)
 }
+
+// What is too small to be charged is charged with the next order, where the store wants that: the ledger has all of it, once.
+func TestSmallOrdersAreChargedTogether(t *testing.T) {
+	w := begin(t, &settings.Billing{BillingHour: 6, MaxCatchUpOrders: 1, SmallOrders: settings.SmallCarry})
+	s := w.subscribe("sim_least_2000", civil.Month, start)
+	for n := range 4 {
+		w.runOn(start.AddMonths(n))
+	}
+	w.want(s.ID, "2027-01-15 placed", "2027-02-15 placed", "2027-03-15 placed", "2027-04-15 placed")
+	var taken []int64
+	for _, e := range w.ledger.Ledger() {
+		if e.Status == payment.Succeeded {
+			taken = append(taken, e.Amount.Minor)
+		}
+	}
+	if len(taken) != 2 || taken[0] != 2500 || taken[1] != 2500 || w.subscription(s.ID).CarriedOver != nil {
+		t.Errorf("taken: %v, carried over %v", taken, w.subscription(s.ID).CarriedOver)
+	}
+}

@@ -270,7 +270,8 @@ var catalogue = []Type{
 
 	// The subscription
 	forSubscription("lifecycle", "subscription.created", "Created", All).never("Cancel the subscription instead."),
-	forSubscription("lifecycle", "subscription.renewed", "Renewed", "cycle", "position", "next_billing_date", "last_billing_date", "moved_from", "moved_to", "skipped_dates", "status", "recovery", "items", "discounts", "gifts", "held_on").
+	forSubscription("billing", "subscription.amount_carried_over", "Carried an amount over", "carried_over").details("order_id", "order_number", "amount").never("The order was placed; it is charged with the next one."),
+	forSubscription("lifecycle", "subscription.renewed", "Renewed", "cycle", "position", "next_billing_date", "last_billing_date", "moved_from", "moved_to", "skipped_dates", "status", "recovery", "items", "discounts", "gifts", "held_on", "carried_over").
 		details("order_id", "order_number", "total", "date").never("The order was paid; refund it instead."),
 	forSubscription("lifecycle", "subscription.paused", "Paused", All).details("reason").undo("subscription.resumed"),
 	forSubscription("lifecycle", "subscription.resumed", "Resumed", All).undo("subscription.paused"),
@@ -308,7 +309,7 @@ var catalogue = []Type{
 
 	// Billing and recovery
 	forOrder("billing", "order.created", "Order created", All).never("Cancel or refund the order instead."),
-	forOrder("billing", "order.placed", "Order placed", "status", "placed_at", "waived", "ship_to", "gift_message").details("waived").never("The order was paid; refund it instead."),
+	forOrder("billing", "order.placed", "Order placed", "status", "placed_at", "waived", "carried_over", "ship_to", "gift_message").details("waived", "carried_over").never("The order was paid; refund it instead."),
 	forOrder("billing", "order.failed", "Order failed", "status").never("A failed order is final; order again."),
 	forOrder("billing", "order.cancelled", "Order cancelled", "status", "cancelled_at").never("A cancelled order stays cancelled; order again."),
 	forOrder("billing", "order.refunded", "Order refunded", "status", "refunded", "repayments").details("amount", "reason").never("Money that was sent back cannot be taken again; order again."),

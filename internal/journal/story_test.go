@@ -125,9 +125,9 @@ func (s *story) settings() {
 	save := func(d settings.Document) { s.t.Helper(); s.tried(journal.Bind(settings.Update{Document: d})) }
 	save(&settings.General{Name: "Harbor & Sons", TimeZone: "Europe/Berlin", Currency: "USD", Locale: "en"})
 	save(&settings.General{Name: "Harbor & Sons", TimeZone: "Europe/Berlin", Currency: "USD", Locale: "en", SupportEmail: "help@harbor.example"})
-	save(&settings.Billing{BillingHour: 6, MaxCatchUpOrders: 1, TaxBasisPoints: 770, MissedOrders: settings.MissedSkip, OutOfStock: settings.StockSkip, UpcomingDays: settings.DefaultUpcomingDays})
-	save(&settings.Billing{BillingHour: 7, MaxCatchUpOrders: 1, TaxBasisPoints: 770, MissedOrders: settings.MissedSkip, OutOfStock: settings.StockSkip, UpcomingDays: settings.DefaultUpcomingDays})
-	save(&settings.Billing{BillingHour: 7, MaxCatchUpOrders: 2, TaxBasisPoints: 770, CutoffDays: 2, MissedOrders: settings.MissedSkip, OutOfStock: settings.StockSkip, UpcomingDays: settings.DefaultUpcomingDays})
+	save(&settings.Billing{BillingHour: 6, MaxCatchUpOrders: 1, TaxBasisPoints: 770, MissedOrders: settings.MissedSkip, OutOfStock: settings.StockSkip, SmallOrders: settings.SmallFree, UpcomingDays: settings.DefaultUpcomingDays})
+	save(&settings.Billing{BillingHour: 7, MaxCatchUpOrders: 1, TaxBasisPoints: 770, MissedOrders: settings.MissedSkip, OutOfStock: settings.StockSkip, SmallOrders: settings.SmallFree, UpcomingDays: settings.DefaultUpcomingDays})
+	save(&settings.Billing{BillingHour: 7, MaxCatchUpOrders: 2, TaxBasisPoints: 770, CutoffDays: 2, MissedOrders: settings.MissedSkip, OutOfStock: settings.StockSkip, SmallOrders: settings.SmallFree, UpcomingDays: settings.DefaultUpcomingDays})
 	save(&settings.Recovery{RetryDays: []int{1, 3}, EndAction: settings.EndPause})
 	save(&settings.Recovery{RetryDays: []int{1, 3}, EndAction: settings.EndSkip})
 	save(&settings.Shipping{DefaultDeliveryPrice: usd(490), Countries: []string{}})
@@ -499,6 +499,20 @@ func (s *story) orders() {
 		Items: []subscription.NewItem{{ID: "item_8", VariantID: big, Quantity: 1}}}))
 	s.due(last, 3)
 	s.answer(3, 1, billing.Succeeded, "", "")
+
+	small := s.ids.New(id.Subscription)
+	s.do(journal.Bind(subscription.Create{ID: small, CustomerID: zelda, BillingPolicy: &monthly, NextBillingDate: new(date("2027-03-03")),
+		Items: []subscription.NewItem{{ID: "item_95", VariantID: big, Quantity: 1}}}))
+	for _, rule := range []string{settings.SmallCarry, settings.SmallFree} {
+		b := journal.Clone(s.States[journal.Ref{Kind: journal.Settings, ID: settings.PageBilling}].(*settings.Billing))
+		b.SmallOrders = rule
+		s.do(journal.Bind(settings.Update{Document: b}))
+		if rule == settings.SmallCarry {
+			s.due(small, 95)
+			s.answer(95, 1, billing.Declined, "amount_too_small", "")
+		}
+	}
+	s.do(journal.Bind(subscription.Cancel{ID: small}))
 }
 
 func (s *story) failures() {
@@ -523,7 +537,7 @@ func (s *story) failures() {
 	s.do(journal.Bind(catalog.UpdateVariant{ID: medium, Inventory: catalog.Set(int64(1))}))
 	s.on("2027-07-03")
 	s.due(sub, 7) // out of stock
-	s.do(journal.Bind(settings.Update{Document: &settings.Billing{BillingHour: 7, MaxCatchUpOrders: 2, TaxBasisPoints: 770, CutoffDays: 2, MissedOrders: settings.MissedSkip, OutOfStock: settings.StockHold, UpcomingDays: settings.DefaultUpcomingDays}}))
+	s.do(journal.Bind(settings.Update{Document: &settings.Billing{BillingHour: 7, MaxCatchUpOrders: 2, TaxBasisPoints: 770, CutoffDays: 2, MissedOrders: settings.MissedSkip, OutOfStock: settings.StockHold, SmallOrders: settings.SmallFree, UpcomingDays: settings.DefaultUpcomingDays}}))
 	s.on("2027-08-03")
 	s.due(sub, 8)
 	s.prepaid()

@@ -47,6 +47,9 @@ var subscriptionSentences = map[Name]sentence{
 		},
 		undid: func(e *Event) string { return "Undid the return of " + orderOf(e) + ": it is skipped again" },
 	},
+	"subscription.amount_carried_over": {did: func(e *Event) string {
+		return "Carried " + cash(detail(e, "amount")) + " of order " + text(detail(e, "order_number")) + " over to the next one"
+	}},
 	"subscription.order_held": {did: func(e *Event) string {
 		return "Held " + orderOf(e) + form(": %s", words(text(detail(e, "reason"))))
 	}},
@@ -171,6 +174,9 @@ var orderSentences = map[Name]sentence{
 		return "Created order" + called(e, "number") + form(" for %s", cash(afterOf(e, "total"))) + form(", due on %s", day(afterOf(e, "billing_date")))
 	}},
 	"order.placed": {did: func(e *Event) string {
+		if small := cash(detail(e, "carried_over")); small != "" {
+			return "Placed the order: " + small + " is too little to be charged, so it is charged with the next one"
+		}
 		if small := cash(detail(e, "waived")); small != "" {
 			return "Placed the order: " + small + " is too little to be charged, so it is free"
 		}

@@ -245,6 +245,8 @@ var fieldNamed = map[string]string{
 	"backup_variant_id":        "backup variant",
 	"missed_orders":            "rule for missed orders",
 	"out_of_stock":             "rule for orders out of stock",
+	"small_orders":             "rule for small orders",
+	"carried_over":             "amount carried over",
 	"upcoming_days":            "days before a message about an order",
 	"ends_at":                  "end",
 	"exp_month":                "expiry month",

@@ -204,7 +204,7 @@ func (v *values) about() (ok bool, err error) {
 		for _, it := range o.Items {
 			items = append(items, fmt.Sprintf("%d × %s", it.Quantity, it.Title))
 		}
-		v.out["items"], v.out["order_number"], v.out["total"] = strings.Join(items, ", "), o.Number, ui.Money(o.Total, v.p.Locale)
+		v.out["items"], v.out["order_number"], v.out["total"] = strings.Join(items, ", "), o.Number, ui.Money(o.Due(), v.p.Locale)
 		if v.what.Name == message.PaymentFailed {
 			return v.failed(o, s)
 		}
@@ -381,7 +381,7 @@ func (v *values) upcoming(s *subscription.Subscription) (string, error) {
 	if err != nil || len(list) == 0 {
 		return ui.Money(money.Zero(s.Currency), v.p.Locale), err
 	}
-	return ui.Money(list[0].Total, v.p.Locale), nil
+	return ui.Money(list[0].Due(), v.p.Locale), nil
 }
 
 // knownDevice says whether the customer signed in with this browser before, or never at all: the first device is no new one.

@@ -46,6 +46,12 @@ const (
 	StockHold = "hold" // the order waits until there are pieces again
 )
 
+// What becomes of an order that is less than the gateway charges: the values of Billing.SmallOrders.
+const (
+	SmallFree  = "free"
+	SmallCarry = "carry" // it is charged with the next order of the subscription
+)
+
 // DefaultUpcomingDays is how many days before an order its subscriber is told, where nobody said otherwise.
 const DefaultUpcomingDays = 3
 
@@ -132,7 +138,7 @@ func Default(page id.ID, general *General) Document {
 	case PageGeneral:
 		return journal.Clone(general)
 	case PageBilling:
-		return &Billing{BillingHour: 6, MaxCatchUpOrders: 1, MissedOrders: MissedSkip, OutOfStock: StockSkip, UpcomingDays: DefaultUpcomingDays}
+		return &Billing{BillingHour: 6, MaxCatchUpOrders: 1, MissedOrders: MissedSkip, OutOfStock: StockSkip, SmallOrders: SmallFree, UpcomingDays: DefaultUpcomingDays}
 	case PageRecovery:
 		return &Recovery{RetryDays: []int{1, 3, 5, 7}, EndAction: EndPause}
 	case PageShipping:
@@ -235,6 +241,9 @@ func (d *Billing) check(f *fault.Fields) {
 	}
 	if !slices.Contains([]string{"", StockSkip, StockSwap, StockHold}, d.OutOfStock) {
 		f.Add("/out_of_stock", "Choose skip, swap or hold.")
+	}
+	if !slices.Contains([]string{"", SmallFree, SmallCarry}, d.SmallOrders) {
+		f.Add("/small_orders", "Choose free or carry.")
 	}
 	if d.UpcomingDays < 0 || d.UpcomingDays > 30 {
 		f.Add("/upcoming_days", "Give a whole number of days from 1 to 30.")

@@ -48,6 +48,8 @@ type Billing struct {
 	MissedOrders string `json:"missed_orders"` // what becomes of those beyond: "skip", which "" means too, "restart" or "pause"
 	OutOfStock   string `json:"out_of_stock"`  // what becomes of an order whose variant is out of stock: "skip", which "" means too, "swap" or "hold"
 
+	SmallOrders string `json:"small_orders"` // what becomes of an order that is too small to be charged: "free", which "" means too, or "carry"
+
 	UpcomingDays int `json:"upcoming_days"` // 1 to 30: how many days before an order its subscriber is told; 0 means 3
 }
 

@@ -45,6 +45,8 @@ func (s *Subscription) checkStatus() error {
 		return fmt.Errorf("%d orders, %d extra ones", s.Cycle, s.ExtraOrders)
 	case s.Open() && s.allBilled(), s.Status == Expired && !s.allBilled():
 		return fmt.Errorf("%s after %d orders", s.Status, s.Cycle)
+	case s.CarriedOver != nil && (s.CarriedOver.Minor < 1 || s.CarriedOver.Currency != s.Currency):
+		return fmt.Errorf("carried_over %s", s.CarriedOver)
 	case s.DeliveryPrice.Currency != s.Currency || s.DeliveryPrice.Minor < 0 || s.DeliveryPrice.Minor > catalog.MaxPrice:
 		return fmt.Errorf("delivery_price %s", s.DeliveryPrice)
 	}

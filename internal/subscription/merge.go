@@ -77,6 +77,10 @@ func (c Merge) Decide(w World, now time.Time) (journal.Decision, error) {
 	if err := next.take(moved...); err != nil {
 		return journal.Decision{}, err
 	}
+	if from.CarriedOver != nil {
+		next.carry(from.CarriedOver.Minor)
+		ended.CarriedOver = nil
+	}
 	details := merged{From: from.ID, Into: into.ID}
 	return journal.Decision{Drafts: []journal.Draft{
 		change("subscription.merged", from, ended, details, into.Ref()),

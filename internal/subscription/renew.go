@@ -11,13 +11,14 @@ import (
 
 // Order is what a subscription needs to know of an order.
 type Order struct {
-	ID     id.ID
-	Number string
-	Cycle  *int       // nil for an extra order
-	Date   civil.Date // the billing date that it was made for
-	Total  money.Amount
-	Once   []id.ID       // its items that come once
-	MadeAt *journal.Time // when it was priced; nil: it is one to come
+	ID      id.ID
+	Number  string
+	Cycle   *int       // nil for an extra order
+	Date    civil.Date // the billing date that it was made for
+	Total   money.Amount
+	Once    []id.ID       // its items that come once
+	Carried *money.Amount // of earlier orders, that is charged with it
+	MadeAt  *journal.Time // when it was priced; nil: it is one to come
 }
 
 func (o Order) ref() journal.Ref { return journal.Ref{Kind: journal.Order, ID: o.ID} }
@@ -74,6 +75,9 @@ func (s *Subscription) consume(o Order) {
 			*s.Discounts[i].CyclesLeft--
 		}
 	}
+	if o.Carried != nil && s.CarriedOver != nil {
+		s.carry(-o.Carried.Minor)
+	}
 	s.Discounts = slices.DeleteFunc(s.Discounts, func(a AppliedDiscount) bool { return a.CyclesLeft != nil && *a.CyclesLeft <= 0 })
 }
 
@@ -121,4 +125,36 @@ func (s *Subscription) wentPast(billed civil.Date) bool {
 	}
 	next, following := s.schedule().Rhythm.At(s.Position), civil.Rhythm{Anchor: billed, Every: s.BillingPolicy.Every()}.At(1)
 	return !next.IsZero() && !following.IsZero() && !next.Before(following)
+}
+
+// carry adds to what is carried over, or takes away.
+func (s *Subscription) carry(minor int64) {
+	if s.CarriedOver != nil {
+		minor += s.CarriedOver.Minor
+	}
+	if s.CarriedOver = nil; minor > 0 {
+		s.CarriedOver = new(money.Of(minor, s.Currency))
+	}
+}
+
+type carriedOver struct {
+	OrderID     id.ID        `json:"order_id"`
+	OrderNumber string       `json:"order_number"`
+	Amount      money.Amount `json:"amount"`
+}
+
+// CarryOver gives the event of an order that was placed, and is charged with the next one.
+func CarryOver(s *Subscription, o Order, amount money.Amount) journal.Draft {
+	next := journal.Clone(s)
+	next.carry(amount.Minor)
+	return change("subscription.amount_carried_over", s, next, carriedOver{o.ID, o.Number, amount}, o.ref())
+}
+
+// BillsAgain says whether an order of the rhythm comes after one that is placed now.
+func BillsAgain(s *Subscription, o Order) bool {
+	after := journal.Clone(s)
+	if o.Cycle != nil {
+		after.Cycle++
+	}
+	return s.Open() && !after.allBilled()
 }

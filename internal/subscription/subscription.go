@@ -124,7 +124,8 @@ type Subscription struct {
 	CancelReason          journal.Personal[string]            `json:"cancel_reason"`
 	MergedInto            id.ID                               `json:"merged_into"`
 	CreatedAt             journal.Time                        `json:"created_at"`
-	HeldOn                *civil.Date                         `json:"held_on"` // the next order's date, while that order waits for stock
+	HeldOn                *civil.Date                         `json:"held_on"`      // the next order's date, while that order waits for stock
+	CarriedOver           *money.Amount                       `json:"carried_over"` // of orders that were too small to be charged: it is charged with the next one; null: nothing
 }
 
 func (s *Subscription) Ref() journal.Ref { return journal.Ref{Kind: journal.Subscription, ID: s.ID} }

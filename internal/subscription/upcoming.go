@@ -18,6 +18,17 @@ type UpcomingOrder struct {
 	Delivery money.Amount `json:"delivery"`
 	Tax      money.Amount `json:"tax"`
 	Total    money.Amount `json:"total"`
+
+	Carried *money.Amount `json:"carried"` // of earlier orders that were too small to be charged: it is charged besides; null: nothing
+}
+
+// Due is what will be charged for the order.
+func (o UpcomingOrder) Due() money.Amount {
+	due := o.Total
+	if o.Carried != nil {
+		due.Minor += o.Carried.Minor
+	}
+	return due
 }
 
 // Upcoming gives the next count orders of the rhythm, skipped ones included, as they would be if nothing changed any
@@ -47,10 +58,11 @@ func Upcoming(s *Subscription, plan *catalog.Plan, tax TaxRule, today civil.Date
 		if err != nil {
 			return nil, err
 		}
-		after.consume(Order{Once: after.once()})
+		carried := after.CarriedOver
+		after.consume(Order{Once: after.once(), Carried: carried})
 		out = append(out, UpcomingOrder{
 			Cycle: new(after.Cycle), Date: slot.Date, Items: p.Lines,
-			Subtotal: p.Subtotal, Discount: p.Discount, Delivery: p.Delivery, Tax: p.Tax, Total: p.Total,
+			Subtotal: p.Subtotal, Discount: p.Discount, Delivery: p.Delivery, Tax: p.Tax, Total: p.Total, Carried: carried,
 		})
 	}
 	return out, nil

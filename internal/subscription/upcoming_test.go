@@ -49,6 +49,6 @@ func TestUpcoming(t *testing.T) {
 		t.Fatal(err)
 	}
 	equal(t, "JSON", string(raw), `{"cycle":null,"date":"2027-02-28","skipped":true,"items":[],"subtotal":{"amount":0,"currency":"USD"},"discount":{"amount":0,"currency":"USD"},`+
-		`"delivery":{"amount":0,"currency":"USD"},"tax":{"amount":0,"currency":"USD"},"total":{"amount":0,"currency":"USD"}}`)
+		`"delivery":{"amount":0,"currency":"USD"},"tax":{"amount":0,"currency":"USD"},"total":{"amount":0,"currency":"USD"},"carried":null}`)
 	equal(t, "the subscription is as it was", s.sub("sub_1").Cycle, 0)
 }

@@ -255,6 +255,16 @@ func (c *call) orderPage() (answer, error) {
 	sum("Delivery", o.Delivery, false)
 	sum("Tax", o.Tax, false)
 	sum("Total", o.Total, true)
+	if o.Carried != nil {
+		sum("Carried over from earlier orders", *o.Carried, true)
+		sum("To be charged", o.Due(), true)
+	}
+	if o.CarriedOver != nil {
+		sum("Charged with the next order", *o.CarriedOver, true)
+	}
+	if o.Waived != nil {
+		sum("Not charged", *o.Waived, true)
+	}
 	sum("Refunded", o.Refunded, false)
 	for _, a := range billing.Chronological(o) {
 		method, err := c.methodWords(a.PaymentMethodID)
@@ -409,8 +419,8 @@ func (c *call) upcomingPage() (answer, error) {
 				continue
 			}
 			counts[o.Date]++
-			sums[o.Date] += o.Total.Minor
-			all += o.Total.Minor
+			sums[o.Date] += o.Due().Minor
+			all += o.Due().Minor
 			v.Orders++
 			on = on || o.Date == asked
 		}

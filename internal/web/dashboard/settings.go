@@ -42,6 +42,8 @@ var missedOptions = []ui.Option{{Value: settings.MissedSkip, Label: "Skip them"}
 
 var stockOptions = []ui.Option{{Value: settings.StockSkip, Label: "Skip the order"}, {Value: settings.StockSwap, Label: "Send another variant"}, {Value: settings.StockHold, Label: "Hold the order until there is some"}}
 
+var smallOptions = []ui.Option{{Value: settings.SmallFree, Label: "Is free"}, {Value: settings.SmallCarry, Label: "Is charged with the next order"}}
+
 func whole(v url.Values, name, label string, now int, hint string) formField {
 	f := textField("input", name, label, filled(v, name, strconv.Itoa(now)), hint)
 	f.Type, f.Min = "number", "0"
@@ -77,12 +79,13 @@ var settingsPages = []settingsPage{
 				textField("input", "tax", "Tax in per cent", filled(v, "tax", money.Of(int64(b.TaxBasisPoints), "EUR").Decimal()), "A flat rate on items and delivery, such as 19 or 7.7."), whole(v, "max_catch_up_orders", "After a downtime, at most so many missed orders", b.MaxCatchUpOrders, "1 to 12, for each subscription."),
 				{kind: "select", Field: ui.Field{Name: "missed_orders", Label: "The missed orders beyond those", Value: filled(v, "missed_orders", cmp.Or(b.MissedOrders, settings.MissedSkip))}, options: missedOptions},
 				{kind: "select", Field: ui.Field{Name: "out_of_stock", Label: "When something is out of stock", Value: filled(v, "out_of_stock", cmp.Or(b.OutOfStock, settings.StockSkip))}, options: stockOptions},
+				{kind: "select", Field: ui.Field{Name: "small_orders", Label: "An order that is too small to be charged", Value: filled(v, "small_orders", cmp.Or(b.SmallOrders, settings.SmallFree)), Hint: "Payment gateways charge no less than some amount, such as 0.50."}, options: smallOptions},
 				whole(v, "upcoming_days", "Tell subscribers of an order so many days before", cmp.Or(b.UpcomingDays, settings.DefaultUpcomingDays), "1 to 30. The message “Upcoming order” says so, unless it is switched off.")}
 		},
 		document: func(_ *call, d settings.Document, in *input) settings.Document {
 			b := journal.Clone(d.(*settings.Billing))
 			b.BillingHour, b.CutoffDays, b.MaxCatchUpOrders = in.number("billing_hour", 0), in.number("cutoff_days", 0), in.number("max_catch_up_orders", 1)
-			b.MissedOrders, b.OutOfStock = in.text("missed_orders"), in.text("out_of_stock")
+			b.MissedOrders, b.OutOfStock, b.SmallOrders = in.text("missed_orders"), in.text("out_of_stock"), in.text("small_orders")
 			b.UpcomingDays = in.number("upcoming_days", settings.DefaultUpcomingDays)
 			points, ok := minorOf(in.text("tax"), 2)
 			if !ok {

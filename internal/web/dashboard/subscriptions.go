@@ -325,7 +325,7 @@ func (c *call) upcomingLines(s *subscription.Subscription, count int, mayEdit bo
 	}
 	var out []upcomingLine
 	for _, o := range orders {
-		line := upcomingLine{Date: o.Date.String(), Day: o.Date.Weekday().String()[:3] + ", " + o.Date.Long(), Skipped: o.Skipped, Total: c.cash(o.Total)}
+		line := upcomingLine{Date: o.Date.String(), Day: o.Date.Weekday().String()[:3] + ", " + o.Date.Long(), Skipped: o.Skipped, Total: c.cash(o.Due())}
 		if o.Cycle != nil {
 			line.Cycle = strconv.Itoa(*o.Cycle)
 		}

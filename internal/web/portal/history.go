@@ -26,7 +26,7 @@ type entry struct {
 
 // kept are entries that a subscriber is not shown: steps of the machinery between what people care about, and what is the team's own.
 // What is neither among them nor among the sentences is not shown either; a test demands a decision for every type.
-var kept = []journal.Name{"customer.login_code_sent", "billing_attempt.started", "billing_attempt.delayed", "billing_attempt.amount_differs", "customer.quick_action_viewed", "payment_method.expiring", "order.disputed", "order.dispute_won", "order.dispute_lost", "order.refund_completed", "order.refund_failed", "billing.difference_found", "billing.difference_settled", "notification.sent", "notification.failed", "cancel_session.started", "cancel_session.offer_shown", "cancel_session.completed", "recovery.retry_scheduled", "subscription.note_changed", "subscription.attributes_changed", "discount.redeemed", "external.*"}
+var kept = []journal.Name{"customer.login_code_sent", "billing_attempt.started", "billing_attempt.delayed", "billing_attempt.amount_differs", "subscription.amount_carried_over", "customer.quick_action_viewed", "payment_method.expiring", "order.disputed", "order.dispute_won", "order.dispute_lost", "order.refund_completed", "order.refund_failed", "billing.difference_found", "billing.difference_settled", "notification.sent", "notification.failed", "cancel_session.started", "cancel_session.offer_shown", "cancel_session.completed", "recovery.retry_scheduled", "subscription.note_changed", "subscription.attributes_changed", "discount.redeemed", "external.*"}
 
 // inShort is how many lines the page of a subscription has. What was looked at and found whole is said where all of it is.
 const inShort = 8

@@ -139,7 +139,7 @@ func (c *call) home() (answer, error) {
 		s := r.State.(*subscription.Subscription)
 		one := card{ID: s.ID, Contents: contents(s), Next: c.nextWords(s), Every: capital(c.every(s.BillingPolicy)), Badge: c.badge(s)}
 		if orders, err := c.upcoming(s, 1); err == nil && len(orders) > 0 && !orders[0].Skipped {
-			one.Sum = c.cash(orders[0].Total)
+			one.Sum = c.cash(orders[0].Due())
 		}
 		cards = append(cards, one)
 	}
@@ -178,7 +178,7 @@ func (c *call) lines(s *subscription.Subscription, count int) ([]line, error) {
 	var out []line
 	gifts := journal.Clone(s)
 	for _, o := range orders {
-		l := line{Date: o.Date.String(), Day: c.words().Day(o.Date), Total: c.cash(o.Total), Skipped: o.Skipped}
+		l := line{Date: o.Date.String(), Day: c.words().Day(o.Date), Total: c.cash(o.Due()), Skipped: o.Skipped}
 		l.MaySkip = !o.Skipped && s.May(subscription.ActionSkip) == nil && c.offered(s, subscription.ActionSkip, &o.Date) == nil
 		l.MayBack = o.Skipped && s.May(subscription.ActionUnskip) == nil && c.offered(s, subscription.ActionUnskip, &o.Date) == nil
 		if g, ok := gifts.GiftFor(o.Date); ok && !o.Skipped {
@@ -364,7 +364,7 @@ func (c *call) ordersPage() (answer, error) {
 		for _, l := range o.Items {
 			what = append(what, fmt.Sprintf("%d × %s", l.Quantity, l.Title))
 		}
-		row := orderRow{Number: o.Number, Date: c.words().Date(o.BillingDate), Total: c.cash(o.Total), What: strings.Join(what, ", "), Tracking: o.TrackingURL.Value}
+		row := orderRow{Number: o.Number, Date: c.words().Date(o.BillingDate), Total: c.cash(o.Due()), What: strings.Join(what, ", "), Tracking: o.TrackingURL.Value}
 		switch o.Status {
 		case billing.Placed:
 			row.Badge = ui.Badge{Tone: ui.Good, Text: c.say("order.paid")}
