@@ -40,7 +40,8 @@ func TestMachine(t *testing.T) {
 			c.BackupPaymentMethodID = "pm_2"
 			s.set(c)
 		}
-		s.set(&settings.Billing{BillingHour: 6, MaxCatchUpOrders: 1, OutOfStock: rapid.SampledFrom([]string{"", settings.StockSwap, settings.StockHold}).Draw(t, "out of stock")})
+		s.set(&settings.Billing{BillingHour: 6, MaxCatchUpOrders: 1, OutOfStock: rapid.SampledFrom([]string{"", settings.StockSwap, settings.StockHold}).Draw(t, "out of stock"),
+			SmallOrders: rapid.SampledFrom([]string{"", settings.SmallCarry}).Draw(t, "small orders")})
 		s.must(journal.Bind(catalog.UpdateVariant{ID: "var_1", BackupVariantID: new(id.ID("var_2"))}))
 		pieces := s.stock() // on the shelf and in orders that were not given up
 		orders := 0
@@ -63,7 +64,7 @@ func TestMachine(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"": func(t *rapid.T) {
 				s.check()
-				inOrders := int64(0)
+				inOrders, carried := int64(0), int64(0)
 				for _, st := range s.States {
 					o, ok := st.(*billing.Order)
 					if !ok {
@@ -75,13 +76,25 @@ func TestMachine(t *testing.T) {
 						}
 					}
 					s.explained(o)
-					kept := billing.Refundable(o).Minor - billing.Owed(o).Minor
+					kept, least := billing.Refundable(o).Minor-billing.Owed(o).Minor, o.Due().Minor
+					if o.Waived != nil {
+						least -= o.Waived.Minor
+					}
+					if o.CarriedOver != nil {
+						least, carried = 0, carried+o.CarriedOver.Minor
+					}
+					if o.Carried != nil && o.PlacedAt != nil {
+						carried -= o.Carried.Minor
+					}
 					switch {
 					case o.PlacedAt == nil && kept != 0:
 						t.Errorf("%s is %s, and %d are kept for it", o.ID, o.Status, kept)
-					case o.Status == billing.Placed && kept != o.Total.Minor:
-						t.Errorf("%s is placed for %v, and %d are kept for it", o.ID, o.Total, kept)
+					case o.Status == billing.Placed && (kept < least || kept > o.Due().Minor):
+						t.Errorf("%s is placed for %v, and %d are kept for it", o.ID, o.Due(), kept)
 					}
+				}
+				if c := s.subscription().CarriedOver; c == nil && carried != 0 || c != nil && c.Minor != carried {
+					t.Errorf("%v are carried over, the orders say %d", c, carried)
 				}
 				if got := s.stock() + inOrders; got != pieces {
 					t.Errorf("there are %d pieces, want %d", got, pieces)
@@ -111,8 +124,36 @@ func TestMachine(t *testing.T) {
 				}
 				run(journal.Bind(billing.FinishAttempt{
 					OrderID: o.ID, AttemptID: a.ID, BackupAttemptID: attemptID(500 + len(s.Events)), Hard: rapid.IntRange(0, 3).Draw(t, "hard") == 0,
+					Code:   rapid.SampledFrom([]string{"", "amount_too_small"}).Draw(t, "code"),
 					Result: rapid.SampledFrom([]billing.Result{billing.Succeeded, billing.Declined, billing.Declined, billing.ActionRequired}).Draw(t, "result"),
 				}))
+			},
+			"a month with an order": func(t *rapid.T) {
+				if d := s.subscription().NextBillingDate; d != nil && d.After(s.today()) {
+					s.on(*d)
+				}
+				orders++
+				run(journal.Bind(billing.CreateOrder{SubscriptionID: sub, OrderID: orderID(orders), AttemptID: attemptID(orders), Due: s.today()}))
+				result := billing.FinishAttempt{OrderID: orderID(orders), AttemptID: attemptID(orders), Result: billing.Succeeded}
+				if rapid.Bool().Draw(t, "too small") {
+					result.Result, result.Code = billing.Declined, "amount_too_small"
+				}
+				run(journal.Bind(result))
+			},
+			"another amount": func(t *rapid.T) {
+				o := order()
+				a, open := billing.OpenAttempt(o)
+				if !open {
+					t.Skip("nothing is open")
+				}
+				took := usd(rapid.Int64Range(1, 2*a.Amount.Minor).Draw(t, "took"))
+				if rapid.IntRange(0, 3).Draw(t, "euros") == 0 {
+					took.Currency = "EUR"
+				}
+				run(journal.Bind(billing.NoteOtherCharge{OrderID: o.ID, AttemptID: a.ID, GatewayID: "ch_odd_" + string(a.ID), Amount: took}))
+			},
+			"end another amount": func(t *rapid.T) {
+				run(journal.Bind(billing.EndOtherCharge{OrderID: order().ID, Accept: rapid.Bool().Draw(t, "accept")}))
 			},
 			"retry": func(t *rapid.T) {
 				run(journal.Bind(billing.RetryOrder{

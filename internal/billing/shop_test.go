@@ -286,7 +286,7 @@ func (s *shop) explained(o *billing.Order) {
 			s.t.Errorf("a line without an entry or a sentence: %+v", r)
 		}
 	}
-	if sum != o.Total.Minor {
-		s.t.Errorf("order %s comes to %d, its explanation to %d", o.ID, o.Total.Minor, sum)
+	if sum != o.Due().Minor {
+		s.t.Errorf("order %s comes to %d, its explanation to %d", o.ID, o.Due().Minor, sum)
 	}
 }
