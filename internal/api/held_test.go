@@ -94,3 +94,20 @@ func TestAHiddenEntryIsInEveryLog(t *testing.T) {
 		}
 	}
 }
+
+// A stream sends what the index leaves out, in its place.
+func TestAHiddenEntryIsInTheStream(t *testing.T) {
+	s := openShop(t)
+	key := s.subscription(s.customer("ada@example.com"), s.variant(s.product("Coffee"), "250 g", 1250))
+	from := s.Program.Head()
+	pause := s.run(journal.Bind(subscription.Pause{ID: key})).Events[0].Seq
+	note := s.run(journal.Bind(subscription.ChangeNote{ID: key, Note: "Called."})).Events[0].Seq
+	s.hide(pause)
+	f := s.follow("?target="+string(key), fmt.Sprintf("Last-Event-ID: %d", from))
+	defer f.close()
+	for _, want := range []int64{pause, note} {
+		if got := f.next()["id"]; got != fmt.Sprint(want) {
+			t.Errorf("got %s, want %d", got, want)
+		}
+	}
+}

@@ -259,11 +259,11 @@ func (a *API) oneEvent(ctx context.Context, in *byID) (oneEventView, error) {
 	if out.Undo, err = a.undoable(ctx, st.ID); err != nil {
 		return out, err
 	}
-	related, err := take(a.Finder.Events(ctx, store.Opened, find.Filter{CorrelationID: string(st.CorrelationID), Hidden: true, Oldest: true}, -1), relatedEvents+1)
+	page, err := a.Finder.Page(ctx, store.Opened, find.Filter{CorrelationID: string(st.CorrelationID), Hidden: true, Oldest: true}, -1, relatedEvents+1)
 	if err != nil {
 		return out, err
 	}
-	related = slices.DeleteFunc(related, func(other store.Stored) bool { return other.Seq == st.Seq })
+	related := slices.DeleteFunc(page.Entries, func(other store.Stored) bool { return other.Seq == st.Seq })
 	if out.Related, err = r.Render(related[:min(len(related), relatedEvents)]); err != nil {
 		return out, err
 	}

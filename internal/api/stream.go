@@ -160,8 +160,9 @@ func (a *API) follow(ctx context.Context, w http.ResponseWriter, flt find.Filter
 					return nil // the client is gone
 				}
 			}
+			more := next != position && len(events) > 0
 			position = next
-			if len(events) < streamPage || a.stopping() {
+			if !more || a.stopping() {
 				break
 			}
 		}
@@ -194,19 +195,17 @@ func (a *API) since(ctx context.Context, flt find.Filter, position int64) (int64
 	if err != nil || head.Seq <= position {
 		return position, nil, store.Fault(err)
 	}
-	found, err := take(a.Finder.Events(ctx, store.Opened, flt, position), streamPage)
-	if err != nil {
-		return position, nil, err
+	// Held against every entry in between, as long as they are not many: what the index leaves out is sent all the same.
+	page, err := a.Finder.Page(ctx, store.Opened, flt, position, streamPage)
+	if err != nil || len(page.Entries) == 0 {
+		return head.Seq, nil, err
 	}
-	if len(found) == 0 {
-		return head.Seq, nil, nil
-	}
-	last := found[len(found)-1].Seq
-	if len(found) == streamPage {
-		return last, found, nil
+	last := page.Entries[len(page.Entries)-1].Seq
+	if page.More {
+		return last, page.Entries, nil
 	}
 	// What was committed after the head was read may be among the events too.
-	return max(head.Seq, last), found, nil
+	return max(head.Seq, last), page.Entries, nil
 }
 
 // holds is what the key of a request may do now; nothing when it was revoked.

@@ -118,36 +118,55 @@ func (c logCommand) held(w *world, check find.Check) error {
 	return nil
 }
 
-// follow shows what comes, from a seq on, until it is interrupted.
+// follow shows what comes, from a seq on, until it is interrupted. It is held against chains as it comes; an entry that is missing is told
+// at once, and the end is no success.
 func (c logCommand) follow(w *world, s *store.Store, flt find.Filter, next int64, show func(store.Stored) error) error {
 	flt.Oldest = true
 	t := time.NewTicker(followEvery)
 	defer t.Stop()
+	whole := true
+	ended := func() error {
+		if !whole {
+			return failed(1)
+		}
+		return nil
+	}
 	for {
 		head, err := s.ReadHead(w.ctx, s.Read)
 		if err != nil && w.ctx.Err() == nil {
 			return store.Fault(err)
 		}
-		for st, err := range find.Scan(w.ctx, s, store.Opened, flt, next-1) {
+		for more := head.Seq >= next; more; {
+			page, err := find.ScanPage(w.ctx, s, store.Opened, flt, next-1, followPage)
 			if w.ctx.Err() != nil {
-				return nil
+				return ended()
 			}
 			if err != nil {
 				return store.Fault(err)
 			}
-			if err := show(st); err != nil {
-				return err
+			if page.Check.Found() {
+				whole = false
+				fmt.Fprintln(w.err, page.Check.Words())
 			}
-			next = st.Seq + 1
+			for _, st := range page.Entries {
+				if err := show(st); err != nil {
+					return err
+				}
+				next = st.Seq + 1
+			}
+			more = page.More
 		}
 		next = max(next, head.Seq+1)
 		select {
 		case <-w.ctx.Done():
-			return nil
+			return ended()
 		case <-t.C:
 		}
 	}
 }
+
+// followPage is how many entries are read at a time while a log is followed.
+const followPage = 200
 
 // filter is what the flags ask for: the filters of the API, and the log.
 func (c logCommand) filter(w *world, s *store.Store, zone *time.Location) (find.Filter, error) {

@@ -100,12 +100,12 @@ func (c *call) eventPage() (answer, error) {
 		return answer{}, err
 	}
 	slices.Reverse(v.Causes)
-	related, err := take(c.Finder.Events(c.ctx, store.Opened, find.Filter{CorrelationID: string(st.CorrelationID), Hidden: true, Oldest: true}, -1), relatedEntries+1)
+	related, err := c.Finder.Page(c.ctx, store.Opened, find.Filter{CorrelationID: string(st.CorrelationID), Hidden: true, Oldest: true}, -1, relatedEntries)
 	if err != nil {
 		return answer{}, err
 	}
-	if len(related) > 1 {
-		entries, err := c.entries(related[:min(len(related), relatedEntries)], reading.Log{})
+	if len(related.Entries) > 1 {
+		entries, err := c.entries(related.Entries, reading.Log{})
 		if err != nil {
 			return answer{}, err
 		}
@@ -347,7 +347,7 @@ func (c *call) liveLog(of func(c *call) (reading.Log, answer, error)) (answer, e
 	}
 	for {
 		head := c.Program.Head()
-		found, err := take(c.Finder.Events(c.ctx, store.Opened, flt, position), entriesOnPage)
+		page, err := c.Finder.Page(c.ctx, store.Opened, flt, position, entriesOnPage) // with what the index leaves out
 		if err != nil {
 			return answer{sent: true}, nil
 		}
@@ -355,7 +355,7 @@ func (c *call) liveLog(of func(c *call) (reading.Log, answer, error)) (answer, e
 		if err := c.stillMay(); err != nil {
 			return answer{sent: true}, nil
 		}
-		entries, err := c.entries(found, l)
+		entries, err := c.entries(page.Entries, l)
 		if err != nil {
 			return answer{sent: true}, nil
 		}
@@ -369,7 +369,7 @@ func (c *call) liveLog(of func(c *call) (reading.Log, answer, error)) (answer, e
 			}
 			position = e.Seq
 		}
-		if len(found) == entriesOnPage {
+		if page.More {
 			continue
 		}
 		position = max(position, head)

@@ -60,6 +60,13 @@ func TestAHiddenEntryIsOnEveryPage(t *testing.T) {
 			t.Errorf("%s: the file does not hold the entry, or does not mark it", format)
 		}
 	}
+	next, closed := owner.live(fmt.Sprintf("/events/live?target=%s&after=%d", sub, pause.Seq-1))
+	if got := next(); !strings.Contains(got, "/events/"+string(pause.ID)) {
+		t.Errorf("the stream leaves the hidden entry out: got %s", got)
+	}
+	if err := closed(); err != nil {
+		t.Error(err)
+	}
 	if err := w.d.Finder.Rebuild(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
