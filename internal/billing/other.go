@@ -89,9 +89,11 @@ func (c EndOtherCharge) Decide(w World, now time.Time) (journal.Decision, error)
 	open, ok := Differing(o)
 	switch {
 	case !ok:
-		return journal.Decision{}, fault.New(fault.Conflict, "no_other_charge", "The payment gateway took no other amount for order %s than it was asked for.", o.Number)
+		return journal.Decision{}, fault.New(fault.Conflict, "no_other_charge",
+			"The payment gateway took no other amount for order %s than it was asked for.", o.Number)
 	case c.Accept && open.Other.Amount.Currency != o.Total.Currency:
-		return journal.Decision{}, fault.New(fault.Conflict, "other_currency", "The order is in %s, and %s was taken. It can only go back.", o.Total.Currency, open.Other.Amount.Format())
+		return journal.Decision{}, fault.New(fault.Conflict, "other_currency",
+			"The order is in %s, and %s was taken. It can only go back.", o.Total.Currency, open.Other.Amount.Format())
 	}
 	next := journal.Clone(o)
 	a := &next.Attempts[slices.IndexFunc(next.Attempts, func(a Attempt) bool { return a.ID == open.ID })]
@@ -111,7 +113,9 @@ func (c EndOtherCharge) Decide(w World, now time.Time) (journal.Decision, error)
 		return t.decision(), err
 	}
 	a.Status, a.Code = AttemptFailed, codeOtherAmount
-	next.Repayments = append(next.Repayments, Repayment{Number: next.repaymentNumber(), AttemptID: a.ID, Amount: open.Other.Amount, Status: AttemptStarted, StartedAt: journal.At(now), Uncounted: true})
+	next.Repayments = append(next.Repayments, Repayment{
+		Number: next.repaymentNumber(), AttemptID: a.ID, Amount: open.Other.Amount, Status: AttemptStarted, StartedAt: journal.At(now), Uncounted: true,
+	})
 	t.tell(o.otherDraft("billing_attempt.amount_refused", next, *a), 0)
 	if o.Status != Pending {
 		return t.decision(), nil

@@ -73,8 +73,10 @@ func (c NoteGatewayErased) Decide(w World, _ time.Time) (journal.Decision, error
 	if err != nil {
 		return journal.Decision{}, err
 	}
-	return journal.Decision{Result: next.Ref(), Drafts: []journal.Draft{{Type: "customer.gateway_erased", Before: w.Customer, After: next,
-		Details: gatewayErasedDetails{c.Customers, c.Elsewhere}, Secrets: []journal.Secret{{Name: SecretGatewayReferences, Value: []byte{0}}}}}}, nil
+	return journal.Decision{Result: next.Ref(), Drafts: []journal.Draft{{
+		Type: "customer.gateway_erased", Before: w.Customer, After: next, Details: gatewayErasedDetails{c.Customers, c.Elsewhere},
+		Secrets: []journal.Secret{{Name: SecretGatewayReferences, Value: []byte{0}}},
+	}}}, nil
 }
 
 // NoteGatewayErasureFailed says that the gateway keeps failing to delete an erased customer, once.
@@ -96,8 +98,9 @@ func (c NoteGatewayErasureFailed) Decide(w World, _ time.Time) (journal.Decision
 	if err != nil || w.Customer.GatewayData == GatewayDataFailing {
 		return journal.Decision{Result: w.Customer.Ref()}, err
 	}
-	return journal.Decision{Result: next.Ref(), Drafts: []journal.Draft{{Type: "customer.gateway_erasure_failed", Before: w.Customer, After: next,
-		Details: gatewayErasureFailedDetails{c.Code}}}}, nil
+	return journal.Decision{Result: next.Ref(), Drafts: []journal.Draft{{
+		Type: "customer.gateway_erasure_failed", Before: w.Customer, After: next, Details: gatewayErasureFailedDetails{c.Code},
+	}}}, nil
 }
 
 func (w World) gatewayData(to string) (*Customer, error) {

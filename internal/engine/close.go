@@ -71,7 +71,8 @@ func (e *Engine) closeAgain(ctx context.Context) error {
 		case err != nil:
 			e.log.Error("a declined charge stays open at the gateway", "order", u.order, "charge", u.charge, "error", err)
 		case now.Status == payment.Succeeded:
-			if _, err := e.do(context.WithoutCancel(ctx), journal.Bind(billing.FinishAttempt{OrderID: u.order, AttemptID: u.attempt, Result: billing.Succeeded, GatewayID: u.charge})); err != nil {
+			paid := billing.FinishAttempt{OrderID: u.order, AttemptID: u.attempt, Result: billing.Succeeded, GatewayID: u.charge}
+			if _, err := e.do(context.WithoutCancel(ctx), journal.Bind(paid)); err != nil {
 				errs = append(errs, err)
 				e.leave(u)
 			}

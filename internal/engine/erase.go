@@ -40,7 +40,8 @@ func (e *Engine) EraseAtGateway(ctx context.Context) error {
 		if err := e.Gate.Ask(gate.Destroy|gate.Charge, gate.GatewayFailing); err != nil {
 			return err
 		}
-		rows, err := query.Claim(ctx, e.s, e.holder, inHand, query.List{Kind: journal.Customer, Limit: chunk, Where: []query.Filter{query.Set(query.GatewayData), query.After(query.ID, last)}})
+		rows, err := query.Claim(ctx, e.s, e.holder, inHand, query.List{Kind: journal.Customer, Limit: chunk,
+			Where: []query.Filter{query.Set(query.GatewayData), query.After(query.ID, last)}})
 		if err != nil {
 			return errors.Join(append(errs, err)...)
 		}
@@ -144,7 +145,8 @@ func (e *Engine) shared(ctx context.Context, g payment.Eraser, who id.ID, keeper
 	if len(keepers) == 0 {
 		return nil
 	}
-	for rows, err := range query.Pages(ctx, e.s, query.List{Kind: journal.PaymentMethod, Where: []query.Filter{query.Not(query.Customer, who)}, Steady: true}, "") {
+	others := query.List{Kind: journal.PaymentMethod, Where: []query.Filter{query.Not(query.Customer, who)}, Steady: true}
+	for rows, err := range query.Pages(ctx, e.s, others, "") {
 		if err != nil {
 			return err
 		}
@@ -181,7 +183,10 @@ func (e *Engine) eraseFailed(ctx context.Context, who id.ID, err error) error {
 
 // noteErasure records what became of an erasure at the gateway. Another process may have been faster.
 func (e *Engine) noteErasure(ctx context.Context, c journal.Command) error {
-	meta := program.Meta{Actor: journal.Actor{Kind: journal.ActorSystem, ID: "retention"}, Source: journal.Origin{Channel: journal.ChannelBulk}}
+	meta := program.Meta{
+		Actor:  journal.Actor{Kind: journal.ActorSystem, ID: "retention"},
+		Source: journal.Origin{Channel: journal.ChannelBulk},
+	}
 	_, err := e.p.Do(ctx, &program.Request{Meta: meta, Command: c})
 	if f := fault.As(err); err != nil && f.Kind == fault.Conflict {
 		return nil

@@ -25,11 +25,13 @@ func oursOf(err error) bool {
 // refused records that the gateway refuses an attempt because of us, and stops asking it when it refuses several in a row.
 func (e *Engine) refused(ctx context.Context, o *billing.Order, a billing.Attempt, ours *payment.Ours) error {
 	e.Observer.attempt("refused")
-	e.log.Error("the gateway refuses a charge because of us: nothing is held against the customer", "order", o.ID, "attempt", a.ID, "code", ours.Code, "error", ours)
+	e.log.Error("the gateway refuses a charge because of us: nothing is held against the customer",
+		"order", o.ID, "attempt", a.ID, "code", ours.Code, "error", ours)
 	e.mu.Lock()
 	e.attempts[a.ID] = e.attempts[a.ID].longer(e.p.Now(), attemptWait)
 	e.mu.Unlock()
-	if _, err := e.do(context.WithoutCancel(ctx), journal.Bind(billing.DelayAttempt{OrderID: o.ID, AttemptID: a.ID, Code: ours.Code})); err != nil {
+	delay := billing.DelayAttempt{OrderID: o.ID, AttemptID: a.ID, Code: ours.Code}
+	if _, err := e.do(context.WithoutCancel(ctx), journal.Bind(delay)); err != nil {
 		return err
 	}
 	return e.stopped(ours)
@@ -39,7 +41,8 @@ func (e *Engine) refused(ctx context.Context, o *billing.Order, a billing.Attemp
 var whatToDo = map[string]string{
 	payment.CodeKeyInvalid:     "It does not take the secret key, or the key may not charge: give the right one, and start the server again.",
 	payment.CodeAccountInvalid: "The account there is blocked, or not set up to charge: look at the gateway's own pages.",
-	payment.CodeAccountOther:   "The customers' cards are not of this account or mode: give the key of the account that has them, and start the server again.",
+	payment.CodeAccountOther: "The customers' cards are not of this account or mode: give the key of the account that has them, " +
+		"and start the server again.",
 }
 
 // stopped counts what the gateway refuses because of us, and gives the error of one that is left alone from now on.
@@ -59,7 +62,8 @@ func (e *Engine) stopped(err error) error {
 	if more := whatToDo[code]; more != "" {
 		sentence += " " + more
 	}
-	e.Gate.Raise(gate.Reason{Code: gate.GatewayFailing, Sentence: sentence + " It is tried again by itself, at least once an hour.", Holds: gate.Charge, Warning: true})
+	sentence += " It is tried again by itself, at least once an hour."
+	e.Gate.Raise(gate.Reason{Code: gate.GatewayFailing, Sentence: sentence, Holds: gate.Charge, Warning: true})
 	return fmt.Errorf("the payment gateway refuses this shop; nothing is charged, and it is asked again in %s: %w", e.gateway.pause, err)
 }
 

@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"perennial/internal/auth"
@@ -485,4 +486,31 @@ func TestARestoredFolderOfAnErasedPerson(t *testing.T) {
 		t.Errorf("the log names the customer again:\n%s", log)
 	}
 	holds(t, old)
+}
+
+// The server asks the gateway by itself to delete who was erased, and nobody else.
+func TestTheServerDeletesAtTheGateway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := config(t.TempDir())
+		i := open(t, c)
+		found(t, i)
+		gateway := simulated.New(time.Now, simulated.Options{})
+		s := &Server{Instance: i, engine: newEngine(i, gateway)}
+		who, other := i.IDs.New(id.Customer), i.IDs.New(id.Customer)
+		for _, key := range []id.ID{who, other} {
+			do(t, i, journal.Bind(customer.Create{ID: key, Email: string(key) + "@example.com"}))
+		}
+		do(t, i, journal.Bind(privacy.Redact{CustomerID: who, ConfirmEmail: string(who) + "@example.com"}))
+		ctx, stop := context.WithCancel(t.Context())
+		s.work.Go(func() { s.sweep(ctx) })
+		synctest.Wait()
+		stop()
+		s.work.Wait()
+		if l := gateway.Ledger(); len(l) != 1 || l[0].Kind != simulated.Erasure || l[0].Customer != who {
+			t.Errorf("the ledger: %+v", l)
+		}
+		if err := i.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	})
 }

@@ -39,7 +39,8 @@ func (g *Gateway) EraseCustomer(ctx context.Context, e payment.Erasure) (int, er
 			return gone, err
 		}
 	}
-	p := &sdk.CustomerSearchParams{SearchParams: sdk.SearchParams{Query: "metadata['" + metaCustomer + "']:'" + token(string(e.CustomerID)) + "'"}}
+	q := "metadata['" + metaCustomer + "']:'" + token(string(e.CustomerID)) + "'"
+	p := &sdk.CustomerSearchParams{SearchParams: sdk.SearchParams{Query: q}}
 	var found []string
 	for c, err := range g.api.V1Customers.Search(ctx, p).All(ctx) {
 		if f, ok := errors.AsType[*sdk.Error](err); ok && noSearch(f) {
