@@ -42,6 +42,7 @@ type subscriptionView struct {
 	BackupPaymentMethodID *id.ID                                `json:"backup_payment_method_id"`
 	DeliveryPrice         money.Amount                          `json:"delivery_price"`
 	Discounts             []subscription.AppliedDiscount        `json:"discounts" nullable:"false"`
+	CarriedOver           *money.Amount                         `json:"carried_over" doc:"Of orders that were too small to be charged: it is charged with the next one. Null: nothing."`
 	Gifts                 journal.Personal[[]subscription.Gift] `json:"gifts"`
 	Recovery              *subscription.Recovery                `json:"recovery"`
 	Note                  journal.Personal[string]              `json:"note"`
@@ -63,7 +64,7 @@ func viewSubscription(q program.Query, _ journal.Ref, row store.Row) (subscripti
 		ID: s.ID, Version: row.Version, Status: s.Status, CustomerID: s.CustomerID, Currency: s.Currency, Items: slice(s.Items), SellingPlanID: nullable(s.SellingPlanID),
 		BillingPolicy: s.BillingPolicy, DeliveryPolicy: s.DeliveryPolicy, AnchorDate: s.AnchorDate, Cycle: s.Cycle, NextBillingDate: s.NextBillingDate,
 		PausedUntil: s.PausedUntil, SkippedDates: slice(s.SkippedDates), ShippingAddressID: nullable(s.ShippingAddressID), PaymentMethodID: nullable(s.PaymentMethodID),
-		BackupPaymentMethodID: nullable(s.BackupPaymentMethodID), DeliveryPrice: s.DeliveryPrice, Discounts: slice(s.Discounts), Gifts: c.gifts(s.Gifts), Recovery: s.Recovery,
+		BackupPaymentMethodID: nullable(s.BackupPaymentMethodID), DeliveryPrice: s.DeliveryPrice, Discounts: slice(s.Discounts), CarriedOver: s.CarriedOver, Gifts: c.gifts(s.Gifts), Recovery: s.Recovery,
 		Note: c.text(s.Note), Attributes: c.attributes(s.Attributes), CancelledAt: s.CancelledAt, CancelReason: c.text(s.CancelReason), CreatedAt: s.CreatedAt,
 	}, nil
 }

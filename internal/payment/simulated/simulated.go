@@ -76,7 +76,10 @@ type Gateway struct {
 	broken     error           // guarded by mu; why nothing is answered any more
 }
 
-var _ payment.Gateway = (*Gateway)(nil)
+var (
+	_ payment.Gateway = (*Gateway)(nil)
+	_ payment.Eraser  = (*Gateway)(nil)
+)
 
 // New makes a gateway whose ledger is in memory. now dates the entries.
 func New(now func() time.Time, o Options) *Gateway {

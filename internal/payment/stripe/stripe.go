@@ -56,7 +56,10 @@ type Gateway struct {
 	key           string // tells the mode
 }
 
-var _ payment.Gateway = (*Gateway)(nil)
+var (
+	_ payment.Gateway = (*Gateway)(nil)
+	_ payment.Eraser  = (*Gateway)(nil)
+)
 
 // New makes a gateway. It calls nobody yet.
 func New(c Config) (*Gateway, error) {
