@@ -16,6 +16,7 @@ import (
 	"perennial/internal/find"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/kinds"
 	"perennial/internal/program"
 	"perennial/internal/reading"
 	"perennial/internal/store"
@@ -273,11 +274,11 @@ func (a *API) oneEvent(ctx context.Context, in *byID) (oneEventView, error) {
 
 // undoable says what an undo of an event would come to now.
 func (a *API) undoable(ctx context.Context, key id.ID) (undoView, error) {
-	w, err := program.Undo{Event: key, Actor: callOf(ctx).meta.Actor}.Load(program.NewReader(ctx, a.Store, a.Store.Read))
+	w, err := kinds.Undo{Event: key, Actor: callOf(ctx).meta.Actor}.Load(program.NewReader(ctx, a.Store, a.Store.Read))
 	if err != nil {
 		return undoView{}, err
 	}
-	if _, _, err = program.Restored(w, a.now()); err != nil {
+	if _, _, err = kinds.Restored(w, a.now()); err != nil {
 		f := fault.As(err)
 		if f.Kind == fault.Internal || f.Kind == fault.Unavailable {
 			return undoView{}, err

@@ -10,10 +10,10 @@ import (
 
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/kinds"
 	"perennial/internal/program"
 	"perennial/internal/store"
 	"perennial/internal/team"
-	"perennial/internal/view"
 )
 
 // views is how each kind of thing is shown, for answers that may be about any of them. The registration methods fill it
@@ -26,7 +26,7 @@ type anyThing any
 // undo registers the undoing of events. Its permission is that of the change which the undo amounts to, so it depends
 // on the event; entries of the activity log need activity_log.edit too.
 func (a *API) undo() {
-	r := route{method: http.MethodPost, path: "/events/{id}/undo", tag: "Events", summary: "Undo an event with a new one that names it", events: view.UndoTypes()}
+	r := route{method: http.MethodPost, path: "/events/{id}/undo", tag: "Events", summary: "Undo an event with a new one that names it", events: kinds.UndoTypes()}
 	op := a.operation(r, reflect.TypeFor[changedThing[anyThing]](), true)
 	op.Description = "Needs the permission to make the change by hand; for entries of the activity log also `" + string(team.ActivityLogEdit) + "`. " +
 		"Makes an event of the type that undoes the event's. Refused with 409 and the reason when a later event touched the same fields, or nothing can be put back."
@@ -36,15 +36,15 @@ func (a *API) undo() {
 		if err != nil {
 			return nil, a.problem(c, store.Fault(err))
 		}
-		for _, p := range view.UndoPermissions(st.Event) {
+		for _, p := range kinds.UndoPermissions(st.Event) {
 			r := r
 			if r.permission = p; !a.allowed(c, p) {
 				return nil, problemOf(a.deny(ctx, c, r), c.requestID)
 			}
 		}
 		r := r
-		r.permission = view.UndoPermissions(st.Event)[0]
-		out, err := run(ctx, a, r, plan{command: journal.Bind(program.Undo{Event: st.ID, Actor: c.meta.Actor}), target: st.Target()}, in.comment(), a.showAny)
+		r.permission = kinds.UndoPermissions(st.Event)[0]
+		out, err := run(ctx, a, r, plan{command: journal.Bind(kinds.Undo{Event: st.ID, Actor: c.meta.Actor}), target: st.Target()}, in.comment(), a.showAny)
 		if err != nil {
 			return nil, a.problem(c, err)
 		}

@@ -21,7 +21,7 @@ import (
 	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
-	"perennial/internal/program"
+	"perennial/internal/kinds"
 	"perennial/internal/reading"
 	"perennial/internal/seal"
 	"perennial/internal/store"
@@ -176,7 +176,7 @@ func Check(ctx context.Context, s *store.Store, opt Options) (*Report, error) {
 		secrets: map[secretKey]*commitment{}, mappings: map[journal.Kind]store.Mapping{}, roots: map[int64]seal.Hash{}, times: map[int64]string{},
 		destroyed: map[string][]string{}, counts: map[string]int64{}}
 	a.box = a.engineErrors(s.Keys.OpenerOnce(ctx, s.Read))
-	for _, m := range program.Mappings() {
+	for _, m := range kinds.Mappings() {
 		a.mappings[m.Kind] = m
 	}
 	if opt.Beside {

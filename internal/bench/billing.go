@@ -28,6 +28,7 @@ import (
 	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/kinds"
 	"perennial/internal/money"
 	"perennial/internal/payment"
 	"perennial/internal/payment/simulated"
@@ -438,7 +439,7 @@ func move(ctx context.Context, i *server.Instance) {
 		s := rows[rnd.IntN(len(rows))].State.(*subscription.Subscription)
 		if rnd.IntN(2) == 0 {
 			if out := do(journal.Bind(subscription.AddItem{ID: s.ID, Item: subscription.NewItem{ID: i.IDs.New(id.Item), VariantID: s.Items[0].VariantID, Quantity: 1, OneTime: true}})); out != nil {
-				do(journal.Bind(program.Undo{Event: out.Events[0].ID, Actor: journal.Actor{Kind: journal.ActorSystem, ID: "people"}}))
+				do(journal.Bind(kinds.Undo{Event: out.Events[0].ID, Actor: journal.Actor{Kind: journal.ActorSystem, ID: "people"}}))
 			}
 			continue
 		}

@@ -17,8 +17,8 @@ import (
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/journal/journaltest"
+	"perennial/internal/kinds"
 	"perennial/internal/money"
-	"perennial/internal/program"
 	"perennial/internal/settings"
 	"perennial/internal/subscription"
 )
@@ -50,7 +50,7 @@ const (
 
 func newWorld(t fatal) *world {
 	w := &world{World: journaltest.NewWorld("shop_k3m8z2qa"), t: t, now: noon}
-	for _, m := range program.Mappings() {
+	for _, m := range kinds.Mappings() {
 		w.Fresh[m.Kind] = func(key id.ID) func() journal.State { return func() journal.State { return m.Fresh(key) } }
 		w.Columns[m.Kind] = map[string]journaltest.Column{}
 		for i, c := range m.Columns {

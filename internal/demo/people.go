@@ -11,6 +11,7 @@ import (
 	"perennial/internal/db"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/kinds"
 	"perennial/internal/money"
 	"perennial/internal/payment/simulated"
 	"perennial/internal/program"
@@ -364,7 +365,7 @@ func (l *life) undoes() error {
 		}
 		if t, ok := journal.Lookup(st.Type); ok && t.Undoable() && st.Actor.Kind == journal.ActorTeamMember && st.Corrects == "" {
 			who := l.dashboard(l.admin)
-			_, err := l.do(l.explained(who, "That was a mistake"), journal.Bind(program.Undo{Event: st.ID, Actor: who.Actor}))
+			_, err := l.do(l.explained(who, "That was a mistake"), journal.Bind(kinds.Undo{Event: st.ID, Actor: who.Actor}))
 			return err
 		}
 	}

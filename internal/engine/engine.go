@@ -32,6 +32,7 @@ import (
 	"perennial/internal/gate"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/kinds"
 	"perennial/internal/payment"
 	"perennial/internal/program"
 	"perennial/internal/query"
@@ -261,9 +262,9 @@ func (e *Engine) policy(ctx context.Context) (*policy, error) {
 // due says whether the hour of what is due for a subscription has come: a case of recovery can have one of its own.
 func (p *policy) due(s *subscription.Subscription) bool {
 	if s.Status != subscription.Failed || s.Recovery.RetryHour == nil {
-		return !program.DueDate(s).After(p.today)
+		return !kinds.DueDate(s).After(p.today)
 	}
-	return !p.now.Before(program.DueDate(s).At(*s.Recovery.RetryHour, 0, p.zone))
+	return !p.now.Before(kinds.DueDate(s).At(*s.Recovery.RetryHour, 0, p.zone))
 }
 
 // due gives the subscriptions for which something is due, in order of day and id, a chunk at a time. One that moves on
@@ -278,7 +279,7 @@ func (e *Engine) due(ctx context.Context, p *policy) iter.Seq2[[]store.Row, erro
 			}})
 			if len(rows) > 0 {
 				s := rows[len(rows)-1].State.(*subscription.Subscription)
-				day, last = program.DueDate(s).String(), s.ID
+				day, last = kinds.DueDate(s).String(), s.ID
 			}
 			if !yield(rows, err) || err != nil || len(rows) < chunk {
 				return

@@ -15,6 +15,7 @@ import (
 	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/kinds"
 	"perennial/internal/payment/simulated"
 	"perennial/internal/program"
 	"perennial/internal/settings"
@@ -95,7 +96,7 @@ func (l *life) live() {
 	case 4, 5: // anything that was done is taken back
 		if n := len(l.made); n > 0 {
 			e := l.made[n-1-l.rnd.IntN(min(n, 6))]
-			try("undo", journal.Bind(program.Undo{Event: e, Actor: journal.Actor{Kind: journal.ActorSystem, ID: "test"}}))
+			try("undo", journal.Bind(kinds.Undo{Event: e, Actor: journal.Actor{Kind: journal.ActorSystem, ID: "test"}}))
 		}
 	case 6:
 		try("move", journal.Bind(subscription.Reschedule{ID: s.ID, Date: day, NewRhythm: l.rnd.IntN(2) == 0}))

@@ -11,10 +11,10 @@ import (
 	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/kinds"
 	"perennial/internal/payment"
 	"perennial/internal/payment/simulated"
 	"perennial/internal/privacy"
-	"perennial/internal/program"
 	"perennial/internal/subscription"
 )
 
@@ -162,7 +162,7 @@ func TestOnceIsOnce(t *testing.T) {
 	once := w.add(s, true)
 	w.run()
 	removed := w.Do(journal.Bind(subscription.RemoveItem{ID: s.ID, ItemID: once})).Events[0].ID
-	undo := program.Undo{Event: removed, Actor: journal.Actor{Kind: journal.ActorSystem, ID: "test"}}
+	undo := kinds.Undo{Event: removed, Actor: journal.Actor{Kind: journal.ActorSystem, ID: "test"}}
 	late := w.add(s, true)
 	if err := w.ledger.Confirm(t.Context(), w.orders(s.ID)[0].Attempts[0].GatewayID); err != nil {
 		t.Fatal(err)

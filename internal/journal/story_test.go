@@ -17,10 +17,10 @@ import (
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/journal/journaltest"
+	"perennial/internal/kinds"
 	"perennial/internal/message"
 	"perennial/internal/money"
 	"perennial/internal/privacy"
-	"perennial/internal/program"
 	"perennial/internal/reading"
 	"perennial/internal/settings"
 	"perennial/internal/subscription"
@@ -48,7 +48,7 @@ var system = journal.Actor{Kind: journal.ActorSystem, ID: "test"}
 func tell(t testing.TB) *story {
 	s := &story{World: journaltest.NewWorld("shop_k3m8z2qa"), t: t}
 	s.ids = id.NewMaker(func() time.Time { return s.now }, rand.NewChaCha8([32]byte{}))
-	for _, m := range program.Mappings() {
+	for _, m := range kinds.Mappings() {
 		s.Fresh[m.Kind] = func(key id.ID) func() journal.State {
 			return func() journal.State { return m.Fresh(key) }
 		}
@@ -99,7 +99,7 @@ func (s *story) do(c journal.Command) *journal.Event {
 
 func (s *story) undo(e *journal.Event) *journal.Event {
 	s.t.Helper()
-	return s.do(journal.Bind(program.Undo{Event: e.ID, Actor: system}))
+	return s.do(journal.Bind(kinds.Undo{Event: e.ID, Actor: system}))
 }
 
 // tried does a thing and undoes it, and undoes that too.

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"perennial/internal/journal"
-	"perennial/internal/program"
+	"perennial/internal/kinds"
 	"perennial/internal/settings"
 )
 
@@ -61,7 +61,7 @@ func eventTypes() string {
 		}
 	}
 	b.WriteString("\n## The fields of each kind\n\n*Italic* fields are personal: they are sealed, and read as erased once the person's key is destroyed.\n\n| kind | fields |\n|---|---|\n")
-	for _, m := range program.Mappings() {
+	for _, m := range kinds.Mappings() {
 		if m.Kind != journal.Settings {
 			writeFields(&b, string(m.Kind), m.Fresh(""))
 		}

@@ -15,6 +15,7 @@ import (
 	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/kinds"
 	"perennial/internal/move"
 	"perennial/internal/privacy"
 	"perennial/internal/program"
@@ -39,7 +40,7 @@ func open(t *testing.T, engine db.Engine, s *shop.Shop, folder *vault.Folder) *s
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { d.Close() })
-	to, err := store.Join(t.Context(), d, folder, program.Mappings(), s.Store.Shop)
+	to, err := store.Join(t.Context(), d, folder, kinds.Mappings(), s.Store.Shop)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +162,7 @@ func TestAMoveRefusesWhatIsThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	if _, err := store.Join(t.Context(), d, s.Store.Keys.Folder(), program.Mappings(), s.Store.Shop); err == nil {
+	if _, err := store.Join(t.Context(), d, s.Store.Keys.Folder(), kinds.Mappings(), s.Store.Shop); err == nil {
 		t.Error("another shop's database was taken")
 	}
 	to := open(t, db.SQLite, s, s.Store.Keys.Folder())

@@ -14,6 +14,7 @@ import (
 	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/kinds"
 	"perennial/internal/money"
 	"perennial/internal/program"
 	"perennial/internal/store"
@@ -91,7 +92,7 @@ func TestACommandSeesItsBatch(t *testing.T) {
 		{c: reserved(mail, ada)},
 		{c: journal.Bind(customer.Create{ID: bob, Email: "ada@example.org"})},
 		{c: reserved("ada@example.org", bob)},
-		{c: journal.Bind(program.Undo{Event: id.Event(s.Store.Shop, next+2)})},
+		{c: journal.Bind(kinds.Undo{Event: id.Event(s.Store.Shop, next+2)})},
 		{c: looks(func(r journal.Reader) error {
 			if p, err := journal.Get[catalog.Product](r, journal.Product, tea); err != nil || p.Title != "Tea" {
 				t.Errorf("after the undo: %+v, %v", p, err)

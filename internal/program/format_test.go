@@ -18,8 +18,8 @@ import (
 	"perennial/internal/civil"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/kinds"
 	"perennial/internal/money"
-	"perennial/internal/program"
 	"perennial/internal/settings"
 	"perennial/internal/store"
 )
@@ -45,7 +45,7 @@ func TestTheFieldsOfTheFormat(t *testing.T) {
 		_, personal := journal.Fields(s)
 		fmt.Fprintf(&table, "| %s | %s |\n", name, strings.Join(fieldsOf(reflect.TypeOf(s).Elem(), personal), ", "))
 	}
-	for _, m := range program.Mappings() {
+	for _, m := range kinds.Mappings() {
 		if !store.HasState(m.Kind) {
 			t.Errorf("%s has a mapping and no table", m.Kind)
 		}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"perennial/internal/db"
 	"regexp"
 	"strings"
 	"sync"
@@ -15,9 +14,11 @@ import (
 	"time"
 
 	"perennial/internal/catalog"
+	"perennial/internal/db"
 	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/kinds"
 	"perennial/internal/program"
 	"perennial/internal/team"
 	"perennial/internal/test/shop"
@@ -437,7 +438,7 @@ func TestUndo(t *testing.T) {
 	title, text := "Espresso", "Dark"
 	renamed := s.Do(journal.Bind(catalog.UpdateProduct{ID: key, Title: &title})).Events[0]
 	s.Do(journal.Bind(catalog.UpdateProduct{ID: key, Description: &text}))
-	undone := s.Do(journal.Bind(program.Undo{Event: renamed.ID})).Events[0]
+	undone := s.Do(journal.Bind(kinds.Undo{Event: renamed.ID})).Events[0]
 	if undone.Corrects != renamed.ID {
 		t.Errorf("corrects: got %q, want %q", undone.Corrects, renamed.ID)
 	}
@@ -446,14 +447,14 @@ func TestUndo(t *testing.T) {
 		t.Errorf("after the undo: got %+v, %v", p, err)
 	}
 	for event, code := range map[id.ID]string{created.ID: "not_undoable", renamed.ID: "undone_already"} {
-		if _, err := s.Try(journal.Bind(program.Undo{Event: event})); fault.As(err).Code != code {
+		if _, err := s.Try(journal.Bind(kinds.Undo{Event: event})); fault.As(err).Code != code {
 			t.Errorf("got %v, want %s", err, code)
 		}
 	}
 	second := s.Do(journal.Bind(catalog.UpdateProduct{ID: key, Title: &title})).Events[0]
 	third := "Ristretto"
 	s.Do(journal.Bind(catalog.UpdateProduct{ID: key, Title: &third}))
-	if _, err := s.Try(journal.Bind(program.Undo{Event: second.ID})); fault.As(err).Code != "changed_since" {
+	if _, err := s.Try(journal.Bind(kinds.Undo{Event: second.ID})); fault.As(err).Code != "changed_since" {
 		t.Errorf("got %v, want changed_since", err)
 	}
 }

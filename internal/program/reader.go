@@ -34,6 +34,9 @@ func (r reader) Where(kind journal.Kind, column, value string) ([]id.ID, error) 
 	return ids, db.Fault(err)
 }
 
+// ColumnOf gives a state's value of one of its table's columns.
+func (r reader) ColumnOf(s journal.State, column string) (any, error) { return r.s.ColumnOf(s, column) }
+
 // Reserved implements journal.Reader.
 func (r reader) Reserved(scope, value string) (id.ID, bool, error) {
 	owner, ok, err := r.s.Reserved(r.ctx, r.q, scope, value)

@@ -72,7 +72,7 @@ func (a after) Where(kind journal.Kind, column, value string) ([]id.ID, error) {
 		if ref.Kind != kind {
 			continue
 		}
-		got, err := columnOf(s, column)
+		got, err := a.ColumnOf(s, column)
 		if err != nil {
 			return nil, err
 		}
@@ -90,14 +90,15 @@ func (a after) Reserved(scope, value string) (id.ID, bool, error) {
 	return a.Reader.Reserved(scope, value)
 }
 
-// columnOf gives a state's value of one of its table's columns.
-func columnOf(s journal.State, column string) (any, error) {
-	for _, m := range Mappings() {
-		if m.Kind == s.Ref().Kind {
-			if i := slices.Index(m.Columns, column); i >= 0 {
-				return m.Values(s)[i], nil
-			}
-		}
+// columns is a reader that knows how states become rows, as those of this package do.
+type columns interface {
+	ColumnOf(s journal.State, column string) (any, error)
+}
+
+// ColumnOf gives a state's value of one of its table's columns.
+func (a after) ColumnOf(s journal.State, column string) (any, error) {
+	if r, ok := a.Reader.(columns); ok {
+		return r.ColumnOf(s, column)
 	}
-	return nil, fmt.Errorf("program: a %s has no column %q", s.Ref().Kind, column)
+	return nil, fmt.Errorf("program: %T does not know the columns of a %s", a.Reader, s.Ref().Kind)
 }

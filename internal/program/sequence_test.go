@@ -8,6 +8,7 @@ import (
 	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/kinds"
 	"perennial/internal/program"
 	"perennial/internal/settings"
 	"perennial/internal/team"
@@ -87,7 +88,7 @@ func TestUndoAsksTheRestOfTheShop(t *testing.T) {
 		return s.Do(journal.Bind(customer.UpdateProfile{ID: ada, Email: &email})).Events[0].ID
 	}
 	moved := changed("countess@example.com")
-	s.Do(journal.Bind(program.Undo{Event: moved, Actor: shop.System.Actor}))
+	s.Do(journal.Bind(kinds.Undo{Event: moved, Actor: shop.System.Actor}))
 	bob := s.IDs.New(id.Customer)
 	s.Do(journal.Bind(customer.Create{ID: bob, Email: "countess@example.com"})) // free again
 	if _, err := s.Try(journal.Bind(customer.Create{ID: s.IDs.New(id.Customer), Email: "ada@example.com"})); fault.As(err).Code != "email_taken" {
@@ -95,7 +96,7 @@ func TestUndoAsksTheRestOfTheShop(t *testing.T) {
 	}
 	moved = changed("lovelace@example.com")
 	s.Do(journal.Bind(customer.Create{ID: s.IDs.New(id.Customer), Email: "ada@example.com"}))
-	if _, err := s.Try(journal.Bind(program.Undo{Event: moved, Actor: shop.System.Actor})); fault.As(err).Code != "email_taken" {
+	if _, err := s.Try(journal.Bind(kinds.Undo{Event: moved, Actor: shop.System.Actor})); fault.As(err).Code != "email_taken" {
 		t.Errorf("an address that somebody else has now: got %v, want email_taken", err)
 	}
 
@@ -103,23 +104,23 @@ func TestUndoAsksTheRestOfTheShop(t *testing.T) {
 	s.Do(journal.Bind(team.CreateKey{ID: key, Name: "Reports", Permissions: []team.Permission{team.EventsView}, Hash: make([]byte, 32), Actor: shop.System.Actor}))
 	less := s.Do(journal.Bind(team.UpdateKey{ID: key, Permissions: &[]team.Permission{team.APIKeysEdit}, Actor: shop.System.Actor})).Events[0].ID
 	for _, who := range []journal.Actor{{Kind: journal.ActorAPIKey, ID: string(key)}, {}} {
-		if _, err := s.Try(journal.Bind(program.Undo{Event: less, Actor: who})); fault.As(err).Code != "permission_not_yours" {
+		if _, err := s.Try(journal.Bind(kinds.Undo{Event: less, Actor: who})); fault.As(err).Code != "permission_not_yours" {
 			t.Errorf("a permission back for %v: got %v, want permission_not_yours", who, err)
 		}
 	}
-	s.Do(journal.Bind(program.Undo{Event: less, Actor: shop.System.Actor}))
+	s.Do(journal.Bind(kinds.Undo{Event: less, Actor: shop.System.Actor}))
 }
 
 func TestUndoOfSettings(t *testing.T) {
 	s := shop.Open(t)
 	saved := s.Do(journal.Bind(settings.Update{Document: &settings.Log{NetworkRetentionMonths: 3}})).Events[0].ID
-	s.Do(journal.Bind(program.Undo{Event: saved}))
+	s.Do(journal.Bind(kinds.Undo{Event: saved}))
 	r := program.NewReader(t.Context(), s.Store, s.Store.Read)
 	if d, err := journal.Get[settings.Log](r, journal.Settings, settings.PageLog); err != nil || d.NetworkRetentionMonths != 12 {
 		t.Errorf("after the undo: got %+v, %v", d, err)
 	}
 	dollars := s.Do(journal.Bind(settings.Update{Document: &settings.General{Name: "Test shop", TimeZone: "Europe/Berlin", Currency: "USD", Locale: "en"}})).Events[0].ID
-	if _, err := s.Try(journal.Bind(program.Undo{Event: dollars})); fault.As(err).Code != "undo_currency" {
+	if _, err := s.Try(journal.Bind(kinds.Undo{Event: dollars})); fault.As(err).Code != "undo_currency" {
 		t.Errorf("a change of the currency: got %v, want undo_currency", err)
 	}
 }

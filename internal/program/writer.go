@@ -872,6 +872,11 @@ func (v *view) Where(kind journal.Kind, column, value string) ([]id.ID, error) {
 	return ids, nil
 }
 
+// ColumnOf gives a state's value of one of its table's columns.
+func (v *view) ColumnOf(s journal.State, column string) (any, error) {
+	return v.t.w.s.ColumnOf(s, column)
+}
+
 // Reserved implements journal.Reader.
 func (v *view) Reserved(scope, value string) (id.ID, bool, error) {
 	if owner, ok := v.t.owners[[2]string{scope, value}]; ok {

@@ -1,7 +1,7 @@
 // Package query reads lists of what is: rows of a kind by filters, in an order, a page at a time. With store and find it is the only
 // place that writes SQL for lists; whoever shows or works through a list says what it wants in the words of this package.
 //
-// A filter names a column of a kind's own table (program.Mappings) and never holds SQL or a value in its text, so lists of one shape are one
+// A filter names a column of a kind's own table (kinds.Mappings) and never holds SQL or a value in its text, so lists of one shape are one
 // statement. TestEveryColumn holds the columns to the tables of both engines.
 package query
 
@@ -21,7 +21,7 @@ import (
 // Column is a column of a state's table.
 type Column string
 
-// The columns that lists ask for. Which kind has which is in program.Mappings; every kind has an ID.
+// The columns that lists ask for. Which kind has which is in kinds.Mappings; every kind has an ID.
 const (
 	ID           Column = "id"
 	Status       Column = "status"

@@ -9,7 +9,7 @@ import (
 	"perennial/internal/catalog"
 	"perennial/internal/id"
 	"perennial/internal/journal"
-	"perennial/internal/program"
+	"perennial/internal/kinds"
 	"perennial/internal/query"
 	"perennial/internal/store"
 	"perennial/internal/test/shop"
@@ -22,7 +22,7 @@ func TestEveryColumn(t *testing.T) {
 	for _, c := range []query.Column{query.Status, query.Role, query.Customer, query.Subscription, query.Product, query.Group, query.Flow, query.Products, query.Next, query.Due, query.OpenAttempt, query.GatewayData} {
 		known[c] = false
 	}
-	for _, m := range program.Mappings() {
+	for _, m := range kinds.Mappings() {
 		for _, c := range append(m.Columns, "id") {
 			if _, ok := known[query.Column(c)]; !ok {
 				if c != "paid" { // a sum, see store.Totals

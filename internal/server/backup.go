@@ -15,7 +15,7 @@ import (
 	"perennial/internal/db"
 	"perennial/internal/fault"
 	"perennial/internal/id"
-	"perennial/internal/program"
+	"perennial/internal/kinds"
 	"perennial/internal/store"
 	"perennial/internal/vault"
 )
@@ -134,7 +134,7 @@ func verifyCopy(ctx context.Context, file string, folder *vault.Folder, progress
 		return nil, err
 	}
 	defer func() { _ = d.Close() }() // it was only read
-	s, err := store.Open(ctx, d, folder, program.Mappings(), func() id.ID { return "" })
+	s, err := store.Open(ctx, d, folder, kinds.Mappings(), func() id.ID { return "" })
 	if err != nil {
 		return nil, err
 	}

@@ -26,6 +26,7 @@ import (
 	"perennial/internal/gate"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/kinds"
 	"perennial/internal/mail"
 	"perennial/internal/move"
 	"perennial/internal/program"
@@ -158,7 +159,7 @@ func Open(ctx context.Context, c Config) (_ *Instance, err error) {
 	if i.DB, err = c.open(ctx, db.Options{Relaxed: c.Relaxed}); err != nil {
 		return nil, err
 	}
-	if i.Store, err = store.Open(ctx, i.DB, folder, program.Mappings(), i.IDs.NewShop); err != nil {
+	if i.Store, err = store.Open(ctx, i.DB, folder, kinds.Mappings(), i.IDs.NewShop); err != nil {
 		return nil, err
 	}
 	// The database names its shop, and whoever writes to it could name another one: the keys know better.
@@ -260,7 +261,7 @@ func Move(ctx context.Context, from, to Config, meta program.Meta, steps move.St
 	}
 	defer func() { err = errors.Join(err, source.Close()) }()
 	ids := id.NewMaker(time.Now, rand.Reader)
-	s, err := store.Open(ctx, source, folder, program.Mappings(), ids.NewShop)
+	s, err := store.Open(ctx, source, folder, kinds.Mappings(), ids.NewShop)
 	if err != nil {
 		return nil, err
 	}
@@ -269,7 +270,7 @@ func Move(ctx context.Context, from, to Config, meta program.Meta, steps move.St
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, target.Close()) }()
-	t, err := store.Join(ctx, target, folder, program.Mappings(), s.Shop)
+	t, err := store.Join(ctx, target, folder, kinds.Mappings(), s.Shop)
 	if err != nil {
 		return nil, err
 	}
@@ -340,7 +341,7 @@ func OpenReadOnly(ctx context.Context, c Config) (s *store.Store, done func(), e
 	if err != nil {
 		return nil, nil, err
 	}
-	s, err = store.Open(ctx, d, folder, program.Mappings(), func() id.ID { return "" })
+	s, err = store.Open(ctx, d, folder, kinds.Mappings(), func() id.ID { return "" })
 	if err == nil && s.Shop == "" {
 		err = fault.New(fault.Unavailable, "journal_empty", "The database %s holds no shop yet.", d.Path)
 	}

@@ -2,19 +2,14 @@ package view
 
 import (
 	"cmp"
-	"fmt"
 	"strings"
 
-	"perennial/internal/billing"
-	"perennial/internal/catalog"
-	"perennial/internal/customer"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/kinds"
 	"perennial/internal/query"
 	"perennial/internal/settings"
 	"perennial/internal/store"
-	"perennial/internal/subscription"
-	"perennial/internal/team"
 )
 
 // name is what a target or an actor is called.
@@ -92,7 +87,7 @@ func (r *Renderer) lookUp(events []store.Stored, also ...journal.Ref) error {
 		for _, row := range rows {
 			p := party{string(kind), string(row.State.Ref().ID)}
 			r.names[p] = r.called(row.State)
-			if _, changes := namings[kind]; changes {
+			if len(kinds.Of(kind).Renames) > 0 {
 				r.pasts[p] = &past{row: row, down: row.LastSeq}
 			}
 		}
@@ -102,40 +97,17 @@ func (r *Renderer) lookUp(events []store.Stored, also ...journal.Ref) error {
 
 // called is the name of a thing as its state says.
 func (r *Renderer) called(s journal.State) string {
-	switch s := s.(type) {
-	case *customer.Customer:
-		return r.person("customer", s.Email, s.FirstName, s.LastName)
-	case *team.TeamMember:
-		return r.person("team member", s.Email, s.Name)
-	case *team.Key:
-		return s.Name
-	case *customer.Address:
-		return r.person("address", s.City, s.Line1)
-	case *customer.PaymentMethod:
-		if s.Last4.Erased || s.Last4.Value == "" {
-			return cmp.Or(s.Brand, s.Gateway)
-		}
-		return s.Brand + " " + r.text(s.Last4).Value
-	case *subscription.Subscription:
-		return contents(s)
-	case *billing.Order:
-		return "Order " + s.Number
-	case *catalog.Product:
-		return s.Title
-	case *catalog.Variant:
-		return s.Title
-	case *catalog.Group:
-		return s.Name
-	case *catalog.Plan:
-		return s.Name
-	case *catalog.Discount:
-		return s.Code
+	if f := kinds.Of(s.Ref().Kind).Called; f != nil {
+		return f(s, r)
 	}
 	return ""
 }
 
-// person joins the parts of a name; other stands in when all of them are empty.
-func (r *Renderer) person(what string, other journal.Personal[string], parts ...journal.Personal[string]) string {
+// Text implements kinds.Names.
+func (r *Renderer) Text(p journal.Personal[string]) string { return r.text(p).Value }
+
+// Person implements kinds.Names.
+func (r *Renderer) Person(what string, other journal.Personal[string], parts ...journal.Personal[string]) string {
 	var words []string
 	for _, p := range parts {
 		if p.Erased {
@@ -155,16 +127,4 @@ func (r *Renderer) person(what string, other journal.Personal[string], parts ...
 		return Mask
 	}
 	return name
-}
-
-// contents says what is in a subscription: "2 × Coffee and 1 more".
-func contents(s *subscription.Subscription) string {
-	if len(s.Items) == 0 {
-		return "Subscription"
-	}
-	t := fmt.Sprintf("%d × %s", s.Items[0].Quantity, s.Items[0].Title)
-	if n := len(s.Items) - 1; n > 0 {
-		t += fmt.Sprintf(" and %d more", n)
-	}
-	return t
 }

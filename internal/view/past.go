@@ -5,31 +5,10 @@ import (
 
 	"perennial/internal/customer"
 	"perennial/internal/journal"
+	"perennial/internal/kinds"
 	"perennial/internal/store"
 	"perennial/internal/team"
 )
-
-// naming says of a kind which fields its name is made of, and which entries can change those. Names of other kinds never change.
-type naming struct {
-	fields []string
-	types  []journal.Name
-}
-
-var namings = map[journal.Kind]naming{
-	journal.Customer:         {[]string{"first_name", "last_name", "email"}, []journal.Name{"customer.profile_updated", "customer.email_changed"}},
-	journal.TeamMember:       {[]string{"name", "email"}, []journal.Name{"team_member.profile_updated", "team_member.joined"}},
-	journal.APIKey:           {[]string{"name"}, []journal.Name{"api_key.updated"}},
-	journal.Address:          {[]string{"city", "line1"}, []journal.Name{"address.updated"}},
-	journal.PaymentMethod:    {[]string{"brand", "gateway", "last4"}, []journal.Name{"payment_method.updated"}},
-	journal.Product:          {[]string{"title"}, []journal.Name{"product.updated"}},
-	journal.Variant:          {[]string{"title"}, []journal.Name{"variant.updated"}},
-	journal.SellingPlanGroup: {[]string{"name"}, []journal.Name{"selling_plan_group.updated"}},
-	journal.SellingPlan:      {[]string{"name"}, []journal.Name{"selling_plan.updated"}},
-	journal.Discount:         {[]string{"code"}, []journal.Name{"discount.updated"}},
-	journal.Subscription: {[]string{"items"}, []journal.Name{"subscription.item_added", "subscription.item_removed", "subscription.item_quantity_changed",
-		"subscription.item_swapped", "subscription.one_time_item_added", "subscription.one_time_item_removed", "subscription.renewed",
-		"subscription.merged", "subscription.split"}},
-}
 
 // past is what a renderer knows of a thing's earlier names.
 type past struct {
@@ -90,7 +69,7 @@ func (r *Renderer) lookBack(events []store.Stored) error {
 		byRef[h.row.State.Ref()], states[h] = h, h.row.State
 		heads = append(heads, h.row.LastSeq)
 		h.down, h.before = after, nil
-		for _, t := range namings[h.row.State.Ref().Kind].types {
+		for _, t := range kinds.Of(h.row.State.Ref().Kind).Renames {
 			if !slices.Contains(types, t) {
 				types = append(types, t)
 			}
@@ -112,7 +91,7 @@ func (r *Renderer) lookBack(events []store.Stored) error {
 		}
 		var changes []journal.Change
 		for _, c := range st.Changes {
-			if slices.Contains(namings[st.Target().Kind].fields, c.Root()) {
+			if slices.Contains(kinds.Of(st.Target().Kind).Naming, c.Root()) {
 				changes = append(changes, c)
 			}
 		}

@@ -17,6 +17,7 @@ import (
 	"perennial/internal/db"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/kinds"
 	"perennial/internal/program"
 	"perennial/internal/settings"
 	"perennial/internal/store"
@@ -58,7 +59,7 @@ func OpenWith(t testing.TB, dir string, clock program.Clock, random io.Reader, o
 	d, err := openDB(ctx, t, dir, opt)
 	must(t, err)
 	s := &Shop{Dir: dir, DB: d, IDs: id.NewMaker(clock, random), t: t}
-	s.Store, err = store.Open(ctx, d, folder, program.Mappings(), s.IDs.NewShop)
+	s.Store, err = store.Open(ctx, d, folder, kinds.Mappings(), s.IDs.NewShop)
 	must(t, err)
 	must(t, s.Store.FinishErasures(ctx))
 	s.Program, err = program.Start(ctx, s.Store, s.IDs, clock, slog.New(slog.DiscardHandler))

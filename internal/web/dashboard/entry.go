@@ -17,6 +17,7 @@ import (
 	"perennial/internal/find"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/kinds"
 	"perennial/internal/plain"
 	"perennial/internal/program"
 	"perennial/internal/reading"
@@ -163,13 +164,13 @@ type undoView struct {
 
 // permitUndo holds who is signed in against what an undo of an entry takes.
 func (c *call) permitUndo(e *journal.Event) error {
-	for _, p := range view.UndoPermissions(e) {
+	for _, p := range kinds.UndoPermissions(e) {
 		c.route.access, c.route.permission = withPermission, p
 		if !c.permitted(p) {
 			return c.forbidden()
 		}
 	}
-	c.route.permission = view.UndoPermissions(e)[0]
+	c.route.permission = kinds.UndoPermissions(e)[0]
 	return nil
 }
 
@@ -184,11 +185,11 @@ func (c *call) undoForm(p problems) (answer, error) {
 		return answer{}, err
 	}
 	v := undoView{At: "/events/" + string(st.ID) + "/undo", Back: inside(c.r.FormValue("back")), Sentence: journal.Summary(st.Event), Reason: c.r.PostFormValue("comment"), Problems: p}
-	w, err := program.Undo{Event: st.ID, Actor: c.meta.Actor}.Load(c.reader())
+	w, err := kinds.Undo{Event: st.ID, Actor: c.meta.Actor}.Load(c.reader())
 	if err != nil {
 		return answer{}, err
 	}
-	restored, _, err := program.Restored(w, c.Program.Now())
+	restored, _, err := kinds.Restored(w, c.Program.Now())
 	if err != nil {
 		f := fault.As(err)
 		if f.Kind == fault.Internal || f.Kind == fault.Unavailable {
@@ -229,7 +230,7 @@ func (c *call) undo() (answer, error) {
 		return answer{}, err
 	}
 	c.comment()
-	out, err := c.run(&program.Request{Command: journal.Bind(program.Undo{Event: st.ID, Actor: c.meta.Actor})})
+	out, err := c.run(&program.Request{Command: journal.Bind(kinds.Undo{Event: st.ID, Actor: c.meta.Actor})})
 	if err != nil {
 		return c.formAgain("Undo this?", err, func(p problems) answer { a, _ := c.undoForm(p); return a })
 	}

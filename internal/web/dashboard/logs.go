@@ -18,6 +18,7 @@ import (
 	"perennial/internal/find"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/kinds"
 	"perennial/internal/plain"
 	"perennial/internal/program"
 	"perennial/internal/reading"
@@ -51,7 +52,7 @@ func (d *Dashboard) registerLogs() {
 	d.on(route{pattern: "GET /events/{id}/receipt.json", permission: team.EventsView}, (*call).receipt)
 	d.on(route{pattern: "GET /log-key.txt", permission: team.EventsView}, (*call).logKey)
 	d.on(route{pattern: "GET /events/{id}/undo", access: signedIn}, (*call).undoPage)
-	d.on(route{pattern: "POST /events/{id}/undo", access: signedIn, events: view.UndoTypes()}, (*call).undo)
+	d.on(route{pattern: "POST /events/{id}/undo", access: signedIn, events: kinds.UndoTypes()}, (*call).undo)
 	d.on(route{pattern: "GET /past/{kind}/{id}", permission: team.EventsView}, (*call).pastPage)
 }
 
@@ -359,36 +360,18 @@ func pastOf(ref journal.Ref, seq int64) string {
 }
 
 func (c *call) mayUndo(e *journal.Event) bool {
-	return !slices.ContainsFunc(view.UndoPermissions(e), func(p team.Permission) bool { return !c.permitted(p) })
+	return !slices.ContainsFunc(kinds.UndoPermissions(e), func(p team.Permission) bool { return !c.permitted(p) })
 }
 
 // thing links to the page of a thing; without a page or the permission there is only its name.
 func (c *call) thing(kind, key, name string) ui.Link {
 	l := ui.Link{Text: name}
-	page := func(p team.Permission, path string) {
-		if c.permitted(p) {
-			l.Href = path
-		}
+	k := kinds.Of(journal.Kind(kind))
+	if k.Page == "" || !c.permitted(k.Look(id.ID(key))) {
+		return l
 	}
-	switch journal.Kind(kind) {
-	case journal.Subscription:
-		page(team.SubscriptionsView, "/subscriptions/"+key)
-	case journal.Customer:
-		page(team.CustomersView, "/customers/"+key)
-	case journal.Order:
-		page(team.SubscriptionsView, "/orders/"+key)
-	case journal.Product:
-		page(team.ProductsView, "/products/"+key)
-	case journal.SellingPlanGroup:
-		page(team.PlansView, "/plans/"+key)
-	case journal.Discount:
-		page(team.DiscountsView, "/discounts/"+key)
-	case journal.TeamMember:
-		page(team.TeamView, "/team/"+key)
-	case journal.APIKey:
-		page(team.APIKeysView, "/api-keys")
-	case journal.Settings:
-		l.Href = "/settings/" + key
+	if l.Href = k.Page; strings.HasSuffix(k.Page, "/") {
+		l.Href += key
 	}
 	return l
 }

@@ -11,6 +11,7 @@ import (
 	"perennial/internal/customer"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/kinds"
 	"perennial/internal/program"
 	"perennial/internal/store"
 	"perennial/internal/team"
@@ -163,9 +164,9 @@ func (c *call) toast() *ui.Toast {
 
 // canUndo is why an event cannot be undone now; nil: it can.
 func (c *call) canUndo(key id.ID) error {
-	w, err := program.Undo{Event: key, Actor: c.meta.Actor}.Load(program.NewReader(c.ctx, c.Store, c.Store.Read))
+	w, err := kinds.Undo{Event: key, Actor: c.meta.Actor}.Load(program.NewReader(c.ctx, c.Store, c.Store.Read))
 	if err == nil {
-		_, _, err = program.Restored(w, c.Program.Now())
+		_, _, err = kinds.Restored(w, c.Program.Now())
 	}
 	return err
 }

@@ -19,6 +19,7 @@ import (
 	"perennial/internal/find"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/kinds"
 	"perennial/internal/money"
 	"perennial/internal/program"
 	"perennial/internal/query"
@@ -634,11 +635,11 @@ func (c *call) undoes(st store.Stored) journal.State {
 	if c.own(st) != nil {
 		return nil
 	}
-	w, err := program.Undo{Event: st.ID, Actor: c.meta.Actor}.Load(c.reader())
+	w, err := kinds.Undo{Event: st.ID, Actor: c.meta.Actor}.Load(c.reader())
 	if err != nil {
 		return nil
 	}
-	restored, _, err := program.Restored(w, c.Program.Now())
+	restored, _, err := kinds.Restored(w, c.Program.Now())
 	if err != nil {
 		return nil
 	}
@@ -685,7 +686,7 @@ func (c *call) undo() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	cmd := journal.Bind(program.Undo{Event: st.ID, Actor: c.meta.Actor})
+	cmd := journal.Bind(kinds.Undo{Event: st.ID, Actor: c.meta.Actor})
 	if st.Type == "subscription.order_gifted" { // which the page of the subscription offers as long as the order can be changed
 		if cmd, err = c.askedBack(st, cmd); err != nil {
 			return answer{}, err

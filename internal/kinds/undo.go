@@ -1,4 +1,4 @@
-package program
+package kinds
 
 import (
 	"fmt"
@@ -6,15 +6,11 @@ import (
 	"strings"
 	"time"
 
-	"perennial/internal/cancelflow"
-	"perennial/internal/catalog"
-	"perennial/internal/customer"
 	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/message"
 	"perennial/internal/settings"
-	"perennial/internal/subscription"
 	"perennial/internal/team"
 )
 
@@ -121,14 +117,8 @@ func (o overlay) State(ref journal.Ref) (journal.State, bool, error) {
 
 // restore asks the rest of the shop, where a change touches more than its own row.
 func (c Undo) restore(r journal.Reader, w UndoWorld, restored journal.State) ([]journal.Reservation, error) {
-	current := w.Current
-	switch s := current.(type) {
-	case *subscription.Subscription:
-		return nil, subscription.Restore(w.Later, s, restored.(*subscription.Subscription))
-	case *customer.Customer, *customer.Address, *customer.PaymentMethod:
-		return customer.Restore(r, current, restored)
-	case *team.TeamMember, *team.Defaults, *team.Key:
-		return team.Restore(r, c.Actor, current, restored)
+	if rule := Of(w.Current.Ref().Kind).Restore; rule != nil {
+		return rule(r, w, c.Actor, restored)
 	}
 	return nil, nil
 }
@@ -179,21 +169,8 @@ func Restored(w UndoWorld, now time.Time) (journal.State, journal.Type, error) {
 	if err != nil {
 		return nil, t, err
 	}
-	switch s := restored.(type) {
-	case *subscription.Subscription:
-		err = subscription.Undo(w.Event, now, w.Current, s, w.General)
-	case *customer.Customer, *customer.Address, *customer.PaymentMethod:
-		err = customer.Undo(w.Event, now, w.Current, s, w.General)
-	case *catalog.Product, *catalog.Variant, *catalog.Group, *catalog.Plan, *catalog.Discount:
-		err = catalog.Undo(w.Event, now, w.Current, s, w.General)
-	case *message.Template:
-		err = message.Undo(w.Event, now, w.Current, s, w.General)
-	case *cancelflow.Flow, *cancelflow.Reason:
-		err = cancelflow.Undo(w.Event, now, w.Current, s, w.General)
-	case *team.TeamMember, *team.Defaults, *team.Key:
-		err = team.Undo(w.Event, now, w.Current, s, w.General)
-	case settings.Document:
-		err = settings.Undo(w.Event, now, w.Current, s, w.General)
+	if rule := Of(restored.Ref().Kind).Undo; rule != nil {
+		err = rule(w.Event, now, w.Current, restored, w.General)
 	}
 	if err == nil {
 		err = w.Refusal
@@ -236,9 +213,9 @@ func without(w UndoWorld) (journal.State, journal.Type, error) {
 			}
 		}
 	}
-	restored, err := journal.Apply(w.Current, func() journal.State { return freshLike(w.Current) }, journal.Inverse(changes))
+	restored, err := journal.Apply(w.Current, func() journal.State { ref := w.Current.Ref(); return Of(ref.Kind).Fresh(ref.ID) }, journal.Inverse(changes))
 	if err != nil {
-		return nil, t, fmt.Errorf("program: undo %s: %w", e.ID, err)
+		return nil, t, fmt.Errorf("kinds: undo %s: %w", e.ID, err)
 	}
 	return restored, t, nil
 }
@@ -254,12 +231,32 @@ func overlap(a, b string) bool {
 	return a == b || strings.HasPrefix(a, b+".") || strings.HasPrefix(b, a+".")
 }
 
-func freshLike(s journal.State) journal.State {
-	ref := s.Ref()
-	for _, m := range Mappings() {
-		if m.Kind == ref.Kind {
-			return m.Fresh(ref.ID)
+// UndoTypes are the types of the events that an undo can make.
+func UndoTypes() []journal.Name {
+	var out []journal.Name
+	for _, t := range journal.Types() {
+		if t.Undoable() && !slices.Contains(out, t.Undo) {
+			out = append(out, t.Undo)
 		}
 	}
-	return nil
+	return out
+}
+
+// UndoPermissions are what it takes to undo an event: first the one for changing what it is about.
+func UndoPermissions(e *journal.Event) []team.Permission {
+	t, _ := journal.Lookup(e.Type)
+	p := Editing(e.Target())
+	if t.Log == journal.ActivityLog && p != team.ActivityLogEdit {
+		return []team.Permission{p, team.ActivityLogEdit}
+	}
+	return []team.Permission{p}
+}
+
+// Editing is the permission for changing a thing by hand. Of what nobody changes by hand it is that of the activity log, and the undo is
+// refused for its own reason then.
+func Editing(ref journal.Ref) team.Permission {
+	if edit := Of(ref.Kind).Edit; edit != nil {
+		return edit(ref.ID)
+	}
+	return team.ActivityLogEdit
 }
