@@ -151,7 +151,7 @@ func TestTheSourceAndTheCatalogueAgree(t *testing.T) {
 			t.Errorf("there is no %s", s)
 		}
 	}
-	rules := sources(t, "../../subscription", "../../billing", "../../customer", "../../catalog", "../../program", "../../settings", "../../privacy", "../../fault", "../../team", "../../cancelflow", "../ui", ".")
+	rules := sources(t, "../../subscription", "../../billing", "../../customer", "../../catalog", "../../program", "../../kinds", "../../settings", "../../privacy", "../../fault", "../../team", "../../cancelflow", "../ui", ".")
 	for _, key := range catalogue().Keys() {
 		if src.literals[key] {
 			continue
