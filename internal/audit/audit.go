@@ -139,6 +139,7 @@ type auditor struct {
 	movedTo   string              // as the last entry says
 	destroyed map[string][]string // when entries destroyed a data key, by its id
 	verified  []reading.Verify    // the checks of which entries tell
+	accepted  []acceptance        // restored databases from which an entry says that somebody went on
 	counts    map[string]int64    // rows that were read of a table
 
 	engine atomic.Pointer[error] // the first error of the engine that an opener met

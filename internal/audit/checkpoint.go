@@ -54,6 +54,10 @@ func (a *auditor) tells(e *journal.Event) {
 	case "network_data.expired":
 		key := a.s.Keys.NetworkKey(detail(e, "month"))
 		a.destroyed[key] = append(a.destroyed[key], e.RecordedAt.Format(journal.TimeLayout))
+	case reading.RestoreAccepted:
+		if c, err := reading.ReadRestore(e); err == nil {
+			a.accepted = append(a.accepted, acceptance{e.Seq, string(e.ID), c})
+		}
 	case "log.verified":
 		v := reading.Verify{Result: reading.Outcome(detail(e, "result")), Root: detail(e, "root")}
 		if err := json.Unmarshal(e.Detail("entries"), &v.Entries); err != nil || v.Result != reading.Holds {
@@ -87,6 +91,9 @@ func (a *auditor) checkpoints() error {
 	a.confirmMove()
 	if err := a.earlierChecks(); err != nil {
 		return err
+	}
+	if last == nil {
+		a.acceptances(a.r.Entries) // of which nothing more can be said; that there is none is said below
 	}
 	if last == nil && len(a.roots) == 0 {
 		a.missingCheckpoints(nil)
@@ -151,6 +158,7 @@ func (a *auditor) checkpoints() error {
 		a.r.add(Problem{-1, "last checkpoint in the keys folder", "note", err.Error()})
 		return nil //nolint:nilerr // it is in the report
 	}
+	a.acceptances(c.Size)
 	if c.Size > a.r.Entries && a.r.MovedTo != "" {
 		return nil // it was signed where the shop went
 	}
@@ -189,6 +197,27 @@ func (a *auditor) checkpoints() error {
 		}
 	}
 	return nil
+}
+
+// acceptance is an entry by which somebody goes on from a restored database.
+type acceptance struct {
+	seq int64
+	id  string
+	reading.AcceptRestore
+}
+
+// acceptances says what was given up with restored databases. An entry alone proves nothing, as whoever may write can append one: the
+// operator's word is signed at once, and the keys folder has that checkpoint or a later one. signed is how many entries it covers.
+func (a *auditor) acceptances(signed int64) {
+	for _, c := range a.accepted {
+		if c.seq >= signed {
+			a.r.add(Problem{c.seq, c.id, string(reading.RestoreAccepted), fmt.Sprintf(
+				"it gives a checkpoint over %d entries up, and no checkpoint in the keys folder covers it: run perennial accept-restore again, or ask who wrote it", c.Signed)})
+			continue
+		}
+		a.r.note("", fmt.Sprintf("what the %d entries held that were signed before this database was put back: entry %d accepts that it had %d of them (%s: %s)",
+			c.Signed, c.seq, c.Ours, c.By, c.Because))
+	}
 }
 
 // signedRoot is what a checkpoint says.

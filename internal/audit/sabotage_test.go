@@ -22,6 +22,7 @@ import (
 	"perennial/internal/program"
 	"perennial/internal/reading"
 	"perennial/internal/server"
+	"perennial/internal/store"
 	"perennial/internal/test/pgtest"
 	"perennial/internal/test/shop"
 	"perennial/internal/test/upgrade"
@@ -281,10 +282,10 @@ func (s *sabotage) run(t *testing.T, v *victim) {
 	}
 	s.names(t, v, r)
 	if s.row == rowEntry || s.row == rowCut || s.row == rowCheckpoint || s.row == rowMoved { // as the server does at night, in pieces
-		store, done, err := server.OpenReadOnly(t.Context(), v.Config)
+		opened, done, err := server.OpenReadOnly(t.Context(), v.Config)
 		check(t, err)
 		defer done()
-		r, err := audit.Check(t.Context(), store, audit.Options{Beside: true, Piece: 7})
+		r, err := audit.Check(t.Context(), opened, audit.Options{Beside: true, Piece: 7})
 		check(t, err)
 		s.names(t, v, r)
 	}
@@ -338,7 +339,7 @@ func (s *sabotage) commit(t *testing.T, v *victim) (err error) {
 
 func sabotages() []sabotage {
 	list := append(journalSabotages(), rowSabotages()...)
-	list = append(append(list, keySabotages()...), derivedSabotages()...)
+	list = slices.Concat(list, keySabotages(), derivedSabotages(), machinerySabotages())
 	if shop.Engine() == db.Postgres {
 		return append(list, postgresSabotages()...)
 	}
@@ -407,8 +408,33 @@ func journalSabotages() []sabotage {
 		{rowShop, "the keys of another shop", byOwner, []string{`UPDATE head SET fingerprint = '00000000000000000000000000000000'`}, nil, cannotBe + "wrong_keys"},
 		{rowMoved, "moved", byServer, []string{`UPDATE head SET moved_to = 'elsewhere'`}, nil, "field head.moved_to"},
 		{rowMoved, "moved, and the entries cut", byOwner, []string{`DELETE FROM event WHERE seq > 100`, `UPDATE head SET seq = 100, moved_to = 'elsewhere'`}, nil, "it was signed over"},
+		{rowForge, "the operator's word that a restored database is right", byServer, nil, accept, "no checkpoint in the keys folder covers it"},
 		{rowForge, "a new entry with everything that belongs to it", byServer, nil, forge, unseen + "whoever may write can append; only what was signed cannot be changed"},
 	}
+}
+
+// accept forges the operator's word by which a cut journal would be a restored one, and takes the checkpoint away that a clean end signs.
+func accept(t *testing.T, v *victim, _ *sql.Conn) {
+	file := filepath.Join(v.Data, "keys", v.fill("checkpoint-{shop}"))
+	last, err := os.ReadFile(file)
+	check(t, err)
+	i, err := server.Open(t.Context(), v.Config)
+	check(t, err)
+	_, err = i.Program.Do(t.Context(), &program.Request{Meta: shop.System, Command: journal.Bind(reading.AcceptRestore{Shop: i.Store.Shop, Found: "database_behind", Ours: 10, Signed: 5000,
+		Root: "kz8=", Since: journal.At(v.Clock()), Operator: reading.Operator{By: "nobody", Because: "it is forged"}})})
+	check(t, err)
+	check(t, i.Close(t.Context()))
+	check(t, os.WriteFile(file, last, 0o600))
+}
+
+// machinerySabotages empty every table of which no check can say what should be in it, with what that is worth.
+func machinerySabotages() (list []sabotage) {
+	for _, t := range store.Tables(shop.Engine()) {
+		if t.Class == store.ClassMachinery && (t.Guard == store.GuardMAC || t.Guard == store.GuardNone) && t.Name != "goose_db_version" {
+			list = append(list, sabotage{rowMachinery, "empty " + t.Name, byOwner, []string{`DELETE FROM ` + t.Name}, nil, unseen + t.Worth})
+		}
+	}
+	return list
 }
 
 // deniedOr gives the words of a refusal: by grants in PostgreSQL, by a trigger in SQLite.

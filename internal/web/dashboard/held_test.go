@@ -54,7 +54,13 @@ func TestAHiddenEntryIsOnEveryPage(t *testing.T) {
 	}
 	look(false)
 	w.d.Finder = findtest.HideFrom(t, w.d.Finder, w.Store, w.Dir, pause.Seq, role.Seq)
+	if s := owner.get("/"); strings.Contains(s.body, "Logs were without entries") {
+		t.Error("Home warns before anybody looked")
+	}
 	look(true)
+	if s := owner.get("/"); !strings.Contains(s.body, "Logs were without entries") || !strings.Contains(s.body, "kept 2 entries") {
+		t.Error("Home does not say that logs were without entries")
+	}
 	for _, format := range []string{"csv", "ndjson"} {
 		if s := owner.get("/customers/" + string(f.ada) + "/log?format=" + format); !strings.Contains(s.body, fmt.Sprint(pause.Seq)) || !strings.Contains(s.body, "found_by_chain") {
 			t.Errorf("%s: the file does not hold the entry, or does not mark it", format)

@@ -79,8 +79,13 @@ func (c *call) homePage() (answer, error) {
 	return answer{title: "Home", head: ui.Head{Lead: "You are signed in as " + v.Name + "."}, body: homeBody(v)}, nil
 }
 
-// doubted tells the team when the last check of the whole journal that came to an end found a difference.
+// doubted tells the team when the last check of the whole journal that came to an end found a difference, and when a log that somebody
+// read in this process was without entries that a chain names.
 func (c *call) doubted(v *homeView) error {
+	if n := c.Finder.Missed(); n > 0 {
+		v.Held = append(v.Held, ui.Notice{Tone: ui.Bad, Title: "Logs were without entries",
+			Text: "The index or the database kept " + ui.Count(int64(n), "entry", "entries") + " from a log that somebody read since the server started. Have whoever runs the server run perennial reindex and perennial verify."})
+	}
 	past, err := audit.LastChecks(c.ctx, c.Store)
 	if err != nil || past.Ended == nil || past.Ended.Result != reading.Differs {
 		return err
