@@ -32,6 +32,7 @@ type Type struct {
 	Details  []string // the members its details may have
 	Undo     Name     // the type of the event that undoes it; empty when it cannot be undone
 	NoUndo   string   // why it cannot be undone, as a sentence; a general one stands in when empty
+	Destroys string   // the class of the key that goes with it: its target's, or that of the month in its details
 	Hidden   bool     // not shown in lists unless asked for by type
 	Since    string   // the version of the program that first wrote it
 	Version  int      // the type_version written today
@@ -124,6 +125,7 @@ func forCancelSession(name Name, label string) Type {
 }
 
 func (t Type) undo(by Name) Type            { t.Undo = by; return t }
+func (t Type) destroys(class string) Type   { t.Destroys = class; return t }
 func (t Type) undoSelf() Type               { t.Undo = t.Name; return t }
 func (t Type) never(why string) Type        { t.NoUndo = why; return t }
 func (t Type) details(names ...string) Type { t.Details = names; return t }
@@ -212,7 +214,7 @@ var catalogue = []Type{
 
 	// Data and logs
 	activity("data", "log.viewed", "Viewed a log", Log).details("log", "customer_id", "subscription_id").mentions(Customer, Subscription).hidden(),
-	activity("privacy", "network_data.expired", "Erased a month's IP addresses", Shop).details("month").never("Erasure destroys the key; nobody can bring the values back."),
+	activity("privacy", "network_data.expired", "Erased a month's IP addresses", Shop).details("month").destroys(ClassNetwork).never("Erasure destroys the key; nobody can bring the values back."),
 	activity("data", "billing.caught_up", "Caught up on overdue orders", Shop).details("since", "subscriptions", "made", "skipped").never("The orders were made; refund or cancel them one by one."),
 	activity("data", "billing.reconciled", "Compared the orders with the gateway", Shop).details("from", "to", "charges", "refunds", "foreign", "open", "orders", "strays", "unknown").never("It tells what was seen."),
 	activity("data", "shop.moved", "Moved the shop to another database", Shop).details("to", "entries").never("The shop goes on in the other database."),
@@ -227,7 +229,7 @@ var catalogue = []Type{
 	// Privacy
 	activity("privacy", "customer.data_requested", "Asked for a customer's data", Request).mentions(Customer),
 	activity("privacy", "personal_data.revealed", "Revealed a personal value", Request).details("value", "of").mentions(Customer, Address),
-	activity("privacy", "customer.redacted", "Erased a customer's personal data", Customer, All).
+	activity("privacy", "customer.redacted", "Erased a customer's personal data", Customer, All).destroys(ClassPerson).
 		never("Erasure destroys the key; nobody can bring the values back."),
 	activity("privacy", "customer.gateway_erased", "Deleted an erased customer at the payment gateway", Customer, "gateway_data").details("customers", "elsewhere").
 		never("The gateway deletes for ever."),
