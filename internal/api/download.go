@@ -12,8 +12,8 @@ import (
 	"perennial/internal/fault"
 	"perennial/internal/find"
 	"perennial/internal/journal"
+	"perennial/internal/observe"
 	"perennial/internal/program"
-	"perennial/internal/reading"
 	"perennial/internal/settings"
 	"perennial/internal/store"
 	"perennial/internal/team"
@@ -28,7 +28,7 @@ const (
 
 // download makes the answer that streams a whole filtered list. The entry about it is made first, and it is the head
 // before that entry which bounds the list: a download does not hold itself.
-func (a *API) download(ctx context.Context, r route, l reading.Log, q *LogQuery, flt find.Filter) (*answered, error) {
+func (a *API) download(ctx context.Context, r route, l observe.Log, q *LogQuery, flt find.Filter) (*answered, error) {
 	if q.Cursor != "" {
 		return nil, fault.New(fault.Malformed, "cursor_invalid", "A download is the whole list: leave the cursor out.")
 	}
@@ -50,7 +50,7 @@ func (a *API) download(ctx context.Context, r route, l reading.Log, q *LogQuery,
 		if leave = a.downloads.Enter(string(c.key.ID)); leave == nil {
 			return nil, tooMany("downloads", downloadsEach, downloadsAll)
 		}
-		if _, err := a.Program.Do(ctx, &program.Request{Meta: c.meta, Command: journal.Bind(reading.Export{Log: l, Format: q.Format, Filter: words})}); err != nil {
+		if _, err := a.Program.Do(ctx, &program.Request{Meta: c.meta, Command: journal.Bind(observe.ExportLog{Log: l, Format: q.Format, Filter: words})}); err != nil {
 			leave()
 			return nil, err
 		}

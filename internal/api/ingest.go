@@ -19,10 +19,10 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"perennial/internal/external"
 	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/observe"
 	"perennial/internal/plain"
 	"perennial/internal/program"
 	"perennial/internal/store"
@@ -62,7 +62,7 @@ func (t *ingestTarget) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, into, json.RejectUnknownMembers(true)); err != nil {
 		return errTarget
 	}
-	ref, ok := external.Target(named.ID)
+	ref, ok := observe.ExternalTarget(named.ID)
 	if !ok || (named.Kind != "" && named.Kind != ref.Kind) {
 		return errTarget
 	}
@@ -199,7 +199,7 @@ func (in *intake) run(body io.Reader, lines bool) error {
 // take parses a line and submits it.
 func (in *intake) take(n int, line []byte) taken {
 	t := taken{line: n}
-	var record external.Record
+	var record observe.External
 	if record, t.refused = parseLine(line); t.refused != nil {
 		return t
 	}
@@ -234,7 +234,7 @@ func (in *intake) take(n int, line []byte) taken {
 
 // idempotency gives what makes a line safe to send again: its own key within its source, or else the request's with the
 // number of the line.
-func (in *intake) idempotency(n int, record external.Record, line []byte) (*program.Idempotency, error) {
+func (in *intake) idempotency(n int, record observe.External, line []byte) (*program.Idempotency, error) {
 	shop, key := in.a.Store.Shop, in.c.key.ID
 	name := fmt.Appendf(nil, "ingest\n%s\n%s\n%s\n%s", shop, key, record.Source, record.IdempotencyKey)
 	request := jsontext.Value(bytes.Clone(line))
@@ -329,15 +329,15 @@ func reason(f *fault.Error) string {
 }
 
 // parseLine reads one event from outside. What the rules of the domain refuse is left to them.
-func parseLine(line []byte) (external.Record, error) {
+func parseLine(line []byte) (observe.External, error) {
 	if len(line) > lineLimit {
-		return external.Record{}, refused("", "The line is larger than 64 KiB.")
+		return observe.External{}, refused("", "The line is larger than 64 KiB.")
 	}
 	var l ingestLine
 	if err := json.Unmarshal(line, &l, json.RejectUnknownMembers(true)); err != nil {
-		return external.Record{}, lineFault(err)
+		return observe.External{}, lineFault(err)
 	}
-	rec := external.Record{Source: l.Source, Type: l.Type, Summary: l.Summary, Details: l.Details, IdempotencyKey: l.IdempotencyKey}
+	rec := observe.External{Source: l.Source, Type: l.Type, Summary: l.Summary, Details: l.Details, IdempotencyKey: l.IdempotencyKey}
 	if string(l.Details) == "null" {
 		rec.Details = nil
 	}

@@ -17,8 +17,8 @@ import (
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/kinds"
+	"perennial/internal/observe"
 	"perennial/internal/program"
-	"perennial/internal/reading"
 	"perennial/internal/store"
 	"perennial/internal/subscription"
 	"perennial/internal/team"
@@ -71,25 +71,25 @@ type oneEventView struct {
 // logs registers what reads the journal, and what writes to it from outside.
 func (a *API) logs() {
 	eventList(a, route{method: http.MethodGet, path: "/logs/activity", tag: "Logs", summary: "The Activity Log: what the team did to the account", permission: team.ActivityLogView},
-		func(_ context.Context, in *LogQuery) (reading.Log, *LogQuery, error) {
-			return reading.Log{Name: "activity"}, in, nil
+		func(_ context.Context, in *LogQuery) (observe.Log, *LogQuery, error) {
+			return observe.Log{Name: "activity"}, in, nil
 		})
 	eventList(a, route{method: http.MethodGet, path: "/customers/{id}/log", tag: "Logs", summary: "The Customer Audit Log: the customer and all their subscriptions", permission: team.CustomersView},
-		func(ctx context.Context, in *scopedLogQuery) (reading.Log, *LogQuery, error) {
+		func(ctx context.Context, in *scopedLogQuery) (observe.Log, *LogQuery, error) {
 			_, err := a.mustHave(ctx, journal.Ref{Kind: journal.Customer, ID: id.ID(in.ID)})
-			return reading.Log{Name: "customer", Customer: id.ID(in.ID)}, &in.LogQuery, err
+			return observe.Log{Name: "customer", Customer: id.ID(in.ID)}, &in.LogQuery, err
 		})
 	eventList(a, route{method: http.MethodGet, path: "/subscriptions/{id}/log", tag: "Logs", summary: "The Subscription Audit Log: one subscription, whoever acted", permission: team.SubscriptionsView},
-		func(ctx context.Context, in *scopedLogQuery) (reading.Log, *LogQuery, error) {
+		func(ctx context.Context, in *scopedLogQuery) (observe.Log, *LogQuery, error) {
 			row, err := a.mustHave(ctx, journal.Ref{Kind: journal.Subscription, ID: id.ID(in.ID)})
 			if err != nil {
-				return reading.Log{}, nil, err
+				return observe.Log{}, nil, err
 			}
-			return reading.Log{Name: "subscription", Subscription: id.ID(in.ID), Customer: row.State.(*subscription.Subscription).CustomerID}, &in.LogQuery, nil
+			return observe.Log{Name: "subscription", Subscription: id.ID(in.ID), Customer: row.State.(*subscription.Subscription).CustomerID}, &in.LogQuery, nil
 		})
 	eventList(a, route{method: http.MethodGet, path: "/events", tag: "Events", summary: "The explorer: everything on one timeline", permission: team.EventsView},
-		func(_ context.Context, in *LogQuery) (reading.Log, *LogQuery, error) {
-			return reading.Log{Name: "explorer"}, in, nil
+		func(_ context.Context, in *LogQuery) (observe.Log, *LogQuery, error) {
+			return observe.Log{Name: "explorer"}, in, nil
 		})
 	read(a, route{method: http.MethodGet, path: "/events/{id}", tag: "Events", summary: "One event, with what else belongs to it", permission: team.EventsView}, a.oneEvent)
 	read(a, route{method: http.MethodGet, path: "/events/{id}/causes", tag: "Events", summary: "An event, what caused it, and so on back to the first", permission: team.EventsView}, a.causes)
@@ -117,7 +117,7 @@ type answered struct {
 }
 
 // eventList registers a list of events with the filters, the order and the formats of them all. log says whose it is.
-func eventList[I any](a *API, r route, log func(ctx context.Context, in *I) (reading.Log, *LogQuery, error)) {
+func eventList[I any](a *API, r route, log func(ctx context.Context, in *I) (observe.Log, *LogQuery, error)) {
 	op := a.operation(r, reflect.TypeFor[eventsView](), false)
 	text := &huma.Schema{Type: huma.TypeString}
 	op.Responses["200"].Content["text/csv"] = &huma.MediaType{Schema: text}
@@ -155,7 +155,7 @@ func eventList[I any](a *API, r route, log func(ctx context.Context, in *I) (rea
 }
 
 // logFilter is the filter of a query within a log.
-func (a *API) logFilter(ctx context.Context, l reading.Log, q *LogQuery) (find.Filter, error) {
+func (a *API) logFilter(ctx context.Context, l observe.Log, q *LogQuery) (find.Filter, error) {
 	flt, err := a.filter(ctx, &q.Filter)
 	flt.Oldest = q.Order == "asc"
 	switch l.Name {
@@ -170,9 +170,9 @@ func (a *API) logFilter(ctx context.Context, l reading.Log, q *LogQuery) (find.F
 }
 
 // eventPage renders one page of a list.
-func (a *API) eventPage(ctx context.Context, r route, l reading.Log, q *LogQuery, flt find.Filter) ([]byte, error) {
+func (a *API) eventPage(ctx context.Context, r route, l observe.Log, q *LogQuery, flt find.Filter) ([]byte, error) {
 	bound := struct {
-		Log    reading.Log
+		Log    observe.Log
 		Filter view.Filter
 		Order  string
 	}{l, q.Filter, q.Order}
@@ -268,7 +268,7 @@ func (a *API) oneEvent(ctx context.Context, in *byID) (oneEventView, error) {
 	if out.Related, err = r.Render(related[:min(len(related), relatedEvents)]); err != nil {
 		return out, err
 	}
-	a.view(callOf(ctx), reading.Log{Name: "explorer"})
+	a.view(callOf(ctx), observe.Log{Name: "explorer"})
 	return out, nil
 }
 

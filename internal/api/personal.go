@@ -12,10 +12,10 @@ import (
 	"perennial/internal/find"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/observe"
 	"perennial/internal/privacy"
 	"perennial/internal/program"
 	"perennial/internal/query"
-	"perennial/internal/reading"
 	"perennial/internal/store"
 	"perennial/internal/subscription"
 	"perennial/internal/team"
@@ -194,7 +194,7 @@ func (a *API) dataCopy(ctx context.Context, in *jobInput) (out dataCopy, err err
 	if out.Log, err = a.ownLog(ctx, person.ID); err != nil {
 		return out, err
 	}
-	a.view(c, reading.Log{Name: "customer", Customer: person.ID})
+	a.view(c, observe.Log{Name: "customer", Customer: person.ID})
 	return out, nil
 }
 

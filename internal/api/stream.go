@@ -16,7 +16,7 @@ import (
 
 	"perennial/internal/fault"
 	"perennial/internal/find"
-	"perennial/internal/reading"
+	"perennial/internal/observe"
 	"perennial/internal/store"
 	"perennial/internal/team"
 	"perennial/internal/view"
@@ -77,7 +77,7 @@ func (a *API) stream() {
 		if leave == nil {
 			return nil, a.problem(c, tooMany("streams", streamsEach, streamsAll))
 		}
-		a.view(c, reading.Log{Name: "explorer"})
+		a.view(c, observe.Log{Name: "explorer"})
 		return &answered{ContentType: "text/event-stream", Body: func(hc huma.Context) {
 			defer leave()
 			_, w := humago.Unwrap(hc)

@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"perennial/internal/journal"
+	"perennial/internal/observe"
 	"perennial/internal/program"
-	"perennial/internal/reading"
 )
 
 // viewed remembers who looked at which log in the running hour, so that each of them has one entry an hour. It is only
@@ -66,12 +66,12 @@ func (v *viewed) close() {
 }
 
 // view records that a caller looks at a log, beside the answer: a read never waits for it, nor fails because of it.
-func (a *API) view(c *call, l reading.Log) {
+func (a *API) view(c *call, l observe.Log) {
 	g := glance{string(c.key.ID), l.Ref()}
 	if !a.viewed.first(g, a.now()) {
 		return
 	}
-	pending, err := a.Program.Submit(a.viewed.ctx, &program.Request{Meta: c.meta, Command: journal.Bind(reading.View{Log: l})})
+	pending, err := a.Program.Submit(a.viewed.ctx, &program.Request{Meta: c.meta, Command: journal.Bind(observe.ViewLog{Log: l})})
 	if err != nil {
 		a.viewed.forget(g)
 		a.viewed.work.Done()

@@ -22,7 +22,7 @@ import (
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/kinds"
-	"perennial/internal/reading"
+	"perennial/internal/observe"
 	"perennial/internal/seal"
 	"perennial/internal/store"
 	"perennial/internal/vault"
@@ -74,14 +74,14 @@ func (r *Report) Holds() bool { return r.Differences == 0 }
 func (r *Report) Finished() bool { return len(r.Unread) == 0 }
 
 // Entry is what the journal keeps of a report.
-func (r *Report) Entry() reading.Verify {
-	v := reading.Verify{Result: reading.Holds, Entries: r.Entries, Changes: r.Changes, Differences: r.Differences, Checkpoints: r.Checkpoints, Root: fmt.Sprintf("%x", r.Root[:])}
+func (r *Report) Entry() observe.Verification {
+	v := observe.Verification{Result: observe.Holds, Entries: r.Entries, Changes: r.Changes, Differences: r.Differences, Checkpoints: r.Checkpoints, Root: fmt.Sprintf("%x", r.Root[:])}
 	switch {
 	case !r.Holds():
 		first := r.Problems[0]
-		v.Result, v.Problem = reading.Differs, reading.Problem{Seq: first.Seq, ID: id.ID(first.ID), Field: first.Field}
+		v.Result, v.Problem = observe.Differs, observe.Problem{Seq: first.Seq, ID: id.ID(first.ID), Field: first.Field}
 	case !r.Finished():
-		return reading.Verify{Result: reading.Unfinished}
+		return observe.Verification{Result: observe.Unfinished}
 	}
 	return v
 }
@@ -134,13 +134,13 @@ type auditor struct {
 
 	from, next, taken int64 // the next piece of the journal, the next entry that is wanted, and how many were taken
 
-	place     string              // what is being read, for an error of the engine
-	unproved  bool                // nothing shows that this is the newest copy of the database, or something that it is not
-	movedTo   string              // as the last entry says
-	destroyed map[string][]string // when entries destroyed a data key, by its id
-	verified  []reading.Verify    // the checks of which entries tell
-	accepted  []acceptance        // restored databases from which an entry says that somebody went on
-	counts    map[string]int64    // rows that were read of a table
+	place     string                 // what is being read, for an error of the engine
+	unproved  bool                   // nothing shows that this is the newest copy of the database, or something that it is not
+	movedTo   string                 // as the last entry says
+	destroyed map[string][]string    // when entries destroyed a data key, by its id
+	verified  []observe.Verification // the checks of which entries tell
+	accepted  []acceptance           // restored databases from which an entry says that somebody went on
+	counts    map[string]int64       // rows that were read of a table
 
 	engine atomic.Pointer[error] // the first error of the engine that an opener met
 }

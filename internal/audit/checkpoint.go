@@ -12,8 +12,8 @@ import (
 
 	"perennial/internal/db"
 	"perennial/internal/journal"
+	"perennial/internal/observe"
 	"perennial/internal/program"
-	"perennial/internal/reading"
 	"perennial/internal/seal"
 	"perennial/internal/store"
 )
@@ -54,13 +54,13 @@ func (a *auditor) tells(e *journal.Event) {
 	case "network_data.expired":
 		key := a.s.Keys.NetworkKey(detail(e, "month"))
 		a.destroyed[key] = append(a.destroyed[key], e.RecordedAt.Format(journal.TimeLayout))
-	case reading.RestoreAccepted:
-		if c, err := reading.ReadRestore(e); err == nil {
+	case observe.RestoreAccepted:
+		if c, err := observe.ReadRestore(e); err == nil {
 			a.accepted = append(a.accepted, acceptance{e.Seq, string(e.ID), c})
 		}
 	case "log.verified":
-		v := reading.Verify{Result: reading.Outcome(detail(e, "result")), Root: detail(e, "root")}
-		if err := json.Unmarshal(e.Detail("entries"), &v.Entries); err != nil || v.Result != reading.Holds {
+		v := observe.Verification{Result: observe.Outcome(detail(e, "result")), Root: detail(e, "root")}
+		if err := json.Unmarshal(e.Detail("entries"), &v.Entries); err != nil || v.Result != observe.Holds {
 			return
 		}
 		if n := e.Detail("checkpoints"); n != nil {
@@ -203,7 +203,7 @@ func (a *auditor) checkpoints() error {
 type acceptance struct {
 	seq int64
 	id  string
-	reading.AcceptRestore
+	observe.AcceptRestore
 }
 
 // acceptances says what was given up with restored databases. An entry alone proves nothing, as whoever may write can append one: the
@@ -211,7 +211,7 @@ type acceptance struct {
 func (a *auditor) acceptances(signed int64) {
 	for _, c := range a.accepted {
 		if c.seq >= signed {
-			a.r.add(Problem{c.seq, c.id, string(reading.RestoreAccepted), fmt.Sprintf(
+			a.r.add(Problem{c.seq, c.id, string(observe.RestoreAccepted), fmt.Sprintf(
 				"it gives a checkpoint over %d entries up, and no checkpoint in the keys folder covers it: run perennial accept-restore again, or ask who wrote it", c.Signed)})
 			continue
 		}

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"perennial/internal/journal"
-	"perennial/internal/reading"
+	"perennial/internal/observe"
 	"perennial/internal/store"
 )
 
@@ -14,7 +14,7 @@ var Nightly = journal.Actor{Kind: journal.ActorSystem, ID: "verify"}
 
 // Past is a check of the whole journal that is over, as its entry tells.
 type Past struct {
-	reading.Verify
+	observe.Verification
 	Seq int64
 	At  time.Time
 }
@@ -31,7 +31,7 @@ const pastChecks = 200
 
 // LastChecks reads the entries of checks from the chain that they are on, so that no index can hide one.
 func LastChecks(ctx context.Context, s *store.Store) (p PastChecks, err error) {
-	row, err := s.Load(ctx, s.Read, reading.Whole)
+	row, err := s.Load(ctx, s.Read, observe.Whole)
 	if err != nil || row.Version == 0 {
 		return p, store.Fault(err)
 	}
@@ -41,15 +41,15 @@ func LastChecks(ctx context.Context, s *store.Store) (p PastChecks, err error) {
 			return p, store.Fault(err)
 		}
 		seq = st.TargetPrevSeq
-		v, ok := reading.ReadVerify(st.Event)
+		v, ok := observe.ReadVerification(st.Event)
 		if !ok {
 			continue
 		}
-		is := &Past{Verify: v, Seq: st.Seq, At: st.RecordedAt}
+		is := &Past{Verification: v, Seq: st.Seq, At: st.RecordedAt}
 		if p.Last == nil {
 			p.Last = is
 		}
-		if v.Result == reading.Unfinished {
+		if v.Result == observe.Unfinished {
 			continue
 		}
 		if p.Ended == nil {

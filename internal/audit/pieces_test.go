@@ -5,8 +5,8 @@ import (
 
 	"perennial/internal/audit"
 	"perennial/internal/journal"
+	"perennial/internal/observe"
 	"perennial/internal/program"
-	"perennial/internal/reading"
 	"perennial/internal/server"
 	"perennial/internal/test/shop"
 )
@@ -23,7 +23,7 @@ func TestPieces(t *testing.T) {
 	r, err := audit.Check(t.Context(), i.Store, audit.Options{Beside: true, Piece: 11, Progress: func(done, _ int64) {
 		if done%3 == 0 && grown < 40 {
 			grown++
-			_, err := i.Program.Do(t.Context(), &program.Request{Meta: shop.System, Command: journal.Bind(reading.Verify{Result: reading.Unfinished})})
+			_, err := i.Program.Do(t.Context(), &program.Request{Meta: shop.System, Command: journal.Bind(observe.Verification{Result: observe.Unfinished})})
 			check(t, err)
 			_, err = i.Program.Checkpoint(t.Context())
 			check(t, err)

@@ -18,9 +18,9 @@ import (
 	"perennial/internal/db"
 	"perennial/internal/fault"
 	"perennial/internal/journal"
+	"perennial/internal/observe"
 	"perennial/internal/privacy"
 	"perennial/internal/program"
-	"perennial/internal/reading"
 	"perennial/internal/server"
 	"perennial/internal/store"
 	"perennial/internal/test/pgtest"
@@ -173,10 +173,10 @@ func base(t *testing.T) *victim {
 	if !r.Holds() {
 		t.Fatalf("before anything was changed: %v", r.Problems)
 	}
-	do(journal.Bind(reading.Verify{Result: reading.Holds, Entries: r.Entries, Changes: r.Changes, Checkpoints: r.Checkpoints, Root: fmt.Sprintf("%x", r.Root[:])}))
+	do(journal.Bind(observe.Verification{Result: observe.Holds, Entries: r.Entries, Changes: r.Changes, Checkpoints: r.Checkpoints, Root: fmt.Sprintf("%x", r.Root[:])}))
 	_, err = i.Program.Checkpoint(t.Context())
 	check(t, err)
-	do(journal.Bind(reading.Verify{Result: reading.Unfinished}))
+	do(journal.Bind(observe.Verification{Result: observe.Unfinished}))
 	check(t, i.Finder.CatchUp(t.Context()))
 	check(t, i.Analytics.CatchUp(t.Context()))
 	months, err := i.Store.Keys.NetworkMonths(t.Context(), i.Store.Read)
@@ -420,8 +420,8 @@ func accept(t *testing.T, v *victim, _ *sql.Conn) {
 	check(t, err)
 	i, err := server.Open(t.Context(), v.Config)
 	check(t, err)
-	_, err = i.Program.Do(t.Context(), &program.Request{Meta: shop.System, Command: journal.Bind(reading.AcceptRestore{Shop: i.Store.Shop, Found: "database_behind", Ours: 10, Signed: 5000,
-		Root: "kz8=", Since: journal.At(v.Clock()), Operator: reading.Operator{By: "nobody", Because: "it is forged"}})})
+	_, err = i.Program.Do(t.Context(), &program.Request{Meta: shop.System, Command: journal.Bind(observe.AcceptRestore{Shop: i.Store.Shop, Found: "database_behind", Ours: 10, Signed: 5000,
+		Root: "kz8=", Since: journal.At(v.Clock()), Operator: observe.Operator{By: "nobody", Because: "it is forged"}})})
 	check(t, err)
 	check(t, i.Close(t.Context()))
 	check(t, os.WriteFile(file, last, 0o600))
@@ -449,7 +449,7 @@ func deniedOr(trigger string) string {
 func forge(t *testing.T, v *victim, _ *sql.Conn) {
 	i, err := server.Open(t.Context(), v.Config)
 	check(t, err)
-	_, err = i.Program.Do(t.Context(), &program.Request{Meta: shop.System, Command: journal.Bind(reading.Verify{Result: reading.Unfinished})})
+	_, err = i.Program.Do(t.Context(), &program.Request{Meta: shop.System, Command: journal.Bind(observe.Verification{Result: observe.Unfinished})})
 	check(t, err)
 	check(t, i.Close(t.Context()))
 }

@@ -7,7 +7,7 @@ import (
 	"os/user"
 
 	"perennial/internal/fault"
-	"perennial/internal/reading"
+	"perennial/internal/observe"
 	"perennial/internal/server"
 )
 
@@ -17,12 +17,12 @@ type word struct {
 	By      string `help:"Who says so; by default the user of the operating system." placeholder:"WHO"`
 }
 
-func (w word) operator() reading.Operator {
+func (w word) operator() observe.Operator {
 	name := os.Getenv("USER")
 	if u, err := user.Current(); err == nil {
 		name = u.Username
 	}
-	return reading.Operator{By: cmp.Or(w.By, name), Because: w.Because}
+	return observe.Operator{By: cmp.Or(w.By, name), Because: w.Because}
 }
 
 type acceptRestoreCommand struct {

@@ -9,10 +9,10 @@ import (
 	"perennial/internal/civil"
 	"perennial/internal/customer"
 	"perennial/internal/db"
-	"perennial/internal/external"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/money"
+	"perennial/internal/observe"
 	"perennial/internal/query"
 	"perennial/internal/settings"
 	"perennial/internal/subscription"
@@ -283,7 +283,7 @@ func (l *life) ship() error {
 				return err
 			}
 			if l.rarely(0.1) {
-				e := external.Record{Source: "carrier", Type: "external.parcel_delivered", OccurredAt: l.clock.Now().Add(-time.Hour), Summary: "Parcel delivered to the door",
+				e := observe.External{Source: "carrier", Type: "external.parcel_delivered", OccurredAt: l.clock.Now().Add(-time.Hour), Summary: "Parcel delivered to the door",
 					Targets: []journal.Ref{{Kind: journal.Order, ID: key}, {Kind: journal.Subscription, ID: o.SubscriptionID}, {Kind: journal.Customer, ID: o.CustomerID}}}
 				if _, err := l.do(l.key("Warehouse"), journal.Bind(e)); err != nil {
 					return err

@@ -11,8 +11,8 @@ import (
 	"perennial/internal/billing"
 	"perennial/internal/db"
 	"perennial/internal/journal"
+	"perennial/internal/observe"
 	"perennial/internal/payment"
-	"perennial/internal/reading"
 	"perennial/internal/store"
 )
 
@@ -54,7 +54,7 @@ func (e *Engine) lastRestore(ctx context.Context) (*journal.Event, error) {
 			return nil, db.Fault(err)
 		case st.RecordedAt.Before(e.p.Now().Add(-restoredFor)):
 			return nil, nil
-		case st.Type == reading.RestoreAccepted:
+		case st.Type == observe.RestoreAccepted:
 			return st.Event, nil
 		}
 	}
@@ -63,7 +63,7 @@ func (e *Engine) lastRestore(ctx context.Context) (*journal.Event, error) {
 
 // recall notes the charges that the gateway made since the copy, by what they paid: the database has lost them.
 func (e *Engine) recall(ctx context.Context, restore *journal.Event) error {
-	said, err := reading.ReadRestore(restore)
+	said, err := observe.ReadRestore(restore)
 	if err != nil {
 		return err
 	}

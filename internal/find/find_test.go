@@ -27,10 +27,10 @@ import (
 	"perennial/internal/find/postings"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/observe"
 	"perennial/internal/payment/simulated"
 	"perennial/internal/privacy"
 	"perennial/internal/program"
-	"perennial/internal/reading"
 	"perennial/internal/store"
 	"perennial/internal/team"
 	"perennial/internal/test/shop"
@@ -95,8 +95,8 @@ func lived(t *testing.T, subscriptions int) *year {
 		t.Fatal(err)
 	}
 	// Looking at a log is the one thing that the demo's people do not do.
-	y.Do(journal.Bind(reading.View{Log: reading.Log{Name: "explorer"}}))
-	y.Do(journal.Bind(reading.View{Log: reading.Log{Name: "customer", Customer: y.customers(t)[0].ID}}))
+	y.Do(journal.Bind(observe.ViewLog{Log: observe.Log{Name: "explorer"}}))
+	y.Do(journal.Bind(observe.ViewLog{Log: observe.Log{Name: "customer", Customer: y.customers(t)[0].ID}}))
 	for st, err := range y.Store.Events(t.Context(), y.Store.Read, store.Closed, 0, 0) {
 		if err != nil {
 			t.Fatal(err)

@@ -13,15 +13,14 @@ import (
 	"perennial/internal/catalog"
 	"perennial/internal/civil"
 	"perennial/internal/customer"
-	"perennial/internal/external"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/journal/journaltest"
 	"perennial/internal/kinds"
 	"perennial/internal/message"
 	"perennial/internal/money"
+	"perennial/internal/observe"
 	"perennial/internal/privacy"
-	"perennial/internal/reading"
 	"perennial/internal/settings"
 	"perennial/internal/subscription"
 	"perennial/internal/team"
@@ -573,11 +572,11 @@ func (s *story) prepaid() {
 }
 
 func (s *story) readers() {
-	for _, l := range []reading.Log{{Name: "activity"}, {Name: "customer", Customer: zelda}, {Name: "subscription", Customer: zelda, Subscription: sub}, {Name: "explorer"}} {
-		s.do(journal.Bind(reading.View{Log: l}))
-		s.do(journal.Bind(reading.Export{Log: l, Format: "csv", Filter: jsontext.Value(`{"type":["order.*"]}`)}))
+	for _, l := range []observe.Log{{Name: "activity"}, {Name: "customer", Customer: zelda}, {Name: "subscription", Customer: zelda, Subscription: sub}, {Name: "explorer"}} {
+		s.do(journal.Bind(observe.ViewLog{Log: l}))
+		s.do(journal.Bind(observe.ExportLog{Log: l, Format: "csv", Filter: jsontext.Value(`{"type":["order.*"]}`)}))
 	}
-	for _, v := range []reading.Verify{{Result: reading.Holds, Entries: 1234, Changes: 1200, Root: "00ff"}, {Result: reading.Differs, Entries: 1234, Differences: 2, Problem: reading.Problem{Seq: 7, ID: "sub_x", Field: "status"}}, {Result: reading.Unfinished}} {
+	for _, v := range []observe.Verification{{Result: observe.Holds, Entries: 1234, Changes: 1200, Root: "00ff"}, {Result: observe.Differs, Entries: 1234, Differences: 2, Problem: observe.Problem{Seq: 7, ID: "sub_x", Field: "status"}}, {Result: observe.Unfinished}} {
 		s.do(journal.Bind(v))
 	}
 	for _, v := range []string{customer.RevealName, customer.RevealEmail, customer.RevealPhone} {
@@ -585,16 +584,16 @@ func (s *story) readers() {
 	}
 	s.do(journal.Bind(customer.Reveal{CustomerID: zelda, RequestID: s.ids.New(id.Job), Value: customer.RevealAddress, AddressID: home}))
 	s.do(journal.Bind(privacy.ExpireNetwork{Shop: "shop_k3m8z2qa", Month: "2025-03"}))
-	operator := reading.Operator{By: "mara", Because: "the disk of the old server is gone"}
-	s.do(journal.Bind(reading.AcceptRestore{Shop: s.Shop, Found: "database_behind", Ours: 4711, Signed: 5012, Root: "kz8=", Since: journal.At(s.now), Operator: operator}))
-	s.do(journal.Bind(reading.AcceptClock{Shop: s.Shop, Last: journal.At(s.now.AddDate(0, -2, 0)), Says: journal.At(s.now), Operator: operator}))
-	live := reading.Account{Gateway: "stripe", ID: "acct_1Q", Mode: "live"}
-	s.do(journal.Bind(reading.ConnectGateway{Shop: s.Shop, Account: reading.Account{Gateway: "simulated", ID: "sim_1", Mode: "test"}}))
-	s.do(journal.Bind(reading.ConnectGateway{Shop: s.Shop, Account: live, Was: reading.Account{Gateway: "simulated", ID: "sim_1", Mode: "test"}, Operator: operator}))
-	s.do(journal.Bind(reading.ConnectGateway{Shop: s.Shop, Account: live, Was: reading.Account{Gateway: "stripe", ID: "acct_1R", Mode: "test"}, Operator: operator}))
-	s.do(journal.Bind(reading.Move{Shop: "shop_k3m8z2qa", To: "postgres://db.example/shop", Entries: 12_481}))
-	s.do(journal.Bind(external.Record{Source: "help-desk", Type: "external.ticket_opened", Summary: "A ticket about a torn bag was opened", Details: jsontext.Value(`{"text":"Zelda"}`)}))
-	s.do(journal.Bind(external.Record{Source: "help-desk", Type: "external.ticket_closed"}))
+	operator := observe.Operator{By: "mara", Because: "the disk of the old server is gone"}
+	s.do(journal.Bind(observe.AcceptRestore{Shop: s.Shop, Found: "database_behind", Ours: 4711, Signed: 5012, Root: "kz8=", Since: journal.At(s.now), Operator: operator}))
+	s.do(journal.Bind(observe.AcceptClock{Shop: s.Shop, Last: journal.At(s.now.AddDate(0, -2, 0)), Says: journal.At(s.now), Operator: operator}))
+	live := observe.Account{Gateway: "stripe", ID: "acct_1Q", Mode: "live"}
+	s.do(journal.Bind(observe.ConnectGateway{Shop: s.Shop, Account: observe.Account{Gateway: "simulated", ID: "sim_1", Mode: "test"}}))
+	s.do(journal.Bind(observe.ConnectGateway{Shop: s.Shop, Account: live, Was: observe.Account{Gateway: "simulated", ID: "sim_1", Mode: "test"}, Operator: operator}))
+	s.do(journal.Bind(observe.ConnectGateway{Shop: s.Shop, Account: live, Was: observe.Account{Gateway: "stripe", ID: "acct_1R", Mode: "test"}, Operator: operator}))
+	s.do(journal.Bind(observe.Move{Shop: "shop_k3m8z2qa", To: "postgres://db.example/shop", Entries: 12_481}))
+	s.do(journal.Bind(observe.External{Source: "help-desk", Type: "external.ticket_opened", Summary: "A ticket about a torn bag was opened", Details: jsontext.Value(`{"text":"Zelda"}`)}))
+	s.do(journal.Bind(observe.External{Source: "help-desk", Type: "external.ticket_closed"}))
 }
 
 // together changes several products at once.

@@ -18,8 +18,8 @@ import (
 	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/observe"
 	"perennial/internal/program"
-	"perennial/internal/reading"
 	"perennial/internal/seal"
 	"perennial/internal/store"
 	"perennial/internal/vault"
@@ -60,7 +60,7 @@ func Shop(ctx context.Context, from, to *store.Store, source *program.Program, m
 		return nil, err
 	}
 	if head.MovedTo == "" {
-		if _, err := source.Do(ctx, &program.Request{Meta: meta, Command: journal.Bind(reading.Move{Shop: from.Shop, To: to.DB.Path, Entries: c.next}),
+		if _, err := source.Do(ctx, &program.Request{Meta: meta, Command: journal.Bind(observe.Move{Shop: from.Shop, To: to.DB.Path, Entries: c.next}),
 			Machinery: func(b *store.Batch) error { return b.Close(to.DB.Path) }}); err != nil {
 			return nil, err
 		}

@@ -7,9 +7,9 @@ import (
 	"perennial/internal/db"
 	"perennial/internal/gate"
 	"perennial/internal/journal"
+	"perennial/internal/observe"
 	"perennial/internal/payment"
 	"perennial/internal/program"
-	"perennial/internal/reading"
 )
 
 // connect compares the account that the gateway charges for with the shop's own, which is that of its last entry about it. A shop without
@@ -36,26 +36,26 @@ func (s *Server) connect(ctx context.Context, is payment.Account, asking error) 
 	if s.unknown.Store(head.Seq < 0); head.Seq < 0 {
 		return nil // nobody has founded the shop yet
 	}
-	now, was := reading.Account{Gateway: is.Gateway, ID: is.ID, Mode: is.Mode}, reading.Account{}
+	now, was := observe.Account{Gateway: is.Gateway, ID: is.ID, Mode: is.Mode}, observe.Account{}
 	for st, err := range s.shopLog(ctx) {
 		if err != nil {
 			return err
 		}
-		if st.Type == reading.GatewayConnected {
-			if was, err = reading.ReadAccount(st.Event); err != nil {
+		if st.Type == observe.GatewayConnected {
+			if was, err = observe.ReadAccount(st.Event); err != nil {
 				return err
 			}
 			break
 		}
 	}
-	command := reading.ConnectGateway{Shop: s.Store.Shop, Account: now, Was: was}
+	command := observe.ConnectGateway{Shop: s.Store.Shop, Account: now, Was: was}
 	meta := program.Meta{Actor: journal.Actor{Kind: journal.ActorSystem, ID: "billing"}, Source: journal.Origin{Channel: journal.ChannelBilling}}
 	if err := s.Gate.Ask(gate.Charge|gate.Write, gate.GatewayUnknown, gate.GatewayChanged); err != nil && !same(was, now) {
 		s.unknown.Store(true) // nothing is written into an old copy, or beside a wrong clock; what is in the way holds up charges too
 		return nil
 	}
 	switch {
-	case was == (reading.Account{}):
+	case was == (observe.Account{}):
 	case same(was, now):
 		s.Gate.Clear(gate.GatewayChanged)
 		s.Gate.Clear(gate.GatewayUnknown)
@@ -67,7 +67,7 @@ func (s *Server) connect(ctx context.Context, is payment.Account, asking error) 
 			". Give it the right keys, or, if the shop is to charge there from now on, start the server once with --accept-gateway and --because."})
 		return nil
 	default:
-		if err := s.fresh(ctx, reading.GatewayConnected, s.Config.Accept.Operator); err != nil {
+		if err := s.fresh(ctx, observe.GatewayConnected, s.Config.Accept.Operator); err != nil {
 			return err
 		}
 		command.Operator, meta = s.Config.Accept.Operator, operated(s.Config.Accept.Operator)
@@ -93,12 +93,12 @@ func (s *Server) reconnect(ctx context.Context) {
 }
 
 // same says whether two are one account. A key that may not ask for the account's name tells only the mode.
-func same(a, b reading.Account) bool {
+func same(a, b observe.Account) bool {
 	return a.Gateway == b.Gateway && a.Mode == b.Mode && (a.ID == b.ID || a.ID == "" || b.ID == "")
 }
 
 // named names an account for whoever runs the server.
-func named(a reading.Account) string {
+func named(a observe.Account) string {
 	what := "the account " + a.ID
 	if a.ID == "" {
 		what = "an account"

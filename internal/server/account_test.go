@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"perennial/internal/observe"
 	"perennial/internal/payment"
 	"perennial/internal/payment/simulated"
-	"perennial/internal/reading"
 	"perennial/internal/store"
 )
 
@@ -67,7 +67,7 @@ func TestAnotherAccountOrMode(t *testing.T) {
 		}
 	}
 	other := payment.Account{Gateway: "stripe", ID: "acct_2", Mode: payment.LiveMode}
-	if got := lives(other, nil, Accept{Gateway: true, Operator: reading.Operator{By: "mara", Because: "a new company"}}); !strings.HasPrefix(got, "ready") || charges(ledger) != 2 {
+	if got := lives(other, nil, Accept{Gateway: true, Operator: observe.Operator{By: "mara", Because: "a new company"}}); !strings.HasPrefix(got, "ready") || charges(ledger) != 2 {
 		t.Errorf("accepted: %d charges, %s", charges(ledger), got)
 	}
 	if got := lives(payment.Account{Gateway: "stripe", Mode: payment.LiveMode}, nil, Accept{}); !strings.HasPrefix(got, "ready") {
@@ -79,12 +79,12 @@ func TestAnotherAccountOrMode(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if st.Type == reading.GatewayConnected {
-			a, err := reading.ReadAccount(st.Event)
+		if st.Type == observe.GatewayConnected {
+			a, err := observe.ReadAccount(st.Event)
 			if err != nil {
 				t.Fatal(err)
 			}
-			entries = append(entries, a.ID+" "+reading.Because(st.Event))
+			entries = append(entries, a.ID+" "+observe.Because(st.Event))
 		}
 	}
 	if got := strings.Join(entries, ", "); got != "acct_1 , acct_2 a new company" {

@@ -8,9 +8,9 @@ import (
 	"perennial/internal/fault"
 	"perennial/internal/gate"
 	"perennial/internal/journal"
+	"perennial/internal/observe"
 	"perennial/internal/payment"
 	"perennial/internal/program"
-	"perennial/internal/reading"
 	"perennial/internal/store"
 )
 
@@ -92,7 +92,7 @@ func (s *Server) askGateway(ctx context.Context) (payment.Account, error) {
 
 // acceptClock goes on beside a clock that nobody vouches for, by the word of whoever runs the server. A clock that somebody else
 // contradicts is not accepted.
-func (s *Server) acceptClock(ctx context.Context, by reading.Operator) error {
+func (s *Server) acceptClock(ctx context.Context, by observe.Operator) error {
 	now := s.Config.Clock()
 	head, err := s.Store.ReadHead(ctx, s.Store.Read)
 	if err != nil {
@@ -103,17 +103,17 @@ func (s *Server) acceptClock(ctx context.Context, by reading.Operator) error {
 		s.Config.Log.Warn("there is nothing to accept about the clock: start the server without --accept-clock from now on")
 		return nil
 	}
-	if err := s.fresh(ctx, reading.ClockAccepted, by); err != nil {
+	if err := s.fresh(ctx, observe.ClockAccepted, by); err != nil {
 		return err
 	}
 	s.clock.Accept(now)
-	_, err = s.Program.Do(ctx, &program.Request{Meta: operated(by), Command: journal.Bind(reading.AcceptClock{Shop: s.Store.Shop, Last: journal.At(head.RecordedAt),
+	_, err = s.Program.Do(ctx, &program.Request{Meta: operated(by), Command: journal.Bind(observe.AcceptClock{Shop: s.Store.Shop, Last: journal.At(head.RecordedAt),
 		Says: journal.At(now), Operator: by})})
 	return err
 }
 
 // fresh refuses a word without who and why, and one that was said before: a flag that was left in a service's file accepts nothing more.
-func (s *Server) fresh(ctx context.Context, what journal.Name, by reading.Operator) error {
+func (s *Server) fresh(ctx context.Context, what journal.Name, by observe.Operator) error {
 	if err := by.Check(); err != nil {
 		return err
 	}
@@ -121,7 +121,7 @@ func (s *Server) fresh(ctx context.Context, what journal.Name, by reading.Operat
 		if err != nil {
 			return err
 		}
-		if st.Type == what && reading.Because(st.Event) == by.Because {
+		if st.Type == what && observe.Because(st.Event) == by.Because {
 			return fault.New(fault.Conflict, "said_before", "This was said before, in entry %d, and is not said again by a flag that was left behind. Take the flag away, or say why this time.", st.Seq)
 		}
 	}

@@ -10,9 +10,9 @@ import (
 	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/observe"
 	"perennial/internal/payment/simulated"
 	"perennial/internal/program"
-	"perennial/internal/reading"
 	"perennial/internal/store"
 	"perennial/internal/test/shop"
 )
@@ -116,7 +116,7 @@ func TestALongGapAtTheStart(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	c.Accept = Accept{Clock: true, Operator: reading.Operator{By: "mara", Because: "nobody was here for a year"}}
+	c.Accept = Accept{Clock: true, Operator: observe.Operator{By: "mara", Because: "nobody was here for a year"}}
 	i = open(t, c)
 	s = serve(t, i, nil)
 	if code, body, _ := get(t, "http://"+s.Addr+"/readyz"); code != 200 {
@@ -130,7 +130,7 @@ func TestALongGapAtTheStart(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if st.Type == reading.ClockAccepted && reading.Because(st.Event) == "nobody was here for a year" {
+		if st.Type == observe.ClockAccepted && observe.Because(st.Event) == "nobody was here for a year" {
 			accepted++
 		}
 	}

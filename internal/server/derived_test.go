@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"perennial/internal/journal"
-	"perennial/internal/reading"
+	"perennial/internal/observe"
 )
 
 // The command line looks at what is derived also while a server has the files open, and says how far they are written.
@@ -38,7 +38,7 @@ func TestVerifyBesideAServer(t *testing.T) {
 	if !strings.Contains(covered, "the figures, counted again from all entries") || strings.Contains(missed, "the figures") {
 		t.Errorf("with counted figures: got %q and %q", covered, missed)
 	}
-	do(t, i, journal.Bind(reading.Verify{Result: reading.Unfinished}))
+	do(t, i, journal.Bind(observe.Verification{Result: observe.Unfinished}))
 	if _, missed := look(); !strings.Contains(missed, "the newest 1 of ") {
 		t.Errorf("after an entry more: got %q", missed)
 	}

@@ -29,9 +29,9 @@ import (
 	"perennial/internal/kinds"
 	"perennial/internal/mail"
 	"perennial/internal/move"
+	"perennial/internal/observe"
 	"perennial/internal/program"
 	"perennial/internal/query"
-	"perennial/internal/reading"
 	"perennial/internal/settings"
 	"perennial/internal/store"
 	"perennial/internal/vault"
@@ -119,7 +119,7 @@ func (c Config) keysPath() string {
 // Accept is what whoever runs the server says goes on, by flags of one start.
 type Accept struct {
 	Clock, Gateway bool
-	reading.Operator
+	observe.Operator
 }
 
 // Instance is an open shop: store, program, index, figures.

@@ -8,8 +8,8 @@ import (
 	"perennial/internal/civil"
 	"perennial/internal/fault"
 	"perennial/internal/journal"
+	"perennial/internal/observe"
 	"perennial/internal/program"
-	"perennial/internal/reading"
 	"perennial/internal/settings"
 	"perennial/internal/store"
 )
@@ -52,7 +52,7 @@ func (s *Server) proofDue(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	now := s.Program.Now()
-	if l := past.Last; l != nil && l.Result == reading.Unfinished && now.Before(l.At.Add(time.Hour)) {
+	if l := past.Last; l != nil && l.Result == observe.Unfinished && now.Before(l.At.Add(time.Hour)) {
 		return false, nil
 	}
 	var last time.Time
@@ -117,7 +117,7 @@ func (s *Server) ProveOnce(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	entry := reading.Verify{Result: reading.Unfinished}
+	entry := observe.Verification{Result: observe.Unfinished}
 	if err == nil {
 		entry = r.Entry()
 		if !r.Holds() {

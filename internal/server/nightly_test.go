@@ -11,9 +11,9 @@ import (
 	"perennial/internal/audit"
 	"perennial/internal/find"
 	"perennial/internal/journal"
+	"perennial/internal/observe"
 	"perennial/internal/payment/simulated"
 	"perennial/internal/program"
-	"perennial/internal/reading"
 	"perennial/internal/store"
 )
 
@@ -129,13 +129,13 @@ func TestTheCheckAtNightOverARestart(t *testing.T) {
 	}
 	i := open(t, c)
 	found(t, i)
-	checked := func(i *Instance, actor journal.Actor, v reading.Verify) {
+	checked := func(i *Instance, actor journal.Actor, v observe.Verification) {
 		t.Helper()
 		if _, err := i.Program.Do(t.Context(), &program.Request{Meta: program.Meta{Actor: actor, Source: journal.Origin{Channel: journal.ChannelCLI}}, Command: journal.Bind(v)}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	again := func(actor journal.Actor, v reading.Verify) {
+	again := func(actor journal.Actor, v observe.Verification) {
 		i := open(t, c)
 		checked(i, actor, v)
 		if err := i.Close(t.Context()); err != nil {
@@ -148,16 +148,16 @@ func TestTheCheckAtNightOverARestart(t *testing.T) {
 	due(false) // the shop is of today
 	now = now.Add(24 * time.Hour)
 	due(true) // and was off at night
-	again(audit.Nightly, reading.Verify{Result: reading.Differs, Differences: 2, Problem: reading.Problem{Seq: -1, ID: "x", Field: "schema"}})
+	again(audit.Nightly, observe.Verification{Result: observe.Differs, Differences: 2, Problem: observe.Problem{Seq: -1, ID: "x", Field: "schema"}})
 	due(false, "verify_differs")
 	now = now.Add(18 * time.Hour)
 	due(true, "verify_differs")
-	again(audit.Nightly, reading.Verify{Result: reading.Unfinished})
+	again(audit.Nightly, observe.Verification{Result: observe.Unfinished})
 	due(false, "verify_differs", "verify_unfinished")
 	now = now.Add(2 * time.Hour)
 	due(true, "verify_differs", "verify_unfinished")
-	again(setup.Actor, reading.Verify{Result: reading.Holds}) // by somebody else: what was wrong is not any more, and the night's is due
+	again(setup.Actor, observe.Verification{Result: observe.Holds}) // by somebody else: what was wrong is not any more, and the night's is due
 	due(true)
-	again(audit.Nightly, reading.Verify{Result: reading.Holds})
+	again(audit.Nightly, observe.Verification{Result: observe.Holds})
 	due(false)
 }

@@ -14,7 +14,7 @@ import (
 	"perennial/internal/audit"
 	"perennial/internal/fault"
 	"perennial/internal/gate"
-	"perennial/internal/reading"
+	"perennial/internal/observe"
 	"perennial/internal/store"
 )
 
@@ -95,11 +95,11 @@ func (s *Server) ready(ctx context.Context) readiness {
 // checkWarnings says what the last check of the whole journal came to, by whomever and in whichever process it was made.
 func checkWarnings(past audit.PastChecks) (out []reason) {
 	const at = "2 January 2006, 15:04"
-	if p := past.Ended; p != nil && p.Result == reading.Differs {
+	if p := past.Ended; p != nil && p.Result == observe.Differs {
 		out = append(out, reason{"verify_differs", fmt.Sprintf("The check of %s found %d differences between the journal and the database, the first at %s, field %s. Run perennial verify.",
 			p.At.UTC().Format(at), p.Differences, p.Problem.ID, p.Problem.Field)})
 	}
-	if p := past.Last; p != nil && p.Result == reading.Unfinished {
+	if p := past.Last; p != nil && p.Result == observe.Unfinished {
 		out = append(out, reason{"verify_unfinished", fmt.Sprintf("The check of %s could not be finished: the log says why. Run perennial verify.", p.At.UTC().Format(at))})
 	}
 	return out

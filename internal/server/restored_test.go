@@ -15,8 +15,8 @@ import (
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/money"
+	"perennial/internal/observe"
 	"perennial/internal/payment/simulated"
-	"perennial/internal/reading"
 	"perennial/internal/settings"
 	"perennial/internal/store"
 	"perennial/internal/subscription"
@@ -143,7 +143,7 @@ func TestGoingOnFromARestoredDatabase(t *testing.T) {
 	c, _ := onEngine(t)
 	i := open(t, c)
 	found(t, i)
-	if _, err := i.AcceptRestore(t.Context(), reading.Operator{By: "mara", Because: "why not"}); fault.As(err).Code != "nothing_to_accept" {
+	if _, err := i.AcceptRestore(t.Context(), observe.Operator{By: "mara", Because: "why not"}); fault.As(err).Code != "nothing_to_accept" {
 		t.Errorf("with nothing to accept: %v", err)
 	}
 	if err := i.Close(t.Context()); err != nil {
@@ -159,12 +159,12 @@ func TestGoingOnFromARestoredDatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	i = open(t, old)
-	for _, by := range []reading.Operator{{}, {By: "mara"}, {Because: "x"}, {By: "mara", Because: "two\nlines"}, {By: "mara", Because: strings.Repeat("x", 501)}} {
+	for _, by := range []observe.Operator{{}, {By: "mara"}, {Because: "x"}, {By: "mara", Because: "two\nlines"}, {By: "mara", Because: strings.Repeat("x", 501)}} {
 		if _, err := i.AcceptRestore(t.Context(), by); fault.As(err).Kind != fault.Refused {
 			t.Errorf("%+v: %v", by, err)
 		}
 	}
-	g, err := i.AcceptRestore(t.Context(), reading.Operator{By: "mara", Because: "the disk is gone"})
+	g, err := i.AcceptRestore(t.Context(), observe.Operator{By: "mara", Because: "the disk is gone"})
 	if err != nil || g.Found != "database_behind" || g.Size != 7 || g.Ours != 6 {
 		t.Fatalf("%+v, %v", g, err)
 	}
@@ -177,13 +177,13 @@ func TestGoingOnFromARestoredDatabase(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		said, err := reading.ReadRestore(st.Event)
+		said, err := observe.ReadRestore(st.Event)
 		if err != nil || said.By != "mara" || said.Because != "the disk is gone" || said.Signed != 7 || said.Ours != 6 || said.Root != g.Root.String() || said.Since.Time.IsZero() {
 			t.Errorf("the entry: %+v, %v", said, err)
 		}
 		last = string(st.Type)
 	}
-	if last != reading.RestoreAccepted {
+	if last != observe.RestoreAccepted {
 		t.Errorf("the last entry is %q", last)
 	}
 	if kept, err := filepath.Glob(filepath.Join(c.keysPath(), "given-up-*-7")); err != nil || len(kept) != 1 {

@@ -9,11 +9,11 @@ import (
 	"time"
 
 	"perennial/internal/civil"
-	"perennial/internal/external"
 	"perennial/internal/fault"
 	"perennial/internal/find"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/observe"
 	"perennial/internal/program"
 	"perennial/internal/settings"
 	"perennial/internal/store"
@@ -62,7 +62,7 @@ func (q *Filter) Parse(zone *time.Location) (find.Filter, error) {
 		flt.Types = append(flt.Types, journal.Name(t))
 		row, known := journal.Lookup(journal.Name(t))
 		if strings.HasPrefix(t, journal.External) {
-			known = external.ValidType(t)
+			known = observe.ValidExternal(t)
 		}
 		if !known && !slices.Contains(families, t) {
 			f.Add("/query/type", "There is no event type %q. See /event-types.", t)

@@ -16,7 +16,7 @@ var layers = []layer{
 		may: "vocabulary", outside: "golang.org/x/mod"},
 	{name: "domain", packages: "internal/settings internal/team internal/catalog internal/customer internal/subscription internal/message internal/cancelflow internal/billing internal/privacy", ordered: true,
 		may: "vocabulary journal", outside: "github.com/yuin/goldmark", never: impure}, // of message alone
-	{name: "observations", packages: "internal/external internal/reading",
+	{name: "observations", packages: "internal/observe",
 		may: "vocabulary journal domain", outside: "github.com/go-json-experiment/json", never: impure},
 	{name: "database", packages: "internal/db",
 		may: "vocabulary", outside: "*"},

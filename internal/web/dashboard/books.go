@@ -4,7 +4,7 @@ import (
 	"perennial/internal/billing"
 	"perennial/internal/find"
 	"perennial/internal/journal"
-	"perennial/internal/reading"
+	"perennial/internal/observe"
 	"perennial/internal/store"
 	"perennial/internal/team"
 	"perennial/internal/web/ui"
@@ -109,7 +109,7 @@ func (c *call) booksPage() (answer, error) {
 		if err != nil {
 			return answer{}, err
 		}
-		entries, err := c.entries(found, reading.Log{})
+		entries, err := c.entries(found, observe.Log{})
 		if err != nil {
 			return answer{}, err
 		}

@@ -14,11 +14,11 @@ import (
 	"perennial/internal/journal"
 	"perennial/internal/money"
 	"perennial/internal/notify"
+	"perennial/internal/observe"
 	"perennial/internal/plain"
 	"perennial/internal/privacy"
 	"perennial/internal/program"
 	"perennial/internal/query"
-	"perennial/internal/reading"
 	"perennial/internal/store"
 	"perennial/internal/team"
 	"perennial/internal/web/ui"
@@ -355,7 +355,7 @@ func (c *call) customerShown(who *customer.Customer, shown revealed) (answer, er
 	if v.Sessions, err = c.portalSessions(who.Ref()); err != nil {
 		return answer{}, err
 	}
-	l := reading.Log{Name: "customer", Customer: who.ID}
+	l := observe.Log{Name: "customer", Customer: who.ID}
 	_, entries, err := c.lines(find.Filter{Scope: who.ID}, -1, 10, l)
 	if err != nil {
 		return answer{}, err

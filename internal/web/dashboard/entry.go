@@ -18,9 +18,9 @@ import (
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/kinds"
+	"perennial/internal/observe"
 	"perennial/internal/plain"
 	"perennial/internal/program"
-	"perennial/internal/reading"
 	"perennial/internal/store"
 	"perennial/internal/subscription"
 	"perennial/internal/team"
@@ -81,7 +81,7 @@ func (c *call) eventPage() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	v := entryView{At: "/events/" + string(st.ID), Entry: c.entry(shown[0], st, reading.Log{}), MayUndo: c.mayUndo(st.Event), Leaf: fmt.Sprintf("%x", st.Leaf[:])}
+	v := entryView{At: "/events/" + string(st.ID), Entry: c.entry(shown[0], st, observe.Log{}), MayUndo: c.mayUndo(st.Event), Leaf: fmt.Sprintf("%x", st.Leaf[:])}
 	v.Entry.Href = ""
 	if st.Corrects != "" {
 		v.Corrects = "/events/" + string(st.Corrects)
@@ -97,7 +97,7 @@ func (c *call) eventPage() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if v.Causes, err = c.entries(causes[1:], reading.Log{}); err != nil {
+	if v.Causes, err = c.entries(causes[1:], observe.Log{}); err != nil {
 		return answer{}, err
 	}
 	slices.Reverse(v.Causes)
@@ -106,7 +106,7 @@ func (c *call) eventPage() (answer, error) {
 		return answer{}, err
 	}
 	if len(related.Entries) > 1 {
-		entries, err := c.entries(related.Entries, reading.Log{})
+		entries, err := c.entries(related.Entries, observe.Log{})
 		if err != nil {
 			return answer{}, err
 		}
@@ -117,7 +117,7 @@ func (c *call) eventPage() (answer, error) {
 		}
 		v.Related = ui.Days(entries, c.Program.Now())
 	}
-	c.viewed(reading.Log{Name: "explorer"})
+	c.viewed(observe.Log{Name: "explorer"})
 	return answer{title: v.Entry.Sentence, head: ui.Head{Crumbs: []ui.Link{{Href: "/events", Text: "Explorer"}}}, body: entryBody(v)}, nil
 }
 
@@ -305,7 +305,7 @@ func (c *call) pastPage() (answer, error) {
 const liveBeat = 15 * time.Second
 
 // liveLog sends the entries of a log that come, each as the line that the page shows.
-func (c *call) liveLog(of func(c *call) (reading.Log, answer, error)) (answer, error) {
+func (c *call) liveLog(of func(c *call) (observe.Log, answer, error)) (answer, error) {
 	l, _, err := of(c)
 	if err != nil {
 		return answer{}, err

@@ -15,8 +15,8 @@ import (
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/money"
+	"perennial/internal/observe"
 	"perennial/internal/query"
-	"perennial/internal/reading"
 	"perennial/internal/store"
 	"perennial/internal/subscription"
 	"perennial/internal/team"
@@ -70,7 +70,7 @@ func (c *call) homePage() (answer, error) {
 		}
 	}
 	if c.permitted(team.EventsView) {
-		_, entries, err := c.lines(find.Filter{ActorKinds: people}, -1, 12, reading.Log{})
+		_, entries, err := c.lines(find.Filter{ActorKinds: people}, -1, 12, observe.Log{})
 		if err != nil {
 			return answer{}, err
 		}
@@ -87,7 +87,7 @@ func (c *call) doubted(v *homeView) error {
 			Text: "The index or the database kept " + ui.Count(int64(n), "entry", "entries") + " from a log that somebody read since the server started. Have whoever runs the server run perennial reindex and perennial verify."})
 	}
 	past, err := audit.LastChecks(c.ctx, c.Store)
-	if err != nil || past.Ended == nil || past.Ended.Result != reading.Differs {
+	if err != nil || past.Ended == nil || past.Ended.Result != observe.Differs {
 		return err
 	}
 	v.Held = append(v.Held, ui.Notice{Tone: ui.Bad, Title: "The journal and the database do not agree",

@@ -7,8 +7,8 @@ import (
 	"perennial/internal/audit"
 	"perennial/internal/find"
 	"perennial/internal/journal"
+	"perennial/internal/observe"
 	"perennial/internal/program"
-	"perennial/internal/reading"
 	"perennial/internal/store"
 	"perennial/internal/team"
 	"perennial/internal/web/ui"
@@ -36,7 +36,7 @@ type integrityView struct {
 
 // lastVerification is the newest entry of a check.
 type lastVerification struct {
-	reading.Verify
+	observe.Verification
 	When, By string
 	Entry    ui.Link
 	Since    int64 // entries made after it
@@ -82,13 +82,13 @@ func (c *call) lastVerification(problems []string) (*lastVerification, error) {
 			}
 		}
 	}
-	if v.Problems = problems; v.Result == reading.Differs && len(problems) == 0 {
+	if v.Problems = problems; v.Result == observe.Differs && len(problems) == 0 {
 		v.Problems = []string{placeWords(v.Problem) + " is not what the entries say"}
 	}
 	return v, nil
 }
 
-func placeWords(p reading.Problem) string {
+func placeWords(p observe.Problem) string {
 	words := fmt.Sprintf("%s, field %s", p.ID, p.Field)
 	if p.Seq >= 0 {
 		words = "entry #" + ui.Grouped(p.Seq) + ", " + words
@@ -131,7 +131,7 @@ func (c *call) verifyNow() (answer, error) {
 
 // recordVerification makes the entry of a check that is over; no report: it could not be finished. It gives the problems in words.
 func (d *Dashboard) recordVerification(ctx context.Context, m program.Meta, report *audit.Report) (problems []string) {
-	entry := reading.Verify{Result: reading.Unfinished}
+	entry := observe.Verification{Result: observe.Unfinished}
 	if report != nil {
 		entry = report.Entry()
 		for _, p := range report.Problems {

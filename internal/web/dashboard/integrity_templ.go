@@ -9,7 +9,7 @@ import "github.com/a-h/templ"
 import templruntime "github.com/a-h/templ/runtime"
 
 import (
-	"perennial/internal/reading"
+	"perennial/internal/observe"
 	"perennial/internal/web/ui"
 )
 
@@ -93,7 +93,7 @@ func integrityBody(v integrityView) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		if v.Last != nil && v.Last.Result != reading.Unfinished {
+		if v.Last != nil && v.Last.Result != observe.Unfinished {
 			templ_7745c5c3_Err = ui.Stat(ui.Tile{Label: "Changes of state, when checked", Value: ui.Grouped(v.Last.Changes), Note: "each has its entry"}).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
@@ -194,7 +194,7 @@ func verificationBanner(l *lastVerification) templ.Component {
 			}
 		} else {
 			switch l.Result {
-			case reading.Holds:
+			case observe.Holds:
 				templ_7745c5c3_Var6 := templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 					templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 					templ_7745c5c3_Buffer, templ_7745c5c3_IsBuffer := templruntime.GetBuffer(templ_7745c5c3_W)
@@ -217,7 +217,7 @@ func verificationBanner(l *lastVerification) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-			case reading.Differs:
+			case observe.Differs:
 				templ_7745c5c3_Var7 := templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 					templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 					templ_7745c5c3_Buffer, templ_7745c5c3_IsBuffer := templruntime.GetBuffer(templ_7745c5c3_W)

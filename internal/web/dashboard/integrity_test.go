@@ -6,7 +6,7 @@ import (
 
 	"perennial/internal/auth"
 	"perennial/internal/journal"
-	"perennial/internal/reading"
+	"perennial/internal/observe"
 )
 
 func TestVerifyNow(t *testing.T) {
@@ -46,20 +46,20 @@ func TestAVerificationThatIsCutShort(t *testing.T) {
 func TestHomeTellsWhatTheLastCheckFound(t *testing.T) {
 	const words = "The journal and the database do not agree"
 	w, b, _ := owned(t, auth.ProviderConfig{})
-	checked := func(v reading.Verify) seen {
+	checked := func(v observe.Verification) seen {
 		w.Do(journal.Bind(v))
 		return w.want(b.get("/"), 200, "/", "Home")
 	}
-	if s := checked(reading.Verify{Result: reading.Holds}); strings.Contains(s.body, words) {
+	if s := checked(observe.Verification{Result: observe.Holds}); strings.Contains(s.body, words) {
 		t.Error("everything holds, and the page warns")
 	}
-	differs := reading.Verify{Result: reading.Differs, Differences: 3, Problem: reading.Problem{Seq: 7, ID: "sub_x", Field: "status"}}
-	for _, v := range []reading.Verify{differs, {Result: reading.Unfinished}} {
+	differs := observe.Verification{Result: observe.Differs, Differences: 3, Problem: observe.Problem{Seq: 7, ID: "sub_x", Field: "status"}}
+	for _, v := range []observe.Verification{differs, {Result: observe.Unfinished}} {
 		if s := checked(v); !strings.Contains(s.body, words) || !strings.Contains(s.body, "found 3 differences") {
 			t.Errorf("after %s: the page says nothing:\n%s", v.Result, s.body)
 		}
 	}
-	if s := checked(reading.Verify{Result: reading.Holds}); strings.Contains(s.body, words) {
+	if s := checked(observe.Verification{Result: observe.Holds}); strings.Contains(s.body, words) {
 		t.Error("everything holds again, and the page warns")
 	}
 }

@@ -19,9 +19,9 @@ import (
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/kinds"
+	"perennial/internal/observe"
 	"perennial/internal/plain"
 	"perennial/internal/program"
-	"perennial/internal/reading"
 	"perennial/internal/settings"
 	"perennial/internal/store"
 	"perennial/internal/subscription"
@@ -36,15 +36,15 @@ import (
 const entriesOnPage = 50
 
 func (d *Dashboard) registerLogs() {
-	log := func(path string, p team.Permission, of func(c *call) (reading.Log, answer, error)) {
+	log := func(path string, p team.Permission, of func(c *call) (observe.Log, answer, error)) {
 		d.on(route{pattern: "GET " + path, permission: p, events: nil}, func(c *call) (answer, error) { return c.logPage(of) })
 		d.on(route{pattern: "GET " + path + "/live", permission: p, stream: true}, func(c *call) (answer, error) { return c.liveLog(of) })
 	}
-	log("/activity", team.ActivityLogView, func(*call) (reading.Log, answer, error) {
-		return reading.Log{Name: "activity"}, answer{title: "Activity Log", head: ui.Head{Lead: "What the team did to the account: products, plans, settings, people and keys."}}, nil
+	log("/activity", team.ActivityLogView, func(*call) (observe.Log, answer, error) {
+		return observe.Log{Name: "activity"}, answer{title: "Activity Log", head: ui.Head{Lead: "What the team did to the account: products, plans, settings, people and keys."}}, nil
 	})
-	log("/events", team.EventsView, func(*call) (reading.Log, answer, error) {
-		return reading.Log{Name: "explorer"}, answer{title: "Explorer", head: ui.Head{Lead: "Everything that happened, on one timeline."}}, nil
+	log("/events", team.EventsView, func(*call) (observe.Log, answer, error) {
+		return observe.Log{Name: "explorer"}, answer{title: "Explorer", head: ui.Head{Lead: "Everything that happened, on one timeline."}}, nil
 	})
 	log("/customers/{id}/log", team.CustomersView, (*call).customerLog)
 	log("/subscriptions/{id}/log", team.SubscriptionsView, (*call).subscriptionLog)
@@ -56,23 +56,23 @@ func (d *Dashboard) registerLogs() {
 	d.on(route{pattern: "GET /past/{kind}/{id}", permission: team.EventsView}, (*call).pastPage)
 }
 
-func (c *call) customerLog() (reading.Log, answer, error) {
+func (c *call) customerLog() (observe.Log, answer, error) {
 	who, _, err := c.customer()
 	if err != nil {
-		return reading.Log{}, answer{}, err
+		return observe.Log{}, answer{}, err
 	}
 	at := "/customers/" + string(who.ID)
-	return reading.Log{Name: "customer", Customer: who.ID}, answer{title: "Customer Audit Log", head: ui.Head{Crumbs: []ui.Link{{Href: "/customers", Text: "Customers"}, {Href: at, Text: c.called(who)}},
+	return observe.Log{Name: "customer", Customer: who.ID}, answer{title: "Customer Audit Log", head: ui.Head{Crumbs: []ui.Link{{Href: "/customers", Text: "Customers"}, {Href: at, Text: c.called(who)}},
 		Lead: "Everything about this customer and all their subscriptions, whoever acted."}}, nil
 }
 
-func (c *call) subscriptionLog() (reading.Log, answer, error) {
+func (c *call) subscriptionLog() (observe.Log, answer, error) {
 	s, _, err := c.subscription()
 	if err != nil {
-		return reading.Log{}, answer{}, err
+		return observe.Log{}, answer{}, err
 	}
 	at := "/subscriptions/" + string(s.ID)
-	return reading.Log{Name: "subscription", Subscription: s.ID, Customer: s.CustomerID}, answer{title: "Subscription Audit Log", head: ui.Head{
+	return observe.Log{Name: "subscription", Subscription: s.ID, Customer: s.CustomerID}, answer{title: "Subscription Audit Log", head: ui.Head{
 		Crumbs: []ui.Link{{Href: "/subscriptions", Text: "Subscriptions"}, {Href: at, Text: contents(s)}}, Lead: "Everything about this subscription, whoever acted."}}, nil
 }
 
@@ -101,7 +101,7 @@ type typeGroup struct {
 }
 
 // filterOf reads the filters of a log from the address, as api.md names them.
-func (c *call) filterOf(l reading.Log) (q view.Filter, order string, flt find.Filter, err error) {
+func (c *call) filterOf(l observe.Log) (q view.Filter, order string, flt find.Filter, err error) {
 	v := c.r.URL.Query()
 	list := func(name string) []string {
 		return slices.DeleteFunc(slices.Clone(v[name]), func(s string) bool { return s == "" })
@@ -144,7 +144,7 @@ func (v logView) link(change func(url.Values)) string {
 	return v.Path
 }
 
-func (c *call) logPage(of func(c *call) (reading.Log, answer, error)) (answer, error) {
+func (c *call) logPage(of func(c *call) (observe.Log, answer, error)) (answer, error) {
 	l, a, err := of(c)
 	if err != nil {
 		return a, err
@@ -249,7 +249,7 @@ func (c *call) presets(v logView) []ui.Link {
 }
 
 // typeGroups are the types that a log can have, by family.
-func typeGroups(l reading.Log) []typeGroup {
+func typeGroups(l observe.Log) []typeGroup {
 	by := map[string][]ui.Option{}
 	for _, t := range journal.Types() {
 		if t.Hidden || l.Name == "activity" && t.Log != journal.ActivityLog {
@@ -276,7 +276,7 @@ func (c *call) views() func([]store.Stored) ([]view.Event, error) {
 
 // lines gives the first n lines of a log after a seq, held against the chains that lead to its entries. What was hidden is said above
 // the page.
-func (c *call) lines(flt find.Filter, after int64, n int, l reading.Log) (find.Page, []ui.Entry, error) {
+func (c *call) lines(flt find.Filter, after int64, n int, l observe.Log) (find.Page, []ui.Entry, error) {
 	page, err := c.Finder.Page(c.ctx, store.Opened, flt, after, n)
 	if err != nil {
 		return page, nil, store.Fault(err)
@@ -292,7 +292,7 @@ func (c *call) lines(flt find.Filter, after int64, n int, l reading.Log) (find.P
 }
 
 // entries makes lines of a log. What a log is about needs no link on every line.
-func (c *call) entries(found []store.Stored, l reading.Log) ([]ui.Entry, error) {
+func (c *call) entries(found []store.Stored, l observe.Log) ([]ui.Entry, error) {
 	shown, err := c.views()(found)
 	if err != nil {
 		return nil, err
@@ -310,7 +310,7 @@ func (c *call) entries(found []store.Stored, l reading.Log) ([]ui.Entry, error) 
 }
 
 // entry makes a line of an event.
-func (c *call) entry(v view.Event, st store.Stored, l reading.Log) ui.Entry {
+func (c *call) entry(v view.Event, st store.Stored, l observe.Log) ui.Entry {
 	e := ui.Entry{ID: string(v.ID), Href: "/events/" + string(v.ID), Seq: v.Seq, At: v.RecordedAt.In(c.here().zone), Icon: actorIcon(v), Sentence: v.Summary, Who: who(v), Changes: c.changes(v)}
 	switch comment := v.Comment.Personal; {
 	case comment.Erased:
@@ -529,7 +529,7 @@ func compact(v jsontext.Value) string {
 }
 
 // downloadLog sends the whole filtered log as a file. The entry about it is made first, and it does not hold itself.
-func (c *call) downloadLog(l reading.Log, v logView, flt find.Filter, format string) (answer, error) {
+func (c *call) downloadLog(l observe.Log, v logView, flt find.Filter, format string) (answer, error) {
 	if format != "csv" && format != "ndjson" {
 		return answer{}, fault.New(fault.Malformed, "format_unknown", "A log can be downloaded as csv or ndjson.")
 	}
@@ -552,7 +552,7 @@ func (c *call) downloadLog(l reading.Log, v logView, flt find.Filter, format str
 	if err != nil {
 		return answer{}, err
 	}
-	if _, err := c.Program.Do(c.ctx, &program.Request{Meta: c.meta, Command: journal.Bind(reading.Export{Log: l, Format: format, Filter: words})}); err != nil {
+	if _, err := c.Program.Do(c.ctx, &program.Request{Meta: c.meta, Command: journal.Bind(observe.ExportLog{Log: l, Format: format, Filter: words})}); err != nil {
 		return answer{}, err
 	}
 	kind := "text/csv; charset=utf-8; header=present"
@@ -584,12 +584,12 @@ func (c *call) downloadLog(l reading.Log, v logView, flt find.Filter, format str
 }
 
 // viewed makes the entry of a log that was looked at, at most one in a while for each person and log.
-func (c *call) viewed(l reading.Log) {
+func (c *call) viewed(l observe.Log) {
 	key := string(c.member.ID) + " " + string(l.Ref().ID)
 	if !c.looks.Note(key, c.Program.Now()) {
 		return
 	}
-	if _, err := c.Program.Submit(c.ctx, &program.Request{Meta: c.meta, Command: journal.Bind(reading.View{Log: l})}); err != nil {
+	if _, err := c.Program.Submit(c.ctx, &program.Request{Meta: c.meta, Command: journal.Bind(observe.ViewLog{Log: l})}); err != nil {
 		c.Log.Warn("record the reading of a log", "request_id", c.meta.Source.RequestID, "error", err)
 	}
 }
@@ -611,7 +611,7 @@ func (c *call) logOf(key id.ID) ([]ui.Day, error) {
 	if !c.permitted(team.EventsView) {
 		return nil, nil
 	}
-	_, entries, err := c.lines(find.Filter{Targets: []id.ID{key}}, -1, 20, reading.Log{})
+	_, entries, err := c.lines(find.Filter{Targets: []id.ID{key}}, -1, 20, observe.Log{})
 	for i := range entries {
 		entries[i].About = slices.DeleteFunc(entries[i].About, func(l ui.Link) bool { return strings.HasSuffix(l.Href, string(key)) })
 	}

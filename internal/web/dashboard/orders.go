@@ -15,8 +15,8 @@ import (
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/money"
+	"perennial/internal/observe"
 	"perennial/internal/query"
-	"perennial/internal/reading"
 	"perennial/internal/store"
 	"perennial/internal/subscription"
 	"perennial/internal/team"
@@ -342,7 +342,7 @@ func (c *call) orderPage() (answer, error) {
 		}
 		v.Why = append(v.Why, line)
 	}
-	_, entries, err := c.lines(find.Filter{Targets: []id.ID{o.ID}, Oldest: true}, -1, 100, reading.Log{Subscription: o.SubscriptionID, Customer: o.CustomerID})
+	_, entries, err := c.lines(find.Filter{Targets: []id.ID{o.ID}, Oldest: true}, -1, 100, observe.Log{Subscription: o.SubscriptionID, Customer: o.CustomerID})
 	if err != nil {
 		return answer{}, err
 	}

@@ -17,8 +17,8 @@ import (
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/money"
+	"perennial/internal/observe"
 	"perennial/internal/query"
-	"perennial/internal/reading"
 	"perennial/internal/store"
 	"perennial/internal/subscription"
 	"perennial/internal/team"
@@ -365,7 +365,7 @@ func (c *call) subscriptionPage() (answer, error) {
 		return answer{}, err
 	}
 	if v.Past == nil {
-		l := reading.Log{Name: "subscription", Subscription: s.ID, Customer: s.CustomerID}
+		l := observe.Log{Name: "subscription", Subscription: s.ID, Customer: s.CustomerID}
 		_, entries, err := c.lines(find.Filter{Scope: s.ID}, -1, 10, l)
 		if err != nil {
 			return answer{}, err

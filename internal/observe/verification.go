@@ -1,4 +1,4 @@
-package reading
+package observe
 
 import (
 	"time"
@@ -17,8 +17,8 @@ const (
 	Unfinished Outcome = "unfinished" // it could not be told
 )
 
-// Verify is the entry of a check of the whole journal, when it is over.
-type Verify struct {
+// Verification is the entry of a check of the whole journal, when it is over.
+type Verification struct {
 	Result      Outcome `json:"result"`
 	Entries     int64   `json:"entries"`
 	Changes     int64   `json:"changes"` // of state, each with its entry
@@ -39,15 +39,15 @@ type Problem struct {
 var Whole = journal.Ref{Kind: journal.Log, ID: "journal"}
 
 // Load needs nothing.
-func (Verify) Load(journal.Reader) (World, error) { return World{}, nil }
+func (Verification) Load(journal.Reader) (World, error) { return World{}, nil }
 
 // Decide refuses nothing.
-func (c Verify) Decide(World, time.Time) (journal.Decision, error) {
+func (c Verification) Decide(World, time.Time) (journal.Decision, error) {
 	return journal.Decision{Drafts: []journal.Draft{{Type: "log.verified", Target: Whole, Details: c}}, Result: Whole}, nil
 }
 
-// ReadVerify reads the entry of a check; false when it is another one.
-func ReadVerify(e *journal.Event) (v Verify, ok bool) {
+// ReadVerification reads the entry of a check; false when it is another one.
+func ReadVerification(e *journal.Event) (v Verification, ok bool) {
 	if e.Type != "log.verified" {
 		return v, false
 	}

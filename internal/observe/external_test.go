@@ -1,4 +1,4 @@
-package external_test
+package observe_test
 
 import (
 	"strings"
@@ -11,11 +11,11 @@ import (
 	"perennial/internal/billing"
 	"perennial/internal/catalog"
 	"perennial/internal/customer"
-	"perennial/internal/external"
 	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/journal/journaltest"
+	"perennial/internal/observe"
 	"perennial/internal/subscription"
 )
 
@@ -40,7 +40,7 @@ func newWorld() *journaltest.World {
 	return w
 }
 
-func record() external.Record { return external.Record{Source: "help-desk", Type: "external.ticket"} }
+func record() observe.External { return observe.External{Source: "help-desk", Type: "external.ticket"} }
 
 func targets(ids ...id.ID) []journal.Ref {
 	var out []journal.Ref
@@ -89,16 +89,16 @@ func TestRecord(t *testing.T) {
 }
 
 func TestRecordRefuses(t *testing.T) {
-	for pointer, change := range map[string]func(*external.Record){
-		"/type":            func(c *external.Record) { c.Type = "subscription.paused" },
-		"/source":          func(c *external.Record) { c.Source = "-x" },
-		"/occurred_at":     func(c *external.Record) { c.OccurredAt = now.Add(24*time.Hour + time.Microsecond) },
-		"/summary":         func(c *external.Record) { c.Summary = "two\nlines" },
-		"/idempotency_key": func(c *external.Record) { c.IdempotencyKey = strings.Repeat("x", 256) },
-		"/details":         func(c *external.Record) { c.Details = jsontext.Value(`[]`) },
-		"/targets":         func(c *external.Record) { c.Targets = make([]journal.Ref, external.MaxTargets+1) },
-		"/targets/1":       func(c *external.Record) { c.Targets = targets(ada, "cus_00000000000000000000000bob") },
-		"/targets/0":       func(c *external.Record) { c.Targets = targets(gone) },
+	for pointer, change := range map[string]func(*observe.External){
+		"/type":            func(c *observe.External) { c.Type = "subscription.paused" },
+		"/source":          func(c *observe.External) { c.Source = "-x" },
+		"/occurred_at":     func(c *observe.External) { c.OccurredAt = now.Add(24*time.Hour + time.Microsecond) },
+		"/summary":         func(c *observe.External) { c.Summary = "two\nlines" },
+		"/idempotency_key": func(c *observe.External) { c.IdempotencyKey = strings.Repeat("x", 256) },
+		"/details":         func(c *observe.External) { c.Details = jsontext.Value(`[]`) },
+		"/targets":         func(c *observe.External) { c.Targets = make([]journal.Ref, observe.MaxTargets+1) },
+		"/targets/1":       func(c *observe.External) { c.Targets = targets(ada, "cus_00000000000000000000000bob") },
+		"/targets/0":       func(c *observe.External) { c.Targets = targets(gone) },
 	} {
 		c := record()
 		change(&c)
@@ -109,7 +109,7 @@ func TestRecordRefuses(t *testing.T) {
 		}
 	}
 	// All that is wrong is said at once.
-	_, _, err := newWorld().Run(journal.Bind(external.Record{Summary: "\x00", Targets: targets(gone)}), now)
+	_, _, err := newWorld().Run(journal.Bind(observe.External{Summary: "\x00", Targets: targets(gone)}), now)
 	if f := fault.As(err); f == nil || len(f.Fields) != 4 {
 		t.Errorf("got %v", err)
 	}
@@ -130,7 +130,7 @@ func TestNumbersThatCannotBeKept(t *testing.T) {
 
 func TestTarget(t *testing.T) {
 	for key, want := range map[string]journal.Kind{string(ada): journal.Customer, string(prod): journal.Product, "cus_1": "", "addr_00000000000000000000000000": "", "": "", "help-desk": ""} {
-		if got, ok := external.Target(key); got.Kind != want || ok != (want != "") {
+		if got, ok := observe.ExternalTarget(key); got.Kind != want || ok != (want != "") {
 			t.Errorf("Target(%q) = %v, %v", key, got, ok)
 		}
 	}

@@ -1,13 +1,4 @@
-// Package external takes in events of other systems: what happened in a shop's storefront, help desk or warehouse stands
-// on the same timeline as what happened here.
-//
-// An external event is an observation: it changes no state. Its target is the source that sent it, and it mentions the
-// things that it is about, which have to exist, together with the customer (and of an order the subscription) that they
-// belong to. Its summary is searched and shown to everybody who may see the event, so it must not hold personal values;
-// its details are sealed with the key of the customer that it is about, and erased with that key.
-//
-// external_test.go tests every refusal and what an accepted event carries.
-package external
+package observe
 
 import (
 	"regexp"
@@ -41,11 +32,11 @@ var (
 	sourceForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:-]{0,59}$`)
 )
 
-// ValidType says whether a name can be that of an external event.
-func ValidType(name string) bool { return typeForm.MatchString(name) }
+// ValidExternal says whether a name can be that of an external event.
+func ValidExternal(name string) bool { return typeForm.MatchString(name) }
 
-// Record is the entry of one event that a source tells of.
-type Record struct {
+// External is the entry of one event that a source tells of.
+type External struct {
 	Source         string         // 1 to 60 of A-Z a-z 0-9 . _ : -, the first a letter or a digit
 	Type           string         // external.<name>
 	OccurredAt     time.Time      // as the source says; the zero Time: when it is recorded
@@ -56,7 +47,7 @@ type Record struct {
 }
 
 // details are the members of the event's details.
-type details struct {
+type externalDetails struct {
 	Details        journal.Personal[jsontext.Value] `json:"details,omitzero"`
 	IdempotencyKey string                           `json:"idempotency_key,omitzero"`
 	Source         string                           `json:"source"`
@@ -64,30 +55,30 @@ type details struct {
 }
 
 // kinds are what an external event can be about, by the prefix of the id.
-var kinds = map[string]journal.Kind{
+var externalKinds = map[string]journal.Kind{
 	id.Customer: journal.Customer, id.Subscription: journal.Subscription, id.Order: journal.Order, id.Product: journal.Product, id.Variant: journal.Variant,
 }
 
-// Target gives an id as the target that it names; false when it is not the id of a customer, subscription, order,
+// ExternalTarget gives an id as the target that it names; false when it is not the id of a customer, subscription, order,
 // product or variant.
-func Target(key string) (journal.Ref, bool) {
-	kind, ok := kinds[id.ID(key).Prefix()]
+func ExternalTarget(key string) (journal.Ref, bool) {
+	kind, ok := externalKinds[id.ID(key).Prefix()]
 	if !ok || !id.Valid(key) {
 		return journal.Ref{}, false
 	}
 	return journal.Ref{Kind: kind, ID: id.ID(key)}, true
 }
 
-// World is what the rule may see: the states of the targets, in their order, nil for one that does not exist; and the
+// externalWorld is what the rule may see: the states of the targets, in their order, nil for one that does not exist; and the
 // customers that they belong to.
-type World struct {
+type externalWorld struct {
 	Targets   []journal.State
 	Customers map[id.ID]*customer.Customer
 }
 
 // Load needs the targets and their customers.
-func (c Record) Load(r journal.Reader) (World, error) {
-	w := World{Customers: map[id.ID]*customer.Customer{}}
+func (c External) Load(r journal.Reader) (externalWorld, error) {
+	w := externalWorld{Customers: map[id.ID]*customer.Customer{}}
 	if len(c.Targets) > MaxTargets {
 		return w, nil // Decide refuses
 	}
@@ -112,7 +103,7 @@ func (c Record) Load(r journal.Reader) (World, error) {
 
 // Decide refuses wrong fields, targets that do not exist in this shop, and targets of customers who were erased: there
 // is no key any more that could seal what is told about them.
-func (c Record) Decide(w World, now time.Time) (journal.Decision, error) {
+func (c External) Decide(w externalWorld, now time.Time) (journal.Decision, error) {
 	var f fault.Fields
 	c.check(&f, now)
 	var mentions []journal.Ref
@@ -143,7 +134,7 @@ func (c Record) Decide(w World, now time.Time) (journal.Decision, error) {
 		}
 	}
 	target := journal.Ref{Kind: journal.Source, ID: id.ID(c.Source)}
-	d := details{Source: c.Source, Summary: c.Summary, IdempotencyKey: c.IdempotencyKey}
+	d := externalDetails{Source: c.Source, Summary: c.Summary, IdempotencyKey: c.IdempotencyKey}
 	if c.Details != nil {
 		d.Details = journal.Secluded(c.Details)
 	}
@@ -153,8 +144,8 @@ func (c Record) Decide(w World, now time.Time) (journal.Decision, error) {
 	}, nil
 }
 
-func (c Record) check(f *fault.Fields, now time.Time) {
-	if !ValidType(c.Type) {
+func (c External) check(f *fault.Fields, now time.Time) {
+	if !ValidExternal(c.Type) {
 		f.Add("/type", "Give a type of the form external.<name>: 1 to 60 of a-z, 0-9, dot and underscore after external.")
 	}
 	if !sourceForm.MatchString(c.Source) {

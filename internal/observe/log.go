@@ -1,6 +1,9 @@
-// Package reading holds the entries that the reading of the logs itself makes: who looked at a log, and who took one
-// away. They are observations of the log that was read and change no state.
-package reading
+// Package observe makes the entries about what is only observed and changes no state: a log that was read, exported or checked, a shop that
+// moved, what the operator accepted, and events of other systems, which stand on the same timeline as what happened here. An event from outside
+// mentions the things that it is about, which have to exist, with the customer that they belong to. Its summary is searched and shown to
+// everybody who may see the event, so it must not hold personal values; its details are sealed under the key of the customer that it is
+// about, and erased with that key.
+package observe
 
 import (
 	"time"
@@ -36,8 +39,8 @@ func (l Log) mentions() []journal.Ref {
 // World is nothing: what was read was read.
 type World struct{}
 
-// View is the entry of a log that was looked at.
-type View struct{ Log Log }
+// ViewLog is the entry of a log that was looked at.
+type ViewLog struct{ Log Log }
 
 type viewDetails struct {
 	Log            string `json:"log"`
@@ -46,10 +49,10 @@ type viewDetails struct {
 }
 
 // Load needs nothing.
-func (View) Load(journal.Reader) (World, error) { return World{}, nil }
+func (ViewLog) Load(journal.Reader) (World, error) { return World{}, nil }
 
 // Decide refuses nothing.
-func (c View) Decide(World, time.Time) (journal.Decision, error) {
+func (c ViewLog) Decide(World, time.Time) (journal.Decision, error) {
 	return journal.Decision{
 		Drafts: []journal.Draft{{Type: "log.viewed", Target: c.Log.Ref(), Mentions: c.Log.mentions(),
 			Details: viewDetails{c.Log.Name, c.Log.Customer, c.Log.Subscription}}},
@@ -57,8 +60,8 @@ func (c View) Decide(World, time.Time) (journal.Decision, error) {
 	}, nil
 }
 
-// Export is the entry of a log that was downloaded.
-type Export struct {
+// ExportLog is the entry of a log that was downloaded.
+type ExportLog struct {
 	Log    Log
 	Format string         // "csv" or "ndjson"
 	Filter jsontext.Value // what it was filtered by: an object without personal values
@@ -71,10 +74,10 @@ type exportDetails struct {
 }
 
 // Load needs nothing.
-func (Export) Load(journal.Reader) (World, error) { return World{}, nil }
+func (ExportLog) Load(journal.Reader) (World, error) { return World{}, nil }
 
 // Decide refuses nothing.
-func (c Export) Decide(World, time.Time) (journal.Decision, error) {
+func (c ExportLog) Decide(World, time.Time) (journal.Decision, error) {
 	return journal.Decision{
 		Drafts: []journal.Draft{{Type: "log.exported", Target: c.Log.Ref(), Mentions: c.Log.mentions(),
 			Details: exportDetails{c.Log.Name, c.Format, c.Filter}}},

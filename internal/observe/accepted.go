@@ -1,4 +1,4 @@
-package reading
+package observe
 
 import (
 	"encoding/json"
