@@ -180,10 +180,10 @@ func (x *comparison) takes(e *journal.Event) bool {
 	switch {
 	case e.Target().Kind == journal.Subscription:
 		return x.subs[e.Target().ID]
-	case e.Type == "billing_attempt.failed":
+	case e.Type == journal.BillingAttemptFailed:
 		return slices.ContainsFunc(e.Targets, func(r journal.Ref) bool { return x.subs[r.ID] })
 	}
-	return e.Type == "order.placed" || e.Type == "order.refunded"
+	return e.Type == journal.OrderPlaced || e.Type == journal.OrderRefunded
 }
 
 // count counts some events, each on the day on which it was counted among all.
@@ -316,7 +316,7 @@ func (x *comparison) pickDays(seqs map[int64]bool) error {
 			return err
 		}
 		for _, s := range steps {
-			if s.Type == "order.placed" || s.Type == "order.refunded" {
+			if s.Type == journal.OrderPlaced || s.Type == journal.OrderRefunded {
 				seqs[s.Seq] = true
 			}
 		}
@@ -348,7 +348,7 @@ func (x *comparison) pickSubscriptions(seqs map[int64]bool) error {
 		}
 		for _, s := range steps {
 			t, _ := journal.Lookup(journal.Name(s.Type))
-			if s.Seq < x.at.next && (t.Target == journal.Subscription || s.Type == "billing_attempt.failed") {
+			if s.Seq < x.at.next && (t.Target == journal.Subscription || s.Type == journal.BillingAttemptFailed) {
 				seqs[s.Seq] = true
 			}
 		}

@@ -123,41 +123,41 @@ func unknownFigure(f Figure) error {
 // Types gives the types of the events behind a figure. exact says that every event of these types is behind it, so that a filter by
 // type and time shows the same entries, as long as no product is chosen.
 func (f Figure) Types() (types []journal.Name, exact bool) {
-	item := []journal.Name{"subscription.item_added", "subscription.item_removed", "subscription.item_quantity_changed", "subscription.item_swapped", "subscription.item_price_overridden"}
-	worth := append(item, "subscription.frequency_changed", "subscription.discount_applied", "subscription.discount_removed", "subscription.renewed", "selling_plan.updated")
+	item := []journal.Name{journal.SubscriptionItemAdded, journal.SubscriptionItemRemoved, journal.SubscriptionItemQuantityChanged, journal.SubscriptionItemSwapped, journal.SubscriptionItemPriceOverridden}
+	worth := append(item, journal.SubscriptionFrequencyChanged, journal.SubscriptionDiscountApplied, journal.SubscriptionDiscountRemoved, journal.SubscriptionRenewed, journal.SellingPlanUpdated)
 	switch f {
 	case MRRNew:
-		return []journal.Name{"subscription.created"}, false
+		return []journal.Name{journal.SubscriptionCreated}, false
 	case MRRReactivated:
-		return []journal.Name{"subscription.reactivated"}, true
+		return []journal.Name{journal.SubscriptionReactivated}, true
 	case MRRResumed:
-		return []journal.Name{"subscription.resumed"}, true
+		return []journal.Name{journal.SubscriptionResumed}, true
 	case MRRUpgrade, MRRDowngrade:
 		return worth, false
 	case MRRPaused:
-		return []journal.Name{"subscription.paused"}, true
+		return []journal.Name{journal.SubscriptionPaused}, true
 	case MRRChurned:
-		return []journal.Name{"subscription.cancelled", "subscription.expired"}, true
+		return []journal.Name{journal.SubscriptionCancelled, journal.SubscriptionExpired}, true
 	case MRRTransferred:
-		return []journal.Name{"subscription.merged", "subscription.split", "subscription.created"}, false
+		return []journal.Name{journal.SubscriptionMerged, journal.SubscriptionSplit, journal.SubscriptionCreated}, false
 	case EndedExpired:
-		return []journal.Name{"subscription.expired"}, true
+		return []journal.Name{journal.SubscriptionExpired}, true
 	case EndedCustomer, EndedTeam, EndedProgram, EndedPayment, EndedSystem:
-		return []journal.Name{"subscription.cancelled"}, false
+		return []journal.Name{journal.SubscriptionCancelled}, false
 	case SalesNew, SalesRecurring, SalesExtra:
-		return []journal.Name{"order.placed"}, false
+		return []journal.Name{journal.OrderPlaced}, false
 	case SalesRefunded:
-		return []journal.Name{"order.refunded"}, false
+		return []journal.Name{journal.OrderRefunded}, false
 	case RecoveryEntered:
-		return []journal.Name{"recovery.entered"}, true
+		return []journal.Name{journal.RecoveryEntered}, true
 	case RecoveryRetried:
-		return []journal.Name{"recovery.retry_scheduled"}, false // the first is scheduled before anything was tried again
+		return []journal.Name{journal.RecoveryRetryScheduled}, false // the first is scheduled before anything was tried again
 	case RecoveryRecovered:
-		return []journal.Name{"recovery.recovered"}, true
+		return []journal.Name{journal.RecoveryRecovered}, true
 	case RecoveryExhausted:
-		return []journal.Name{"recovery.exhausted"}, true
+		return []journal.Name{journal.RecoveryExhausted}, true
 	case RecoveryAbandoned:
-		return []journal.Name{"recovery.abandoned", "subscription.paused", "subscription.cancelled"}, false
+		return []journal.Name{journal.RecoveryAbandoned, journal.SubscriptionPaused, journal.SubscriptionCancelled}, false
 	}
 	return nil, false
 }

@@ -102,7 +102,7 @@ func (b *batch) load(list []*journal.Event) error {
 	var ids []id.ID
 	for _, e := range list {
 		for _, t := range e.Targets {
-			if t.Kind == journal.Subscription && (t == e.Target() || e.Type == "billing_attempt.failed") {
+			if t.Kind == journal.Subscription && (t == e.Target() || e.Type == journal.BillingAttemptFailed) {
 				ids = append(ids, t.ID)
 			}
 		}
@@ -192,7 +192,7 @@ func (b *batch) subscription(e *journal.Event, day civil.Date) error {
 	}
 	b.known[key], b.changed[key] = next, true
 	b.add(e, facts)
-	if e.Type == "subscription.redacted" {
+	if e.Type == journal.SubscriptionRedacted {
 		b.reasons = slices.DeleteFunc(b.reasons, func(row []any) bool { return row[2] == key })
 		_, err := b.tx.ExecContext(b.ctx, `DELETE FROM rollup_reason WHERE shop_id = $1 AND subscription_id = $2`, b.a.s.Shop, key)
 		return err
@@ -232,7 +232,7 @@ func reasonOf(e *journal.Event) string {
 
 func (b *batch) order(e *journal.Event) error {
 	switch e.Type {
-	case "billing_attempt.failed":
+	case journal.BillingAttemptFailed:
 		i := slices.IndexFunc(e.Targets, func(r journal.Ref) bool { return r.Kind == journal.Subscription })
 		if i < 0 || b.known[e.Targets[i].ID] == nil {
 			return nil
@@ -243,7 +243,7 @@ func (b *batch) order(e *journal.Event) error {
 		next.Declined, err = amountOf(e)
 		b.known[key], b.changed[key] = &next, true
 		return err
-	case "order.placed", "order.refunded":
+	case journal.OrderPlaced, journal.OrderRefunded:
 		history, err := b.history(e)
 		if err != nil {
 			return err
@@ -252,7 +252,7 @@ func (b *batch) order(e *journal.Event) error {
 		if err != nil {
 			return err
 		}
-		if e.Type == "order.placed" {
+		if e.Type == journal.OrderPlaced {
 			b.add(e, s.placedFacts())
 			return nil
 		}

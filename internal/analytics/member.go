@@ -207,9 +207,9 @@ func movement(e *journal.Event, before, after *member, product id.ID, change int
 // transferred says that an event moves items between two subscriptions of one person: nothing is won or lost.
 func transferred(e *journal.Event) bool {
 	switch e.Type {
-	case "subscription.merged", "subscription.split":
+	case journal.SubscriptionMerged, journal.SubscriptionSplit:
 		return true
-	case "subscription.created": // by a split: it mentions the one that it came from
+	case journal.SubscriptionCreated: // by a split: it mentions the one that it came from
 		return slices.ContainsFunc(e.Targets[1:], func(r journal.Ref) bool { return r.Kind == journal.Subscription })
 	}
 	return false
@@ -273,7 +273,7 @@ func (k *known) moved(was *known, e *journal.Event) (facts []Fact) {
 		gauge(GaugeRunning, (*member).running)
 		gauge(GaugePaused, (*member).paused)
 		gauge(GaugeRecovery, (*member).failed)
-		if before.open() && !after.open() && e.Type != "subscription.merged" && before.has(product) {
+		if before.open() && !after.open() && e.Type != journal.SubscriptionMerged && before.has(product) {
 			add(ended(e), product, 1, worthBefore[product])
 		}
 	}
@@ -289,7 +289,7 @@ func (k *known) moved(was *known, e *journal.Event) (facts []Fact) {
 func ended(e *journal.Event) Figure {
 	byOrder := slices.ContainsFunc(e.Targets, func(r journal.Ref) bool { return r.Kind == journal.Order })
 	switch {
-	case e.Type == "subscription.expired":
+	case e.Type == journal.SubscriptionExpired:
 		return EndedExpired
 	case e.Actor.Kind == journal.ActorSystem && byOrder:
 		return EndedPayment
@@ -316,9 +316,9 @@ func (k *known) recovery(before *member, e *journal.Event) (facts []Fact) {
 		steps, k.AtRisk = []Figure{RecoveryEntered}, k.Declined
 	case was != nil && is != nil && is.Attempts > was.Attempts:
 		steps = []Figure{RecoveryRetried}
-	case was != nil && is == nil && e.Type == "recovery.recovered":
+	case was != nil && is == nil && e.Type == journal.RecoveryRecovered:
 		steps = []Figure{RecoveryRecovered, recovered(was.Attempts)}
-	case was != nil && is == nil && e.Type == "recovery.exhausted":
+	case was != nil && is == nil && e.Type == journal.RecoveryExhausted:
 		steps = []Figure{RecoveryExhausted}
 	case was != nil && is == nil:
 		steps = []Figure{RecoveryAbandoned}

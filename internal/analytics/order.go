@@ -38,7 +38,7 @@ func saleOf(history []*journal.Event) (*sale, error) {
 
 func (s *sale) take(e *journal.Event) error {
 	switch e.Type {
-	case "order.created":
+	case journal.OrderCreated:
 		for field, to := range map[string]any{"subscription_id": &s.Subscription, "cycle": &s.Cycle, "items": &s.Lines, "delivery": &s.Delivery, "tax": &s.Tax, "total": &s.Total} {
 			if c, ok := e.Change(field); ok {
 				if err := json.Unmarshal(c.After, to); err != nil {
@@ -46,14 +46,14 @@ func (s *sale) take(e *journal.Event) error {
 				}
 			}
 		}
-	case "order.placed":
+	case journal.OrderPlaced:
 		s.placed = true
-	case "billing_attempt.succeeded", "billing_attempt.amount_accepted", "order.refunded":
+	case journal.BillingAttemptSucceeded, journal.BillingAttemptAmountAccepted, journal.OrderRefunded:
 		a, err := amountOf(e)
 		if err != nil {
 			return err
 		}
-		if e.Type == "order.refunded" {
+		if e.Type == journal.OrderRefunded {
 			s.refunded += a
 		} else {
 			s.paid += a

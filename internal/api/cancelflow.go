@@ -186,7 +186,7 @@ func (a *API) cancelFlows() {
 		}, func(v cancelFlowView) string { return string(v.ID) })
 	read(a, route{method: http.MethodGet, path: "/cancel-flows/results", tag: tag, summary: "What came of the sessions that began in some days", permission: view}, a.cancelResults)
 	readThing(a, route{method: http.MethodGet, path: "/cancel-flows/{id}", tag: tag, summary: "Read a cancel flow with its reasons", permission: view}, journal.CancelFlow, viewCancelFlow)
-	change(a, route{method: http.MethodPost, path: "/cancel-flows", tag: tag, summary: "Create a cancel flow", permission: edit, status: http.StatusCreated, events: []journal.Name{"cancel_flow.created"}},
+	change(a, route{method: http.MethodPost, path: "/cancel-flows", tag: tag, summary: "Create a cancel flow", permission: edit, status: http.StatusCreated, events: []journal.Name{journal.CancelFlowCreated}},
 		func(_ context.Context, in *withBody[createCancelFlow]) (plan, error) {
 			b := in.Body
 			f := cancelflow.FlowFields{Name: &b.Name, Weight: b.Weight, Intro: &b.Intro, Audience: b.Audience.audience()}
@@ -195,26 +195,26 @@ func (a *API) cancelFlows() {
 			}
 			return plan{command: journal.Bind(cancelflow.CreateFlow{ID: a.newID(id.CancelFlow), Fields: f}), location: "/cancel-flows/%s"}, nil
 		}, viewCancelFlow)
-	change(a, route{method: http.MethodPatch, path: "/cancel-flows/{id}", tag: tag, summary: "Change a cancel flow", permission: edit, events: []journal.Name{"cancel_flow.updated"}},
+	change(a, route{method: http.MethodPatch, path: "/cancel-flows/{id}", tag: tag, summary: "Change a cancel flow", permission: edit, events: []journal.Name{journal.CancelFlowUpdated}},
 		func(_ context.Context, in *onThing[patchCancelFlow]) (plan, error) {
 			b := in.Body
 			c := cancelflow.UpdateFlow{ID: id.ID(in.ID), Fields: cancelflow.FlowFields{Name: b.Name, Status: b.Status, Weight: b.Weight, Intro: b.Intro, Audience: b.Audience.audience()}}
 			return plan{command: journal.Bind(c), target: journal.Ref{Kind: journal.CancelFlow, ID: c.ID}}, nil
 		}, viewCancelFlow)
-	change(a, route{method: http.MethodDelete, path: "/cancel-flows/{id}", tag: tag, summary: "Delete a cancel flow; what came of its sessions stays", permission: edit, events: []journal.Name{"cancel_flow.deleted"}},
+	change(a, route{method: http.MethodDelete, path: "/cancel-flows/{id}", tag: tag, summary: "Delete a cancel flow; what came of its sessions stays", permission: edit, events: []journal.Name{journal.CancelFlowDeleted}},
 		func(_ context.Context, in *dropThing) (plan, error) {
 			c := cancelflow.DeleteFlow{ID: id.ID(in.ID)}
 			return plan{command: journal.Bind(c), target: journal.Ref{Kind: journal.CancelFlow, ID: c.ID}}, nil
 		}, viewCancelFlow)
 	readPart(a, route{method: http.MethodGet, path: single, tag: tag, summary: "Read a reason", permission: view}, journal.CancelReason, viewCancelReason)
-	change(a, route{method: http.MethodPost, path: all, tag: tag, summary: "Add a reason", permission: edit, status: http.StatusCreated, events: []journal.Name{"cancel_reason.created"}},
+	change(a, route{method: http.MethodPost, path: all, tag: tag, summary: "Add a reason", permission: edit, status: http.StatusCreated, events: []journal.Name{journal.CancelReasonCreated}},
 		func(_ context.Context, in *onThing[createCancelReason]) (plan, error) {
 			b := in.Body
 			c := cancelflow.CreateReason{ID: a.newID(id.CancelReason), FlowID: id.ID(in.ID), ParentID: b.ParentID,
 				Fields: cancelflow.ReasonFields{Label: &b.Label, Position: b.Position, AskWords: &b.AskWords, Offers: cancelOffers(b.Offers)}}
 			return plan{command: journal.Bind(c), target: journal.Ref{Kind: journal.CancelFlow, ID: c.FlowID}, location: "/cancel-flows/" + in.ID + "/reasons/%s"}, nil
 		}, viewCancelReason)
-	change(a, route{method: http.MethodPatch, path: single, tag: tag, summary: "Change a reason", permission: edit, events: []journal.Name{"cancel_reason.updated"}},
+	change(a, route{method: http.MethodPatch, path: single, tag: tag, summary: "Change a reason", permission: edit, events: []journal.Name{journal.CancelReasonUpdated}},
 		func(ctx context.Context, in *onPart[patchCancelReason]) (plan, error) {
 			b := in.Body
 			ref, _, err := a.part(ctx, journal.CancelReason, in.ID, in.Part)
@@ -224,7 +224,7 @@ func (a *API) cancelFlows() {
 			}
 			return plan{command: journal.Bind(c), target: ref}, err
 		}, viewCancelReason)
-	change(a, route{method: http.MethodDelete, path: single, tag: tag, summary: "Delete a reason", permission: edit, events: []journal.Name{"cancel_reason.deleted"}},
+	change(a, route{method: http.MethodDelete, path: single, tag: tag, summary: "Delete a reason", permission: edit, events: []journal.Name{journal.CancelReasonDeleted}},
 		func(ctx context.Context, in *dropPart) (plan, error) {
 			ref, _, err := a.part(ctx, journal.CancelReason, in.ID, in.Part)
 			return plan{command: journal.Bind(cancelflow.DeleteReason{ID: ref.ID}), target: ref}, err

@@ -262,20 +262,20 @@ func (a *API) products() {
 			return rowsOf(ctx, a, journal.Product, query.Shelf(in.Status, catalog.Archived), limit, after, viewProduct)
 		}, func(v productView) string { return string(v.ID) })
 	readThing(a, route{method: http.MethodGet, path: "/products/{id}", tag: tag, summary: "Read a product", permission: view}, journal.Product, viewProduct)
-	change(a, route{method: http.MethodPost, path: "/products", tag: tag, summary: "Create a product", permission: edit, status: http.StatusCreated, events: []journal.Name{"product.created"}},
+	change(a, route{method: http.MethodPost, path: "/products", tag: tag, summary: "Create a product", permission: edit, status: http.StatusCreated, events: []journal.Name{journal.ProductCreated}},
 		func(_ context.Context, in *withBody[createProduct]) (plan, error) {
 			b := in.Body
 			c := catalog.CreateProduct{ID: a.newID(id.Product), Title: b.Title, Description: b.Description, ImageURL: b.ImageURL, Status: b.Status, PortalVisible: b.PortalVisible, Upsell: b.Upsell, UpsellDiscount: b.UpsellDiscount, UpsellLimit: b.UpsellLimit}
 			return plan{command: journal.Bind(c), location: "/products/%s"}, nil
 		}, viewProduct)
 	change(a, route{method: http.MethodPatch, path: "/products/{id}", tag: tag, summary: "Change a product", permission: edit,
-		events: []journal.Name{"product.updated", "product_settings.updated", "product_upsell.variant_settings_updated", "product_upsell.discount_updated", "product_upsell.limit_updated", "product.archived"}},
+		events: []journal.Name{journal.ProductUpdated, journal.ProductSettingsUpdated, journal.ProductUpsellVariantSettingsUpdated, journal.ProductUpsellDiscountUpdated, journal.ProductUpsellLimitUpdated, journal.ProductArchived}},
 		func(_ context.Context, in *onThing[patchProduct]) (plan, error) {
 			b := in.Body
 			c := catalog.UpdateProduct{ID: id.ID(in.ID), Title: b.Title, Description: b.Description, ImageURL: b.ImageURL, Status: b.Status, PortalVisible: b.PortalVisible, Upsell: b.Upsell, UpsellDiscount: b.UpsellDiscount, UpsellLimit: b.UpsellLimit}
 			return plan{command: journal.Bind(c), target: journal.Ref{Kind: journal.Product, ID: c.ID}}, nil
 		}, viewProduct)
-	change(a, route{method: http.MethodDelete, path: "/products/{id}", tag: tag, summary: "Archive a product", permission: edit, events: []journal.Name{"product.archived"}},
+	change(a, route{method: http.MethodDelete, path: "/products/{id}", tag: tag, summary: "Archive a product", permission: edit, events: []journal.Name{journal.ProductArchived}},
 		func(_ context.Context, in *dropThing) (plan, error) {
 			c := catalog.ArchiveProduct{ID: id.ID(in.ID)}
 			return plan{command: journal.Bind(c), target: journal.Ref{Kind: journal.Product, ID: c.ID}}, nil
@@ -294,14 +294,14 @@ func (a *API) variants() {
 			return partsOf(ctx, a, owner, journal.Variant, query.Shelf(in.Status, catalog.Archived), limit, after, viewVariant)
 		}, func(v variantView) string { return string(v.ID) })
 	readPart(a, route{method: http.MethodGet, path: single, tag: tag, summary: "Read a variant", permission: view}, journal.Variant, viewVariant)
-	change(a, route{method: http.MethodPost, path: all, tag: tag, summary: "Add a variant", permission: edit, status: http.StatusCreated, events: []journal.Name{"variant.created"}},
+	change(a, route{method: http.MethodPost, path: all, tag: tag, summary: "Add a variant", permission: edit, status: http.StatusCreated, events: []journal.Name{journal.VariantCreated}},
 		func(_ context.Context, in *onThing[createVariant]) (plan, error) {
 			b := in.Body
 			c := catalog.CreateVariant{ID: a.newID(id.Variant), ProductID: id.ID(in.ID), Title: b.Title, SKU: b.SKU, Price: b.Price, WeightGrams: b.WeightGrams, Inventory: b.Inventory}
 			return plan{command: journal.Bind(c), target: journal.Ref{Kind: journal.Product, ID: c.ProductID}, location: "/products/" + in.ID + "/variants/%s"}, nil
 		}, viewVariant)
 	change(a, route{method: http.MethodPatch, path: single, tag: tag, summary: "Change a variant", permission: edit,
-		events: []journal.Name{"variant.updated", "variant.inventory_changed"}},
+		events: []journal.Name{journal.VariantUpdated, journal.VariantInventoryChanged}},
 		func(ctx context.Context, in *onPart[patchVariant]) (plan, error) {
 			b := in.Body
 			ref, _, err := a.part(ctx, journal.Variant, in.ID, in.Part)
@@ -314,7 +314,7 @@ func (a *API) variants() {
 			}
 			return plan{command: journal.Bind(c), target: ref}, err
 		}, viewVariant)
-	change(a, route{method: http.MethodDelete, path: single, tag: tag, summary: "Archive a variant", permission: edit, events: []journal.Name{"variant.archived"}},
+	change(a, route{method: http.MethodDelete, path: single, tag: tag, summary: "Archive a variant", permission: edit, events: []journal.Name{journal.VariantArchived}},
 		func(ctx context.Context, in *dropPart) (plan, error) {
 			ref, _, err := a.part(ctx, journal.Variant, in.ID, in.Part)
 			return plan{command: journal.Bind(catalog.ArchiveVariant{ID: ref.ID}), target: ref}, err
@@ -332,19 +332,19 @@ func (a *API) groups() {
 		}, func(v groupView) string { return string(v.ID) })
 	readThing(a, route{method: http.MethodGet, path: "/selling-plan-groups/{id}", tag: tag, summary: "Read a selling plan group", permission: view}, journal.SellingPlanGroup, viewGroup)
 	change(a, route{method: http.MethodPost, path: "/selling-plan-groups", tag: tag, summary: "Create a selling plan group", permission: edit, status: http.StatusCreated,
-		events: []journal.Name{"selling_plan_group.created"}},
+		events: []journal.Name{journal.SellingPlanGroupCreated}},
 		func(_ context.Context, in *withBody[createGroup]) (plan, error) {
 			c := catalog.CreateGroup{ID: a.newID(id.SellingPlanGroup), Name: in.Body.Name, ProductIDs: in.Body.ProductIDs}
 			return plan{command: journal.Bind(c), location: "/selling-plan-groups/%s"}, nil
 		}, viewGroup)
 	change(a, route{method: http.MethodPatch, path: "/selling-plan-groups/{id}", tag: tag, summary: "Change a selling plan group", permission: edit,
-		events: []journal.Name{"selling_plan_group.updated"}},
+		events: []journal.Name{journal.SellingPlanGroupUpdated}},
 		func(_ context.Context, in *onThing[patchGroup]) (plan, error) {
 			c := catalog.UpdateGroup{ID: id.ID(in.ID), Name: in.Body.Name, ProductIDs: in.Body.ProductIDs}
 			return plan{command: journal.Bind(c), target: journal.Ref{Kind: journal.SellingPlanGroup, ID: c.ID}}, nil
 		}, viewGroup)
 	change(a, route{method: http.MethodDelete, path: "/selling-plan-groups/{id}", tag: tag, summary: "Archive a selling plan group", permission: edit,
-		events: []journal.Name{"selling_plan_group.deleted"}},
+		events: []journal.Name{journal.SellingPlanGroupDeleted}},
 		func(_ context.Context, in *dropThing) (plan, error) {
 			c := catalog.DeleteGroup{ID: id.ID(in.ID)}
 			return plan{command: journal.Bind(c), target: journal.Ref{Kind: journal.SellingPlanGroup, ID: c.ID}}, nil
@@ -363,14 +363,14 @@ func (a *API) plans() {
 			return partsOf(ctx, a, owner, journal.SellingPlan, query.Shelf(in.Status, catalog.Archived), limit, after, viewPlan)
 		}, func(v planView) string { return string(v.ID) })
 	readPart(a, route{method: http.MethodGet, path: single, tag: tag, summary: "Read a selling plan", permission: view}, journal.SellingPlan, viewPlan)
-	change(a, route{method: http.MethodPost, path: all, tag: tag, summary: "Add a selling plan", permission: edit, status: http.StatusCreated, events: []journal.Name{"selling_plan.created"}},
+	change(a, route{method: http.MethodPost, path: all, tag: tag, summary: "Add a selling plan", permission: edit, status: http.StatusCreated, events: []journal.Name{journal.SellingPlanCreated}},
 		func(_ context.Context, in *onThing[createPlan]) (plan, error) {
 			b := in.Body
 			c := catalog.CreatePlan{ID: a.newID(id.SellingPlan), GroupID: id.ID(in.ID), Name: b.Name, BillingPolicy: *b.BillingPolicy.policy(),
 				DeliveryPolicy: b.DeliveryPolicy.Value.policy(), Pricing: pricing(b.Pricing), MinCycles: b.MinCycles, MaxCycles: b.MaxCycles}
 			return plan{command: journal.Bind(c), target: journal.Ref{Kind: journal.SellingPlanGroup, ID: c.GroupID}, location: "/selling-plan-groups/" + in.ID + "/plans/%s"}, nil
 		}, viewPlan)
-	change(a, route{method: http.MethodPatch, path: single, tag: tag, summary: "Change a selling plan", permission: edit, events: []journal.Name{"selling_plan.updated"}},
+	change(a, route{method: http.MethodPatch, path: single, tag: tag, summary: "Change a selling plan", permission: edit, events: []journal.Name{journal.SellingPlanUpdated}},
 		func(ctx context.Context, in *onPart[patchPlan]) (plan, error) {
 			b := in.Body
 			ref, _, err := a.part(ctx, journal.SellingPlan, in.ID, in.Part)
@@ -381,7 +381,7 @@ func (a *API) plans() {
 			}
 			return plan{command: journal.Bind(c), target: ref}, err
 		}, viewPlan)
-	change(a, route{method: http.MethodDelete, path: single, tag: tag, summary: "Archive a selling plan", permission: edit, events: []journal.Name{"selling_plan.deleted"}},
+	change(a, route{method: http.MethodDelete, path: single, tag: tag, summary: "Archive a selling plan", permission: edit, events: []journal.Name{journal.SellingPlanDeleted}},
 		func(ctx context.Context, in *dropPart) (plan, error) {
 			ref, _, err := a.part(ctx, journal.SellingPlan, in.ID, in.Part)
 			return plan{command: journal.Bind(catalog.DeletePlan{ID: ref.ID}), target: ref}, err
@@ -398,13 +398,13 @@ func (a *API) discounts() {
 			return rowsOf(ctx, a, journal.Discount, query.Shelf(in.Status, catalog.Inactive), limit, after, viewDiscount)
 		}, func(v discountView) string { return string(v.ID) })
 	readThing(a, route{method: http.MethodGet, path: "/discounts/{id}", tag: tag, summary: "Read a discount", permission: view}, journal.Discount, viewDiscount)
-	change(a, route{method: http.MethodPost, path: "/discounts", tag: tag, summary: "Create a discount", permission: edit, status: http.StatusCreated, events: []journal.Name{"discount.created"}},
+	change(a, route{method: http.MethodPost, path: "/discounts", tag: tag, summary: "Create a discount", permission: edit, status: http.StatusCreated, events: []journal.Name{journal.DiscountCreated}},
 		func(_ context.Context, in *withBody[createDiscount]) (plan, error) {
 			b := in.Body
 			c := catalog.CreateDiscount{ID: a.newID(id.Discount), Code: b.Code, Kind: b.Kind, Value: b.Value, MaxCycles: b.MaxCycles, MaxRedemptions: b.MaxRedemptions, EndsAt: b.EndsAt}
 			return plan{command: journal.Bind(c), location: "/discounts/%s"}, nil
 		}, viewDiscount)
-	change(a, route{method: http.MethodPatch, path: "/discounts/{id}", tag: tag, summary: "Change a discount; its code stays", permission: edit, events: []journal.Name{"discount.updated"}},
+	change(a, route{method: http.MethodPatch, path: "/discounts/{id}", tag: tag, summary: "Change a discount; its code stays", permission: edit, events: []journal.Name{journal.DiscountUpdated}},
 		func(_ context.Context, in *onThing[patchDiscount]) (plan, error) {
 			b := in.Body
 			c := catalog.UpdateDiscount{ID: id.ID(in.ID), Kind: b.Kind, Value: b.Value, MaxCycles: catalog.Nullable[int](b.MaxCycles),
@@ -412,7 +412,7 @@ func (a *API) discounts() {
 			return plan{command: journal.Bind(c), target: journal.Ref{Kind: journal.Discount, ID: c.ID}}, nil
 		}, viewDiscount)
 	change(a, route{method: http.MethodDelete, path: "/discounts/{id}", tag: tag, summary: "Deactivate a discount; subscriptions that have it keep it", permission: edit,
-		events: []journal.Name{"discount.deactivated"}},
+		events: []journal.Name{journal.DiscountDeactivated}},
 		func(_ context.Context, in *dropThing) (plan, error) {
 			c := catalog.DeactivateDiscount{ID: id.ID(in.ID)}
 			return plan{command: journal.Bind(c), target: journal.Ref{Kind: journal.Discount, ID: c.ID}}, nil

@@ -223,14 +223,14 @@ func (a *API) customers() {
 	list(a, route{method: http.MethodGet, path: "/customers", tag: tag, summary: "List customers, newest first", permission: view},
 		func(in *customerFilter) (Page, any) { f := *in; f.Page = Page{}; return in.Page, f }, a.listCustomers, func(v customerView) string { return string(v.ID) })
 	readThing(a, route{method: http.MethodGet, path: "/customers/{id}", tag: tag, summary: "Read a customer", permission: view}, journal.Customer, viewCustomer)
-	change(a, route{method: http.MethodPost, path: "/customers", tag: tag, summary: "Create a customer", permission: edit, status: http.StatusCreated, events: []journal.Name{"customer.created"}},
+	change(a, route{method: http.MethodPost, path: "/customers", tag: tag, summary: "Create a customer", permission: edit, status: http.StatusCreated, events: []journal.Name{journal.CustomerCreated}},
 		func(_ context.Context, in *withBody[createCustomer]) (plan, error) {
 			b := in.Body
 			c := customer.Create{ID: a.newID(id.Customer), Email: b.Email, FirstName: b.FirstName, LastName: b.LastName, Phone: b.Phone, Locale: b.Locale, Tags: b.Tags}
 			return plan{command: journal.Bind(c), location: "/customers/%s"}, nil
 		}, viewCustomer)
 	change(a, route{method: http.MethodPatch, path: "/customers/{id}", tag: tag, summary: "Change a customer's profile", permission: edit,
-		events: []journal.Name{"customer.profile_updated", "customer.email_changed"}},
+		events: []journal.Name{journal.CustomerProfileUpdated, journal.CustomerEmailChanged}},
 		func(_ context.Context, in *onThing[patchCustomer]) (plan, error) {
 			b := in.Body
 			c := customer.UpdateProfile{ID: id.ID(in.ID), Email: b.Email, FirstName: b.FirstName, LastName: b.LastName, Phone: b.Phone, Locale: b.Locale, Tags: b.Tags}
@@ -241,25 +241,25 @@ func (a *API) customers() {
 			return p, nil
 		}, viewCustomer)
 	change(a, route{method: http.MethodPut, path: "/customers/{id}/default-address", tag: tag, summary: "Choose where new subscriptions ship to", permission: edit,
-		events: []journal.Name{"customer.default_address_changed"}},
+		events: []journal.Name{journal.CustomerDefaultAddressChanged}},
 		func(_ context.Context, in *onThing[defaultAddressBody]) (plan, error) {
 			c := customer.SetDefaultAddress{CustomerID: id.ID(in.ID), AddressID: in.Body.AddressID}
 			return plan{command: journal.Bind(c), target: customerRef(in.ID)}, nil
 		}, viewCustomer)
 	change(a, route{method: http.MethodPut, path: "/customers/{id}/default-payment-method", tag: tag, summary: "Choose what new subscriptions are charged to", permission: edit,
-		events: []journal.Name{"payment_method.default_changed", "payment_method.backup_set"}},
+		events: []journal.Name{journal.PaymentMethodDefaultChanged, journal.PaymentMethodBackupSet}},
 		func(_ context.Context, in *onThing[defaultPaymentMethodBody]) (plan, error) {
 			c := customer.SetDefaultPaymentMethod{CustomerID: id.ID(in.ID), PaymentMethodID: in.Body.PaymentMethodID}
 			return plan{command: journal.Bind(c), target: customerRef(in.ID)}, nil
 		}, viewCustomer)
 	change(a, route{method: http.MethodPut, path: "/customers/{id}/backup-payment-method", tag: tag, summary: "Choose what is tried when the default method fails; null for nothing", permission: edit,
-		events: []journal.Name{"payment_method.backup_set"}},
+		events: []journal.Name{journal.PaymentMethodBackupSet}},
 		func(_ context.Context, in *onThing[methodBody]) (plan, error) {
 			c := customer.SetBackupPaymentMethod{CustomerID: id.ID(in.ID), PaymentMethodID: deref(in.Body.PaymentMethodID)}
 			return plan{command: journal.Bind(c), target: customerRef(in.ID)}, nil
 		}, viewCustomer)
 	changeShown(a, route{method: http.MethodPost, path: "/customers/{id}/portal-link", tag: tag, summary: "Make a link that lets the customer into the portal", permission: edit, also: []team.Permission{team.PersonalDataView},
-		status: http.StatusCreated, events: []journal.Name{"customer.magic_link_created"}}, a.portalLink)
+		status: http.StatusCreated, events: []journal.Name{journal.CustomerMagicLinkCreated}}, a.portalLink)
 	a.addresses()
 	a.paymentMethods()
 	a.personalData()
@@ -278,18 +278,18 @@ func (a *API) addresses() {
 		}, func(v addressView) string { return string(v.ID) })
 	readPart(a, route{method: http.MethodGet, path: single, tag: tag, summary: "Read an address", permission: view}, journal.Address, viewAddress)
 	change(a, route{method: http.MethodPost, path: all, tag: tag, summary: "Add an address", permission: edit, status: http.StatusCreated,
-		events: []journal.Name{"address.added", "customer.default_address_changed"}},
+		events: []journal.Name{journal.AddressAdded, journal.CustomerDefaultAddressChanged}},
 		func(_ context.Context, in *onThing[addressBody]) (plan, error) {
 			c := customer.AddAddress{ID: a.newID(id.Address), CustomerID: id.ID(in.ID), Fields: customer.AddressFields(in.Body.AddressFields)}
 			return plan{command: journal.Bind(c), target: customerRef(in.ID), location: "/customers/" + in.ID + "/addresses/%s"}, nil
 		}, viewAddress)
-	change(a, route{method: http.MethodPatch, path: single, tag: tag, summary: "Change an address", permission: edit, events: []journal.Name{"address.updated"}},
+	change(a, route{method: http.MethodPatch, path: single, tag: tag, summary: "Change an address", permission: edit, events: []journal.Name{journal.AddressUpdated}},
 		func(_ context.Context, in *onPart[addressBody]) (plan, error) {
 			c := customer.UpdateAddress{ID: id.ID(in.Part), CustomerID: id.ID(in.ID), Fields: customer.AddressFields(in.Body.AddressFields)}
 			return plan{command: journal.Bind(c), target: journal.Ref{Kind: journal.Address, ID: c.ID}}, nil
 		}, viewAddress)
 	change(a, route{method: http.MethodDelete, path: single, tag: tag, summary: "Remove an address", permission: edit,
-		events: []journal.Name{"address.removed", "customer.default_address_changed"}},
+		events: []journal.Name{journal.AddressRemoved, journal.CustomerDefaultAddressChanged}},
 		func(_ context.Context, in *dropPart) (plan, error) {
 			c := customer.RemoveAddress{ID: id.ID(in.Part), CustomerID: id.ID(in.ID)}
 			return plan{command: journal.Bind(c), target: journal.Ref{Kind: journal.Address, ID: c.ID}}, nil
@@ -309,19 +309,19 @@ func (a *API) paymentMethods() {
 		}, func(v paymentMethodView) string { return string(v.ID) })
 	readPart(a, route{method: http.MethodGet, path: single, tag: tag, summary: "Read a payment method", permission: view}, journal.PaymentMethod, viewPaymentMethod)
 	change(a, route{method: http.MethodPost, path: all, tag: tag, summary: "Add a payment method that the gateway keeps", permission: edit, status: http.StatusCreated,
-		events: []journal.Name{"payment_method.added", "payment_method.default_changed"}},
+		events: []journal.Name{journal.PaymentMethodAdded, journal.PaymentMethodDefaultChanged}},
 		func(_ context.Context, in *onThing[createPaymentMethod]) (plan, error) {
 			c := customer.AddPaymentMethod{ID: a.newID(id.PaymentMethod), CustomerID: id.ID(in.ID), Gateway: in.Body.Gateway, Fields: customer.PaymentMethodFields(in.Body.PaymentMethodFields)}
 			return plan{command: journal.Bind(c), target: customerRef(in.ID), location: "/customers/" + in.ID + "/payment-methods/%s"}, nil
 		}, viewPaymentMethod)
 	change(a, route{method: http.MethodPatch, path: single, tag: tag, summary: "Change a payment method, such as one that was renewed", permission: edit,
-		events: []journal.Name{"payment_method.updated"}},
+		events: []journal.Name{journal.PaymentMethodUpdated}},
 		func(_ context.Context, in *onPart[patchPaymentMethod]) (plan, error) {
 			c := customer.UpdatePaymentMethod{ID: id.ID(in.Part), CustomerID: id.ID(in.ID), Fields: customer.PaymentMethodFields(in.Body.PaymentMethodFields)}
 			return plan{command: journal.Bind(c), target: journal.Ref{Kind: journal.PaymentMethod, ID: c.ID}}, nil
 		}, viewPaymentMethod)
 	change(a, route{method: http.MethodDelete, path: single, tag: tag, summary: "Remove a payment method", permission: edit,
-		events: []journal.Name{"payment_method.removed", "payment_method.default_changed", "payment_method.backup_set"}},
+		events: []journal.Name{journal.PaymentMethodRemoved, journal.PaymentMethodDefaultChanged, journal.PaymentMethodBackupSet}},
 		func(_ context.Context, in *dropPart) (plan, error) {
 			c := customer.RemovePaymentMethod{ID: id.ID(in.Part), CustomerID: id.ID(in.ID)}
 			return plan{command: journal.Bind(c), target: journal.Ref{Kind: journal.PaymentMethod, ID: c.ID}}, nil

@@ -130,7 +130,7 @@ func (a *API) notificationTemplates() {
 			return a.preview(ctx, in.ID, in.Body)
 		})
 	change(a, route{method: http.MethodPatch, path: "/notification-templates/{id}", tag: tag, summary: "Switch a message off, or on", permission: edit,
-		events: []journal.Name{"notification_template.enabled", "notification_template.disabled"}},
+		events: []journal.Name{journal.NotificationTemplateEnabled, journal.NotificationTemplateDisabled}},
 		func(_ context.Context, in *onThing[patchTemplate]) (plan, error) {
 			p := plan{command: journal.Bind(message.Disable{Name: message.Name(in.ID)}), target: journal.Ref{Kind: journal.NotificationTemplate, ID: id.ID(in.ID)}}
 			if in.Body.Enabled {
@@ -139,7 +139,7 @@ func (a *API) notificationTemplates() {
 			return p, nil
 		}, viewTemplate)
 	change(a, route{method: http.MethodPut, path: "/notification-templates/{id}/texts/{part}", tag: tag, summary: "Write what a message says in a language", permission: edit,
-		events: []journal.Name{"notification_template.updated"}},
+		events: []journal.Name{journal.NotificationTemplateUpdated}},
 		func(_ context.Context, in *onPart[putText]) (plan, error) {
 			c := message.UpdateText{Name: message.Name(in.ID), Text: message.Text{Language: strings.ToLower(in.Part), Subject: in.Body.Subject, Body: in.Body.Body}}
 			return plan{command: journal.Bind(c), target: journal.Ref{Kind: journal.NotificationTemplate, ID: id.ID(in.ID)}}, nil

@@ -110,25 +110,25 @@ func (a *API) orders() {
 		}, func(v OrderView) string { return string(v.ID) })
 	readThing(a, route{method: http.MethodGet, path: "/orders/{id}", tag: tag, summary: "Read an order", permission: view}, journal.Order, viewOrder)
 	read(a, route{method: http.MethodGet, path: "/orders/{id}/explanation", tag: tag, summary: "Why an order costs what it costs, and what became of it", permission: view}, a.explainOrder)
-	change(a, route{method: http.MethodPost, path: "/orders/{id}/refund", tag: tag, summary: "Refund an order, in part or all that is left", permission: edit, events: []journal.Name{"order.refunded"}},
+	change(a, route{method: http.MethodPost, path: "/orders/{id}/refund", tag: tag, summary: "Refund an order, in part or all that is left", permission: edit, events: []journal.Name{journal.OrderRefunded}},
 		func(_ context.Context, in *onThing[refundBody]) (plan, error) {
 			c := billing.Refund{OrderID: id.ID(in.ID), Amount: in.Body.Amount, Reason: in.Body.Reason}
 			return plan{command: journal.Bind(c), target: journal.Ref{Kind: journal.Order, ID: c.OrderID}}, nil
 		}, viewOrder)
 	change(a, route{method: http.MethodPost, path: "/orders/{id}/other-charge", tag: tag, summary: "End a payment for which the gateway took another amount: take it as the payment, or send it back and cancel the order", permission: edit,
-		events: []journal.Name{"billing_attempt.amount_accepted", "billing_attempt.amount_refused", "order.placed", "order.cancelled", "variant.inventory_changed", "recovery.recovered", "recovery.abandoned", "subscription.renewed", "subscription.expired",
-			"subscription.order_skipped", "subscription.paused", "subscription.payment_method_changed"}},
+		events: []journal.Name{journal.BillingAttemptAmountAccepted, journal.BillingAttemptAmountRefused, journal.OrderPlaced, journal.OrderCancelled, journal.VariantInventoryChanged, journal.RecoveryRecovered, journal.RecoveryAbandoned, journal.SubscriptionRenewed, journal.SubscriptionExpired,
+			journal.SubscriptionOrderSkipped, journal.SubscriptionPaused, journal.SubscriptionPaymentMethodChanged}},
 		func(_ context.Context, in *onThing[otherChargeBody]) (plan, error) {
 			c := billing.EndOtherCharge{OrderID: id.ID(in.ID), Accept: in.Body.As == "payment"}
 			return plan{command: journal.Bind(c), target: journal.Ref{Kind: journal.Order, ID: c.OrderID}}, nil
 		}, viewOrder)
-	change(a, route{method: http.MethodPost, path: "/orders/{id}/fulfil", tag: tag, summary: "Say that a paid order is on its way", permission: edit, events: []journal.Name{"order.fulfilled", "order.delivery_fulfilled"}},
+	change(a, route{method: http.MethodPost, path: "/orders/{id}/fulfil", tag: tag, summary: "Say that a paid order is on its way", permission: edit, events: []journal.Name{journal.OrderFulfilled, journal.OrderDeliveryFulfilled}},
 		func(_ context.Context, in *onThingMaybe[fulfilBody]) (plan, error) {
 			c := billing.Fulfil{OrderID: id.ID(in.ID), TrackingURL: in.body().TrackingURL}
 			return plan{command: journal.Bind(c), target: journal.Ref{Kind: journal.Order, ID: c.OrderID}}, nil
 		}, viewOrder)
 	change(a, route{method: http.MethodPost, path: "/orders/{id}/cancel", tag: tag, summary: "Cancel an order that is not paid", permission: edit,
-		events: []journal.Name{"order.cancelled", "variant.inventory_changed", "recovery.abandoned", "subscription.order_skipped", "subscription.paused"}},
+		events: []journal.Name{journal.OrderCancelled, journal.VariantInventoryChanged, journal.RecoveryAbandoned, journal.SubscriptionOrderSkipped, journal.SubscriptionPaused}},
 		func(_ context.Context, in *onThingMaybe[noBody]) (plan, error) {
 			c := billing.CancelOrder{OrderID: id.ID(in.ID)}
 			return plan{command: journal.Bind(c), target: journal.Ref{Kind: journal.Order, ID: c.OrderID}}, nil

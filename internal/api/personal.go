@@ -119,7 +119,7 @@ func (a *API) personalData() {
 	const tag = "Customers"
 	edit := team.PersonalDataEdit
 	change(a, route{method: http.MethodPost, path: "/customers/{id}/data-request", tag: tag, summary: "Ask for a copy of the customer's data", permission: edit,
-		status: http.StatusAccepted, events: []journal.Name{"customer.data_requested"}},
+		status: http.StatusAccepted, events: []journal.Name{journal.CustomerDataRequested}},
 		func(_ context.Context, in *onThingMaybe[noBody]) (plan, error) {
 			c := customer.RequestData{CustomerID: id.ID(in.ID), RequestID: a.newID(id.Job)}
 			return plan{command: journal.Bind(c), target: customerRef(in.ID), location: "/customers/" + in.ID + "/data-request/%s"}, nil
@@ -144,7 +144,7 @@ func (a *API) viewDataRequest(q program.Query, ref journal.Ref, row store.Row) (
 		return jobView{}, err
 	}
 	of := slices.IndexFunc(e.Targets, func(t journal.Ref) bool { return t.Kind == journal.Customer })
-	if e.Type != "customer.data_requested" || of < 0 {
+	if e.Type != journal.CustomerDataRequested || of < 0 {
 		return jobView{}, unknown
 	}
 	v := jobView{ID: ref.ID, Version: row.Version, Kind: "data_request", Status: "completed", CustomerID: e.Targets[of].ID, CreatedAt: journal.At(e.RecordedAt)}

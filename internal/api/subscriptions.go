@@ -254,7 +254,7 @@ func (a *API) subscriptions() {
 		func(in *subscriptionFilter) (Page, any) { f := *in; f.Page = Page{}; return in.Page, f }, a.listSubscriptions, func(v subscriptionView) string { return string(v.ID) })
 	read(a, route{method: http.MethodGet, path: "/subscriptions/{id}", tag: tag, summary: "Read a subscription, as it is or as it was", permission: view}, a.readSubscription)
 	read(a, route{method: http.MethodGet, path: "/subscriptions/{id}/upcoming", tag: tag, summary: "The next orders, skipped ones included", permission: view}, a.upcoming)
-	change(a, route{method: http.MethodPost, path: "/subscriptions", tag: tag, summary: "Create a subscription", permission: edit, status: http.StatusCreated, events: []journal.Name{"subscription.created"}},
+	change(a, route{method: http.MethodPost, path: "/subscriptions", tag: tag, summary: "Create a subscription", permission: edit, status: http.StatusCreated, events: []journal.Name{journal.SubscriptionCreated}},
 		func(_ context.Context, in *withBody[createSubscription]) (plan, error) {
 			b := in.Body
 			c := subscription.Create{ID: a.newID(id.Subscription), CustomerID: b.CustomerID, SellingPlanID: b.SellingPlanID, BillingPolicy: b.BillingPolicy.policy(),
@@ -265,87 +265,87 @@ func (a *API) subscriptions() {
 			return plan{command: journal.Bind(c), location: "/subscriptions/%s"}, nil
 		}, viewSubscription)
 
-	action(a, "pause", "Pause, until a date or with no end", []journal.Name{"subscription.paused"}, func(key id.ID, b untilBody) journal.Command {
+	action(a, "pause", "Pause, until a date or with no end", []journal.Name{journal.SubscriptionPaused}, func(key id.ID, b untilBody) journal.Command {
 		return journal.Bind(subscription.Pause{ID: key, Until: b.Until})
 	})
-	action(a, "resume", "Resume", []journal.Name{"subscription.resumed"}, func(key id.ID, b nextDateBody) journal.Command {
+	action(a, "resume", "Resume", []journal.Name{journal.SubscriptionResumed}, func(key id.ID, b nextDateBody) journal.Command {
 		return journal.Bind(subscription.Resume{ID: key, NextBillingDate: b.NextBillingDate})
 	})
-	action(a, "skip", "Skip an order, by default the next one", []journal.Name{"subscription.order_skipped"}, func(key id.ID, b maybeDateBody) journal.Command {
+	action(a, "skip", "Skip an order, by default the next one", []journal.Name{journal.SubscriptionOrderSkipped}, func(key id.ID, b maybeDateBody) journal.Command {
 		return journal.Bind(subscription.Skip{ID: key, Date: b.Date})
 	})
-	action(a, "unskip", "Put a skipped order back", []journal.Name{"subscription.order_unskipped"}, func(key id.ID, b dateBody) journal.Command {
+	action(a, "unskip", "Put a skipped order back", []journal.Name{journal.SubscriptionOrderUnskipped}, func(key id.ID, b dateBody) journal.Command {
 		return journal.Bind(subscription.Unskip{ID: key, Date: b.Date})
 	})
-	action(a, "reschedule", "Move the next order", []journal.Name{"subscription.next_billing_date_changed"}, func(key id.ID, b rescheduleBody) journal.Command {
+	action(a, "reschedule", "Move the next order", []journal.Name{journal.SubscriptionNextBillingDateChanged}, func(key id.ID, b rescheduleBody) journal.Command {
 		return journal.Bind(subscription.Reschedule{ID: key, Date: b.NextBillingDate, NewRhythm: b.KeepRhythm != nil && !*b.KeepRhythm})
 	})
-	action(a, "frequency", "Change the frequency", []journal.Name{"subscription.frequency_changed"}, func(key id.ID, b frequencyBody) journal.Command {
+	action(a, "frequency", "Change the frequency", []journal.Name{journal.SubscriptionFrequencyChanged}, func(key id.ID, b frequencyBody) journal.Command {
 		return journal.Bind(subscription.ChangeFrequency{ID: key, Interval: b.Interval, IntervalCount: b.IntervalCount})
 	})
-	action(a, "order-now", "Make an extra order now", []journal.Name{"order.created", "subscription.order_requested_now", "billing_attempt.started"}, func(key id.ID, _ noBody) journal.Command {
+	action(a, "order-now", "Make an extra order now", []journal.Name{journal.OrderCreated, journal.SubscriptionOrderRequestedNow, journal.BillingAttemptStarted}, func(key id.ID, _ noBody) journal.Command {
 		return journal.Bind(billing.OrderNow{SubscriptionID: key, OrderID: a.newID(id.Order), AttemptID: a.newID(id.BillingAttempt)})
 	})
-	action(a, "cancel", "Cancel", []journal.Name{"subscription.cancelled"}, func(key id.ID, b reasonBody) journal.Command {
+	action(a, "cancel", "Cancel", []journal.Name{journal.SubscriptionCancelled}, func(key id.ID, b reasonBody) journal.Command {
 		return journal.Bind(subscription.Cancel{ID: key, Reason: b.Reason})
 	})
-	action(a, "reactivate", "Reactivate a cancelled subscription", []journal.Name{"subscription.reactivated"}, func(key id.ID, b nextDateBody) journal.Command {
+	action(a, "reactivate", "Reactivate a cancelled subscription", []journal.Name{journal.SubscriptionReactivated}, func(key id.ID, b nextDateBody) journal.Command {
 		return journal.Bind(subscription.Reactivate{ID: key, NextBillingDate: b.NextBillingDate})
 	})
-	action(a, "items", "Add an item", []journal.Name{"subscription.item_added", "subscription.one_time_item_added"}, func(key id.ID, b addItemBody) journal.Command {
+	action(a, "items", "Add an item", []journal.Name{journal.SubscriptionItemAdded, journal.SubscriptionOneTimeItemAdded}, func(key id.ID, b addItemBody) journal.Command {
 		return journal.Bind(subscription.AddItem{ID: key, Item: subscription.NewItem{ID: a.newID(id.Item), VariantID: b.VariantID, Quantity: b.Quantity, OneTime: b.OneTime}})
 	})
-	action(a, "discounts", "Apply a discount code", []journal.Name{"subscription.discount_applied", "discount.redeemed"}, func(key id.ID, b codeBody) journal.Command {
+	action(a, "discounts", "Apply a discount code", []journal.Name{journal.SubscriptionDiscountApplied, journal.DiscountRedeemed}, func(key id.ID, b codeBody) journal.Command {
 		return journal.Bind(subscription.ApplyDiscount{ID: key, Code: b.Code})
 	})
-	action(a, "gift", "Send an order to somebody else", []journal.Name{"subscription.order_gifted"}, func(key id.ID, b giftBody) journal.Command {
+	action(a, "gift", "Send an order to somebody else", []journal.Name{journal.SubscriptionOrderGifted}, func(key id.ID, b giftBody) journal.Command {
 		return journal.Bind(subscription.GiftOrder{ID: key, Date: b.Date, Address: subscription.GiftAddress(b.Address), Message: b.Message})
 	})
-	action(a, "merge", "Merge into another subscription of the customer", []journal.Name{"subscription.merged"}, func(key id.ID, b mergeBody) journal.Command {
+	action(a, "merge", "Merge into another subscription of the customer", []journal.Name{journal.SubscriptionMerged}, func(key id.ID, b mergeBody) journal.Command {
 		c := subscription.Merge{ID: key, Into: b.Into}
 		for range subscription.MaxItems {
 			c.ItemIDs = append(c.ItemIDs, a.newID(id.Item))
 		}
 		return journal.Bind(c)
 	})
-	action(a, "split", "Split items off into a new subscription", []journal.Name{"subscription.split", "subscription.created"}, func(key id.ID, b splitBody) journal.Command {
+	action(a, "split", "Split items off into a new subscription", []journal.Name{journal.SubscriptionSplit, journal.SubscriptionCreated}, func(key id.ID, b splitBody) journal.Command {
 		return journal.Bind(subscription.Split{ID: key, NewID: a.newID(id.Subscription), ItemIDs: b.ItemIDs})
 	})
-	put(a, "shipping-address", "Change the shipping address", []journal.Name{"subscription.shipping_address_changed"}, func(key id.ID, b shippingBody) journal.Command {
+	put(a, "shipping-address", "Change the shipping address", []journal.Name{journal.SubscriptionShippingAddressChanged}, func(key id.ID, b shippingBody) journal.Command {
 		return journal.Bind(subscription.ChangeShippingAddress{ID: key, AddressID: b.AddressID, AllSubscriptions: b.AllSubscriptions})
 	})
-	put(a, "payment-method", "Change the payment method", []journal.Name{"subscription.payment_method_changed"}, func(key id.ID, b methodBody) journal.Command {
+	put(a, "payment-method", "Change the payment method", []journal.Name{journal.SubscriptionPaymentMethodChanged}, func(key id.ID, b methodBody) journal.Command {
 		return journal.Bind(subscription.ChangePaymentMethod{ID: key, PaymentMethodID: deref(b.PaymentMethodID)})
 	})
-	put(a, "backup-payment-method", "Change the backup payment method", []journal.Name{"subscription.backup_payment_method_changed"}, func(key id.ID, b methodBody) journal.Command {
+	put(a, "backup-payment-method", "Change the backup payment method", []journal.Name{journal.SubscriptionBackupPaymentMethodChanged}, func(key id.ID, b methodBody) journal.Command {
 		return journal.Bind(subscription.ChangeBackupPaymentMethod{ID: key, PaymentMethodID: deref(b.PaymentMethodID)})
 	})
-	put(a, "delivery-price", "Change the delivery price", []journal.Name{"subscription.delivery_price_changed"}, func(key id.ID, b deliveryBody) journal.Command {
+	put(a, "delivery-price", "Change the delivery price", []journal.Name{journal.SubscriptionDeliveryPriceChanged}, func(key id.ID, b deliveryBody) journal.Command {
 		return journal.Bind(subscription.ChangeDeliveryPrice{ID: key, Price: b.DeliveryPrice})
 	})
-	put(a, "note", "Change the note", []journal.Name{"subscription.note_changed"}, func(key id.ID, b noteBody) journal.Command {
+	put(a, "note", "Change the note", []journal.Name{journal.SubscriptionNoteChanged}, func(key id.ID, b noteBody) journal.Command {
 		return journal.Bind(subscription.ChangeNote{ID: key, Note: b.Note})
 	})
-	put(a, "attributes", "Change the attributes", []journal.Name{"subscription.attributes_changed"}, func(key id.ID, b attributesBody) journal.Command {
+	put(a, "attributes", "Change the attributes", []journal.Name{journal.SubscriptionAttributesChanged}, func(key id.ID, b attributesBody) journal.Command {
 		return journal.Bind(subscription.ChangeAttributes{ID: key, Attributes: b.Attributes})
 	})
 	change(a, route{method: http.MethodPatch, path: "/subscriptions/{id}/items/{part}", tag: tag, summary: "Change an item's quantity or price", permission: edit,
-		events: []journal.Name{"subscription.item_quantity_changed", "subscription.item_price_overridden"}},
+		events: []journal.Name{journal.SubscriptionItemQuantityChanged, journal.SubscriptionItemPriceOverridden}},
 		func(_ context.Context, in *onPart[changeItemBody]) (plan, error) {
 			return onSubscription(in.ID, journal.Bind(subscription.ChangeItem{ID: id.ID(in.ID), ItemID: id.ID(in.Part), Quantity: in.Body.Quantity, UnitPrice: in.Body.UnitPrice})), nil
 		}, viewSubscription)
 	change(a, route{method: http.MethodPost, path: "/subscriptions/{id}/items/{part}/swap", tag: tag, summary: "Swap an item for another variant", permission: edit,
-		events: []journal.Name{"subscription.item_swapped"}},
+		events: []journal.Name{journal.SubscriptionItemSwapped}},
 		func(_ context.Context, in *onPart[swapBody]) (plan, error) {
 			return onSubscription(in.ID, journal.Bind(subscription.SwapItem{ID: id.ID(in.ID), ItemID: id.ID(in.Part), VariantID: in.Body.VariantID, Quantity: in.Body.Quantity})), nil
 		}, viewSubscription)
 	change(a, route{method: http.MethodDelete, path: "/subscriptions/{id}/items/{part}", tag: tag, summary: "Remove an item", permission: edit,
-		events: []journal.Name{"subscription.item_removed", "subscription.one_time_item_removed"}},
+		events: []journal.Name{journal.SubscriptionItemRemoved, journal.SubscriptionOneTimeItemRemoved}},
 		func(_ context.Context, in *dropPart) (plan, error) {
 			return onSubscription(in.ID, journal.Bind(subscription.RemoveItem{ID: id.ID(in.ID), ItemID: id.ID(in.Part)})), nil
 		}, viewSubscription)
 	change(a, route{method: http.MethodDelete, path: "/subscriptions/{id}/discounts/{part}", tag: tag, summary: "Remove a discount", permission: edit,
-		events: []journal.Name{"subscription.discount_removed"}},
+		events: []journal.Name{journal.SubscriptionDiscountRemoved}},
 		func(_ context.Context, in *dropPart) (plan, error) {
 			return onSubscription(in.ID, journal.Bind(subscription.RemoveDiscount{ID: id.ID(in.ID), Code: in.Part})), nil
 		}, viewSubscription)

@@ -158,20 +158,20 @@ func (a *API) members() {
 			return rowsOf(ctx, a, journal.TeamMember, asked, limit, after, viewMember)
 		}, func(v memberView) string { return string(v.ID) })
 	readThing(a, route{method: http.MethodGet, path: "/team/{id}", tag: tag, summary: "Read a person of the team", permission: view}, journal.TeamMember, viewMember)
-	change(a, route{method: http.MethodPost, path: "/team", tag: tag, summary: "Invite somebody into the team", permission: edit, status: http.StatusCreated, events: []journal.Name{"team_member.invited"}},
+	change(a, route{method: http.MethodPost, path: "/team", tag: tag, summary: "Invite somebody into the team", permission: edit, status: http.StatusCreated, events: []journal.Name{journal.TeamMemberInvited}},
 		func(ctx context.Context, in *withBody[inviteBody]) (plan, error) {
 			b := in.Body
 			c := team.Invite{ID: a.newID(id.TeamMember), Email: b.Email, Name: b.Name, Role: b.Role, Permissions: b.Permissions.Value, Actor: callOf(ctx).meta.Actor}
 			return plan{command: journal.Bind(c), location: "/team/%s"}, nil
 		}, viewMember)
 	change(a, route{method: http.MethodPatch, path: "/team/{id}", tag: tag, summary: "Change a person's profile, role and permissions, all or none of it", permission: edit,
-		events: []journal.Name{"team_member.profile_updated", "team_member.role_changed", "team_member.permissions_updated"}},
+		events: []journal.Name{journal.TeamMemberProfileUpdated, journal.TeamMemberRoleChanged, journal.TeamMemberPermissionsUpdated}},
 		func(ctx context.Context, in *onThing[patchMember]) (plan, error) {
 			key := id.ID(in.ID)
 			return plan{command: changeMember(key, in.Body, callOf(ctx).meta.Actor), target: journal.Ref{Kind: journal.TeamMember, ID: key}}, nil
 		}, viewMember)
 	change(a, route{method: http.MethodDelete, path: "/team/{id}", tag: tag, summary: "Remove a person or an invitation from the team", permission: edit,
-		events: []journal.Name{"team_member.removed"}},
+		events: []journal.Name{journal.TeamMemberRemoved}},
 		func(ctx context.Context, in *dropThing) (plan, error) {
 			c := team.Remove{ID: id.ID(in.ID), Actor: callOf(ctx).meta.Actor}
 			return plan{command: journal.Bind(c), target: journal.Ref{Kind: journal.TeamMember, ID: c.ID}}, nil
@@ -204,7 +204,7 @@ func (a *API) defaults() {
 			return viewDefaults(a.query(ctx), ref, row)
 		})
 	change(a, route{method: http.MethodPut, path: "/team/default-permissions", tag: tag, summary: "Change what members may do unless overridden", permission: team.TeamEdit,
-		events: []journal.Name{"team.default_permissions_updated"}},
+		events: []journal.Name{journal.TeamDefaultPermissionsUpdated}},
 		func(ctx context.Context, in *withBody[defaultsBody]) (plan, error) {
 			c := team.ChangeDefaults{Permissions: in.Body.DefaultPermissions, Actor: callOf(ctx).meta.Actor}
 			return plan{command: journal.Bind(c), target: ref}, nil
@@ -221,13 +221,13 @@ func (a *API) keys() {
 			return rowsOf(ctx, a, journal.APIKey, query.Shelf(in.Status, team.Revoked), limit, after, a.viewKey)
 		}, func(v APIKeyView) string { return string(v.ID) })
 	readThing(a, route{method: http.MethodGet, path: "/api-keys/{id}", tag: tag, summary: "Read an API key", permission: view}, journal.APIKey, a.viewKey)
-	changeShown(a, route{method: http.MethodPost, path: "/api-keys", tag: tag, summary: "Make an API key", permission: edit, status: http.StatusCreated, events: []journal.Name{"api_key.created"}}, a.createKey)
-	change(a, route{method: http.MethodPatch, path: "/api-keys/{id}", tag: tag, summary: "Change an API key's name or permissions", permission: edit, events: []journal.Name{"api_key.updated"}},
+	changeShown(a, route{method: http.MethodPost, path: "/api-keys", tag: tag, summary: "Make an API key", permission: edit, status: http.StatusCreated, events: []journal.Name{journal.APIKeyCreated}}, a.createKey)
+	change(a, route{method: http.MethodPatch, path: "/api-keys/{id}", tag: tag, summary: "Change an API key's name or permissions", permission: edit, events: []journal.Name{journal.APIKeyUpdated}},
 		func(ctx context.Context, in *onThing[patchKey]) (plan, error) {
 			c := team.UpdateKey{ID: id.ID(in.ID), Name: in.Body.Name, Permissions: in.Body.Permissions, Actor: callOf(ctx).meta.Actor}
 			return plan{command: journal.Bind(c), target: journal.Ref{Kind: journal.APIKey, ID: c.ID}}, nil
 		}, a.viewKey)
-	change(a, route{method: http.MethodDelete, path: "/api-keys/{id}", tag: tag, summary: "Revoke an API key for ever", permission: edit, events: []journal.Name{"api_key.revoked"}},
+	change(a, route{method: http.MethodDelete, path: "/api-keys/{id}", tag: tag, summary: "Revoke an API key for ever", permission: edit, events: []journal.Name{journal.APIKeyRevoked}},
 		func(_ context.Context, in *dropThing) (plan, error) {
 			c := team.RevokeKey{ID: id.ID(in.ID)}
 			return plan{command: journal.Bind(c), target: journal.Ref{Kind: journal.APIKey, ID: c.ID}}, nil

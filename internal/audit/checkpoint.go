@@ -46,19 +46,19 @@ func (a *auditor) wantedRoots() error {
 func (a *auditor) tells(e *journal.Event) {
 	a.movedTo = ""
 	switch e.Type {
-	case "shop.moved":
+	case journal.ShopMoved:
 		a.movedTo = detail(e, "to")
-	case "customer.redacted":
+	case journal.CustomerRedacted:
 		key := string(e.Target().ID)
 		a.destroyed[key] = append(a.destroyed[key], e.RecordedAt.Format(journal.TimeLayout))
-	case "network_data.expired":
+	case journal.NetworkDataExpired:
 		key := a.s.Keys.NetworkKey(detail(e, "month"))
 		a.destroyed[key] = append(a.destroyed[key], e.RecordedAt.Format(journal.TimeLayout))
 	case observe.RestoreAccepted:
 		if c, err := observe.ReadRestore(e); err == nil {
 			a.accepted = append(a.accepted, acceptance{e.Seq, string(e.ID), c})
 		}
-	case "log.verified":
+	case journal.LogVerified:
 		v := observe.Verification{Result: observe.Outcome(detail(e, "result")), Root: detail(e, "root")}
 		if err := json.Unmarshal(e.Detail("entries"), &v.Entries); err != nil || v.Result != observe.Holds {
 			return
@@ -277,7 +277,7 @@ func (a *auditor) earlierChecks() error {
 			return err
 		}
 		if err != nil || fmt.Sprintf("%x", root[:]) != v.Root {
-			a.r.add(Problem{v.Entries - 1, "log.verified", "root", "an entry of a check gives another root for the entries up to here"})
+			a.r.add(Problem{v.Entries - 1, string(journal.LogVerified), "root", "an entry of a check gives another root for the entries up to here"})
 		}
 	}
 	return nil

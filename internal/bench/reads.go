@@ -32,7 +32,7 @@ func (r *run) reads(s *shop) error {
 		}{
 			{"subscription", "newest 50 of a subscription", func() find.Filter { return find.Filter{Scope: anybody().subscription} }},
 			{"customer", "newest 50 of a customer", func() find.Filter { return find.Filter{Scope: anybody().customer} }},
-			{"rare", "newest 50 of a rare type", func() find.Filter { return find.Filter{Types: []journal.Name{"product.updated"}} }},
+			{"rare", "newest 50 of a rare type", func() find.Filter { return find.Filter{Types: []journal.Name{journal.ProductUpdated}} }},
 			{"actor", "an actor in a date range", func() find.Filter {
 				from := s.began.Add(time.Duration(rand.Int64N(int64(s.clock.Now().Sub(s.began)))))
 				return find.Filter{ActorIDs: []string{key}, From: from, To: from.AddDate(0, 0, 10)}

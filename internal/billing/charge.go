@@ -75,18 +75,18 @@ func (c FinishAttempt) Decide(w World, now time.Time) (journal.Decision, error) 
 	}
 	next := journal.Clone(o)
 	a := &next.Attempts[i]
-	typ := ""
+	var typ journal.Name
 	switch {
 	case a.Status == AttemptSucceeded:
 	case c.Result == Succeeded:
-		typ, a.Status, a.Code, a.Message = "billing_attempt.succeeded", AttemptSucceeded, "", ""
+		typ, a.Status, a.Code, a.Message = journal.BillingAttemptSucceeded, AttemptSucceeded, "", ""
 		a.FinishedAt = journal.AtPtr(now)
 	case a.Status == AttemptFailed:
 	case c.Result == Declined:
-		typ, a.Status, a.Code, a.Message, a.Hard = "billing_attempt.failed", AttemptFailed, code(c.Code), message(c.Message), c.Hard
+		typ, a.Status, a.Code, a.Message, a.Hard = journal.BillingAttemptFailed, AttemptFailed, code(c.Code), message(c.Message), c.Hard
 		a.FinishedAt = journal.AtPtr(now)
 	case c.Result == ActionRequired && a.Status == AttemptStarted:
-		typ, a.Status, a.Code, a.Message = "billing_attempt.action_required", AttemptActionRequired, code(c.Code), message(c.Message)
+		typ, a.Status, a.Code, a.Message = journal.BillingAttemptActionRequired, AttemptActionRequired, code(c.Code), message(c.Message)
 	}
 	if typ == "" {
 		return journal.Decision{Result: o.Ref()}, nil
@@ -147,7 +147,7 @@ func (c DelayAttempt) Decide(w World, _ time.Time) (journal.Decision, error) {
 			continue
 		}
 		a.Code = code(c.Code)
-		draft := orderDraft("billing_attempt.delayed", w.Order, next, methodRef(a.PaymentMethodID))
+		draft := orderDraft(journal.BillingAttemptDelayed, w.Order, next, methodRef(a.PaymentMethodID))
 		draft.Details = resultDetails{Attempt: w.Order.ordinal(a.ID), Amount: a.Amount, Code: a.Code}
 		d.Drafts = append(d.Drafts, draft)
 	}

@@ -237,7 +237,7 @@ func (t *story) create(w World, o *Order, cause int) int {
 	for _, a := range w.Subscription.Discounts {
 		mentions = append(mentions, journal.Ref{Kind: journal.Discount, ID: a.DiscountID})
 	}
-	return t.tell(orderDraft("order.created", nil, o, mentions...), cause)
+	return t.tell(orderDraft(journal.OrderCreated, nil, o, mentions...), cause)
 }
 
 type skipDetails struct {

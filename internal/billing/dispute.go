@@ -62,8 +62,8 @@ func (c RecordDispute) Decide(w World, _ time.Time) (journal.Decision, error) {
 	}
 	next := journal.Clone(o)
 	next.Dispute, next.Disputes = &is, withDispute(all, is)
-	typ := map[string]string{DisputeOpen: "order.disputed", DisputeWon: "order.dispute_won", DisputeLost: "order.dispute_lost"}[c.Status]
-	draft := orderDraft(journal.Name(typ), o, next)
+	typ := map[string]journal.Name{DisputeOpen: journal.OrderDisputed, DisputeWon: journal.OrderDisputeWon, DisputeLost: journal.OrderDisputeLost}[c.Status]
+	draft := orderDraft(typ, o, next)
 	draft.Details = disputeDetails{c.Amount, c.Reason}
 	d.Drafts = []journal.Draft{draft}
 	return d, nil

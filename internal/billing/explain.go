@@ -54,7 +54,7 @@ type History struct {
 // Explain answers "why was I charged?" from entries alone: what the order is for and since when, who changed what before it,
 // and what became of it. It is an error when the entries are not those of the order.
 func Explain(h History) ([]Reason, error) {
-	if len(h.Of) == 0 || h.Of[0].Type != "order.created" {
+	if len(h.Of) == 0 || h.Of[0].Type != journal.OrderCreated {
 		return nil, fmt.Errorf("billing: the entries of %s do not begin with its creation", h.Order.ID)
 	}
 	x := explanation{History: h, created: h.Of[0]}
@@ -217,12 +217,12 @@ func (x *explanation) carried() {
 func (x *explanation) changes() {
 	from := 1 // the creation is told above
 	for i, e := range x.before {
-		if e.Type == "subscription.renewed" {
+		if e.Type == journal.SubscriptionRenewed {
 			from = i + 1
 		}
 	}
 	for _, e := range x.before[min(from, len(x.before)):] {
-		if !strings.HasPrefix(string(e.Type), "recovery.") && e.Type != "subscription.order_requested_now" {
+		if !strings.HasPrefix(string(e.Type), "recovery.") && e.Type != journal.SubscriptionOrderRequestedNow {
 			x.say(ReasonChange, e, journal.Ref{}, nil, "%s", journal.Summary(e))
 		}
 	}
@@ -247,7 +247,7 @@ func (x *explanation) story() {
 				card = e.Targets[i]
 			}
 			about = card
-		case e.Type == "order.placed":
+		case e.Type == journal.OrderPlaced:
 			about = card
 		}
 		x.say(ReasonStory, e, about, nil, "%s", journal.Summary(e))

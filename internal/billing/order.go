@@ -67,7 +67,7 @@ func (c Refund) Decide(w World, now time.Time) (journal.Decision, error) {
 	if err := next.settleStatus(); err != nil {
 		return journal.Decision{}, err
 	}
-	d := orderDraft("order.refunded", w.Order, next)
+	d := orderDraft(journal.OrderRefunded, w.Order, next)
 	d.Details = refundDetails{Amount: amount, Reason: journal.Secluded(c.Reason)}
 	return journal.Decision{Drafts: []journal.Draft{d}, Result: next.Ref()}, nil
 }
@@ -161,10 +161,10 @@ func (c FinishRepayment) Decide(w World, now time.Time) (journal.Decision, error
 			continue
 		}
 		r.FinishedAt, r.GatewayID = journal.AtPtr(now), cmp.Or(line(c.GatewayID, 200), r.GatewayID)
-		typ := "order.refund_completed"
+		typ := journal.OrderRefundCompleted
 		r.Status = AttemptSucceeded
 		if !c.Succeeded {
-			typ, r.Status, r.Code = "order.refund_failed", AttemptFailed, code(c.Code)
+			typ, r.Status, r.Code = journal.OrderRefundFailed, AttemptFailed, code(c.Code)
 			if !r.Uncounted {
 				next.Refunded.Minor -= r.Amount.Minor
 			}
@@ -210,7 +210,7 @@ func (c Fulfil) Decide(w World, now time.Time) (journal.Decision, error) {
 		return journal.Decision{}, o.refused("it cannot be sent")
 	}
 	next := journal.Clone(o)
-	typ, details := "order.fulfilled", any(nil)
+	typ, details := journal.OrderFulfilled, any(nil)
 	if i := slices.IndexFunc(o.Deliveries, func(d Delivery) bool { return d.FulfilledAt == nil }); i >= 0 {
 		if i > 0 && c.TrackingURL != "" && o.TrackingURL.Value == c.TrackingURL {
 			return journal.Decision{Result: o.Ref()}, nil
@@ -218,10 +218,10 @@ func (c Fulfil) Decide(w World, now time.Time) (journal.Decision, error) {
 		next.Deliveries[i].FulfilledAt = journal.AtPtr(now)
 		details = deliveryDetails{i + 1, len(o.Deliveries)}
 		if i < len(o.Deliveries)-1 {
-			typ = "order.delivery_fulfilled"
+			typ = journal.OrderDeliveryFulfilled
 		}
 	}
-	if typ == "order.fulfilled" {
+	if typ == journal.OrderFulfilled {
 		next.FulfilledAt = journal.AtPtr(now)
 	}
 	if !next.TrackingURL.Erased {
@@ -248,7 +248,7 @@ func Redact(orders []*Order, stock Stock, now time.Time) (drafts []journal.Draft
 			if err != nil {
 				return nil, nil, err
 			}
-			drafts = append(drafts, orderDraft("order.cancelled", o, next))
+			drafts = append(drafts, orderDraft(journal.OrderCancelled, o, next))
 			cause := len(drafts)
 			back, err := stock.giveBack(o, cause)
 			if err != nil {
@@ -265,7 +265,7 @@ func Redact(orders []*Order, stock Stock, now time.Time) (drafts []journal.Draft
 			return nil, nil, err
 		}
 		if len(changes) > 0 {
-			drafts = append(drafts, orderDraft("order.redacted", o, next))
+			drafts = append(drafts, orderDraft(journal.OrderRedacted, o, next))
 		}
 	}
 	return drafts, release, nil

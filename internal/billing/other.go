@@ -53,7 +53,7 @@ func (c NoteOtherCharge) Decide(w World, _ time.Time) (journal.Decision, error) 
 	}
 	next := journal.Clone(w.Order)
 	next.Attempts[i].Other = &is
-	d.Drafts = []journal.Draft{w.Order.otherDraft("billing_attempt.amount_differs", next, next.Attempts[i])}
+	d.Drafts = []journal.Draft{w.Order.otherDraft(journal.BillingAttemptAmountDiffers, next, next.Attempts[i])}
 	return d, nil
 }
 
@@ -101,7 +101,7 @@ func (c EndOtherCharge) Decide(w World, now time.Time) (journal.Decision, error)
 	t := w.story(now)
 	if c.Accept {
 		a.Status, a.Code, a.Amount = AttemptSucceeded, "", open.Other.Amount
-		at := t.tell(o.otherDraft("billing_attempt.amount_accepted", next, *a), 0)
+		at := t.tell(o.otherDraft(journal.BillingAttemptAmountAccepted, next, *a), 0)
 		if o.Status != Pending {
 			return t.decision(), nil
 		}
@@ -116,7 +116,7 @@ func (c EndOtherCharge) Decide(w World, now time.Time) (journal.Decision, error)
 	next.Repayments = append(next.Repayments, Repayment{
 		Number: next.repaymentNumber(), AttemptID: a.ID, Amount: open.Other.Amount, Status: AttemptStarted, StartedAt: journal.At(now), Uncounted: true,
 	})
-	t.tell(o.otherDraft("billing_attempt.amount_refused", next, *a), 0)
+	t.tell(o.otherDraft(journal.BillingAttemptAmountRefused, next, *a), 0)
 	if o.Status != Pending {
 		return t.decision(), nil
 	}

@@ -29,6 +29,6 @@ func (CaughtUp) Load(journal.Reader) (World, error) { return World{}, nil }
 // Decide refuses nothing: it tells what happened.
 func (c CaughtUp) Decide(World, time.Time) (journal.Decision, error) {
 	ref := journal.Ref{Kind: journal.Shop, ID: c.Shop}
-	return journal.Decision{Result: ref, Drafts: []journal.Draft{{Type: "billing.caught_up", Target: ref,
+	return journal.Decision{Result: ref, Drafts: []journal.Draft{{Type: journal.BillingCaughtUp, Target: ref,
 		Details: caughtUpDetails{c.Since, c.Subscriptions, c.Made, c.Skipped}}}}, nil
 }

@@ -167,14 +167,14 @@ func (c Reconcile) Decide(w World, _ time.Time) (journal.Decision, error) {
 	}
 	for _, x := range w.Order.Differences {
 		if c.Books.covers(x.At.Time) && !has(found, x.ID) {
-			tell("billing.difference_settled", x, func(next *Order) {
+			tell(journal.BillingDifferenceSettled, x, func(next *Order) {
 				next.Differences = slices.DeleteFunc(next.Differences, func(y Difference) bool { return y.ID == x.ID })
 			})
 		}
 	}
 	for _, x := range found {
 		if !has(o.Differences, x.ID) {
-			tell("billing.difference_found", x, func(next *Order) {
+			tell(journal.BillingDifferenceFound, x, func(next *Order) {
 				i, _ := slices.BinarySearchFunc(next.Differences, x.ID, func(y Difference, key string) int { return cmp.Compare(y.ID, key) })
 				next.Differences = slices.Insert(next.Differences, i, x)
 			})
@@ -233,7 +233,7 @@ func (Reconciled) Load(journal.Reader) (World, error) { return World{}, nil }
 // Decide refuses nothing: it tells what was seen.
 func (c Reconciled) Decide(World, time.Time) (journal.Decision, error) {
 	ref := journal.Ref{Kind: journal.Shop, ID: c.Shop}
-	return journal.Decision{Result: ref, Drafts: []journal.Draft{{Type: "billing.reconciled", Target: ref, Details: ReconciledDetails{c.From, c.To, c.Charges, c.Refunds,
+	return journal.Decision{Result: ref, Drafts: []journal.Draft{{Type: journal.BillingReconciled, Target: ref, Details: ReconciledDetails{c.From, c.To, c.Charges, c.Refunds,
 		c.Foreign, c.Open, c.Orders[:min(len(c.Orders), MaxDiffering)], c.Strays[:min(len(c.Strays), MaxDiffering)]}}}}, nil
 }
 

@@ -86,7 +86,7 @@ func (t *story) start(attempt id.ID, m *customer.PaymentMethod, cause int) {
 	next.withAttempt(Attempt{
 		ID: attempt, Key: next.key(), PaymentMethodID: m.ID, Amount: next.Due(), Status: AttemptStarted, StartedAt: journal.At(t.now),
 	})
-	d := orderDraft("billing_attempt.started", t.order, next, methodRef(m.ID))
+	d := orderDraft(journal.BillingAttemptStarted, t.order, next, methodRef(m.ID))
 	d.Details = startedDetails{len(next.Attempts), next.Due(), m.ID}
 	t.tell(d, cause)
 }
@@ -108,7 +108,7 @@ func (t *story) charge(attempt id.ID, on civil.Date, cause int) error {
 		ID: attempt, Amount: next.Due(), Status: AttemptFailed, Code: codeNoMethod, Message: "There is no payment method that can be charged.",
 		StartedAt: journal.At(t.now), FinishedAt: journal.AtPtr(t.now),
 	})
-	d := orderDraft("billing_attempt.failed", t.order, next)
+	d := orderDraft(journal.BillingAttemptFailed, t.order, next)
 	d.Details = resultDetails{Attempt: len(next.Attempts), Amount: next.Due(), Code: codeNoMethod}
 	return t.declined(codeNoMethod, on, t.tell(d, cause))
 }
@@ -218,7 +218,7 @@ func (t *story) place(next *Order, cause int) error {
 	next.PlacedAt = journal.AtPtr(t.now)
 	t.readdress(next)
 	t.reservations = append(t.reservations, released(t.order)...)
-	d := orderDraft("order.placed", t.order, next)
+	d := orderDraft(journal.OrderPlaced, t.order, next)
 	switch {
 	case next.Waived != nil && *next.Waived == next.Due(): // else a part was paid
 		d.Details = placedDetails{Waived: next.Waived}
@@ -298,7 +298,7 @@ func (t *story) abandon() error {
 	if err != nil {
 		return err
 	}
-	drafts[0].Type, drafts[0].Before = "recovery.abandoned", t.sub
+	drafts[0].Type, drafts[0].Before = journal.RecoveryAbandoned, t.sub
 	t.retell(drafts, 1)
 	return nil
 }

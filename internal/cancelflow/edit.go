@@ -112,7 +112,7 @@ func (c CreateFlow) Decide(w EditWorld, now time.Time) (journal.Decision, error)
 	if w.Flows >= MaxFlows {
 		return journal.Decision{}, fault.New(fault.Conflict, "too_many_flows", "There are at most %d flows. Delete one first.", MaxFlows)
 	}
-	return journal.Decision{Drafts: []journal.Draft{{Type: "cancel_flow.created", After: next}}, Result: next.Ref()}, nil
+	return journal.Decision{Drafts: []journal.Draft{{Type: journal.CancelFlowCreated, After: next}}, Result: next.Ref()}, nil
 }
 
 func wrongStatus() error {
@@ -148,7 +148,7 @@ func (c UpdateFlow) Decide(w EditWorld, _ time.Time) (journal.Decision, error) {
 	if next.Status == Deleted {
 		return journal.Decision{}, wrongStatus()
 	}
-	return changed("cancel_flow.updated", w.Flow, next)
+	return changed(journal.CancelFlowUpdated, w.Flow, next)
 }
 
 // DeleteFlow takes a flow out of use for good; its reasons go with it, and what came of its sessions stays.
@@ -164,7 +164,7 @@ func (c DeleteFlow) Load(r journal.Reader) (w EditWorld, err error) {
 func (c DeleteFlow) Decide(w EditWorld, _ time.Time) (journal.Decision, error) {
 	next := journal.Clone(w.Flow)
 	next.Status = Deleted
-	return changed("cancel_flow.deleted", w.Flow, next)
+	return changed(journal.CancelFlowDeleted, w.Flow, next)
 }
 
 func there(s Status, what string) error {
@@ -291,7 +291,7 @@ func (c CreateReason) Decide(w EditWorld, _ time.Time) (journal.Decision, error)
 	case w.Parent != nil && w.Parent.ParentID != "":
 		return journal.Decision{}, fault.New(fault.Conflict, "too_deep", "A closer answer has no closer answers of its own.")
 	}
-	return journal.Decision{Drafts: []journal.Draft{{Type: "cancel_reason.created", After: next, Mentions: []journal.Ref{w.Flow.Ref()}}}, Result: next.Ref()}, nil
+	return journal.Decision{Drafts: []journal.Draft{{Type: journal.CancelReasonCreated, After: next, Mentions: []journal.Ref{w.Flow.Ref()}}}, Result: next.Ref()}, nil
 }
 
 // UpdateReason changes a reason.
@@ -318,7 +318,7 @@ func (c UpdateReason) Decide(w EditWorld, _ time.Time) (journal.Decision, error)
 	if err := valid(next, w.Missing); err != nil {
 		return journal.Decision{}, err
 	}
-	return changed("cancel_reason.updated", w.Reason, next, journal.Ref{Kind: journal.CancelFlow, ID: next.FlowID})
+	return changed(journal.CancelReasonUpdated, w.Reason, next, journal.Ref{Kind: journal.CancelFlow, ID: next.FlowID})
 }
 
 // DeleteReason takes a reason out of its flow. Its closer answers are not asked for any more.
@@ -334,5 +334,5 @@ func (c DeleteReason) Load(r journal.Reader) (w EditWorld, err error) {
 func (c DeleteReason) Decide(w EditWorld, _ time.Time) (journal.Decision, error) {
 	next := journal.Clone(w.Reason)
 	next.Status = Deleted
-	return changed("cancel_reason.deleted", w.Reason, next, journal.Ref{Kind: journal.CancelFlow, ID: next.FlowID})
+	return changed(journal.CancelReasonDeleted, w.Reason, next, journal.Ref{Kind: journal.CancelFlow, ID: next.FlowID})
 }

@@ -67,7 +67,7 @@ func (c Start) Decide(w World, now time.Time) (journal.Decision, error) {
 		if now.Sub(old.StartedAt.Time) < reuse {
 			return journal.Decision{Result: old.Ref()}, nil
 		}
-		d.Drafts = append(d.Drafts, World{Session: old}.draft("cancel_session.abandoned", old.ended(Abandoned, now)))
+		d.Drafts = append(d.Drafts, World{Session: old}.draft(journal.CancelSessionAbandoned, old.ended(Abandoned, now)))
 	}
 	var flow *Flow
 	if w.Settings.Enabled {
@@ -77,7 +77,7 @@ func (c Start) Decide(w World, now time.Time) (journal.Decision, error) {
 		return d, nil
 	}
 	next := &Session{ID: c.ID, SubscriptionID: s.ID, CustomerID: s.CustomerID, FlowID: flow.ID, Shown: []string{}, Status: Open, StartedAt: journal.At(now)}
-	d.Drafts = append(d.Drafts, journal.Draft{Type: "cancel_session.started", After: next, Mentions: append(next.mentions(), flow.Ref()), Details: through{flow.Name}})
+	d.Drafts = append(d.Drafts, journal.Draft{Type: journal.CancelSessionStarted, After: next, Mentions: append(next.mentions(), flow.Ref()), Details: through{flow.Name}})
 	d.Result = next.Ref()
 	return d, nil
 }
@@ -107,7 +107,7 @@ func (c Choose) Decide(w World, now time.Time) (journal.Decision, error) {
 	for _, i := range w.Good(reason, now) {
 		next.Shown = append(next.Shown, reason.Offers[i].Kind)
 	}
-	d, err := changed("cancel_session.offer_shown", w.Session, next, append(next.mentions(), reason.Ref())...)
+	d, err := changed(journal.CancelSessionOfferShown, w.Session, next, append(next.mentions(), reason.Ref())...)
 	for i := range d.Drafts {
 		d.Drafts[i].Details = because{w.Words(reason.ID)}
 	}
@@ -159,7 +159,7 @@ func (c Accept) decide(w World, now time.Time) (journal.Decision, error) {
 	if !slices.Contains(next.Shown, next.Accepted) { // it became good after the page was shown
 		next.Shown = append(next.Shown, next.Accepted)
 	}
-	return w.with(w.draft("cancel_session.offer_accepted", next, reason.Ref())), nil
+	return w.with(w.draft(journal.CancelSessionOfferAccepted, next, reason.Ref())), nil
 }
 
 // Keep ends a session with the subscription as it was.
@@ -173,7 +173,7 @@ func (c Keep) Decide(w World, now time.Time) (journal.Decision, error) {
 	if err := w.open(); err != nil {
 		return journal.Decision{}, err
 	}
-	return journal.Decision{Drafts: []journal.Draft{w.draft("cancel_session.abandoned", w.Session.ended(Abandoned, now))}, Result: w.Subscription.Ref()}, nil
+	return journal.Decision{Drafts: []journal.Draft{w.draft(journal.CancelSessionAbandoned, w.Session.ended(Abandoned, now))}, Result: w.Subscription.Ref()}, nil
 }
 
 // Complete cancels the subscription, from any point of a session; the reason is the one that was chosen, if any. Refusals: session_over, and
@@ -198,7 +198,7 @@ func (c Complete) decide(w World, now time.Time) (journal.Decision, error) {
 	if w.Refusal != nil {
 		return journal.Decision{}, w.Refusal
 	}
-	return w.with(w.draft("cancel_session.completed", w.Session.ended(Completed, now))), nil
+	return w.with(w.draft(journal.CancelSessionCompleted, w.Session.ended(Completed, now))), nil
 }
 
 // Good gives the positions of the offers of a reason that can be made now.

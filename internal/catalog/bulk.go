@@ -69,7 +69,7 @@ func (c ChangeManyProducts) Decide(products []*Product, now time.Time) (journal.
 		return journal.Decision{}, err
 	}
 	op := journal.Ref{Kind: journal.Operation, ID: c.Operation}
-	d := journal.Decision{Result: op, Drafts: []journal.Draft{{Type: "product_settings.bulk_updated", Target: op}}}
+	d := journal.Decision{Result: op, Drafts: []journal.Draft{{Type: journal.ProductSettingsBulkUpdated, Target: op}}}
 	for _, p := range products {
 		change.ID = p.ID
 		changed, err := change.Decide(World{Product: p}, now)

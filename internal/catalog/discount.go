@@ -65,7 +65,7 @@ func (c CreateDiscount) Decide(w World, now time.Time) (journal.Decision, error)
 	if w.CodeOwner != "" {
 		return journal.Decision{}, fault.New(fault.Conflict, "code_taken", "The code %s is already in use, or was used before. Choose another one.", code)
 	}
-	d := created("discount.created", next)
+	d := created(journal.DiscountCreated, next)
 	d.Reservations = []journal.Reservation{{Scope: ScopeDiscountCode, Value: code, Owner: c.ID}}
 	return d, nil
 }
@@ -107,7 +107,7 @@ func (c UpdateDiscount) Decide(w World, now time.Time) (journal.Decision, error)
 		return journal.Decision{}, err
 	}
 	s := &steps{last: w.Discount}
-	if err := s.add("discount.updated", next); err != nil {
+	if err := s.add(journal.DiscountUpdated, next); err != nil {
 		return journal.Decision{}, err
 	}
 	if len(s.drafts) > 0 && w.Discount.Status == Inactive {
@@ -130,7 +130,7 @@ func (c DeactivateDiscount) Decide(w World, _ time.Time) (journal.Decision, erro
 	next := journal.Clone(w.Discount)
 	next.Status = Inactive
 	s := &steps{last: w.Discount}
-	err := s.add("discount.deactivated", next)
+	err := s.add(journal.DiscountDeactivated, next)
 	return s.decision(), err
 }
 

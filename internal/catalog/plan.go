@@ -33,7 +33,7 @@ func (c CreateGroup) Decide(w World, now time.Time) (journal.Decision, error) {
 	if err := f.Err(); err != nil {
 		return journal.Decision{}, err
 	}
-	return created("selling_plan_group.created", next, productRefs(next.ProductIDs)...), nil
+	return created(journal.SellingPlanGroupCreated, next, productRefs(next.ProductIDs)...), nil
 }
 
 // UpdateGroup changes the fields that are not nil.
@@ -75,7 +75,7 @@ func (c UpdateGroup) Decide(w World, _ time.Time) (journal.Decision, error) {
 		}
 	}
 	s := &steps{last: w.Group}
-	if err := s.add("selling_plan_group.updated", next, productRefs(moved)...); err != nil {
+	if err := s.add(journal.SellingPlanGroupUpdated, next, productRefs(moved)...); err != nil {
 		return journal.Decision{}, err
 	}
 	if len(s.drafts) > 0 && w.Group.Status == Archived {
@@ -99,7 +99,7 @@ func (c DeleteGroup) Decide(w World, _ time.Time) (journal.Decision, error) {
 	next := journal.Clone(w.Group)
 	next.Status = Archived
 	s := &steps{last: w.Group}
-	err := s.add("selling_plan_group.deleted", next)
+	err := s.add(journal.SellingPlanGroupDeleted, next)
 	return s.decision(), err
 }
 
@@ -136,7 +136,7 @@ func (c CreatePlan) Decide(w World, now time.Time) (journal.Decision, error) {
 		return journal.Decision{}, fault.New(fault.Conflict, "status_archived",
 			"The selling plan group is deleted, so it gets no new plans. Undo its deletion first.")
 	}
-	return created("selling_plan.created", next, w.Group.Ref()), nil
+	return created(journal.SellingPlanCreated, next, w.Group.Ref()), nil
 }
 
 // UpdatePlan changes the fields that are not nil. Subscriptions keep the rhythm that they were made with; the steps of
@@ -173,7 +173,7 @@ func (c UpdatePlan) Decide(w World, _ time.Time) (journal.Decision, error) {
 		return journal.Decision{}, err
 	}
 	s := &steps{last: w.Plan}
-	if err := s.add("selling_plan.updated", next, groupRef(next)); err != nil {
+	if err := s.add(journal.SellingPlanUpdated, next, groupRef(next)); err != nil {
 		return journal.Decision{}, err
 	}
 	if len(s.drafts) > 0 && w.Plan.Status == Archived {
@@ -193,7 +193,7 @@ func (c DeletePlan) Decide(w World, _ time.Time) (journal.Decision, error) {
 	next := journal.Clone(w.Plan)
 	next.Status = Archived
 	s := &steps{last: w.Plan}
-	err := s.add("selling_plan.deleted", next, groupRef(next))
+	err := s.add(journal.SellingPlanDeleted, next, groupRef(next))
 	return s.decision(), err
 }
 

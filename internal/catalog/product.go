@@ -43,7 +43,7 @@ func (c CreateProduct) Decide(_ World, now time.Time) (journal.Decision, error) 
 	if err := f.Err(); err != nil {
 		return journal.Decision{}, err
 	}
-	return created("product.created", next), nil
+	return created(journal.ProductCreated, next), nil
 }
 
 // UpdateProduct changes the fields that are not nil. What belongs to the product itself, to its settings, and each part of its
@@ -94,32 +94,32 @@ func (c UpdateProduct) Decide(w World, _ time.Time) (journal.Decision, error) {
 	if whole.Status != Archived {
 		next.Status = whole.Status
 	}
-	if err := s.add("product.updated", next); err != nil {
+	if err := s.add(journal.ProductUpdated, next); err != nil {
 		return journal.Decision{}, err
 	}
 	next = journal.Clone(next)
 	next.PortalVisible = whole.PortalVisible
-	if err := s.add("product_settings.updated", next); err != nil {
+	if err := s.add(journal.ProductSettingsUpdated, next); err != nil {
 		return journal.Decision{}, err
 	}
 	next = journal.Clone(next)
 	next.Upsell = whole.Upsell
-	if err := s.add("product_upsell.variant_settings_updated", next); err != nil {
+	if err := s.add(journal.ProductUpsellVariantSettingsUpdated, next); err != nil {
 		return journal.Decision{}, err
 	}
 	next = journal.Clone(next)
 	next.UpsellDiscount = whole.UpsellDiscount
-	if err := s.add("product_upsell.discount_updated", next); err != nil {
+	if err := s.add(journal.ProductUpsellDiscountUpdated, next); err != nil {
 		return journal.Decision{}, err
 	}
 	next = journal.Clone(next)
 	next.UpsellLimit = whole.UpsellLimit
-	if err := s.add("product_upsell.limit_updated", next); err != nil {
+	if err := s.add(journal.ProductUpsellLimitUpdated, next); err != nil {
 		return journal.Decision{}, err
 	}
 	next = journal.Clone(next)
 	next.Status = whole.Status
-	if err := s.add("product.archived", next); err != nil {
+	if err := s.add(journal.ProductArchived, next); err != nil {
 		return journal.Decision{}, err
 	}
 	return s.decision(), nil
@@ -170,7 +170,7 @@ func (c CreateVariant) Decide(w World, now time.Time) (journal.Decision, error) 
 		return journal.Decision{}, fault.New(fault.Conflict, "status_archived",
 			"The product is archived, so it gets no new variants. Make it active or a draft first.")
 	}
-	return created("variant.created", next, w.Product.Ref()), nil
+	return created(journal.VariantCreated, next, w.Product.Ref()), nil
 }
 
 // UpdateVariant changes the fields that are not nil. A new count of the stock is an event of its own. Subscriptions
@@ -227,10 +227,10 @@ func (c UpdateVariant) Decide(w World, _ time.Time) (journal.Decision, error) {
 	}
 	product := journal.Ref{Kind: journal.Product, ID: next.ProductID}
 	s := &steps{last: w.Variant}
-	if err := s.add("variant.updated", next, product); err != nil {
+	if err := s.add(journal.VariantUpdated, next, product); err != nil {
 		return journal.Decision{}, err
 	}
-	if err := s.add("variant.inventory_changed", counted, product); err != nil {
+	if err := s.add(journal.VariantInventoryChanged, counted, product); err != nil {
 		return journal.Decision{}, err
 	}
 	if len(s.drafts) > 0 && w.Variant.Status == Archived {
@@ -253,7 +253,7 @@ func (c ArchiveVariant) Decide(w World, _ time.Time) (journal.Decision, error) {
 	next := journal.Clone(w.Variant)
 	next.Status = Archived
 	s := &steps{last: w.Variant}
-	err := s.add("variant.archived", next, journal.Ref{Kind: journal.Product, ID: next.ProductID})
+	err := s.add(journal.VariantArchived, next, journal.Ref{Kind: journal.Product, ID: next.ProductID})
 	return s.decision(), err
 }
 
@@ -280,7 +280,7 @@ func ChangeInventory(v *Variant, by int64, mentions ...journal.Ref) (d journal.D
 		return journal.Draft{}, v, false, nil
 	}
 	mentions = append([]journal.Ref{{Kind: journal.Product, ID: v.ProductID}}, mentions...)
-	return journal.Draft{Type: "variant.inventory_changed", Before: v, After: next, Mentions: mentions}, next, true, nil
+	return journal.Draft{Type: journal.VariantInventoryChanged, Before: v, After: next, Mentions: mentions}, next, true, nil
 }
 
 // MaxInventory is the highest count of a variant's stock.

@@ -61,7 +61,7 @@ func (c AddAddress) Decide(w World, now time.Time) (journal.Decision, error) {
 		return journal.Decision{}, err
 	}
 	var s steps
-	if err := s.add("address.added", nil, next, w.Customer.Ref()); err != nil {
+	if err := s.add(journal.AddressAdded, nil, next, w.Customer.Ref()); err != nil {
 		return journal.Decision{}, err
 	}
 	if w.Customer.DefaultAddressID == "" {
@@ -112,7 +112,7 @@ func (c UpdateAddress) Decide(w World, _ time.Time) (journal.Decision, error) {
 		return journal.Decision{}, f.Err()
 	}
 	var s steps
-	err := s.add("address.updated", w.Address, next, w.Customer.Ref())
+	err := s.add(journal.AddressUpdated, w.Address, next, w.Customer.Ref())
 	return s.decision(next), err
 }
 
@@ -145,7 +145,7 @@ func (c RemoveAddress) Decide(w World, _ time.Time) (journal.Decision, error) {
 			"A subscription ships to this address. Give the subscription another address first.")
 	}
 	var s steps
-	if err := s.add("address.removed", w.Address, next, w.Customer.Ref()); err != nil {
+	if err := s.add(journal.AddressRemoved, w.Address, next, w.Customer.Ref()); err != nil {
 		return journal.Decision{}, err
 	}
 	if w.Customer.DefaultAddressID == c.ID {
@@ -190,5 +190,5 @@ func (w World) addressPresent() error {
 func (s *steps) defaultAddress(c *Customer, address id.ID) error {
 	next := journal.Clone(c)
 	next.DefaultAddressID = address
-	return s.add("customer.default_address_changed", c, next, journal.Ref{Kind: journal.Address, ID: address})
+	return s.add(journal.CustomerDefaultAddressChanged, c, next, journal.Ref{Kind: journal.Address, ID: address})
 }

@@ -74,7 +74,7 @@ func (c NoteGatewayErased) Decide(w World, _ time.Time) (journal.Decision, error
 		return journal.Decision{}, err
 	}
 	return journal.Decision{Result: next.Ref(), Drafts: []journal.Draft{{
-		Type: "customer.gateway_erased", Before: w.Customer, After: next, Details: gatewayErasedDetails{c.Customers, c.Elsewhere},
+		Type: journal.CustomerGatewayErased, Before: w.Customer, After: next, Details: gatewayErasedDetails{c.Customers, c.Elsewhere},
 		Secrets: []journal.Secret{{Name: SecretGatewayReferences, Value: []byte{0}}},
 	}}}, nil
 }
@@ -99,7 +99,7 @@ func (c NoteGatewayErasureFailed) Decide(w World, _ time.Time) (journal.Decision
 		return journal.Decision{Result: w.Customer.Ref()}, err
 	}
 	return journal.Decision{Result: next.Ref(), Drafts: []journal.Draft{{
-		Type: "customer.gateway_erasure_failed", Before: w.Customer, After: next, Details: gatewayErasureFailedDetails{c.Code},
+		Type: journal.CustomerGatewayErasureFailed, Before: w.Customer, After: next, Details: gatewayErasureFailedDetails{c.Code},
 	}}}, nil
 }
 

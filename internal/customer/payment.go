@@ -72,13 +72,13 @@ func (c AddPaymentMethod) Decide(w World, now time.Time) (journal.Decision, erro
 		return journal.Decision{}, err
 	}
 	var s steps
-	if err := s.add("payment_method.added", nil, next, w.Customer.Ref()); err != nil {
+	if err := s.add(journal.PaymentMethodAdded, nil, next, w.Customer.Ref()); err != nil {
 		return journal.Decision{}, err
 	}
 	if w.Customer.DefaultPaymentMethodID == "" {
 		owner := journal.Clone(w.Customer)
 		owner.DefaultPaymentMethodID = next.ID
-		if err := s.add("payment_method.default_changed", w.Customer, owner, next.Ref()); err != nil {
+		if err := s.add(journal.PaymentMethodDefaultChanged, w.Customer, owner, next.Ref()); err != nil {
 			return journal.Decision{}, err
 		}
 	}
@@ -118,7 +118,7 @@ func (c UpdatePaymentMethod) Decide(w World, now time.Time) (journal.Decision, e
 		return journal.Decision{}, err
 	}
 	var s steps
-	err = s.add("payment_method.updated", w.PaymentMethod, next, w.Customer.Ref())
+	err = s.add(journal.PaymentMethodUpdated, w.PaymentMethod, next, w.Customer.Ref())
 	return s.decision(next), err
 }
 
@@ -154,7 +154,7 @@ func (c RemovePaymentMethod) Decide(w World, _ time.Time) (journal.Decision, err
 	next := journal.Clone(w.PaymentMethod)
 	next.Status = StatusRemoved
 	var s steps
-	if err := s.add("payment_method.removed", w.PaymentMethod, next, w.Customer.Ref()); err != nil {
+	if err := s.add(journal.PaymentMethodRemoved, w.PaymentMethod, next, w.Customer.Ref()); err != nil {
 		return journal.Decision{}, err
 	}
 	owner := journal.Clone(w.Customer)
@@ -165,10 +165,10 @@ func (c RemovePaymentMethod) Decide(w World, _ time.Time) (journal.Decision, err
 	if owner.BackupPaymentMethodID == c.ID {
 		owner.BackupPaymentMethodID = ""
 	}
-	if err := s.add("payment_method.default_changed", w.Customer, withoutDefault); err != nil {
+	if err := s.add(journal.PaymentMethodDefaultChanged, w.Customer, withoutDefault); err != nil {
 		return journal.Decision{}, err
 	}
-	if err := s.add("payment_method.backup_set", withoutDefault, owner); err != nil {
+	if err := s.add(journal.PaymentMethodBackupSet, withoutDefault, owner); err != nil {
 		return journal.Decision{}, err
 	}
 	return s.decision(next), nil
@@ -196,12 +196,12 @@ func (c SetDefaultPaymentMethod) Decide(w World, _ time.Time) (journal.Decision,
 	if free.BackupPaymentMethodID == c.PaymentMethodID {
 		free.BackupPaymentMethodID = ""
 	}
-	if err := s.add("payment_method.backup_set", w.Customer, free); err != nil {
+	if err := s.add(journal.PaymentMethodBackupSet, w.Customer, free); err != nil {
 		return journal.Decision{}, err
 	}
 	next := journal.Clone(free)
 	next.DefaultPaymentMethodID = c.PaymentMethodID
-	err := s.add("payment_method.default_changed", free, next, w.PaymentMethod.Ref())
+	err := s.add(journal.PaymentMethodDefaultChanged, free, next, w.PaymentMethod.Ref())
 	return s.decision(next), err
 }
 
@@ -231,7 +231,7 @@ func (c SetBackupPaymentMethod) Decide(w World, _ time.Time) (journal.Decision, 
 	next := journal.Clone(w.Customer)
 	next.BackupPaymentMethodID = c.PaymentMethodID
 	var s steps
-	err := s.add("payment_method.backup_set", w.Customer, next, journal.Ref{Kind: journal.PaymentMethod, ID: c.PaymentMethodID})
+	err := s.add(journal.PaymentMethodBackupSet, w.Customer, next, journal.Ref{Kind: journal.PaymentMethod, ID: c.PaymentMethodID})
 	return s.decision(next), err
 }
 
@@ -261,10 +261,10 @@ func Charged(p *PaymentMethod, refused bool, now time.Time, order journal.Ref) (
 	if p == nil || !p.there() || refused == (p.RefusedAt != nil) {
 		return journal.Draft{}, false
 	}
-	next, typ := journal.Clone(p), "payment_method.accepted"
+	next, typ := journal.Clone(p), journal.PaymentMethodAccepted
 	next.RefusedAt = nil
 	if refused {
-		next.RefusedAt, typ = journal.AtPtr(now), "payment_method.refused"
+		next.RefusedAt, typ = journal.AtPtr(now), journal.PaymentMethodRefused
 	}
 	return journal.Draft{Type: journal.Name(typ), Before: p, After: next, Mentions: []journal.Ref{{Kind: journal.Customer, ID: p.CustomerID}, order}}, true
 }
@@ -290,7 +290,7 @@ func (c NoteExpiry) Decide(w World, now time.Time) (journal.Decision, error) {
 	}
 	next := journal.Clone(p)
 	next.ExpiryTold = p.expiry()
-	d.Drafts = []journal.Draft{{Type: "payment_method.expiring", Before: p, After: next, Mentions: []journal.Ref{w.Customer.Ref()}}}
+	d.Drafts = []journal.Draft{{Type: journal.PaymentMethodExpiring, Before: p, After: next, Mentions: []journal.Ref{w.Customer.Ref()}}}
 	return d, nil
 }
 

@@ -51,7 +51,7 @@ func (c Create) Decide(w World, now time.Time) (journal.Decision, error) {
 		return journal.Decision{}, emailTaken()
 	}
 	var s steps
-	if err := s.add("customer.created", nil, next); err != nil {
+	if err := s.add(journal.CustomerCreated, nil, next); err != nil {
 		return journal.Decision{}, err
 	}
 	d := s.decision(next)
@@ -96,10 +96,10 @@ func (c UpdateProfile) Decide(w World, _ time.Time) (journal.Decision, error) {
 	profile := journal.Clone(next)
 	profile.Email = w.Customer.Email
 	var s steps
-	if err := s.add("customer.profile_updated", w.Customer, profile); err != nil {
+	if err := s.add(journal.CustomerProfileUpdated, w.Customer, profile); err != nil {
 		return journal.Decision{}, err
 	}
-	if err := s.add("customer.email_changed", profile, next); err != nil {
+	if err := s.add(journal.CustomerEmailChanged, profile, next); err != nil {
 		return journal.Decision{}, err
 	}
 	d := s.decision(next)
@@ -146,7 +146,7 @@ func (c PortalLink) Decide(w World, now time.Time) (journal.Decision, error) {
 	attempt := journal.Ref{Kind: journal.SignIn, ID: c.SignInID}
 	return journal.Decision{
 		Drafts: []journal.Draft{{
-			Type: "customer.magic_link_created", Target: attempt, Mentions: []journal.Ref{w.Customer.Ref()}, Person: c.CustomerID,
+			Type: journal.CustomerMagicLinkCreated, Target: attempt, Mentions: []journal.Ref{w.Customer.Ref()}, Person: c.CustomerID,
 			Details: linkDetails{journal.At(c.ExpiresAt)},
 		}},
 		Result: attempt,
@@ -169,7 +169,7 @@ func (c RequestData) Decide(w World, _ time.Time) (journal.Decision, error) {
 	}
 	request := journal.Ref{Kind: journal.Request, ID: c.RequestID}
 	return journal.Decision{
-		Drafts: []journal.Draft{{Type: "customer.data_requested", Target: request, Mentions: []journal.Ref{w.Customer.Ref()}, Person: c.CustomerID}},
+		Drafts: []journal.Draft{{Type: journal.CustomerDataRequested, Target: request, Mentions: []journal.Ref{w.Customer.Ref()}, Person: c.CustomerID}},
 		Result: request,
 	}, nil
 }
@@ -183,13 +183,13 @@ func RedactOwn(c *Customer, addresses []*Address, methods []*PaymentMethod) ([]j
 		next := journal.Clone(a)
 		journal.Erase(next)
 		next.Status = StatusErased
-		drafts = append(drafts, journal.Draft{Type: "address.redacted", Before: a, After: next, Mentions: []journal.Ref{c.Ref()}})
+		drafts = append(drafts, journal.Draft{Type: journal.AddressRedacted, Before: a, After: next, Mentions: []journal.Ref{c.Ref()}})
 	}
 	for _, p := range methods {
 		next := journal.Clone(p)
 		journal.Erase(next)
 		next.Status = StatusErased
-		drafts = append(drafts, journal.Draft{Type: "payment_method.redacted", Before: p, After: next, Mentions: []journal.Ref{c.Ref()}})
+		drafts = append(drafts, journal.Draft{Type: journal.PaymentMethodRedacted, Before: p, After: next, Mentions: []journal.Ref{c.Ref()}})
 	}
 	next := journal.Clone(c)
 	journal.Erase(next)
@@ -197,7 +197,7 @@ func RedactOwn(c *Customer, addresses []*Address, methods []*PaymentMethod) ([]j
 	next.Tags = nil
 	next.DefaultAddressID, next.DefaultPaymentMethodID, next.BackupPaymentMethodID = "", "", ""
 	next.GatewayData = GatewayDataDue
-	drafts = append(drafts, journal.Draft{Type: "customer.redacted", Before: c, After: next, Secrets: []journal.Secret{gatewayReferences(methods)}})
+	drafts = append(drafts, journal.Draft{Type: journal.CustomerRedacted, Before: c, After: next, Secrets: []journal.Secret{gatewayReferences(methods)}})
 	return drafts, moveEmail(c, next)
 }
 

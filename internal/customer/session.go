@@ -34,7 +34,7 @@ func (c SendCode) Decide(w World, _ time.Time) (journal.Decision, error) {
 	if err := w.present(); err != nil {
 		return journal.Decision{}, err
 	}
-	return observed("customer.login_code_sent", journal.Ref{Kind: journal.SignIn, ID: c.SignInID}, c.CustomerID, linkDetails{journal.At(c.ExpiresAt)}), nil
+	return observed(journal.CustomerLoginCodeSent, journal.Ref{Kind: journal.SignIn, ID: c.SignInID}, c.CustomerID, linkDetails{journal.At(c.ExpiresAt)}), nil
 }
 
 // RejectCode is the entry of a code or a link that was not accepted.
@@ -53,7 +53,7 @@ func (c RejectCode) Load(r journal.Reader) (World, error) { return loadCustomer(
 
 // Decide refuses nothing.
 func (c RejectCode) Decide(World, time.Time) (journal.Decision, error) {
-	return observed("customer.login_code_rejected", journal.Ref{Kind: journal.SignIn, ID: c.SignInID}, c.CustomerID, rejectDetails{c.Why}), nil
+	return observed(journal.CustomerLoginCodeRejected, journal.Ref{Kind: journal.SignIn, ID: c.SignInID}, c.CustomerID, rejectDetails{c.Why}), nil
 }
 
 // LogIn is the entry of a session in the Portal that begins.
@@ -78,7 +78,7 @@ func (c LogIn) Decide(w World, _ time.Time) (journal.Decision, error) {
 	if w.Customer.Status != Active {
 		return journal.Decision{}, fault.New(fault.Forbidden, "status_redacted", "This account was erased.")
 	}
-	return observed("customer.logged_in", journal.Ref{Kind: journal.Session, ID: c.Session}, c.CustomerID, logInDetails{c.Method}), nil
+	return observed(journal.CustomerLoggedIn, journal.Ref{Kind: journal.Session, ID: c.Session}, c.CustomerID, logInDetails{c.Method}), nil
 }
 
 // EndSessions is the entry of each session in the Portal that ends before its time.
@@ -95,7 +95,7 @@ func (c EndSessions) Load(r journal.Reader) (World, error) { return loadCustomer
 func (c EndSessions) Decide(World, time.Time) (journal.Decision, error) {
 	d := journal.Decision{Result: journal.Ref{Kind: journal.Customer, ID: c.CustomerID}}
 	for _, s := range c.Sessions {
-		d.Drafts = append(d.Drafts, observed("customer.logged_out", journal.Ref{Kind: journal.Session, ID: s}, c.CustomerID, rejectDetails{c.Why}).Drafts...)
+		d.Drafts = append(d.Drafts, observed(journal.CustomerLoggedOut, journal.Ref{Kind: journal.Session, ID: s}, c.CustomerID, rejectDetails{c.Why}).Drafts...)
 	}
 	return d, nil
 }

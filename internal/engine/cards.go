@@ -18,8 +18,8 @@ import (
 )
 
 // cardTypes are the entries after which a failed payment may work: another payment method may be charged from now on.
-var cardTypes = []journal.Name{"payment_method.added", "payment_method.updated", "payment_method.default_changed", "payment_method.backup_set", "subscription.payment_method_changed",
-	"subscription.backup_payment_method_changed"}
+var cardTypes = []journal.Name{journal.PaymentMethodAdded, journal.PaymentMethodUpdated, journal.PaymentMethodDefaultChanged, journal.PaymentMethodBackupSet, journal.SubscriptionPaymentMethodChanged,
+	journal.SubscriptionBackupPaymentMethodChanged}
 
 // newCards tries failed payments again at once when their customer has a new payment method since the last look. The first
 // look is at everybody who is waited for; after that it is at the entries that came since. all is false when it has to be done again.

@@ -375,7 +375,7 @@ func (p *policy) late(s *subscription.Subscription, out *program.Outcome) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, done := range out.Events {
-		if done.Type == "subscription.order_skipped" && string(done.Detail("reason")) == `"missed"` {
+		if done.Type == journal.SubscriptionOrderSkipped && string(done.Detail("reason")) == `"missed"` {
 			p.caught.Skipped++
 		}
 	}

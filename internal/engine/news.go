@@ -17,8 +17,8 @@ import (
 
 // endTypes are the entries after which a subscription may not wait any more for an order of its own that is not paid.
 var endTypes = []journal.Name{
-	"subscription.paused", "subscription.cancelled", "subscription.expired", "subscription.merged", "subscription.redacted",
-	"subscription.order_skipped", "subscription.next_billing_date_changed", "subscription.frequency_changed",
+	journal.SubscriptionPaused, journal.SubscriptionCancelled, journal.SubscriptionExpired, journal.SubscriptionMerged, journal.SubscriptionRedacted,
+	journal.SubscriptionOrderSkipped, journal.SubscriptionNextBillingDateChanged, journal.SubscriptionFrequencyChanged,
 }
 
 // news are the entries since the last look that lead to something.
@@ -28,7 +28,7 @@ type news struct {
 	cancelled []id.ID         // orders: a payment that waits for the customer may still be open
 }
 
-const orderCancelled = "order.cancelled"
+const orderCancelled = journal.OrderCancelled
 
 // read reads the entries up to head that came since the last look; none at the first, which looks at the states instead.
 func (e *Engine) read(ctx context.Context, head int64) (news, error) {

@@ -83,7 +83,7 @@ func (e *Engine) lastReconciled(ctx context.Context) (d billing.ReconciledDetail
 		if err != nil {
 			return d, db.Fault(err)
 		}
-		if st.Type == "billing.reconciled" {
+		if st.Type == journal.BillingReconciled {
 			return billing.ReadReconciled(st.Event)
 		}
 	}

@@ -100,7 +100,7 @@ func (e *Engine) Settle(ctx context.Context) error {
 // charge charges the attempts that a command of this engine began.
 func (e *Engine) charge(ctx context.Context, out *program.Outcome) error {
 	for _, done := range out.Events {
-		if done.Type != "billing_attempt.started" {
+		if done.Type != journal.BillingAttemptStarted {
 			continue
 		}
 		row, _ := out.Row(done.Target())

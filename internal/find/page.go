@@ -243,7 +243,7 @@ func (h *holder) take(steps []store.Step, c *Check) (hidden []store.Stored, err 
 		switch {
 		case st.Lost:
 			h.unreadable(st.Seq, c)
-		case h.fit(st.Type):
+		case h.fit(string(st.Type)):
 			likely = append(likely, st.Seq)
 		}
 		h.seen[st.Seq] = true

@@ -65,12 +65,12 @@ func always(s string) func(*Event) string { return func(*Event) string { return 
 
 // accountSentences are those of what the team does to the account.
 var accountSentences = map[Name]sentence{
-	"team_member.logged_in":    {did: func(e *Event) string { return "Logged in" + form(" with %s", proofs[text(detail(e, "method"))]) }},
-	"team_member.login_failed": {did: failedLogIn},
-	"team_member.logged_out": {did: func(e *Event) string {
+	TeamMemberLoggedIn:    {did: func(e *Event) string { return "Logged in" + form(" with %s", proofs[text(detail(e, "method"))]) }},
+	TeamMemberLoginFailed: {did: failedLogIn},
+	TeamMemberLoggedOut: {did: func(e *Event) string {
 		return cmp.Or(endings[text(detail(e, "why"))], "Logged out")
 	}},
-	"team_member.link_created": {did: func(e *Event) string {
+	TeamMemberLinkCreated: {did: func(e *Event) string {
 		s := "Made a one-time link"
 		switch text(detail(e, "purpose")) {
 		case "invitation":
@@ -80,24 +80,24 @@ var accountSentences = map[Name]sentence{
 		}
 		return s + form(", valid until %s", minute(detail(e, "expires_at")))
 	}},
-	"team_member.second_factor_enabled":  {did: factor("Set up an authenticator app", "Added a passkey")},
-	"team_member.second_factor_disabled": {did: factor("Switched the authenticator app off", "Removed a passkey")},
-	"team_member.recovery_code_used": {did: func(e *Event) string {
+	TeamMemberSecondFactorEnabled:  {did: factor("Set up an authenticator app", "Added a passkey")},
+	TeamMemberSecondFactorDisabled: {did: factor("Switched the authenticator app off", "Removed a passkey")},
+	TeamMemberRecoveryCodeUsed: {did: func(e *Event) string {
 		return "Used a recovery code: " + counted(number(afterOf(e, "recovery_codes")), "code") + " left"
 	}},
-	"team.permissions_bulk_updated": {did: bulkPermissions},
-	"team_member.invited": {did: func(e *Event) string {
+	TeamPermissionsBulkUpdated: {did: bulkPermissions},
+	TeamMemberInvited: {did: func(e *Event) string {
 		return "Invited a team member" + form(" as %s", text(afterOf(e, "role")))
 	}},
-	"team_member.joined": {did: func(e *Event) string {
+	TeamMemberJoined: {did: func(e *Event) string {
 		return "Joined the team" + form(" as %s", text(afterOf(e, "role")))
 	}},
-	"team_member.removed":             says("Removed a team member"),
-	"team_member.role_changed":        edits("a team member", of, "", ""),
-	"team_member.permissions_updated": {did: ownPermissions, undid: ownPermissions},
-	"team_member.profile_updated":     edits("a team member", of, "", ""),
-	"team_member.password_changed":    says("Set a new password"),
-	"team.default_permissions_updated": {
+	TeamMemberRemoved:            says("Removed a team member"),
+	TeamMemberRoleChanged:        edits("a team member", of, "", ""),
+	TeamMemberPermissionsUpdated: {did: ownPermissions, undid: ownPermissions},
+	TeamMemberProfileUpdated:     edits("a team member", of, "", ""),
+	TeamMemberPasswordChanged:    says("Set a new password"),
+	TeamDefaultPermissionsUpdated: {
 		did: func(e *Event) string {
 			if e.TargetVersion == 1 {
 				return "Set the default permissions of the team"
@@ -106,7 +106,7 @@ var accountSentences = map[Name]sentence{
 		},
 		undid: func(e *Event) string { return unedited(e, "the team", of, "", "") },
 	},
-	"access.denied": {did: func(e *Event) string {
+	AccessDenied: {did: func(e *Event) string {
 		s := "Was refused access to " + cmp.Or(text(detail(e, "path")), "a page")
 		s += form(", which needs the permission %s", text(detail(e, "permission")))
 		if n := number(detail(e, "count")); n > 1 {
@@ -115,18 +115,18 @@ var accountSentences = map[Name]sentence{
 		return s
 	}},
 
-	"product.created":  {did: func(e *Event) string { return "Created the product" + called(e, "title") }},
-	"product.updated":  edits("the product", of, "title", "archiving"),
-	"product.archived": says("Archived the product"),
-	"product_settings.updated": {
+	ProductCreated:  {did: func(e *Event) string { return "Created the product" + called(e, "title") }},
+	ProductUpdated:  edits("the product", of, "title", "archiving"),
+	ProductArchived: says("Archived the product"),
+	ProductSettingsUpdated: {
 		did:   either("portal_visible", "Made the product visible in the portal", "Hid the product from the portal"),
 		undid: either("portal_visible", "Undid hiding the product: the portal shows it again", "Undid showing the product: it is hidden from the portal again"),
 	},
-	"product_upsell.variant_settings_updated": {
+	ProductUpsellVariantSettingsUpdated: {
 		did:   either("upsell", "Offered the product as a one-time addition", "Stopped offering the product as a one-time addition"),
 		undid: either("upsell", "Undid the end of the upsell: the product is offered as a one-time addition again", "Undid the upsell: the product is no longer offered as a one-time addition"),
 	},
-	"product_upsell.discount_updated": {
+	ProductUpsellDiscountUpdated: {
 		did: func(e *Event) string {
 			return fmt.Sprintf("Changed the discount of the product as a one-time addition from %d%% to %d%%", number(beforeOf(e, "upsell_discount")), number(afterOf(e, "upsell_discount")))
 		},
@@ -134,7 +134,7 @@ var accountSentences = map[Name]sentence{
 			return fmt.Sprintf("Undid a change of the discount of the product as a one-time addition: it is %d%% again", number(afterOf(e, "upsell_discount")))
 		},
 	},
-	"product_upsell.limit_updated": {
+	ProductUpsellLimitUpdated: {
 		did: func(e *Event) string {
 			if n := number(afterOf(e, "upsell_limit")); n > 0 {
 				return fmt.Sprintf("Limited the product as a one-time addition to %d in one order", n)
@@ -148,85 +148,85 @@ var accountSentences = map[Name]sentence{
 			return "Undid the limit of the product as a one-time addition"
 		},
 	},
-	"variant.created": {did: func(e *Event) string {
+	VariantCreated: {did: func(e *Event) string {
 		return "Added the variant" + called(e, "title") + form(" at %s", cash(afterOf(e, "price")))
 	}},
-	"variant.updated":            edits("the variant", of, "title", "archiving"),
-	"variant.archived":           says("Archived the variant"),
-	"variant.inventory_changed":  {did: inventory},
-	"selling_plan_group.created": {did: func(e *Event) string { return "Created the selling plan group" + called(e, "name") }},
-	"selling_plan_group.updated": edits("the selling plan group", of, "name", "deletion"),
-	"selling_plan_group.deleted": says("Deleted the selling plan group"),
-	"selling_plan.created": {did: func(e *Event) string {
+	VariantUpdated:          edits("the variant", of, "title", "archiving"),
+	VariantArchived:         says("Archived the variant"),
+	VariantInventoryChanged: {did: inventory},
+	SellingPlanGroupCreated: {did: func(e *Event) string { return "Created the selling plan group" + called(e, "name") }},
+	SellingPlanGroupUpdated: edits("the selling plan group", of, "name", "deletion"),
+	SellingPlanGroupDeleted: says("Deleted the selling plan group"),
+	SellingPlanCreated: {did: func(e *Event) string {
 		return "Created the selling plan" + called(e, "name") + form(", billed %s", every(afterOf(e, "billing_policy")))
 	}},
-	"selling_plan.updated": edits("the selling plan", of, "name", "deletion"),
-	"selling_plan.deleted": says("Deleted the selling plan"),
-	"discount.created": {did: func(e *Event) string {
+	SellingPlanUpdated: edits("the selling plan", of, "name", "deletion"),
+	SellingPlanDeleted: says("Deleted the selling plan"),
+	DiscountCreated: {did: func(e *Event) string {
 		return "Created the discount" + called(e, "code") + form(": %s", percentOff(afterOf(e, "kind"), afterOf(e, "value")))
 	}},
-	"discount.updated":     edits("the discount", of, "code", "deactivation"),
-	"discount.deactivated": says("Deactivated the discount"),
-	"discount.redeemed": {did: func(e *Event) string {
+	DiscountUpdated:     edits("the discount", of, "code", "deactivation"),
+	DiscountDeactivated: says("Deactivated the discount"),
+	DiscountRedeemed: {did: func(e *Event) string {
 		if n := number(afterOf(e, "redemptions")); n > 0 {
 			return "Redeemed the discount: " + counted(n, "use") + " so far"
 		}
 		return "Redeemed the discount"
 	}},
 
-	"product_settings.bulk_updated": {did: func(e *Event) string {
+	ProductSettingsBulkUpdated: {did: func(e *Event) string {
 		n := counted(number(detail(e, "changed")), "product")
 		return map[string]string{"shown": "Showed " + n + " in the portal", "hidden": "Hid " + n + " in the portal", "offered": "Offered " + n + " as an addition",
 			"not_offered": "Offered " + n + " as an addition no longer", "archived": "Archived " + n}[text(detail(e, "setting"))]
 	}},
 
-	"account_settings.updated":  edits("the account settings", in, "", ""),
-	"portal_settings.updated":   edits("the portal settings", in, "", ""),
-	"billing_settings.updated":  edits("the billing settings", in, "", ""),
-	"recovery_settings.updated": edits("the recovery settings", in, "", ""),
-	"shipping_settings.updated": edits("the shipping settings", in, "", ""),
-	"log_settings.updated":      edits("the log settings", in, "", ""),
+	AccountSettingsUpdated:  edits("the account settings", in, "", ""),
+	PortalSettingsUpdated:   edits("the portal settings", in, "", ""),
+	BillingSettingsUpdated:  edits("the billing settings", in, "", ""),
+	RecoverySettingsUpdated: edits("the recovery settings", in, "", ""),
+	ShippingSettingsUpdated: edits("the shipping settings", in, "", ""),
+	LogSettingsUpdated:      edits("the log settings", in, "", ""),
 
-	"api_key.created": {did: func(e *Event) string { return "Created the API key" + called(e, "name") }},
-	"api_key.updated": edits("the API key", of, "name", ""),
-	"api_key.revoked": says("Revoked the API key"),
+	APIKeyCreated: {did: func(e *Event) string { return "Created the API key" + called(e, "name") }},
+	APIKeyUpdated: edits("the API key", of, "name", ""),
+	APIKeyRevoked: says("Revoked the API key"),
 
-	"billing.caught_up": {did: func(e *Event) string {
+	BillingCaughtUp: {did: func(e *Event) string {
 		return "Caught up on orders that were due since " + day(detail(e, "since")) + ": " + counted(number(detail(e, "made")), "order") + " made, " +
 			counted(number(detail(e, "skipped")), "order") + " skipped, of " + counted(number(detail(e, "subscriptions")), "subscription")
 	}},
-	"billing.reconciled": {did: func(e *Event) string {
+	BillingReconciled: {did: func(e *Event) string {
 		said := "Compared " + counted(number(detail(e, "charges")), "charge") + " and " + counted(number(detail(e, "refunds")), "refund") + " of the gateway with the orders"
 		if n := number(detail(e, "open")); n > 0 {
 			return said + ": " + counted(n, "difference")
 		}
 		return said + ": they agree"
 	}},
-	"network_data.expired": {did: func(e *Event) string {
+	NetworkDataExpired: {did: func(e *Event) string {
 		month, err := time.Parse("2006-01", text(detail(e, "month")))
 		if err != nil {
 			return "Erased IP addresses and user agents that are kept no longer"
 		}
 		return "Erased the IP addresses and user agents of " + month.Format("January 2006") + ", which are kept no longer"
 	}},
-	"shop.moved": {did: func(e *Event) string {
+	ShopMoved: {did: func(e *Event) string {
 		return fmt.Sprintf("Moved the shop to another database, where it goes on after entry %d", e.Seq)
 	}},
-	"shop.restore_accepted": {did: func(e *Event) string {
+	ShopRestoreAccepted: {did: func(e *Event) string {
 		return fmt.Sprintf("Went on from a restored database: a checkpoint over %d entries is given up", number(detail(e, "signed"))) +
 			form(", and what was recorded after %s may be missing", minute(detail(e, "missing_since")))
 	}},
-	"shop.clock_accepted": {did: func(e *Event) string {
+	ShopClockAccepted: {did: func(e *Event) string {
 		return "Took the server's clock for right" + form(", which said %s", minute(detail(e, "clock"))) + form("; the last entry was of %s", minute(detail(e, "last_entry")))
 	}},
-	"shop.gateway_connected": {did: func(e *Event) string {
+	ShopGatewayConnected: {did: func(e *Event) string {
 		said := "Connected the " + account(e, "")
 		if text(detail(e, "was_gateway")) == "" {
 			return said
 		}
 		return said + ", in place of another account: the " + account(e, "was_")
 	}},
-	"log.verified": {did: func(e *Event) string {
+	LogVerified: {did: func(e *Event) string {
 		switch text(detail(e, "result")) {
 		case "holds":
 			return fmt.Sprintf("Verified all %d entries of the journal: everything holds", number(detail(e, "entries")))
@@ -235,21 +235,21 @@ var accountSentences = map[Name]sentence{
 		}
 		return "Began to verify the whole journal, and could not finish"
 	}},
-	"log.viewed": {did: func(e *Event) string { return "Viewed the " + logWords(text(detail(e, "log"))) }},
-	"log.exported": {did: func(e *Event) string {
+	LogViewed: {did: func(e *Event) string { return "Viewed the " + logWords(text(detail(e, "log"))) }},
+	LogExported: {did: func(e *Event) string {
 		return "Downloaded the " + logWords(text(detail(e, "log"))) + form(" as %s", strings.ToUpper(text(detail(e, "format"))))
 	}},
-	"personal_data.revealed":  {did: func(e *Event) string { return "Revealed " + revealed[text(detail(e, "value"))] }},
-	"customer.data_requested": says("Asked for a copy of the customer's data"),
-	"customer.redacted":       says("Erased the customer's personal data"),
-	"customer.gateway_erased": {did: func(e *Event) string {
+	PersonalDataRevealed:  {did: func(e *Event) string { return "Revealed " + revealed[text(detail(e, "value"))] }},
+	CustomerDataRequested: says("Asked for a copy of the customer's data"),
+	CustomerRedacted:      says("Erased the customer's personal data"),
+	CustomerGatewayErased: {did: func(e *Event) string {
 		s := "Deleted the customer, with name, e-mail address and cards, at the payment gateway"
 		if number(detail(e, "customers")) == 0 {
 			s = "Looked for the customer at the payment gateway, which keeps nothing of them"
 		}
 		return s + form("; what %s keeps has to be deleted there", strings.Join(texts(detail(e, "elsewhere")), " and "))
 	}},
-	"customer.gateway_erasure_failed": {did: func(e *Event) string {
+	CustomerGatewayErasureFailed: {did: func(e *Event) string {
 		return "Could not delete the customer at the payment gateway" + form(" (%s)", strings.ReplaceAll(text(detail(e, "code")), "_", " ")) + "; it is tried again"
 	}},
 }
@@ -264,47 +264,47 @@ func account(e *Event, prefix string) string {
 
 // customerSentences are those of a customer's own things.
 var customerSentences = map[Name]sentence{
-	"customer.magic_link_created": {did: func(e *Event) string {
+	CustomerMagicLinkCreated: {did: func(e *Event) string {
 		return "Created a link into the portal" + form(", valid until %s", minute(detail(e, "expires_at")))
 	}},
-	"customer.login_code_sent": {did: func(e *Event) string {
+	CustomerLoginCodeSent: {did: func(e *Event) string {
 		return "Sent a code to sign in" + form(", valid until %s", minute(detail(e, "expires_at")))
 	}},
-	"customer.login_code_rejected": {did: func(e *Event) string {
+	CustomerLoginCodeRejected: {did: func(e *Event) string {
 		return "Refused a code to sign in: " + map[string]string{"wrong": "it was wrong", "expired": "it was too old", "used": "it was used before", "too_many": "too many were tried"}[text(detail(e, "why"))]
 	}},
-	"customer.logged_in": {did: func(e *Event) string {
+	CustomerLoggedIn: {did: func(e *Event) string {
 		return map[string]string{"code": "Signed in to the portal with a code", "link": "Signed in to the portal with a link", "view_as": "Opened the portal as the customer sees it"}[text(detail(e, "method"))]
 	}},
-	"customer.logged_out": {did: func(e *Event) string {
+	CustomerLoggedOut: {did: func(e *Event) string {
 		if text(detail(e, "why")) == "revoked" {
 			return "Ended a session in the portal"
 		}
 		return "Signed out of the portal"
 	}},
-	"customer.created":                 says("Created the customer"),
-	"customer.profile_updated":         edits("the customer", of, "", ""),
-	"customer.email_changed":           {did: always("Changed the e-mail address"), undid: always("Undid the change of the e-mail address")},
-	"customer.default_address_changed": points("the default address", "the customer", "default_address_id"),
-	"address.added":                    {did: func(e *Event) string { return "Added an address" + form(" in %s", text(afterOf(e, "country"))) }},
-	"address.updated":                  edits("the address", of, "", "removal"),
-	"address.removed":                  says("Removed the address"),
-	"address.redacted":                 says("Erased the address"),
-	"payment_method.added": {did: func(e *Event) string {
+	CustomerCreated:               says("Created the customer"),
+	CustomerProfileUpdated:        edits("the customer", of, "", ""),
+	CustomerEmailChanged:          {did: always("Changed the e-mail address"), undid: always("Undid the change of the e-mail address")},
+	CustomerDefaultAddressChanged: points("the default address", "the customer", "default_address_id"),
+	AddressAdded:                  {did: func(e *Event) string { return "Added an address" + form(" in %s", text(afterOf(e, "country"))) }},
+	AddressUpdated:                edits("the address", of, "", "removal"),
+	AddressRemoved:                says("Removed the address"),
+	AddressRedacted:               says("Erased the address"),
+	PaymentMethodAdded: {did: func(e *Event) string {
 		s := "Added a payment method" + form(": %s", upperFirst(text(afterOf(e, "brand"))))
 		if m, y := number(afterOf(e, "exp_month")), number(afterOf(e, "exp_year")); m > 0 && y > 0 {
 			s += fmt.Sprintf(", valid to %02d/%d", m, y)
 		}
 		return s
 	}},
-	"payment_method.updated":         edits("the payment method", of, "", "removal"),
-	"payment_method.removed":         says("Removed the payment method"),
-	"payment_method.default_changed": points("the default payment method", "the customer", "default_payment_method_id"),
-	"payment_method.backup_set":      points("the backup payment method", "the customer", "backup_payment_method_id"),
-	"payment_method.redacted":        says("Erased the payment method"),
-	"payment_method.refused":         says("The gateway refused the payment method for good: others are charged first from now on"),
-	"payment_method.accepted":        says("The payment method works again"),
-	"payment_method.expiring": {did: func(e *Event) string {
+	PaymentMethodUpdated:        edits("the payment method", of, "", "removal"),
+	PaymentMethodRemoved:        says("Removed the payment method"),
+	PaymentMethodDefaultChanged: points("the default payment method", "the customer", "default_payment_method_id"),
+	PaymentMethodBackupSet:      points("the backup payment method", "the customer", "backup_payment_method_id"),
+	PaymentMethodRedacted:       says("Erased the payment method"),
+	PaymentMethodRefused:        says("The gateway refused the payment method for good: others are charged first from now on"),
+	PaymentMethodAccepted:       says("The payment method works again"),
+	PaymentMethodExpiring: {did: func(e *Event) string {
 		month, err := time.Parse("2006-01", text(afterOf(e, "expiry_told")))
 		if err != nil {
 			return "The payment method expires soon"

@@ -4,28 +4,28 @@ import "github.com/go-json-experiment/json"
 
 // cancelSentences are those of cancel flows and of what subscribers do in them.
 var cancelSentences = map[Name]sentence{
-	"cancel_flow.created": {did: func(e *Event) string { return "Created the cancel flow" + called(e, "name") }},
-	"cancel_flow.updated": edits("the cancel flow", of, "name", "deletion"),
-	"cancel_flow.deleted": says("Deleted the cancel flow"),
-	"cancel_flow_settings.updated": {did: switched("Switched the cancel flows on", "Switched the cancel flows off", "Changed the cancel flow settings"),
+	CancelFlowCreated: {did: func(e *Event) string { return "Created the cancel flow" + called(e, "name") }},
+	CancelFlowUpdated: edits("the cancel flow", of, "name", "deletion"),
+	CancelFlowDeleted: says("Deleted the cancel flow"),
+	CancelFlowSettingsUpdated: {did: switched("Switched the cancel flows on", "Switched the cancel flows off", "Changed the cancel flow settings"),
 		undid: switched("Undid the switching off of the cancel flows", "Undid the switching on of the cancel flows", "Undid the change of the cancel flow settings")},
-	"cancel_reason.created": {did: func(e *Event) string {
+	CancelReasonCreated: {did: func(e *Event) string {
 		return "Added the reason to cancel" + form(` “%s”`, text(afterOf(e, "label")))
 	}},
-	"cancel_reason.updated": edits("the reason to cancel", of, "label", "deletion"),
-	"cancel_reason.deleted": says("Deleted the reason to cancel"),
+	CancelReasonUpdated: edits("the reason to cancel", of, "label", "deletion"),
+	CancelReasonDeleted: says("Deleted the reason to cancel"),
 
-	"cancel_session.started": {did: func(e *Event) string { return "Asked to cancel" + form(", in the flow %s", text(detail(e, "flow"))) }},
-	"cancel_session.offer_shown": {did: func(e *Event) string {
+	CancelSessionStarted: {did: func(e *Event) string { return "Asked to cancel" + form(", in the flow %s", text(detail(e, "flow"))) }},
+	CancelSessionOfferShown: {did: func(e *Event) string {
 		return "Wanted to cancel: " + reasonWords(e, "no reason given") + offered(e)
 	}},
-	"cancel_session.offer_accepted": {did: func(e *Event) string {
+	CancelSessionOfferAccepted: {did: func(e *Event) string {
 		return "Accepted " + offerWords[text(afterOf(e, "accepted"))] + form(" instead of cancelling: %s", reasonWords(e, ""))
 	}},
-	"cancel_session.abandoned": {did: func(e *Event) string {
+	CancelSessionAbandoned: {did: func(e *Event) string {
 		return "Kept the subscription" + form(" after asking to cancel: %s", reasonWords(e, ""))
 	}},
-	"cancel_session.completed": {did: func(e *Event) string { return "Cancelled after all: " + reasonWords(e, "no reason given") }},
+	CancelSessionCompleted: {did: func(e *Event) string { return "Cancelled after all: " + reasonWords(e, "no reason given") }},
 }
 
 // switched is either, for a change of nothing else.

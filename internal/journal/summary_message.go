@@ -4,13 +4,13 @@ import "strings"
 
 // messageSentences are those of messages and of what they say.
 var messageSentences = map[Name]sentence{
-	"notification_template.updated":  {did: func(e *Event) string { return "Changed the message" + templateWords(e) + languagesWords(e) }, undid: func(e *Event) string { return "Undid the change of the message" + templateWords(e) + languagesWords(e) }},
-	"notification_template.enabled":  {did: func(e *Event) string { return "Switched the message on:" + templateWords(e) }, undid: func(e *Event) string { return "Undid the switching off of the message" + templateWords(e) }},
-	"notification_template.disabled": {did: func(e *Event) string { return "Switched the message off:" + templateWords(e) }, undid: func(e *Event) string { return "Undid the switching on of the message" + templateWords(e) }},
-	"notification.sent":              {did: func(e *Event) string { return "Sent the message" + messageWords(e) + " by e-mail" }},
-	"customer.quick_action_viewed":   {did: func(e *Event) string { return "Opened the link" + quickWords(e) + " of a message" }},
-	"customer.quick_action_used":     {did: func(e *Event) string { return "Used the link" + quickWords(e) + " of a message" }},
-	"notification.failed": {did: func(e *Event) string {
+	NotificationTemplateUpdated:  {did: func(e *Event) string { return "Changed the message" + templateWords(e) + languagesWords(e) }, undid: func(e *Event) string { return "Undid the change of the message" + templateWords(e) + languagesWords(e) }},
+	NotificationTemplateEnabled:  {did: func(e *Event) string { return "Switched the message on:" + templateWords(e) }, undid: func(e *Event) string { return "Undid the switching off of the message" + templateWords(e) }},
+	NotificationTemplateDisabled: {did: func(e *Event) string { return "Switched the message off:" + templateWords(e) }, undid: func(e *Event) string { return "Undid the switching on of the message" + templateWords(e) }},
+	NotificationSent:             {did: func(e *Event) string { return "Sent the message" + messageWords(e) + " by e-mail" }},
+	CustomerQuickActionViewed:    {did: func(e *Event) string { return "Opened the link" + quickWords(e) + " of a message" }},
+	CustomerQuickActionUsed:      {did: func(e *Event) string { return "Used the link" + quickWords(e) + " of a message" }},
+	NotificationFailed: {did: func(e *Event) string {
 		return "Could not send the message" + messageWords(e) + form(", after %s", counted(number(detail(e, "tries")), "attempt"))
 	}},
 }

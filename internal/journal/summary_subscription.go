@@ -12,14 +12,14 @@ import (
 
 // subscriptionSentences are those of a subscription, whoever changed it, and of its recovery.
 var subscriptionSentences = map[Name]sentence{
-	"subscription.created": {did: func(e *Event) string {
+	SubscriptionCreated: {did: func(e *Event) string {
 		return "Created the subscription" + form(", billed %s", every(afterOf(e, "billing_policy"))) + form(", first order on %s", day(afterOf(e, "next_billing_date")))
 	}},
-	"subscription.renewed": {did: func(e *Event) string {
+	SubscriptionRenewed: {did: func(e *Event) string {
 		return "Renewed the subscription" + form(" with order %s", text(detail(e, "order_number"))) + form(" for %s", cash(detail(e, "total"))) +
 			form("; next order on %s", day(afterOf(e, "next_billing_date")))
 	}},
-	"subscription.paused": {
+	SubscriptionPaused: {
 		did: func(e *Event) string {
 			return "Paused the subscription" + form(" until %s", day(afterOf(e, "paused_until"))) + form(": %s", words(text(detail(e, "reason"))))
 		},
@@ -27,37 +27,37 @@ var subscriptionSentences = map[Name]sentence{
 			return "Undid the resumption: paused" + cmp.Or(form(" until %s", day(afterOf(e, "paused_until"))), " again")
 		},
 	},
-	"subscription.resumed":     {did: goesOn("Resumed the subscription"), undid: goesOn("Undid the pause")},
-	"subscription.cancelled":   {did: always("Cancelled the subscription"), undid: always("Undid the reactivation: the subscription is cancelled again")},
-	"subscription.reactivated": {did: goesOn("Reactivated the subscription"), undid: goesOn("Undid the cancellation")},
-	"subscription.expired":     says("The subscription ended: all its orders were made"),
-	"subscription.merged": {did: func(e *Event) string {
+	SubscriptionResumed:     {did: goesOn("Resumed the subscription"), undid: goesOn("Undid the pause")},
+	SubscriptionCancelled:   {did: always("Cancelled the subscription"), undid: always("Undid the reactivation: the subscription is cancelled again")},
+	SubscriptionReactivated: {did: goesOn("Reactivated the subscription"), undid: goesOn("Undid the cancellation")},
+	SubscriptionExpired:     says("The subscription ended: all its orders were made"),
+	SubscriptionMerged: {did: func(e *Event) string {
 		if _, ok := e.Change("merged_into"); ok {
 			return "Merged this subscription into " + cmp.Or(text(detail(e, "into")), "another one")
 		}
 		return "Took over " + lines(added(e, "items")) + " from " + cmp.Or(text(detail(e, "from")), "another subscription")
 	}},
-	"subscription.split": {did: func(e *Event) string {
+	SubscriptionSplit: {did: func(e *Event) string {
 		return "Split off " + lines(removed(e, "items")) + " into the new subscription" + form(" %s", text(detail(e, "new_subscription_id")))
 	}},
 
-	"subscription.order_skipped": {
+	SubscriptionOrderSkipped: {
 		did: func(e *Event) string {
 			return "Skipped " + orderOf(e) + form(": %s", words(text(detail(e, "reason"))))
 		},
 		undid: func(e *Event) string { return "Undid the return of " + orderOf(e) + ": it is skipped again" },
 	},
-	"subscription.amount_carried_over": {did: func(e *Event) string {
+	SubscriptionAmountCarriedOver: {did: func(e *Event) string {
 		return "Carried " + cash(detail(e, "amount")) + " of order " + text(detail(e, "order_number")) + " over to the next one"
 	}},
-	"subscription.order_held": {did: func(e *Event) string {
+	SubscriptionOrderHeld: {did: func(e *Event) string {
 		return "Held " + orderOf(e) + form(": %s", words(text(detail(e, "reason"))))
 	}},
-	"subscription.order_unskipped": {
+	SubscriptionOrderUnskipped: {
 		did:   func(e *Event) string { return "Put back " + orderOf(e) + ", which was skipped" },
 		undid: func(e *Event) string { return "Undid the skip of " + orderOf(e) },
 	},
-	"subscription.next_billing_date_changed": {
+	SubscriptionNextBillingDateChanged: {
 		did: func(e *Event) string {
 			return cmp.Or(moved(e, "Moved the next order"), "Changed the date of the next order") + form(": %s", words(text(detail(e, "reason"))))
 		},
@@ -65,9 +65,9 @@ var subscriptionSentences = map[Name]sentence{
 			return cmp.Or(moved(e, "Undid the move of the next order: back"), "Undid the move of the next order")
 		},
 	},
-	"subscription.frequency_changed":   {did: frequency, undid: frequency},
-	"subscription.order_requested_now": says("Asked for an extra order now"),
-	"subscription.order_gifted": { // the first ones have no date
+	SubscriptionFrequencyChanged:  {did: frequency, undid: frequency},
+	SubscriptionOrderRequestedNow: says("Asked for an extra order now"),
+	SubscriptionOrderGifted: { // the first ones have no date
 		did: func(e *Event) string {
 			return "Made " + cmp.Or(form("the order of %s", day(detail(e, "date"))), "an order") + " a gift"
 		},
@@ -76,29 +76,29 @@ var subscriptionSentences = map[Name]sentence{
 		},
 	},
 
-	"subscription.item_added": {
+	SubscriptionItemAdded: {
 		did:   func(e *Event) string { return "Added " + lines(added(e, "items")) },
 		undid: func(e *Event) string { return "Undid the removal of " + lines(added(e, "items")) },
 	},
-	"subscription.item_removed": {
+	SubscriptionItemRemoved: {
 		did:   func(e *Event) string { return "Removed " + lines(removed(e, "items")) },
 		undid: func(e *Event) string { return "Undid the addition of " + lines(removed(e, "items")) },
 	},
-	"subscription.one_time_item_added": {
+	SubscriptionOneTimeItemAdded: {
 		did: func(e *Event) string { return "Added " + lines(added(e, "items")) + " to the next order" },
 		undid: func(e *Event) string {
 			return "Undid the removal of " + lines(added(e, "items")) + " from the next order"
 		},
 	},
-	"subscription.one_time_item_removed": {
+	SubscriptionOneTimeItemRemoved: {
 		did: func(e *Event) string { return "Removed " + lines(removed(e, "items")) + " from the next order" },
 		undid: func(e *Event) string {
 			return "Undid the addition of " + lines(removed(e, "items")) + " to the next order"
 		},
 	},
-	"subscription.item_quantity_changed": {did: quantity, undid: quantity},
-	"subscription.item_price_overridden": {did: unitPrice, undid: unitPrice},
-	"subscription.item_swapped": {
+	SubscriptionItemQuantityChanged: {did: quantity, undid: quantity},
+	SubscriptionItemPriceOverridden: {did: unitPrice, undid: unitPrice},
+	SubscriptionItemSwapped: {
 		did: func(e *Event) string {
 			was, is := swapped(e)
 			return "Swapped " + was + " for " + is
@@ -109,11 +109,11 @@ var subscriptionSentences = map[Name]sentence{
 		},
 	},
 
-	"subscription.shipping_address_changed":      points("the shipping address", "the subscription", "shipping_address_id"),
-	"subscription.payment_method_changed":        follows("the payment method", "payment_method_id", "the subscription is charged to the customer's default"),
-	"subscription.backup_payment_method_changed": follows("the backup payment method", "backup_payment_method_id", "the customer's backup is tried, if there is one"),
-	"subscription.delivery_price_changed":        {did: deliveryPrice, undid: deliveryPrice},
-	"subscription.discount_applied": {
+	SubscriptionShippingAddressChanged:     points("the shipping address", "the subscription", "shipping_address_id"),
+	SubscriptionPaymentMethodChanged:       follows("the payment method", "payment_method_id", "the subscription is charged to the customer's default"),
+	SubscriptionBackupPaymentMethodChanged: follows("the backup payment method", "backup_payment_method_id", "the customer's backup is tried, if there is one"),
+	SubscriptionDeliveryPriceChanged:       {did: deliveryPrice, undid: deliveryPrice},
+	SubscriptionDiscountApplied: {
 		did: func(e *Event) string {
 			c := first(e, "discounts")
 			var d struct {
@@ -130,20 +130,20 @@ var subscriptionSentences = map[Name]sentence{
 			return "Undid the removal of the discount" + form(" %s", keyOf(first(e, "discounts")))
 		},
 	},
-	"subscription.discount_removed": {
+	SubscriptionDiscountRemoved: {
 		did: func(e *Event) string { return "Removed the discount" + form(" %s", keyOf(first(e, "discounts"))) },
 		undid: func(e *Event) string {
 			return "Undid the use of the discount" + form(" %s", keyOf(first(e, "discounts")))
 		},
 	},
-	"subscription.note_changed":       {did: always("Changed the note"), undid: always("Undid the change of the note")},
-	"subscription.attributes_changed": {did: always("Changed the attributes"), undid: always("Undid the change of the attributes")},
-	"subscription.redacted":           says("Erased the personal data of the subscription"),
+	SubscriptionNoteChanged:       {did: always("Changed the note"), undid: always("Undid the change of the note")},
+	SubscriptionAttributesChanged: {did: always("Changed the attributes"), undid: always("Undid the change of the attributes")},
+	SubscriptionRedacted:          says("Erased the personal data of the subscription"),
 
-	"recovery.entered": {did: func(e *Event) string {
+	RecoveryEntered: {did: func(e *Event) string {
 		return "The payment failed" + form(" (%s)", words(text(detail(e, "code")))) + ": recovery began"
 	}},
-	"recovery.retry_scheduled": {did: func(e *Event) string {
+	RecoveryRetryScheduled: {did: func(e *Event) string {
 		// The event that opens the case sets the whole recovery; so does every later one.
 		var r struct {
 			NextRetry *civil.Date `json:"next_retry"`
@@ -153,7 +153,7 @@ var subscriptionSentences = map[Name]sentence{
 		}
 		return "The payment will be tried again on " + r.NextRetry.Long()
 	}},
-	"recovery.card_requested": {did: func(e *Event) string {
+	RecoveryCardRequested: {did: func(e *Event) string {
 		var r struct {
 			EndsOn *civil.Date `json:"ends_on"`
 		}
@@ -163,17 +163,17 @@ var subscriptionSentences = map[Name]sentence{
 		}
 		return needs + " until " + r.EndsOn.Long()
 	}},
-	"recovery.recovered": says("The failed payment came in: recovery ended"),
-	"recovery.abandoned": says("Stopped trying to get the failed payment: the order was cancelled"),
-	"recovery.exhausted": says("Gave up on the failed payment: all retries failed"),
+	RecoveryRecovered: says("The failed payment came in: recovery ended"),
+	RecoveryAbandoned: says("Stopped trying to get the failed payment: the order was cancelled"),
+	RecoveryExhausted: says("Gave up on the failed payment: all retries failed"),
 }
 
 // orderSentences are those of orders and of charging for them.
 var orderSentences = map[Name]sentence{
-	"order.created": {did: func(e *Event) string {
+	OrderCreated: {did: func(e *Event) string {
 		return "Created order" + called(e, "number") + form(" for %s", cash(afterOf(e, "total"))) + form(", due on %s", day(afterOf(e, "billing_date")))
 	}},
-	"order.placed": {did: func(e *Event) string {
+	OrderPlaced: {did: func(e *Event) string {
 		if small := cash(detail(e, "carried_over")); small != "" {
 			return "Placed the order: " + small + " is too little to be charged, so it is charged with the next one"
 		}
@@ -182,45 +182,45 @@ var orderSentences = map[Name]sentence{
 		}
 		return "Placed the order: it is paid"
 	}},
-	"order.failed":               says("Gave up the order: it could not be charged"),
-	"order.cancelled":            says("Cancelled the order"),
-	"order.disputed":             {did: func(e *Event) string { return "The cardholder contests " + disputed(e) }},
-	"order.dispute_won":          {did: func(e *Event) string { return "The bank left " + disputed(e) + " with the store" }},
-	"order.dispute_lost":         {did: func(e *Event) string { return "The bank gave " + disputed(e) + " back to the cardholder" }},
-	"billing.difference_found":   {did: func(e *Event) string { return "The gateway's books differ: " + differing(e) }},
-	"billing.difference_settled": {did: func(e *Event) string { return "The gateway's books differ no more: " + differing(e) }},
-	"order.refund_completed":     {did: func(e *Event) string { return "Sent " + cmp.Or(cash(detail(e, "amount")), "the money") + " back" }},
-	"order.refund_failed": {did: func(e *Event) string {
+	OrderFailed:              says("Gave up the order: it could not be charged"),
+	OrderCancelled:           says("Cancelled the order"),
+	OrderDisputed:            {did: func(e *Event) string { return "The cardholder contests " + disputed(e) }},
+	OrderDisputeWon:          {did: func(e *Event) string { return "The bank left " + disputed(e) + " with the store" }},
+	OrderDisputeLost:         {did: func(e *Event) string { return "The bank gave " + disputed(e) + " back to the cardholder" }},
+	BillingDifferenceFound:   {did: func(e *Event) string { return "The gateway's books differ: " + differing(e) }},
+	BillingDifferenceSettled: {did: func(e *Event) string { return "The gateway's books differ no more: " + differing(e) }},
+	OrderRefundCompleted:     {did: func(e *Event) string { return "Sent " + cmp.Or(cash(detail(e, "amount")), "the money") + " back" }},
+	OrderRefundFailed: {did: func(e *Event) string {
 		return "The gateway refused to send " + cmp.Or(cash(detail(e, "amount")), "the money") + " back" + form(": %s", strings.ReplaceAll(text(detail(e, "code")), "_", " "))
 	}},
-	"order.refunded": {did: func(e *Event) string { return "Refunded " + cmp.Or(cash(detail(e, "amount")), "the order") }},
-	"order.fulfilled": {did: func(e *Event) string {
+	OrderRefunded: {did: func(e *Event) string { return "Refunded " + cmp.Or(cash(detail(e, "amount")), "the order") }},
+	OrderFulfilled: {did: func(e *Event) string {
 		if n := number(detail(e, "delivery")); n > 0 {
 			return fmt.Sprintf("Sent the last of %d deliveries of the order", number(detail(e, "of")))
 		}
 		return "Sent the order"
 	}},
-	"order.delivery_fulfilled": {did: func(e *Event) string {
+	OrderDeliveryFulfilled: {did: func(e *Event) string {
 		return fmt.Sprintf("Sent delivery %d of %d of the order", number(detail(e, "delivery")), number(detail(e, "of")))
 	}},
-	"order.redacted": says("Erased the personal data of the order"),
+	OrderRedacted: says("Erased the personal data of the order"),
 
-	"billing_attempt.started":   {did: func(e *Event) string { return "Started " + payment(e, "a") }},
-	"billing_attempt.succeeded": {did: func(e *Event) string { return upperFirst(payment(e, "the")) + " succeeded" }},
-	"billing_attempt.failed":    {did: func(e *Event) string { return upperFirst(payment(e, "the")) + " failed" + because(e) + kept(e) }},
-	"billing_attempt.amount_differs": {did: func(e *Event) string {
+	BillingAttemptStarted:   {did: func(e *Event) string { return "Started " + payment(e, "a") }},
+	BillingAttemptSucceeded: {did: func(e *Event) string { return upperFirst(payment(e, "the")) + " succeeded" }},
+	BillingAttemptFailed:    {did: func(e *Event) string { return upperFirst(payment(e, "the")) + " failed" + because(e) + kept(e) }},
+	BillingAttemptAmountDiffers: {did: func(e *Event) string {
 		return "The gateway took " + cash(detail(e, "amount")) + " instead of " + cash(detail(e, "asked")) + ": the order waits for a person"
 	}},
-	"billing_attempt.amount_accepted": {did: func(e *Event) string {
+	BillingAttemptAmountAccepted: {did: func(e *Event) string {
 		return "Took " + cash(detail(e, "amount")) + " as the payment of " + cash(detail(e, "asked"))
 	}},
-	"billing_attempt.amount_refused": {did: func(e *Event) string {
+	BillingAttemptAmountRefused: {did: func(e *Event) string {
 		return "Sent back " + cash(detail(e, "amount")) + ", which the gateway took instead of " + cash(detail(e, "asked"))
 	}},
-	"billing_attempt.delayed": {did: func(e *Event) string {
+	BillingAttemptDelayed: {did: func(e *Event) string {
 		return upperFirst(payment(e, "the")) + " waits: the payment gateway refuses the shop" + form(" (%s)", words(text(detail(e, "code"))))
 	}},
-	"billing_attempt.action_required": {did: func(e *Event) string { return upperFirst(payment(e, "the")) + " waits for the customer to confirm it" }},
+	BillingAttemptActionRequired: {did: func(e *Event) string { return upperFirst(payment(e, "the")) + " waits for the customer to confirm it" }},
 }
 
 func goesOn(what string) func(*Event) string {

@@ -35,9 +35,9 @@ type UndoWorld struct {
 // along names the entries of a command that came of another one of it, and that mean nothing without it: who removes the default address
 // has no default any more, and gets both back.
 var along = map[journal.Name][]journal.Name{
-	"address.removed":                {"customer.default_address_changed"},
-	"payment_method.removed":         {"payment_method.default_changed", "payment_method.backup_set"},
-	"payment_method.default_changed": {"payment_method.backup_set"},
+	journal.AddressRemoved:              {journal.CustomerDefaultAddressChanged},
+	journal.PaymentMethodRemoved:        {journal.PaymentMethodDefaultChanged, journal.PaymentMethodBackupSet},
+	journal.PaymentMethodDefaultChanged: {journal.PaymentMethodBackupSet},
 }
 
 // Load implements journal.Decider.

@@ -31,10 +31,10 @@ func (Record) Load(journal.Reader) (struct{}, error) { return struct{}{}, nil }
 
 // Decide refuses nothing.
 func (c Record) Decide(struct{}, time.Time) (journal.Decision, error) {
-	d := journal.Draft{Type: "notification.sent", Target: journal.Ref{Kind: journal.Message, ID: c.ID}, Mentions: append([]journal.Ref{{Kind: journal.Customer, ID: c.Customer}, {Kind: journal.TeamMember, ID: c.Member}}, c.About...),
+	d := journal.Draft{Type: journal.NotificationSent, Target: journal.Ref{Kind: journal.Message, ID: c.ID}, Mentions: append([]journal.Ref{{Kind: journal.Customer, ID: c.Customer}, {Kind: journal.TeamMember, ID: c.Member}}, c.About...),
 		Details: sent{c.Name, "email", c.Language, c.Tries}, CausedBy: c.CausedBy}
 	if c.Tries > 0 {
-		d.Type = "notification.failed"
+		d.Type = journal.NotificationFailed
 	}
 	return journal.Decision{Drafts: []journal.Draft{d}, Result: d.Target}, nil
 }

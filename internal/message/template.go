@@ -44,7 +44,7 @@ func (c UpdateText) Decide(w World, _ time.Time) (journal.Decision, error) {
 		next.Texts = append(next.Texts, t)
 		slices.SortFunc(next.Texts, func(a, b Text) int { return cmp.Compare(a.Language, b.Language) })
 	}
-	return w.decide("notification_template.updated", next)
+	return w.decide(journal.NotificationTemplateUpdated, next)
 }
 
 // Disable stops a message. Refusal: message_needed.
@@ -64,7 +64,7 @@ func (c Disable) Decide(w World, _ time.Time) (journal.Decision, error) {
 	}
 	next := w.next(c.Name)
 	next.Disabled = true
-	return w.decide("notification_template.disabled", next)
+	return w.decide(journal.NotificationTemplateDisabled, next)
 }
 
 // Enable sends a message again that was stopped.
@@ -80,7 +80,7 @@ func (c Enable) Decide(w World, _ time.Time) (journal.Decision, error) {
 	}
 	next := w.next(c.Name)
 	next.Disabled = false
-	return w.decide("notification_template.enabled", next)
+	return w.decide(journal.NotificationTemplateEnabled, next)
 }
 
 func load(r journal.Reader, n Name) (w World, err error) {

@@ -22,19 +22,19 @@ type told struct {
 }
 
 // ofAccounts are the entries that somebody of the team hears of. Those of a second factor say which it is.
-var ofAccounts = map[string]told{
-	"team_member.password_changed":   {"password", false},
-	"team_member.recovery_code_used": {"recovery_code", false},
-	"team_member.invited":            {"invitation", true},
-	"team_member.role_changed":       {"role", true},
-	"team_member.link_created":       {"link", true},
-	"api_key.created":                {"api_key", true},
+var ofAccounts = map[journal.Name]told{
+	journal.TeamMemberPasswordChanged:  {"password", false},
+	journal.TeamMemberRecoveryCodeUsed: {"recovery_code", false},
+	journal.TeamMemberInvited:          {"invitation", true},
+	journal.TeamMemberRoleChanged:      {"role", true},
+	journal.TeamMemberLinkCreated:      {"link", true},
+	journal.APIKeyCreated:              {"api_key", true},
 }
 
 func ofAccount(e *journal.Event) (told, bool) {
-	end := map[string]string{"team_member.second_factor_enabled": "on", "team_member.second_factor_disabled": "off"}[string(e.Type)]
+	end := map[journal.Name]string{journal.TeamMemberSecondFactorEnabled: "on", journal.TeamMemberSecondFactorDisabled: "off"}[e.Type]
 	if end == "" {
-		t, ok := ofAccounts[string(e.Type)]
+		t, ok := ofAccounts[e.Type]
 		return t, ok
 	}
 	if string(e.Detail("factor")) == `"passkey"` {

@@ -319,7 +319,7 @@ func (w note) body() string {
 
 // tells says which message an entry is told by.
 func tells(e *journal.Event) (what note, ok bool) {
-	name, ok := byType[string(e.Type)]
+	name, ok := byType[e.Type]
 	if !ok || string(e.Detail("silent")) == "true" { // a failed payment of a campaign's silent phase
 		return what, false
 	}
@@ -343,22 +343,22 @@ func tells(e *journal.Event) (what note, ok bool) {
 var reminders = map[message.Name]bool{message.OrderUpcoming: true, message.CardExpiring: true}
 
 // byType are the entries that subscribers hear of.
-var byType = map[string]message.Name{
-	"subscription.created":                   message.SubscriptionCreated,
-	"subscription.order_skipped":             message.Skipped,
-	"subscription.next_billing_date_changed": message.Rescheduled,
-	"subscription.paused":                    message.Paused,
-	"subscription.resumed":                   message.Resumed,
-	"subscription.cancelled":                 message.Cancelled,
-	"subscription.reactivated":               message.Reactivated,
-	"subscription.shipping_address_changed":  message.AddressChanged,
-	"subscription.payment_method_changed":    message.PaymentMethodChanged,
-	"order.placed":                           message.OrderPlaced,
-	"billing_attempt.failed":                 message.PaymentFailed,
-	"billing_attempt.action_required":        message.ActionRequired,
-	"payment_method.expiring":                message.CardExpiring,
-	"customer.logged_in":                     message.NewDevice,
-	"customer.data_requested":                message.ExportReady,
+var byType = map[journal.Name]message.Name{
+	journal.SubscriptionCreated:                message.SubscriptionCreated,
+	journal.SubscriptionOrderSkipped:           message.Skipped,
+	journal.SubscriptionNextBillingDateChanged: message.Rescheduled,
+	journal.SubscriptionPaused:                 message.Paused,
+	journal.SubscriptionResumed:                message.Resumed,
+	journal.SubscriptionCancelled:              message.Cancelled,
+	journal.SubscriptionReactivated:            message.Reactivated,
+	journal.SubscriptionShippingAddressChanged: message.AddressChanged,
+	journal.SubscriptionPaymentMethodChanged:   message.PaymentMethodChanged,
+	journal.OrderPlaced:                        message.OrderPlaced,
+	journal.BillingAttemptFailed:               message.PaymentFailed,
+	journal.BillingAttemptActionRequired:       message.ActionRequired,
+	journal.PaymentMethodExpiring:              message.CardExpiring,
+	journal.CustomerLoggedIn:                   message.NewDevice,
+	journal.CustomerDataRequested:              message.ExportReady,
 }
 
 // upcoming puts the messages of the orders to come on their way, once a day. It looks at all days until then: a day on which the server

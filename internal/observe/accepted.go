@@ -34,9 +34,9 @@ func (o Operator) Check() error {
 
 // The types of these entries.
 const (
-	RestoreAccepted  = "shop.restore_accepted"
-	ClockAccepted    = "shop.clock_accepted"
-	GatewayConnected = "shop.gateway_connected"
+	RestoreAccepted  = journal.ShopRestoreAccepted
+	ClockAccepted    = journal.ShopClockAccepted
+	GatewayConnected = journal.ShopGatewayConnected
 )
 
 // AcceptRestore goes on from a database that is older than the last signed checkpoint, or another history.
@@ -129,16 +129,16 @@ func (c ConnectGateway) Decide(World, time.Time) (journal.Decision, error) {
 	return told(c.Shop, GatewayConnected, c.Operator, d)
 }
 
-func told(shop id.ID, name string, by Operator, details any) (journal.Decision, error) {
+func told(shop id.ID, name journal.Name, by Operator, details any) (journal.Decision, error) {
 	if err := by.Check(); err != nil {
 		return journal.Decision{}, err
 	}
 	return entry(shop, name, details), nil
 }
 
-func entry(shop id.ID, name string, details any) journal.Decision {
+func entry(shop id.ID, name journal.Name, details any) journal.Decision {
 	ref := journal.Ref{Kind: journal.Shop, ID: shop}
-	return journal.Decision{Drafts: []journal.Draft{{Type: journal.Name(name), Target: ref, Details: details}}, Result: ref}
+	return journal.Decision{Drafts: []journal.Draft{{Type: name, Target: ref, Details: details}}, Result: ref}
 }
 
 // ReadRestore reads the details of an entry shop.restore_accepted.

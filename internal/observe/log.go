@@ -54,7 +54,7 @@ func (ViewLog) Load(journal.Reader) (World, error) { return World{}, nil }
 // Decide refuses nothing.
 func (c ViewLog) Decide(World, time.Time) (journal.Decision, error) {
 	return journal.Decision{
-		Drafts: []journal.Draft{{Type: "log.viewed", Target: c.Log.Ref(), Mentions: c.Log.mentions(),
+		Drafts: []journal.Draft{{Type: journal.LogViewed, Target: c.Log.Ref(), Mentions: c.Log.mentions(),
 			Details: viewDetails{c.Log.Name, c.Log.Customer, c.Log.Subscription}}},
 		Result: c.Log.Ref(),
 	}, nil
@@ -79,7 +79,7 @@ func (ExportLog) Load(journal.Reader) (World, error) { return World{}, nil }
 // Decide refuses nothing.
 func (c ExportLog) Decide(World, time.Time) (journal.Decision, error) {
 	return journal.Decision{
-		Drafts: []journal.Draft{{Type: "log.exported", Target: c.Log.Ref(), Mentions: c.Log.mentions(),
+		Drafts: []journal.Draft{{Type: journal.LogExported, Target: c.Log.Ref(), Mentions: c.Log.mentions(),
 			Details: exportDetails{c.Log.Name, c.Format, c.Filter}}},
 		Result: c.Log.Ref(),
 	}, nil

@@ -43,12 +43,12 @@ func (Verification) Load(journal.Reader) (World, error) { return World{}, nil }
 
 // Decide refuses nothing.
 func (c Verification) Decide(World, time.Time) (journal.Decision, error) {
-	return journal.Decision{Drafts: []journal.Draft{{Type: "log.verified", Target: Whole, Details: c}}, Result: Whole}, nil
+	return journal.Decision{Drafts: []journal.Draft{{Type: journal.LogVerified, Target: Whole, Details: c}}, Result: Whole}, nil
 }
 
 // ReadVerification reads the entry of a check; false when it is another one.
 func ReadVerification(e *journal.Event) (v Verification, ok bool) {
-	if e.Type != "log.verified" {
+	if e.Type != journal.LogVerified {
 		return v, false
 	}
 	err := read(e, map[string]any{"result": &v.Result, "entries": &v.Entries, "changes": &v.Changes, "differences": &v.Differences, "checkpoints": &v.Checkpoints,

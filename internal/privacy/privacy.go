@@ -104,7 +104,7 @@ func (c Redact) Decide(w World, now time.Time) (journal.Decision, error) {
 	for _, s := range ended {
 		next := journal.Clone(s)
 		journal.Erase(next)
-		d.Drafts = append(d.Drafts, journal.Draft{Type: "subscription.redacted", Before: s, After: next, Mentions: []journal.Ref{w.Customer.Ref()}})
+		d.Drafts = append(d.Drafts, journal.Draft{Type: journal.SubscriptionRedacted, Before: s, After: next, Mentions: []journal.Ref{w.Customer.Ref()}})
 	}
 	own, names := customer.RedactOwn(w.Customer, w.Addresses, w.PaymentMethods)
 	d.Drafts = journal.AppendDrafts(d.Drafts, 0, own...)

@@ -4,5 +4,5 @@ import "perennial/internal/journal"
 
 // Types are the types of the events that an erasure can make.
 func Types() []journal.Name {
-	return []journal.Name{"customer.redacted", "address.redacted", "payment_method.redacted", "subscription.cancelled", "subscription.redacted", "order.cancelled", "order.redacted", "variant.inventory_changed"}
+	return []journal.Name{journal.CustomerRedacted, journal.AddressRedacted, journal.PaymentMethodRedacted, journal.SubscriptionCancelled, journal.SubscriptionRedacted, journal.OrderCancelled, journal.OrderRedacted, journal.VariantInventoryChanged}
 }

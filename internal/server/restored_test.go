@@ -183,7 +183,7 @@ func TestGoingOnFromARestoredDatabase(t *testing.T) {
 		}
 		last = string(st.Type)
 	}
-	if last != observe.RestoreAccepted {
+	if last != string(observe.RestoreAccepted) {
 		t.Errorf("the last entry is %q", last)
 	}
 	if kept, err := filepath.Glob(filepath.Join(c.keysPath(), "given-up-*-7")); err != nil || len(kept) != 1 {

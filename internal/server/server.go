@@ -295,7 +295,7 @@ func (s *Server) write(ctx context.Context) {
 // signIns gives a customer's sign-ins before an entry, newest first.
 func (i *Instance) signIns(ctx context.Context, who id.ID, before int64) iter.Seq2[*journal.Event, error] {
 	return func(yield func(*journal.Event, error) bool) {
-		for st, err := range i.Finder.Events(ctx, store.Opened, find.Filter{Types: []journal.Name{"customer.logged_in"}, Scope: who}, before) {
+		for st, err := range i.Finder.Events(ctx, store.Opened, find.Filter{Types: []journal.Name{journal.CustomerLoggedIn}, Scope: who}, before) {
 			if !yield(st.Event, err) {
 				return
 			}

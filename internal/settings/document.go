@@ -113,7 +113,7 @@ func Pages() []id.ID {
 // EventType is the type of the event that a save of a page makes.
 func EventType(page id.ID) journal.Name {
 	if page == PageGeneral {
-		return "account_settings.updated"
+		return journal.AccountSettingsUpdated
 	}
 	return journal.Name(page) + "_settings.updated"
 }

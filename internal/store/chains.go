@@ -15,7 +15,7 @@ import (
 type Step struct {
 	Seq  int64
 	Prev int64 // the event before it, journal.NoPrev for the first
-	Type string
+	Type journal.Name
 	Lost bool // something names it, and nobody can read it
 }
 
@@ -45,7 +45,7 @@ func (s *Store) walkChains(ctx context.Context, q db.Querier, heads string, lo i
 		if err := r.Scan(&l.Seq, &there, &prev, &typ); err != nil {
 			return err
 		}
-		l.Type, l.Lost = typ.String, !there.Valid
+		l.Type, l.Lost = journal.Name(typ.String), !there.Valid
 		if prev.Valid {
 			l.Prev = prev.Int64
 		}

@@ -228,7 +228,7 @@ func (s *Store) WasSent(ctx context.Context, q db.Querier, message id.ID) (bool,
 		if err != nil {
 			return false, db.Fault(err)
 		}
-		if e.Type == "notification.sent" || e.Type == "notification.failed" {
+		if e.Type == journal.NotificationSent || e.Type == journal.NotificationFailed {
 			return true, nil
 		}
 	}

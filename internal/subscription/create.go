@@ -107,7 +107,7 @@ func (c Create) Decide(w World, now time.Time) (journal.Decision, error) {
 	s.Note, s.Attributes = journal.Secluded(c.Note), journal.Secluded(c.Attributes)
 	s.follow(dated(w.today(now)))
 	s = journal.Clone(s)
-	return journal.Decision{Drafts: []journal.Draft{{Type: "subscription.created", After: s, Mentions: s.mentions(s.parts()...)}}, Result: s.Ref()}, nil
+	return journal.Decision{Drafts: []journal.Draft{{Type: journal.SubscriptionCreated, After: s, Mentions: s.mentions(s.parts()...)}}, Result: s.Ref()}, nil
 }
 
 // parties sets where orders go and who pays. A default that cannot be used is left out; what the command names must

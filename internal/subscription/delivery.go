@@ -56,7 +56,7 @@ func (c ChangeShippingAddress) Decide(w World, _ time.Time) (journal.Decision, e
 		}
 		next := journal.Clone(each)
 		next.ShippingAddressID = c.AddressID
-		d.Drafts = append(d.Drafts, change("subscription.shipping_address_changed", each, next, nil, w.Address.Ref()))
+		d.Drafts = append(d.Drafts, change(journal.SubscriptionShippingAddressChanged, each, next, nil, w.Address.Ref()))
 	}
 	return d, nil
 }
@@ -119,7 +119,7 @@ func (s *Subscription) charged(method id.ID) journal.Draft {
 	if method != "" {
 		mention = append(mention, journal.Ref{Kind: journal.PaymentMethod, ID: method})
 	}
-	return change("subscription.payment_method_changed", s, next, nil, mention...)
+	return change(journal.SubscriptionPaymentMethodChanged, s, next, nil, mention...)
 }
 
 // FollowDefault gives the event of a subscription whose own payment method was declined while the customer's default paid: from now on
@@ -168,7 +168,7 @@ func (c ChangeBackupPaymentMethod) Decide(w World, _ time.Time) (journal.Decisio
 	}
 	next := journal.Clone(s)
 	next.BackupPaymentMethodID = c.PaymentMethodID
-	return decide("subscription.backup_payment_method_changed", s, next, nil, journal.Ref{Kind: journal.PaymentMethod, ID: c.PaymentMethodID})
+	return decide(journal.SubscriptionBackupPaymentMethodChanged, s, next, nil, journal.Ref{Kind: journal.PaymentMethod, ID: c.PaymentMethodID})
 }
 
 // ChangeDeliveryPrice sets what the delivery of an order costs; from active and paused.
@@ -193,7 +193,7 @@ func (c ChangeDeliveryPrice) Decide(w World, _ time.Time) (journal.Decision, err
 	}
 	next := journal.Clone(s)
 	next.DeliveryPrice = c.Price
-	return decide("subscription.delivery_price_changed", s, next, nil)
+	return decide(journal.SubscriptionDeliveryPriceChanged, s, next, nil)
 }
 
 func withMethod(r journal.Reader, key, method id.ID) (World, error) {

@@ -59,8 +59,8 @@ func (c ApplyDiscount) Decide(w World, now time.Time) (journal.Decision, error) 
 	redeemed := journal.Clone(dis)
 	redeemed.Redemptions++
 	return journal.Decision{Drafts: []journal.Draft{
-		change("subscription.discount_applied", s, next, nil, dis.Ref()),
-		{Type: "discount.redeemed", Before: dis, After: redeemed, Mentions: s.mentions(s.Ref()), CausedByDraft: 1},
+		change(journal.SubscriptionDiscountApplied, s, next, nil, dis.Ref()),
+		{Type: journal.DiscountRedeemed, Before: dis, After: redeemed, Mentions: s.mentions(s.Ref()), CausedByDraft: 1},
 	}, Result: s.Ref()}, nil
 }
 
@@ -111,7 +111,7 @@ func (c RemoveDiscount) Decide(w World, _ time.Time) (journal.Decision, error) {
 	}
 	next := journal.Clone(s)
 	next.Discounts = slices.Delete(next.Discounts, i, i+1)
-	return decide("subscription.discount_removed", s, next, nil, journal.Ref{Kind: journal.Discount, ID: s.Discounts[i].DiscountID})
+	return decide(journal.SubscriptionDiscountRemoved, s, next, nil, journal.Ref{Kind: journal.Discount, ID: s.Discounts[i].DiscountID})
 }
 
 // discount gives the place of a discount, -1 if it is not on the subscription.

@@ -68,7 +68,7 @@ func (c GiftOrder) Decide(w World, _ time.Time) (journal.Decision, error) {
 	}
 	next.Gifts.Value = append(gifts, Gift{Date: c.Date, Address: c.Address, Message: c.Message})
 	slices.SortFunc(next.Gifts.Value, byDate)
-	return decide("subscription.order_gifted", s, next, onDate{c.Date})
+	return decide(journal.SubscriptionOrderGifted, s, next, onDate{c.Date})
 }
 
 func (a GiftAddress) check(f *fault.Fields, at string) {

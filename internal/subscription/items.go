@@ -52,9 +52,9 @@ func (c AddItem) Decide(w World, _ time.Time) (journal.Decision, error) {
 	if err := next.take(it); err != nil {
 		return journal.Decision{}, err
 	}
-	typ := "subscription.item_added"
+	typ := journal.SubscriptionItemAdded
 	if it.OneTime {
-		typ = "subscription.one_time_item_added"
+		typ = journal.SubscriptionOneTimeItemAdded
 	}
 	return decide(journal.Name(typ), s, next, nil, variantRef(it))
 }
@@ -97,13 +97,13 @@ func (c ChangeItem) Decide(w World, _ time.Time) (journal.Decision, error) {
 	if c.Quantity != nil && *c.Quantity != s.Items[i].Quantity {
 		next := journal.Clone(last)
 		next.Items[i].Quantity = *c.Quantity
-		d.Drafts = append(d.Drafts, change("subscription.item_quantity_changed", last, next, titled{s.Items[i].Title}, variantRef(s.Items[i])))
+		d.Drafts = append(d.Drafts, change(journal.SubscriptionItemQuantityChanged, last, next, titled{s.Items[i].Title}, variantRef(s.Items[i])))
 		last = next
 	}
 	if c.UnitPrice != nil && *c.UnitPrice != s.Items[i].UnitPrice {
 		next := journal.Clone(last)
 		next.Items[i].UnitPrice = *c.UnitPrice
-		d.Drafts = append(d.Drafts, change("subscription.item_price_overridden", last, next, titled{s.Items[i].Title}, variantRef(s.Items[i])))
+		d.Drafts = append(d.Drafts, change(journal.SubscriptionItemPriceOverridden, last, next, titled{s.Items[i].Title}, variantRef(s.Items[i])))
 		last = next
 	}
 	if err := last.fits(); err != nil {
@@ -150,7 +150,7 @@ func (c SwapItem) Decide(w World, now time.Time) (journal.Decision, error) {
 	if err := next.fits(); err != nil {
 		return journal.Decision{}, err
 	}
-	return decide("subscription.item_swapped", s, next, titled{was.Title}, variantRef(it), variantRef(was))
+	return decide(journal.SubscriptionItemSwapped, s, next, titled{was.Title}, variantRef(it), variantRef(was))
 }
 
 // RemoveItem takes an item out; from active and paused. The last item that is not a one-time one stays: a subscription
@@ -176,9 +176,9 @@ func (c RemoveItem) Decide(w World, _ time.Time) (journal.Decision, error) {
 	}
 	next := journal.Clone(s)
 	next.Items = slices.Delete(next.Items, i, i+1)
-	typ := "subscription.item_removed"
+	typ := journal.SubscriptionItemRemoved
 	if it.OneTime {
-		typ = "subscription.one_time_item_removed"
+		typ = journal.SubscriptionOneTimeItemRemoved
 	}
 	return decide(journal.Name(typ), s, next, nil, variantRef(it))
 }

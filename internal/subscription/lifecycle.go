@@ -36,7 +36,7 @@ func (c Pause) Decide(w World, now time.Time) (journal.Decision, error) {
 			return journal.Decision{}, err
 		}
 	}
-	return decide("subscription.paused", s, s.paused(c.Until), nil)
+	return decide(journal.SubscriptionPaused, s, s.paused(c.Until), nil)
 }
 
 func (s *Subscription) paused(until *civil.Date) *Subscription {
@@ -69,7 +69,7 @@ func (c Resume) Decide(w World, now time.Time) (journal.Decision, error) {
 	if err != nil {
 		return journal.Decision{}, err
 	}
-	return decide("subscription.resumed", s, next, nil)
+	return decide(journal.SubscriptionResumed, s, next, nil)
 }
 
 // restarted is the subscription active again from today, with its next order.
@@ -111,7 +111,7 @@ func (c ResumeDue) Decide(w World, now time.Time) (journal.Decision, error) {
 	if err != nil {
 		return journal.Decision{}, err
 	}
-	return decide("subscription.resumed", s, next, nil)
+	return decide(journal.SubscriptionResumed, s, next, nil)
 }
 
 // Cancel ends a subscription; from active, paused and failed. It can be reactivated. It needs nothing of the world but
@@ -140,7 +140,7 @@ func (c Cancel) Decide(w World, now time.Time) (journal.Decision, error) {
 	if err := f.Err(); err != nil {
 		return journal.Decision{}, err
 	}
-	return decide("subscription.cancelled", s, s.cancelled(c.Reason, now), nil)
+	return decide(journal.SubscriptionCancelled, s, s.cancelled(c.Reason, now), nil)
 }
 
 func (s *Subscription) cancelled(reason string, now time.Time) *Subscription {
@@ -180,7 +180,7 @@ func (c Reactivate) Decide(w World, now time.Time) (journal.Decision, error) {
 		return journal.Decision{}, err
 	}
 	next.CancelledAt, next.CancelReason = nil, journal.Secluded("")
-	return decide("subscription.reactivated", s, next, nil)
+	return decide(journal.SubscriptionReactivated, s, next, nil)
 }
 
 // allBilled says whether no cycle is left.

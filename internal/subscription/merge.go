@@ -83,8 +83,8 @@ func (c Merge) Decide(w World, now time.Time) (journal.Decision, error) {
 	}
 	details := merged{From: from.ID, Into: into.ID}
 	return journal.Decision{Drafts: []journal.Draft{
-		change("subscription.merged", from, ended, details, into.Ref()),
-		change("subscription.merged", into, next, details, append([]journal.Ref{from.Ref()}, variants...)...),
+		change(journal.SubscriptionMerged, from, ended, details, into.Ref()),
+		change(journal.SubscriptionMerged, into, next, details, append([]journal.Ref{from.Ref()}, variants...)...),
 	}, Result: from.Ref()}, nil
 }
 
@@ -167,7 +167,7 @@ func (c Split) Decide(w World, now time.Time) (journal.Decision, error) {
 	made.Discounts = slices.DeleteFunc(made.Discounts, func(a AppliedDiscount) bool { return a.Kind != catalog.KindPercentage })
 	made.Gifts, made.Note, made.Attributes = journal.Secluded[[]Gift](nil), journal.Secluded(""), journal.Secluded[map[string]string](nil)
 	return journal.Decision{Drafts: []journal.Draft{
-		change("subscription.split", s, rest, splitInto{c.NewID}, made.Ref()),
-		{Type: "subscription.created", After: made, Mentions: made.mentions(append([]journal.Ref{s.Ref()}, made.parts()...)...), CausedByDraft: 1},
+		change(journal.SubscriptionSplit, s, rest, splitInto{c.NewID}, made.Ref()),
+		{Type: journal.SubscriptionCreated, After: made, Mentions: made.mentions(append([]journal.Ref{s.Ref()}, made.parts()...)...), CausedByDraft: 1},
 	}, Created: []id.ID{c.NewID}, Result: s.Ref()}, nil
 }

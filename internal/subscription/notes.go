@@ -39,7 +39,7 @@ func (c ChangeNote) Decide(w World, _ time.Time) (journal.Decision, error) {
 	}
 	next := journal.Clone(w.Subscription)
 	next.Note = journal.Secluded(c.Note)
-	return decide("subscription.note_changed", w.Subscription, next, nil)
+	return decide(journal.SubscriptionNoteChanged, w.Subscription, next, nil)
 }
 
 // ChangeAttributes sets all attributes: names and values of the shop's own; in every status. Refusal: erased.
@@ -63,7 +63,7 @@ func (c ChangeAttributes) Decide(w World, _ time.Time) (journal.Decision, error)
 	}
 	next := journal.Clone(w.Subscription)
 	next.Attributes = journal.Secluded(maps.Clone(c.Attributes))
-	return decide("subscription.attributes_changed", w.Subscription, next, nil)
+	return decide(journal.SubscriptionAttributesChanged, w.Subscription, next, nil)
 }
 
 func note(f *fault.Fields, s string) {

@@ -39,7 +39,7 @@ func EnterRecovery(s *Subscription, o Order, f Failure, policy *settings.Recover
 	if policy.RetryHour != nil {
 		next.Recovery.RetryHour = new(*policy.RetryHour)
 	}
-	return change("recovery.entered", s, next, entered{o.ID, f.Code}, o.ref()), nil
+	return change(journal.RecoveryEntered, s, next, entered{o.ID, f.Code}, o.ref()), nil
 }
 
 // Silent says whether a charge that failed is kept from the customer: it was due by the schedule, in a phase that says so. The customer
@@ -74,10 +74,10 @@ func AfterFailure(s *Subscription, f Failure) (d journal.Draft, ok bool) {
 	next := journal.Clone(s)
 	r := next.Recovery
 	r.Attempts, r.Code, r.NextRetry, r.NeedsCard, r.EndsOn = f.Attempts, f.Code, nil, f.Spent, nil
-	typ := "recovery.retry_scheduled"
+	typ := journal.RecoveryRetryScheduled
 	var goesOn bool
 	if f.Spent {
-		typ = "recovery.card_requested"
+		typ = journal.RecoveryCardRequested
 		if n := len(r.RetryDays); r.RepeatDays == 0 && n > 0 {
 			r.EndsOn = new(r.EnteredOn.AddDays(r.RetryDays[n-1]))
 		}
@@ -123,7 +123,7 @@ func (r *Recovery) order() journal.Ref { return journal.Ref{Kind: journal.Order,
 // Recovered gives the event of the order in recovery having been paid: the subscription is active again. Renewed begins
 // with it by itself. The subscription must be in recovery.
 func Recovered(s *Subscription) journal.Draft {
-	return s.recovers("recovery.recovered")
+	return s.recovers(journal.RecoveryRecovered)
 }
 
 func (s *Subscription) recovers(typ journal.Name) journal.Draft {
@@ -142,14 +142,14 @@ func Exhausted(s *Subscription, o Order, now time.Time) ([]journal.Draft, error)
 	if s.Recovery == nil || s.Recovery.OrderID != o.ID {
 		return nil, fmt.Errorf("subscription: %s is not in recovery for order %s", s.ID, o.ID)
 	}
-	first := s.recovers("recovery.exhausted")
+	first := s.recovers(journal.RecoveryExhausted)
 	free := first.After.(*Subscription)
 	drafts := []journal.Draft{first}
 	switch s.Recovery.EndAction {
 	case settings.EndCancel:
-		drafts = append(drafts, change("subscription.cancelled", free, free.cancelled(exhaustedReason, now), nil, o.ref()))
+		drafts = append(drafts, change(journal.SubscriptionCancelled, free, free.cancelled(exhaustedReason, now), nil, o.ref()))
 	case settings.EndPause:
-		drafts = append(drafts, change("subscription.paused", free, free.paused(nil), nil, o.ref()))
+		drafts = append(drafts, change(journal.SubscriptionPaused, free, free.paused(nil), nil, o.ref()))
 	case settings.EndSkip, settings.EndKeep: // one that is to be kept up ends only when somebody ends it
 		drafts = append(drafts, Passed(free, o)...)
 	}
@@ -168,9 +168,9 @@ func Passed(s *Subscription, o Order) []journal.Draft {
 	skipped, err := s.schedule().Skip(date)
 	if err != nil {
 		// So much is skipped already that no more can be: nothing comes for a long time anyway.
-		return []journal.Draft{change("subscription.paused", s, s.paused(nil), nil, o.ref())}
+		return []journal.Draft{change(journal.SubscriptionPaused, s, s.paused(nil), nil, o.ref())}
 	}
 	next := journal.Clone(s)
 	next.follow(skipped)
-	return []journal.Draft{change("subscription.order_skipped", s, next, onDate{date}, o.ref())}
+	return []journal.Draft{change(journal.SubscriptionOrderSkipped, s, next, onDate{date}, o.ref())}
 }

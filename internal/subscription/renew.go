@@ -56,12 +56,12 @@ func Renewed(s *Subscription, o Order) []journal.Draft {
 	if last { // what will not be is not told
 		next.NextBillingDate, next.MovedFrom, next.HeldOn = nil, nil, nil
 	}
-	drafts = append(drafts, change("subscription.renewed", s, next, renewed{o.ID, o.Number, o.Total, o.Date}, o.ref()))
+	drafts = append(drafts, change(journal.SubscriptionRenewed, s, next, renewed{o.ID, o.Number, o.Total, o.Date}, o.ref()))
 	if last {
 		ended := journal.Clone(next)
 		ended.stop()
 		ended.Status, ended.MovedTo = Expired, nil
-		drafts = append(drafts, change("subscription.expired", next, ended, nil, o.ref()))
+		drafts = append(drafts, change(journal.SubscriptionExpired, next, ended, nil, o.ref()))
 	}
 	return drafts
 }
@@ -147,7 +147,7 @@ type carriedOver struct {
 func CarryOver(s *Subscription, o Order, amount money.Amount) journal.Draft {
 	next := journal.Clone(s)
 	next.carry(amount.Minor)
-	return change("subscription.amount_carried_over", s, next, carriedOver{o.ID, o.Number, amount}, o.ref())
+	return change(journal.SubscriptionAmountCarriedOver, s, next, carriedOver{o.ID, o.Number, amount}, o.ref())
 }
 
 // BillsAgain says whether an order of the rhythm comes after one that is placed now.

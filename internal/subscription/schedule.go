@@ -41,7 +41,7 @@ func (c Skip) Decide(w World, _ time.Time) (journal.Decision, error) {
 	}
 	next := journal.Clone(s)
 	next.follow(skipped)
-	return decide("subscription.order_skipped", s, next, onDate{date})
+	return decide(journal.SubscriptionOrderSkipped, s, next, onDate{date})
 }
 
 type held struct {
@@ -57,7 +57,7 @@ func Hold(s *Subscription, reason string) (d journal.Draft, ok bool) {
 	}
 	next := journal.Clone(s)
 	next.HeldOn = new(*s.NextBillingDate)
-	return change("subscription.order_held", s, next, held{*s.NextBillingDate, reason}), true
+	return change(journal.SubscriptionOrderHeld, s, next, held{*s.NextBillingDate, reason}), true
 }
 
 // Unskip puts a skipped order back, today or later; from active. If it comes before the next order it becomes the next
@@ -85,7 +85,7 @@ func (c Unskip) Decide(w World, now time.Time) (journal.Decision, error) {
 	}
 	next := journal.Clone(s)
 	next.follow(back)
-	return decide("subscription.order_unskipped", s, next, onDate{c.Date})
+	return decide(journal.SubscriptionOrderUnskipped, s, next, onDate{c.Date})
 }
 
 // Reschedule moves the next order to another day, today or later; from active. Only this order moves, and it must stay
@@ -129,7 +129,7 @@ func (c Reschedule) Decide(w World, now time.Time) (journal.Decision, error) {
 	next := journal.Clone(s)
 	next.follow(moved)
 	next.moveGift(*s.NextBillingDate, c.Date)
-	return decide("subscription.next_billing_date_changed", s, next, nil)
+	return decide(journal.SubscriptionNextBillingDateChanged, s, next, nil)
 }
 
 // ChangeFrequency sets another interval; from active and paused. The next order keeps its date, from which the new
@@ -176,7 +176,7 @@ func (c ChangeFrequency) Decide(w World, _ time.Time) (journal.Decision, error) 
 	if err := next.fits(); err != nil {
 		return journal.Decision{}, err
 	}
-	return decide("subscription.frequency_changed", s, next, nil)
+	return decide(journal.SubscriptionFrequencyChanged, s, next, nil)
 }
 
 type forOrder struct {
@@ -191,7 +191,7 @@ func OrderedNow(s *Subscription, order id.ID) (journal.Draft, error) {
 	}
 	next := journal.Clone(s)
 	next.ExtraOrders++
-	return change("subscription.order_requested_now", s, next, forOrder{order}, journal.Ref{Kind: journal.Order, ID: order}), nil
+	return change(journal.SubscriptionOrderRequestedNow, s, next, forOrder{order}, journal.Ref{Kind: journal.Order, ID: order}), nil
 }
 
 // given refuses a date that is missing.

@@ -13,30 +13,30 @@ import (
 // undoing names, for each type that can be undone, the action that undoing it amounts to: what is not allowed as an
 // action is not allowed as an undo.
 var undoing = map[journal.Name]Action{
-	"subscription.paused":                        ActionResume,
-	"subscription.resumed":                       ActionPause,
-	"subscription.cancelled":                     ActionReactivate,
-	"subscription.reactivated":                   ActionCancel,
-	"subscription.order_skipped":                 ActionUnskip,
-	"subscription.order_unskipped":               ActionSkip,
-	"subscription.next_billing_date_changed":     ActionReschedule,
-	"subscription.frequency_changed":             ActionFrequency,
-	"subscription.order_gifted":                  ActionGift,
-	"subscription.item_added":                    ActionRemoveItem,
-	"subscription.item_removed":                  ActionAddItem,
-	"subscription.item_quantity_changed":         ActionChangeQuantity,
-	"subscription.item_swapped":                  ActionSwapItem,
-	"subscription.item_price_overridden":         ActionChangePrice,
-	"subscription.one_time_item_added":           ActionRemoveItem,
-	"subscription.one_time_item_removed":         ActionAddItem,
-	"subscription.shipping_address_changed":      ActionShippingAddress,
-	"subscription.payment_method_changed":        ActionPaymentMethod,
-	"subscription.backup_payment_method_changed": ActionBackupPaymentMethod,
-	"subscription.delivery_price_changed":        ActionDeliveryPrice,
-	"subscription.discount_applied":              ActionDiscount,
-	"subscription.discount_removed":              ActionDiscount,
-	"subscription.note_changed":                  ActionNote,
-	"subscription.attributes_changed":            ActionAttributes,
+	journal.SubscriptionPaused:                     ActionResume,
+	journal.SubscriptionResumed:                    ActionPause,
+	journal.SubscriptionCancelled:                  ActionReactivate,
+	journal.SubscriptionReactivated:                ActionCancel,
+	journal.SubscriptionOrderSkipped:               ActionUnskip,
+	journal.SubscriptionOrderUnskipped:             ActionSkip,
+	journal.SubscriptionNextBillingDateChanged:     ActionReschedule,
+	journal.SubscriptionFrequencyChanged:           ActionFrequency,
+	journal.SubscriptionOrderGifted:                ActionGift,
+	journal.SubscriptionItemAdded:                  ActionRemoveItem,
+	journal.SubscriptionItemRemoved:                ActionAddItem,
+	journal.SubscriptionItemQuantityChanged:        ActionChangeQuantity,
+	journal.SubscriptionItemSwapped:                ActionSwapItem,
+	journal.SubscriptionItemPriceOverridden:        ActionChangePrice,
+	journal.SubscriptionOneTimeItemAdded:           ActionRemoveItem,
+	journal.SubscriptionOneTimeItemRemoved:         ActionAddItem,
+	journal.SubscriptionShippingAddressChanged:     ActionShippingAddress,
+	journal.SubscriptionPaymentMethodChanged:       ActionPaymentMethod,
+	journal.SubscriptionBackupPaymentMethodChanged: ActionBackupPaymentMethod,
+	journal.SubscriptionDeliveryPriceChanged:       ActionDeliveryPrice,
+	journal.SubscriptionDiscountApplied:            ActionDiscount,
+	journal.SubscriptionDiscountRemoved:            ActionDiscount,
+	journal.SubscriptionNoteChanged:                ActionNote,
+	journal.SubscriptionAttributesChanged:          ActionAttributes,
 }
 
 // Undo says whether an entry of a subscription may be undone, where restored is what the subscription would be then.
@@ -51,7 +51,7 @@ func Undo(e *journal.Event, now time.Time, current, restored journal.State, gene
 		return no("not_undoable", "This entry of a subscription cannot be undone.")
 	case s.Note.Erased || s.Gifts.Erased || s.Attributes.Erased || s.CancelReason.Erased:
 		return no("erased", "The customer's personal data was erased.")
-	case s.MergedInto != "" && e.Type == "subscription.cancelled":
+	case s.MergedInto != "" && e.Type == journal.SubscriptionCancelled:
 		return no("merged_away", "The subscription was merged into %s, which has its items now.", s.MergedInto)
 	case back.Status == Failed && s.Status != Failed:
 		return no("undo_payment_failed", "Before this a payment had failed, and that order is over. %s the subscription instead.", again[s.Status])
@@ -73,7 +73,7 @@ func Undo(e *journal.Event, now time.Time, current, restored journal.State, gene
 // Restore says whether what came later on a subscription allows that an entry is undone. An item that comes once is for one order: it is
 // not put back when an order was billed since (undo_billed), which may have had it.
 func Restore(later []*journal.Event, current, restored *Subscription) error {
-	billed := slices.ContainsFunc(later, func(e *journal.Event) bool { return e.Type == "subscription.renewed" })
+	billed := slices.ContainsFunc(later, func(e *journal.Event) bool { return e.Type == journal.SubscriptionRenewed })
 	for _, it := range restored.Items {
 		was := slices.ContainsFunc(current.Items, func(x Item) bool { return x.ID == it.ID && x.OneTime })
 		if billed && it.OneTime && !was {
@@ -95,7 +95,7 @@ func passedDate(e *journal.Event, s, back *Subscription, today civil.Date) (civi
 	if d := back.PausedUntil; d != nil && !d.After(today) && back.Status == Paused {
 		return *d, true
 	}
-	skip := e.Type == "subscription.order_skipped" || e.Type == "subscription.order_unskipped"
+	skip := e.Type == journal.SubscriptionOrderSkipped || e.Type == journal.SubscriptionOrderUnskipped
 	if _, moved := e.Change("next_billing_date"); !skip || moved || s.NextBillingDate == nil {
 		return civil.Date{}, false
 	}

@@ -72,7 +72,7 @@ func (c ChangeManyPermissions) Decide(w BulkWorld, now time.Time) (journal.Decis
 		return journal.Decision{}, err
 	}
 	op := journal.Ref{Kind: journal.Operation, ID: c.Operation}
-	d := journal.Decision{Result: op, Drafts: []journal.Draft{{Type: "team.permissions_bulk_updated", Target: op}}}
+	d := journal.Decision{Result: op, Drafts: []journal.Draft{{Type: journal.TeamPermissionsBulkUpdated, Target: op}}}
 	for _, m := range w.Members {
 		one := w.World
 		one.Member = m

@@ -45,7 +45,7 @@ func (c RecordDenial) Decide(World, time.Time) (journal.Decision, error) {
 	}
 	return journal.Decision{
 		Drafts: []journal.Draft{{
-			Type: "access.denied", Target: target, Mentions: who,
+			Type: journal.AccessDenied, Target: target, Mentions: who,
 			Details: denial{c.Permission, typed(c.Path), c.Count},
 		}},
 		Result: target,

@@ -65,7 +65,7 @@ func (c EnableAuthenticator) Decide(w World, _ time.Time) (journal.Decision, err
 	}
 	next := journal.Clone(w.Member)
 	next.AuthenticatorApp, next.RecoveryCodes = true, RecoveryCodes
-	return factorEvent("team_member.second_factor_enabled", w.Member, next, factorApp,
+	return factorEvent(journal.TeamMemberSecondFactorEnabled, w.Member, next, factorApp,
 		journal.Secret{Name: SecretAuthenticator, Value: c.Seed}, journal.Secret{Name: SecretRecoveryCodes, Value: c.Recovery}), nil
 }
 
@@ -88,7 +88,7 @@ func (c DisableAuthenticator) Decide(w World, _ time.Time) (journal.Decision, er
 	}
 	next := journal.Clone(w.Member)
 	next.AuthenticatorApp, next.RecoveryCodes = false, 0
-	return factorEvent("team_member.second_factor_disabled", w.Member, next, factorApp,
+	return factorEvent(journal.TeamMemberSecondFactorDisabled, w.Member, next, factorApp,
 		journal.Secret{Name: SecretAuthenticator, Value: cleared}, journal.Secret{Name: SecretRecoveryCodes, Value: cleared}), nil
 }
 
@@ -114,7 +114,7 @@ func (c UseRecoveryCode) Decide(w World, _ time.Time) (journal.Decision, error) 
 		left = cleared
 	}
 	return journal.Decision{
-		Drafts: []journal.Draft{{Type: "team_member.recovery_code_used", Before: w.Member, After: next, Secrets: []journal.Secret{{Name: SecretRecoveryCodes, Value: left}}}},
+		Drafts: []journal.Draft{{Type: journal.TeamMemberRecoveryCodeUsed, Before: w.Member, After: next, Secrets: []journal.Secret{{Name: SecretRecoveryCodes, Value: left}}}},
 		Result: next.Ref(),
 	}, nil
 }
@@ -144,7 +144,7 @@ func (c AddPasskey) Decide(w World, now time.Time) (journal.Decision, error) {
 	next := journal.Clone(w.Member)
 	next.Passkeys = append(next.Passkeys, Passkey{ID: c.Passkey, AddedAt: journal.At(now)})
 	slices.SortFunc(next.Passkeys, byID)
-	return factorEvent("team_member.second_factor_enabled", w.Member, next, factorPasskey, journal.Secret{Name: SecretPasskey(c.Passkey), Value: c.Credential}), nil
+	return factorEvent(journal.TeamMemberSecondFactorEnabled, w.Member, next, factorPasskey, journal.Secret{Name: SecretPasskey(c.Passkey), Value: c.Credential}), nil
 }
 
 // RemovePasskey ends a passkey: by the person, or by an owner for somebody who lost it.
@@ -167,7 +167,7 @@ func (c RemovePasskey) Decide(w World, _ time.Time) (journal.Decision, error) {
 	if len(next.Passkeys) == len(w.Member.Passkeys) {
 		return journal.Decision{}, fault.New(fault.NotFound, "unknown_passkey", "There is no such passkey.")
 	}
-	return factorEvent("team_member.second_factor_disabled", w.Member, next, factorPasskey, journal.Secret{Name: SecretPasskey(c.Passkey), Value: cleared}), nil
+	return factorEvent(journal.TeamMemberSecondFactorDisabled, w.Member, next, factorPasskey, journal.Secret{Name: SecretPasskey(c.Passkey), Value: cleared}), nil
 }
 
 func factorEvent(typ journal.Name, before, after *TeamMember, factor string, secrets ...journal.Secret) journal.Decision {

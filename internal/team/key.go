@@ -43,7 +43,7 @@ func (c CreateKey) Decide(w World, now time.Time) (journal.Decision, error) {
 		return journal.Decision{}, fmt.Errorf("team: the hash of an API key has %d bytes, not %d", len(c.Hash), sha256.Size)
 	}
 	return journal.Decision{
-		Drafts: []journal.Draft{{Type: "api_key.created", After: next, Secrets: []journal.Secret{{Name: SecretAPIKey, Value: c.Hash}}}},
+		Drafts: []journal.Draft{{Type: journal.APIKeyCreated, After: next, Secrets: []journal.Secret{{Name: SecretAPIKey, Value: c.Hash}}}},
 		Result: next.Ref(),
 	}, nil
 }
@@ -85,7 +85,7 @@ func (c UpdateKey) Decide(w World, _ time.Time) (journal.Decision, error) {
 	if err := w.authority(c.Actor).give(NewSet(next.Permissions).Without(NewSet(w.Key.Permissions))); err != nil {
 		return journal.Decision{}, err
 	}
-	return changed("api_key.updated", w.Key, next)
+	return changed(journal.APIKeyUpdated, w.Key, next)
 }
 
 // RevokeKey ends a key for ever. A revoked key stays revoked.
@@ -98,7 +98,7 @@ func (c RevokeKey) Load(r journal.Reader) (World, error) { return loadKey(r, c.I
 func (c RevokeKey) Decide(w World, _ time.Time) (journal.Decision, error) {
 	next := journal.Clone(w.Key)
 	next.Status = Revoked
-	return changed("api_key.revoked", w.Key, next)
+	return changed(journal.APIKeyRevoked, w.Key, next)
 }
 
 func loadKey(r journal.Reader, key id.ID) (w World, err error) {

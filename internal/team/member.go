@@ -60,8 +60,8 @@ func (c FoundTeam) Decide(w World, now time.Time) (journal.Decision, error) {
 	}
 	return journal.Decision{
 		Drafts: []journal.Draft{
-			{Type: "team.default_permissions_updated", After: defaults},
-			{Type: "team_member.joined", After: owner, Secrets: secret},
+			{Type: journal.TeamDefaultPermissionsUpdated, After: defaults},
+			{Type: journal.TeamMemberJoined, After: owner, Secrets: secret},
 		},
 		Reservations: moveEmail(nil, owner),
 		Result:       owner.Ref(),
@@ -122,7 +122,7 @@ func (c Invite) Decide(w World, now time.Time) (journal.Decision, error) {
 		return journal.Decision{}, emailTaken()
 	}
 	return journal.Decision{
-		Drafts:       []journal.Draft{{Type: "team_member.invited", After: next}},
+		Drafts:       []journal.Draft{{Type: journal.TeamMemberInvited, After: next}},
 		Reservations: moveEmail(nil, next),
 		Result:       next.Ref(),
 	}, nil
@@ -156,7 +156,7 @@ func (c Join) Decide(w World, _ time.Time) (journal.Decision, error) {
 	if err := f.Err(); err != nil {
 		return journal.Decision{}, err
 	}
-	d, err := changed("team_member.joined", w.Member, next)
+	d, err := changed(journal.TeamMemberJoined, w.Member, next)
 	if err == nil && c.PasswordHash != "" {
 		d.Drafts[0].Secrets, err = password(c.PasswordHash)
 	}
@@ -194,7 +194,7 @@ func (c ChangeRole) Decide(w World, _ time.Time) (journal.Decision, error) {
 			return journal.Decision{}, err
 		}
 	}
-	return changed("team_member.role_changed", w.Member, next)
+	return changed(journal.TeamMemberRoleChanged, w.Member, next)
 }
 
 // ChangePermissions overrides what a Member may do, or goes back to the team's defaults. Owners and admins may do
@@ -229,7 +229,7 @@ func (c ChangePermissions) Decide(w World, _ time.Time) (journal.Decision, error
 	if err := w.change(w.authority(c.Actor), w.Member, next); err != nil {
 		return journal.Decision{}, err
 	}
-	return changed("team_member.permissions_updated", w.Member, next)
+	return changed(journal.TeamMemberPermissionsUpdated, w.Member, next)
 }
 
 // ChangeProfile changes the fields that are not nil. Somebody else's e-mail address can only be changed by who may do
@@ -272,7 +272,7 @@ func (c ChangeProfile) Decide(w World, _ time.Time) (journal.Decision, error) {
 	if w.EmailOwner != "" && w.EmailOwner != c.ID {
 		return journal.Decision{}, emailTaken()
 	}
-	d, err := changed("team_member.profile_updated", w.Member, next)
+	d, err := changed(journal.TeamMemberProfileUpdated, w.Member, next)
 	d.Reservations = moveEmail(w.Member, next)
 	return d, err
 }
@@ -300,7 +300,7 @@ func (c Remove) Decide(w World, _ time.Time) (journal.Decision, error) {
 	}
 	next := journal.Clone(w.Member)
 	next.Status = Removed
-	d, err := changed("team_member.removed", w.Member, next)
+	d, err := changed(journal.TeamMemberRemoved, w.Member, next)
 	d.Reservations = moveEmail(w.Member, nil)
 	return d, err
 }
@@ -332,7 +332,7 @@ func (c SetPassword) Decide(w World, _ time.Time) (journal.Decision, error) {
 		return journal.Decision{}, err
 	}
 	return journal.Decision{
-		Drafts: []journal.Draft{{Type: "team_member.password_changed", Before: w.Member, After: journal.Clone(w.Member), Secrets: secret}},
+		Drafts: []journal.Draft{{Type: journal.TeamMemberPasswordChanged, Before: w.Member, After: journal.Clone(w.Member), Secrets: secret}},
 		Result: w.Member.Ref(),
 	}, nil
 }
@@ -364,9 +364,9 @@ func (c ChangeDefaults) Decide(w World, _ time.Time) (journal.Decision, error) {
 		return journal.Decision{}, err
 	}
 	if w.Defaults == nil {
-		return changed("team.default_permissions_updated", nil, next)
+		return changed(journal.TeamDefaultPermissionsUpdated, nil, next)
 	}
-	return changed("team.default_permissions_updated", w.Defaults, next)
+	return changed(journal.TeamDefaultPermissionsUpdated, w.Defaults, next)
 }
 
 func loadMember(r journal.Reader, key id.ID) (w World, err error) {

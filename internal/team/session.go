@@ -46,7 +46,7 @@ func (c LogIn) Decide(w World, _ time.Time) (journal.Decision, error) {
 	if w.Member.Status != Active {
 		return journal.Decision{}, fault.New(fault.Forbidden, "not_in_team", "You are not in this team.")
 	}
-	return sessionEvent("team_member.logged_in", c.Session, c.Member, logInDetails{c.Method}), nil
+	return sessionEvent(journal.TeamMemberLoggedIn, c.Session, c.Member, logInDetails{c.Method}), nil
 }
 
 // Failure is why a sign-in failed.
@@ -88,7 +88,7 @@ func (c FailLogIn) Decide(World, time.Time) (journal.Decision, error) {
 		return journal.Decision{}, errors.New("team: a failed sign-in without an attempt or a count")
 	}
 	target := journal.Ref{Kind: journal.SignIn, ID: c.Attempt}
-	d := journal.Draft{Type: "team_member.login_failed", Target: target, Mentions: []journal.Ref{{Kind: journal.TeamMember, ID: c.Member}}}
+	d := journal.Draft{Type: journal.TeamMemberLoginFailed, Target: target, Mentions: []journal.Ref{{Kind: journal.TeamMember, ID: c.Member}}}
 	details := failDetails{Why: c.Why, Count: c.Count}
 	if c.Member == "" && c.Email != "" {
 		details.Email, d.Person = journal.Secluded(typed(c.Email)), c.Attempt
@@ -133,7 +133,7 @@ func (c EndSessions) Decide(w World, _ time.Time) (journal.Decision, error) {
 	}
 	d := journal.Decision{Result: journal.Ref{Kind: journal.TeamMember, ID: c.Member}}
 	for _, s := range c.Sessions {
-		d.Drafts = append(d.Drafts, sessionEvent("team_member.logged_out", s, c.Member, endDetails{c.Why}).Drafts...)
+		d.Drafts = append(d.Drafts, sessionEvent(journal.TeamMemberLoggedOut, s, c.Member, endDetails{c.Why}).Drafts...)
 	}
 	return d, nil
 }
@@ -203,7 +203,7 @@ func (c MakeLink) Decide(w World, _ time.Time) (journal.Decision, error) {
 	}
 	target := journal.Ref{Kind: journal.SignIn, ID: c.ID}
 	return journal.Decision{
-		Drafts: []journal.Draft{{Type: "team_member.link_created", Target: target, Mentions: []journal.Ref{w.Member.Ref()},
+		Drafts: []journal.Draft{{Type: journal.TeamMemberLinkCreated, Target: target, Mentions: []journal.Ref{w.Member.Ref()},
 			Details: linkDetails{c.Purpose, journal.At(c.ExpiresAt)}}},
 		Result: target,
 	}, nil

@@ -34,6 +34,7 @@ type goPackage struct {
 	clock       []string // where it asks what time it is: "internal/x/x.go:12: time.Now"
 	sql         []string // where it holds SQL
 	database    []string // where it reaches for the store's database
+	names       []string // where it writes the name of a type of event as text
 }
 
 // rules are layers, lowest first, and what else the checker wants to know.
@@ -72,6 +73,9 @@ func (r rules) check(packages []goPackage) []string {
 			if !has(r.sql, p.path) {
 				complain("%s: lists are asked for by package query", at)
 			}
+		}
+		for _, at := range p.names {
+			complain("%s: the catalogue has a constant for it", at)
 		}
 		for _, at := range p.database {
 			if !has(r.database, p.path) {

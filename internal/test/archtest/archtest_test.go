@@ -19,6 +19,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"perennial/internal/journal"
 )
 
 func TestArchitecture(t *testing.T) {
@@ -246,6 +248,7 @@ func read(t *testing.T, root, module string) []goPackage {
 				continue
 			}
 			p.imports, p.clock = append(p.imports, got.imports...), append(p.clock, got.clock...)
+			p.names = append(p.names, got.names...)
 			p.sql, p.database = append(p.sql, got.sql...), append(p.database, got.database...)
 		}
 		slices.Sort(p.imports)
@@ -256,6 +259,18 @@ func read(t *testing.T, root, module string) []goPackage {
 
 // statement is what begins SQL or a part of it, as the house writes it.
 var statement = regexp.MustCompile(`\b(SELECT .* FROM|INSERT INTO|UPDATE .* SET|DELETE FROM|ORDER BY [a-z]|IS NOT NULL|shop_id = \$1)\b|[=<>] \$[0-9]`)
+
+// catalogued says whether a text is the name of a type of event, which a file should not spell out.
+func catalogued(file string, name journal.Name) bool {
+	switch file {
+	case "internal/journal/names.go": // where the constants are
+		return false
+	case "internal/analytics/figure.go": // figures are called like the types that they count
+		return false
+	}
+	_, known := journal.Lookup(name)
+	return known && !strings.HasPrefix(string(name), journal.External)
+}
 
 // scan gives the imports of a file, and where it asks what time it is, holds SQL, or reaches for the store's database.
 func scan(name string, source []byte) (found goPackage, err error) {
@@ -289,6 +304,9 @@ func scan(name string, source []byte) (found goPackage, err error) {
 		case *ast.BasicLit:
 			if n.Kind == token.STRING && statement.MatchString(n.Value) {
 				at(&found.sql, n, "SQL")
+			}
+			if text, err := strconv.Unquote(n.Value); err == nil && catalogued(name, journal.Name(text)) {
+				at(&found.names, n, text)
 			}
 		case *ast.SelectorExpr:
 			of, _ := n.X.(*ast.Ident)

@@ -19,10 +19,10 @@ import (
 const seedCookie = "perennial_seed"
 
 func (d *Dashboard) registerAccount() {
-	factorOn, factorOff := []journal.Name{"team_member.second_factor_enabled"}, []journal.Name{"team_member.second_factor_disabled"}
+	factorOn, factorOff := []journal.Name{journal.TeamMemberSecondFactorEnabled}, []journal.Name{journal.TeamMemberSecondFactorDisabled}
 	d.registerConfirm()
 	d.on(route{pattern: "GET /account", access: signedIn}, func(c *call) (answer, error) { return c.accountPage(nil) })
-	d.on(route{pattern: "POST /account/name", access: signedIn, events: []journal.Name{"team_member.profile_updated"}}, (*call).changeName)
+	d.on(route{pattern: "POST /account/name", access: signedIn, events: []journal.Name{journal.TeamMemberProfileUpdated}}, (*call).changeName)
 	d.on(route{pattern: "POST /account/password", access: signedIn, events: newPasswordEvents}, (*call).changePassword)
 	d.on(route{pattern: "GET /account/authenticator", access: signedIn}, (*call).showAuthenticator)
 	d.on(route{pattern: "GET /account/authenticator/code.png", access: signedIn}, (*call).seedPicture)
@@ -35,8 +35,8 @@ func (d *Dashboard) registerAccount() {
 	d.on(route{pattern: "POST /account/passkeys/{passkey}/remove", access: signedIn, events: factorOff}, func(c *call) (answer, error) {
 		return c.done("/account", "The passkey is removed.", c.change(journal.Bind(team.RemovePasskey{ID: c.member.ID, Passkey: id.ID(c.r.PathValue("passkey")), Actor: c.meta.Actor})))
 	})
-	d.on(route{pattern: "POST /account/sessions/{session}/end", access: signedIn, events: []journal.Name{"team_member.logged_out"}}, (*call).endSession)
-	d.on(route{pattern: "POST /account/sessions/end-others", access: signedIn, events: []journal.Name{"team_member.logged_out"}}, (*call).endOtherSessions)
+	d.on(route{pattern: "POST /account/sessions/{session}/end", access: signedIn, events: []journal.Name{journal.TeamMemberLoggedOut}}, (*call).endSession)
+	d.on(route{pattern: "POST /account/sessions/end-others", access: signedIn, events: []journal.Name{journal.TeamMemberLoggedOut}}, (*call).endOtherSessions)
 }
 
 func (c *call) accountPage(p problems) (answer, error) {

@@ -157,7 +157,7 @@ var intervalOptions = []ui.Option{{Value: "day", Label: "days"}, {Value: "week",
 
 // subActions are in the order of the menu.
 var subActions = []subAction{
-	{name: "skip", title: "Skip an order", icon: "skip-forward", verb: "Skip", rule: subscription.ActionSkip, events: []journal.Name{"subscription.order_skipped"},
+	{name: "skip", title: "Skip an order", icon: "skip-forward", verb: "Skip", rule: subscription.ActionSkip, events: []journal.Name{journal.SubscriptionOrderSkipped},
 		lead: "The rhythm stays as it is: the orders after it come on their days.",
 		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]formField, error) {
 			o, err := c.dateOptions(s, false)
@@ -166,7 +166,7 @@ var subActions = []subAction{
 		command: func(_ *call, s *subscription.Subscription, in *input) journal.Command {
 			return journal.Bind(subscription.Skip{ID: s.ID, Date: in.date("date")})
 		}},
-	{name: "unskip", title: "Put a skipped order back", icon: "undo-2", verb: "Put back", rule: subscription.ActionUnskip, events: []journal.Name{"subscription.order_unskipped"},
+	{name: "unskip", title: "Put a skipped order back", icon: "undo-2", verb: "Put back", rule: subscription.ActionUnskip, events: []journal.Name{journal.SubscriptionOrderUnskipped},
 		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]formField, error) {
 			o, err := c.dateOptions(s, true)
 			return []formField{{kind: "select", Field: ui.Field{Name: "date", Label: "Which order", Value: v.Get("date")}, options: o}}, err
@@ -174,7 +174,7 @@ var subActions = []subAction{
 		command: func(_ *call, s *subscription.Subscription, in *input) journal.Command {
 			return journal.Bind(subscription.Unskip{ID: s.ID, Date: in.need("date")})
 		}},
-	{name: "reschedule", title: "Move the next order", icon: "calendar-clock", verb: "Move", rule: subscription.ActionReschedule, events: []journal.Name{"subscription.next_billing_date_changed"},
+	{name: "reschedule", title: "Move the next order", icon: "calendar-clock", verb: "Move", rule: subscription.ActionReschedule, events: []journal.Name{journal.SubscriptionNextBillingDateChanged},
 		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]formField, error) {
 			return []formField{dateField("next_billing_date", "To", filled(v, "next_billing_date", dateText(s.NextBillingDate)), c.today(), true),
 				{kind: "radios", Field: ui.Field{Name: "rhythm", Label: "The orders after it", Value: filled(v, "rhythm", "keep")}, options: []ui.Option{
@@ -183,7 +183,7 @@ var subActions = []subAction{
 		command: func(_ *call, s *subscription.Subscription, in *input) journal.Command {
 			return journal.Bind(subscription.Reschedule{ID: s.ID, Date: in.need("next_billing_date"), NewRhythm: in.text("rhythm") == "new"})
 		}},
-	{name: "frequency", title: "Change the frequency", icon: "repeat", verb: "Change", rule: subscription.ActionFrequency, events: []journal.Name{"subscription.frequency_changed"},
+	{name: "frequency", title: "Change the frequency", icon: "repeat", verb: "Change", rule: subscription.ActionFrequency, events: []journal.Name{journal.SubscriptionFrequencyChanged},
 		fields: func(_ *call, s *subscription.Subscription, v url.Values) ([]formField, error) {
 			return []formField{{kind: "input", Field: ui.Field{Name: "interval_count", Label: "Every", Type: "number", Min: "1", Max: "365", Value: filled(v, "interval_count", strconv.Itoa(s.BillingPolicy.IntervalCount)), Required: true}},
 				{kind: "select", Field: ui.Field{Name: "interval", Label: "Unit", Value: filled(v, "interval", string(s.BillingPolicy.Interval))}, options: intervalOptions}}, nil
@@ -191,7 +191,7 @@ var subActions = []subAction{
 		command: func(_ *call, s *subscription.Subscription, in *input) journal.Command {
 			return journal.Bind(subscription.ChangeFrequency{ID: s.ID, Interval: civil.Unit(in.text("interval")), IntervalCount: in.number("interval_count", 0)})
 		}},
-	{name: "pause", title: "Pause", icon: "pause", verb: "Pause", rule: subscription.ActionPause, events: []journal.Name{"subscription.paused"},
+	{name: "pause", title: "Pause", icon: "pause", verb: "Pause", rule: subscription.ActionPause, events: []journal.Name{journal.SubscriptionPaused},
 		fields: func(c *call, _ *subscription.Subscription, v url.Values) ([]formField, error) {
 			f := dateField("until", "Until", v.Get("until"), c.today().AddDays(1), false)
 			f.Hint = "The first day active again. Leave it empty to pause with no end."
@@ -200,16 +200,16 @@ var subActions = []subAction{
 		command: func(_ *call, s *subscription.Subscription, in *input) journal.Command {
 			return journal.Bind(subscription.Pause{ID: s.ID, Until: in.date("until")})
 		}},
-	{name: "resume", title: "Resume", icon: "play", verb: "Resume", rule: subscription.ActionResume, events: []journal.Name{"subscription.resumed"},
+	{name: "resume", title: "Resume", icon: "play", verb: "Resume", rule: subscription.ActionResume, events: []journal.Name{journal.SubscriptionResumed},
 		fields: nextDateFields, command: func(_ *call, s *subscription.Subscription, in *input) journal.Command {
 			return journal.Bind(subscription.Resume{ID: s.ID, NextBillingDate: in.date("next_billing_date")})
 		}},
 	{name: "order-now", title: "Make an extra order now", icon: "zap", verb: "Order and charge now", rule: subscription.ActionOrderNow, lead: "The customer is charged at once. The rhythm stays as it is.",
-		events: []journal.Name{"order.created", "subscription.order_requested_now", "billing_attempt.started", "order.placed", "variant.inventory_changed"},
+		events: []journal.Name{journal.OrderCreated, journal.SubscriptionOrderRequestedNow, journal.BillingAttemptStarted, journal.OrderPlaced, journal.VariantInventoryChanged},
 		command: func(c *call, s *subscription.Subscription, _ *input) journal.Command {
 			return journal.Bind(billing.OrderNow{SubscriptionID: s.ID, OrderID: c.IDs.New(id.Order), AttemptID: c.IDs.New(id.BillingAttempt)})
 		}},
-	{name: "items", title: "Add an item", icon: "plus", verb: "Add", rule: subscription.ActionAddItem, events: []journal.Name{"subscription.item_added", "subscription.one_time_item_added"},
+	{name: "items", title: "Add an item", icon: "plus", verb: "Add", rule: subscription.ActionAddItem, events: []journal.Name{journal.SubscriptionItemAdded, journal.SubscriptionOneTimeItemAdded},
 		fields: func(c *call, _ *subscription.Subscription, v url.Values) ([]formField, error) {
 			o, err := c.variantOptions()
 			return []formField{{kind: "select", Field: ui.Field{Name: "variant_id", Label: "Product", Value: v.Get("variant_id")}, options: o}, quantityField(v, 1),
@@ -218,14 +218,14 @@ var subActions = []subAction{
 		command: func(c *call, s *subscription.Subscription, in *input) journal.Command {
 			return journal.Bind(subscription.AddItem{ID: s.ID, Item: subscription.NewItem{ID: c.IDs.New(id.Item), VariantID: id.ID(in.text("variant_id")), Quantity: in.number("quantity", 1), OneTime: in.text("one_time") == "yes"}})
 		}},
-	{name: "discounts", title: "Apply a discount code", icon: "badge-percent", verb: "Apply", rule: subscription.ActionDiscount, events: []journal.Name{"subscription.discount_applied", "discount.redeemed"},
+	{name: "discounts", title: "Apply a discount code", icon: "badge-percent", verb: "Apply", rule: subscription.ActionDiscount, events: []journal.Name{journal.SubscriptionDiscountApplied, journal.DiscountRedeemed},
 		fields: func(_ *call, _ *subscription.Subscription, v url.Values) ([]formField, error) {
 			return []formField{textField("input", "code", "Code", v.Get("code"), "")}, nil
 		},
 		command: func(_ *call, s *subscription.Subscription, in *input) journal.Command {
 			return journal.Bind(subscription.ApplyDiscount{ID: s.ID, Code: in.text("code")})
 		}},
-	{name: "shipping-address", title: "Change the shipping address", icon: "map-pin", verb: "Change", rule: subscription.ActionShippingAddress, events: []journal.Name{"subscription.shipping_address_changed"},
+	{name: "shipping-address", title: "Change the shipping address", icon: "map-pin", verb: "Change", rule: subscription.ActionShippingAddress, events: []journal.Name{journal.SubscriptionShippingAddressChanged},
 		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]formField, error) {
 			o, err := c.addressOptions(s.CustomerID)
 			return []formField{{kind: "select", Field: ui.Field{Name: "address_id", Label: "Address", Value: filled(v, "address_id", string(s.ShippingAddressID)), Hint: "A new address is added on the customer's page."}, options: o},
@@ -234,24 +234,24 @@ var subActions = []subAction{
 		command: func(_ *call, s *subscription.Subscription, in *input) journal.Command {
 			return journal.Bind(subscription.ChangeShippingAddress{ID: s.ID, AddressID: id.ID(in.text("address_id")), AllSubscriptions: in.text("all_subscriptions") == "yes"})
 		}},
-	{name: "payment-method", title: "Change the payment method", icon: "credit-card", verb: "Change", rule: subscription.ActionPaymentMethod, events: []journal.Name{"subscription.payment_method_changed"},
+	{name: "payment-method", title: "Change the payment method", icon: "credit-card", verb: "Change", rule: subscription.ActionPaymentMethod, events: []journal.Name{journal.SubscriptionPaymentMethodChanged},
 		fields: methodFields("The one to charge", "The customer's default", func(s *subscription.Subscription) id.ID { return s.PaymentMethodID }),
 		command: func(_ *call, s *subscription.Subscription, in *input) journal.Command {
 			return journal.Bind(subscription.ChangePaymentMethod{ID: s.ID, PaymentMethodID: id.ID(in.text("payment_method_id"))})
 		}},
-	{name: "backup-payment-method", title: "Change the backup payment method", icon: "credit-card", verb: "Change", rule: subscription.ActionBackupPaymentMethod, events: []journal.Name{"subscription.backup_payment_method_changed"},
+	{name: "backup-payment-method", title: "Change the backup payment method", icon: "credit-card", verb: "Change", rule: subscription.ActionBackupPaymentMethod, events: []journal.Name{journal.SubscriptionBackupPaymentMethodChanged},
 		fields: methodFields("The one to try when the first fails", "The customer's backup, if there is one", func(s *subscription.Subscription) id.ID { return s.BackupPaymentMethodID }),
 		command: func(_ *call, s *subscription.Subscription, in *input) journal.Command {
 			return journal.Bind(subscription.ChangeBackupPaymentMethod{ID: s.ID, PaymentMethodID: id.ID(in.text("payment_method_id"))})
 		}},
-	{name: "delivery-price", title: "Change the delivery price", icon: "truck", verb: "Change", rule: subscription.ActionDeliveryPrice, events: []journal.Name{"subscription.delivery_price_changed"},
+	{name: "delivery-price", title: "Change the delivery price", icon: "truck", verb: "Change", rule: subscription.ActionDeliveryPrice, events: []journal.Name{journal.SubscriptionDeliveryPriceChanged},
 		fields: func(_ *call, s *subscription.Subscription, v url.Values) ([]formField, error) {
 			return []formField{textField("input", "delivery_price", "Price of each delivery, in "+s.Currency, filled(v, "delivery_price", s.DeliveryPrice.Decimal()), "")}, nil
 		},
 		command: func(_ *call, s *subscription.Subscription, in *input) journal.Command {
 			return journal.Bind(subscription.ChangeDeliveryPrice{ID: s.ID, Price: in.amount("delivery_price", s.Currency)})
 		}},
-	{name: "gift", title: "Send an order to somebody else", icon: "gift", verb: "Make it a gift", rule: subscription.ActionGift, events: []journal.Name{"subscription.order_gifted"},
+	{name: "gift", title: "Send an order to somebody else", icon: "gift", verb: "Make it a gift", rule: subscription.ActionGift, events: []journal.Name{journal.SubscriptionOrderGifted},
 		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]formField, error) {
 			o, err := c.dateOptions(s, false)
 			out := []formField{{kind: "select", Field: ui.Field{Name: "date", Label: "Which order", Value: v.Get("date")}, options: o}}
@@ -264,7 +264,7 @@ var subActions = []subAction{
 			return journal.Bind(subscription.GiftOrder{ID: s.ID, Date: in.need("date"), Message: in.text("message"), Address: subscription.GiftAddress{FirstName: in.text("first_name"), LastName: in.text("last_name"),
 				Line1: in.text("line1"), PostalCode: in.text("postal_code"), City: in.text("city"), Region: in.text("region"), Country: strings.ToUpper(in.text("country"))}})
 		}},
-	{name: "note", title: "Change the note", icon: "message-square", verb: "Save", rule: subscription.ActionNote, events: []journal.Name{"subscription.note_changed"},
+	{name: "note", title: "Change the note", icon: "message-square", verb: "Save", rule: subscription.ActionNote, events: []journal.Name{journal.SubscriptionNoteChanged},
 		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]formField, error) {
 			if err := c.needsFor(s.Note.Value != ""); err != nil {
 				return nil, err
@@ -274,7 +274,7 @@ var subActions = []subAction{
 		command: func(_ *call, s *subscription.Subscription, in *input) journal.Command {
 			return journal.Bind(subscription.ChangeNote{ID: s.ID, Note: in.text("note")})
 		}},
-	{name: "attributes", title: "Change the attributes", icon: "tag", verb: "Save", rule: subscription.ActionAttributes, events: []journal.Name{"subscription.attributes_changed"},
+	{name: "attributes", title: "Change the attributes", icon: "tag", verb: "Save", rule: subscription.ActionAttributes, events: []journal.Name{journal.SubscriptionAttributesChanged},
 		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]formField, error) {
 			if err := c.needsFor(len(s.Attributes.Value) > 0); err != nil {
 				return nil, err
@@ -288,7 +288,7 @@ var subActions = []subAction{
 		command: func(_ *call, s *subscription.Subscription, in *input) journal.Command {
 			return journal.Bind(subscription.ChangeAttributes{ID: s.ID, Attributes: in.pairs("attributes")})
 		}},
-	{name: "split", title: "Split items off", icon: "split", verb: "Split", rule: subscription.ActionSplit, lead: "What is ticked goes into a new subscription with the same rhythm.", events: []journal.Name{"subscription.split", "subscription.created"},
+	{name: "split", title: "Split items off", icon: "split", verb: "Split", rule: subscription.ActionSplit, lead: "What is ticked goes into a new subscription with the same rhythm.", events: []journal.Name{journal.SubscriptionSplit, journal.SubscriptionCreated},
 		fields: func(_ *call, s *subscription.Subscription, v url.Values) ([]formField, error) {
 			var o []ui.Option
 			for _, it := range s.Items {
@@ -303,7 +303,7 @@ var subActions = []subAction{
 			}
 			return journal.Bind(cmd)
 		}},
-	{name: "merge", title: "Merge into another subscription", icon: "merge", verb: "Merge", rule: subscription.ActionMerge, lead: "The items move over, and this subscription is cancelled.", events: []journal.Name{"subscription.merged"},
+	{name: "merge", title: "Merge into another subscription", icon: "merge", verb: "Merge", rule: subscription.ActionMerge, lead: "The items move over, and this subscription is cancelled.", events: []journal.Name{journal.SubscriptionMerged},
 		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]formField, error) {
 			rows, err := c.rows(journal.Subscription, query.Newest, query.Is(query.Customer, s.CustomerID), query.Is(query.Status, subscription.Active))
 			o := []ui.Option{{Label: "Choose one"}}
@@ -321,11 +321,11 @@ var subActions = []subAction{
 			}
 			return journal.Bind(cmd)
 		}},
-	{name: "reactivate", title: "Reactivate", icon: "play", verb: "Reactivate", rule: subscription.ActionReactivate, events: []journal.Name{"subscription.reactivated"},
+	{name: "reactivate", title: "Reactivate", icon: "play", verb: "Reactivate", rule: subscription.ActionReactivate, events: []journal.Name{journal.SubscriptionReactivated},
 		fields: nextDateFields, command: func(_ *call, s *subscription.Subscription, in *input) journal.Command {
 			return journal.Bind(subscription.Reactivate{ID: s.ID, NextBillingDate: in.date("next_billing_date")})
 		}},
-	{name: "cancel", title: "Cancel the subscription", icon: "ban", verb: "Cancel the subscription", rule: subscription.ActionCancel, danger: true, events: []journal.Name{"subscription.cancelled"},
+	{name: "cancel", title: "Cancel the subscription", icon: "ban", verb: "Cancel the subscription", rule: subscription.ActionCancel, danger: true, events: []journal.Name{journal.SubscriptionCancelled},
 		lead: "No order comes any more. It can be reactivated later.",
 		fields: func(_ *call, _ *subscription.Subscription, v url.Values) ([]formField, error) {
 			return []formField{textField("input", "reason", "The customer's reason", v.Get("reason"), "Optional. It counts in the analytics.")}, nil
@@ -333,14 +333,14 @@ var subActions = []subAction{
 		command: func(_ *call, s *subscription.Subscription, in *input) journal.Command {
 			return journal.Bind(subscription.Cancel{ID: s.ID, Reason: in.text("reason")})
 		}},
-	{name: "quantity", part: true, title: "Change the quantity", icon: "pencil", verb: "Change", rule: subscription.ActionChangeQuantity, events: []journal.Name{"subscription.item_quantity_changed"},
+	{name: "quantity", part: true, title: "Change the quantity", icon: "pencil", verb: "Change", rule: subscription.ActionChangeQuantity, events: []journal.Name{journal.SubscriptionItemQuantityChanged},
 		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]formField, error) {
 			return []formField{quantityField(v, c.item(s).Quantity)}, nil
 		},
 		command: func(c *call, s *subscription.Subscription, in *input) journal.Command {
 			return journal.Bind(subscription.ChangeItem{ID: s.ID, ItemID: id.ID(c.r.PathValue("part")), Quantity: new(in.number("quantity", 0))})
 		}},
-	{name: "price", part: true, title: "Change the price of an item", icon: "tag", verb: "Change", rule: subscription.ActionChangePrice, events: []journal.Name{"subscription.item_price_overridden"},
+	{name: "price", part: true, title: "Change the price of an item", icon: "tag", verb: "Change", rule: subscription.ActionChangePrice, events: []journal.Name{journal.SubscriptionItemPriceOverridden},
 		lead: "The price is for this subscription alone. The plan's discounts still apply to it.",
 		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]formField, error) {
 			return []formField{textField("input", "unit_price", "Price of one, in "+s.Currency, filled(v, "unit_price", c.item(s).UnitPrice.Decimal()), "")}, nil
@@ -348,7 +348,7 @@ var subActions = []subAction{
 		command: func(c *call, s *subscription.Subscription, in *input) journal.Command {
 			return journal.Bind(subscription.ChangeItem{ID: s.ID, ItemID: id.ID(c.r.PathValue("part")), UnitPrice: new(in.amount("unit_price", s.Currency))})
 		}},
-	{name: "swap", part: true, title: "Swap an item", icon: "refresh-cw", verb: "Swap", rule: subscription.ActionSwapItem, events: []journal.Name{"subscription.item_swapped"},
+	{name: "swap", part: true, title: "Swap an item", icon: "refresh-cw", verb: "Swap", rule: subscription.ActionSwapItem, events: []journal.Name{journal.SubscriptionItemSwapped},
 		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]formField, error) {
 			o, err := c.variantOptions()
 			return []formField{{kind: "select", Field: ui.Field{Name: "variant_id", Label: "For", Value: filled(v, "variant_id", string(c.item(s).VariantID))}, options: o}, quantityField(v, c.item(s).Quantity)}, err
@@ -356,11 +356,11 @@ var subActions = []subAction{
 		command: func(c *call, s *subscription.Subscription, in *input) journal.Command {
 			return journal.Bind(subscription.SwapItem{ID: s.ID, ItemID: id.ID(c.r.PathValue("part")), VariantID: id.ID(in.text("variant_id")), Quantity: new(in.number("quantity", 1))})
 		}},
-	{name: "remove", part: true, title: "Remove an item", icon: "trash-2", verb: "Remove", danger: true, rule: subscription.ActionRemoveItem, events: []journal.Name{"subscription.item_removed", "subscription.one_time_item_removed"},
+	{name: "remove", part: true, title: "Remove an item", icon: "trash-2", verb: "Remove", danger: true, rule: subscription.ActionRemoveItem, events: []journal.Name{journal.SubscriptionItemRemoved, journal.SubscriptionOneTimeItemRemoved},
 		command: func(c *call, s *subscription.Subscription, _ *input) journal.Command {
 			return journal.Bind(subscription.RemoveItem{ID: s.ID, ItemID: id.ID(c.r.PathValue("part"))})
 		}},
-	{name: "discount-remove", part: true, title: "Remove a discount", icon: "trash-2", verb: "Remove", danger: true, rule: subscription.ActionDiscount, events: []journal.Name{"subscription.discount_removed"},
+	{name: "discount-remove", part: true, title: "Remove a discount", icon: "trash-2", verb: "Remove", danger: true, rule: subscription.ActionDiscount, events: []journal.Name{journal.SubscriptionDiscountRemoved},
 		command: func(c *call, s *subscription.Subscription, _ *input) journal.Command {
 			return journal.Bind(subscription.RemoveDiscount{ID: s.ID, Code: c.r.PathValue("part")})
 		}},
@@ -478,7 +478,7 @@ func (d *Dashboard) registerSubscriptionActions() {
 		d.on(route{pattern: "POST " + path + ui.Preview, permission: team.SubscriptionsEdit}, func(c *call) (answer, error) { return c.actionForm(a, c.r.PostForm, nil) })
 	}
 	d.on(route{pattern: "GET /subscriptions/new", permission: team.SubscriptionsEdit}, func(c *call) (answer, error) { return c.newSubscription(c.r.URL.Query(), nil) })
-	d.on(route{pattern: "POST /subscriptions", permission: team.SubscriptionsEdit, events: []journal.Name{"subscription.created"}}, (*call).createSubscription)
+	d.on(route{pattern: "POST /subscriptions", permission: team.SubscriptionsEdit, events: []journal.Name{journal.SubscriptionCreated}}, (*call).createSubscription)
 	d.on(route{pattern: "POST /subscriptions" + ui.Preview, permission: team.SubscriptionsEdit}, func(c *call) (answer, error) { return c.newSubscription(c.r.PostForm, nil) })
 }
 

@@ -15,7 +15,7 @@ const booksPath = "/orders/differences"
 
 // lastReconciled reads the newest comparison of the orders with the gateway's books; nil when there was none.
 func (c *call) lastReconciled() (*billing.ReconciledDetails, error) {
-	for st, err := range c.Finder.Events(c.ctx, store.Closed, find.Filter{Types: []journal.Name{"billing.reconciled"}}, -1) {
+	for st, err := range c.Finder.Events(c.ctx, store.Closed, find.Filter{Types: []journal.Name{journal.BillingReconciled}}, -1) {
 		if err != nil {
 			return nil, store.Fault(err)
 		}
@@ -105,7 +105,7 @@ func (c *call) booksPage() (answer, error) {
 		v.More = max(0, last.Open-len(v.Lines))
 	}
 	if c.permitted(team.EventsView) {
-		found, err := take(c.Finder.Events(c.ctx, store.Opened, find.Filter{Types: []journal.Name{"billing.difference_found", "billing.difference_settled", "billing.reconciled"}}, -1), 20)
+		found, err := take(c.Finder.Events(c.ctx, store.Opened, find.Filter{Types: []journal.Name{journal.BillingDifferenceFound, journal.BillingDifferenceSettled, journal.BillingReconciled}}, -1), 20)
 		if err != nil {
 			return answer{}, err
 		}

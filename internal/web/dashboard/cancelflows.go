@@ -25,32 +25,32 @@ func (d *Dashboard) registerCancelFlows() {
 	d.on(route{pattern: "GET /cancel-flows", permission: team.CancelFlowsView}, (*call).cancelFlowsPage)
 	d.on(route{pattern: "GET /cancel-flows/{id}", permission: team.CancelFlowsView}, (*call).cancelFlowPage)
 	edit := func(f form) { f.permission = team.CancelFlowsEdit; d.form(f) }
-	edit(form{path: "/cancel-flows/new", title: "Build a cancel flow", verb: "Make it", lead: "Add the reasons next, then switch it on.", events: []journal.Name{"cancel_flow.created"}, on: above("/cancel-flows", "Cancel flows"),
+	edit(form{path: "/cancel-flows/new", title: "Build a cancel flow", verb: "Make it", lead: "Add the reasons next, then switch it on.", events: []journal.Name{journal.CancelFlowCreated}, on: above("/cancel-flows", "Cancel flows"),
 		fields: func(c *call, _ subject, v url.Values) ([]formField, error) {
 			return c.flowFields(&cancelflow.Flow{Weight: 1, Status: cancelflow.Off}, v)
 		},
 		command: func(c *call, _ subject, in *input) journal.Command {
 			return journal.Bind(cancelflow.CreateFlow{ID: c.IDs.New(id.CancelFlow), Fields: in.flow(c)})
 		}, to: resultOf("/cancel-flows/")})
-	edit(form{path: "/cancel-flows/{id}/edit", title: "Change the flow", verb: "Save", events: []journal.Name{"cancel_flow.updated"}, on: aboutFlow,
+	edit(form{path: "/cancel-flows/{id}/edit", title: "Change the flow", verb: "Save", events: []journal.Name{journal.CancelFlowUpdated}, on: aboutFlow,
 		fields: func(c *call, s subject, v url.Values) ([]formField, error) {
 			return c.flowFields(s.state.(*cancelflow.Flow), v)
 		},
 		command: func(c *call, s subject, in *input) journal.Command {
 			return journal.Bind(cancelflow.UpdateFlow{ID: s.state.Ref().ID, Fields: in.flow(c)})
 		}})
-	edit(form{path: "/cancel-flows/{id}/delete", title: "Delete the flow", verb: "Delete", danger: true, lead: "Nobody is asked with it any more. What came of it stays.", events: []journal.Name{"cancel_flow.deleted"}, on: aboutFlow,
+	edit(form{path: "/cancel-flows/{id}/delete", title: "Delete the flow", verb: "Delete", danger: true, lead: "Nobody is asked with it any more. What came of it stays.", events: []journal.Name{journal.CancelFlowDeleted}, on: aboutFlow,
 		command: func(_ *call, s subject, _ *input) journal.Command {
 			return journal.Bind(cancelflow.DeleteFlow{ID: s.state.Ref().ID})
 		}, to: func(subject, *program.Outcome) string { return "/cancel-flows" }})
-	edit(form{path: "/cancel-flows/{id}/reasons/new", title: "Add a reason", verb: "Add", events: []journal.Name{"cancel_reason.created"}, on: aboutFlow,
+	edit(form{path: "/cancel-flows/{id}/reasons/new", title: "Add a reason", verb: "Add", events: []journal.Name{journal.CancelReasonCreated}, on: aboutFlow,
 		fields: func(c *call, s subject, v url.Values) ([]formField, error) {
 			return c.reasonFields(s.state.Ref().ID, nil, v)
 		},
 		command: func(c *call, s subject, in *input) journal.Command {
 			return journal.Bind(cancelflow.CreateReason{ID: c.IDs.New(id.CancelReason), FlowID: s.state.Ref().ID, ParentID: id.ID(in.text("parent_id")), Fields: in.reason()})
 		}, to: func(s subject, _ *program.Outcome) string { return s.back }})
-	edit(form{path: "/cancel-flows/{id}/reasons/{part}/edit", title: "Change the reason", verb: "Save", events: []journal.Name{"cancel_reason.updated"}, on: aboutReason,
+	edit(form{path: "/cancel-flows/{id}/reasons/{part}/edit", title: "Change the reason", verb: "Save", events: []journal.Name{journal.CancelReasonUpdated}, on: aboutReason,
 		fields: func(c *call, s subject, v url.Values) ([]formField, error) {
 			r := s.state.(*cancelflow.Reason)
 			return c.reasonFields(r.FlowID, r, v)
@@ -58,7 +58,7 @@ func (d *Dashboard) registerCancelFlows() {
 		command: func(_ *call, s subject, in *input) journal.Command {
 			return journal.Bind(cancelflow.UpdateReason{ID: s.state.Ref().ID, Fields: in.reason()})
 		}})
-	edit(form{path: "/cancel-flows/{id}/reasons/{part}/delete", title: "Delete the reason", verb: "Delete", danger: true, lead: "It is not an answer any more. What was answered with it stays.", events: []journal.Name{"cancel_reason.deleted"}, on: aboutReason,
+	edit(form{path: "/cancel-flows/{id}/reasons/{part}/delete", title: "Delete the reason", verb: "Delete", danger: true, lead: "It is not an answer any more. What was answered with it stays.", events: []journal.Name{journal.CancelReasonDeleted}, on: aboutReason,
 		command: func(_ *call, s subject, _ *input) journal.Command {
 			return journal.Bind(cancelflow.DeleteReason{ID: s.state.Ref().ID})
 		}})

@@ -23,7 +23,7 @@ import (
 func (d *Dashboard) registerCatalogue() {
 	d.on(route{pattern: "GET /products", permission: team.ProductsView}, (*call).productsPage)
 	d.on(route{pattern: "GET /products/{id}", permission: team.ProductsView}, (*call).productPage)
-	d.on(route{pattern: "POST /products/bulk", permission: team.ProductsEdit, events: []journal.Name{"product_settings.bulk_updated", "product_settings.updated", "product_upsell.variant_settings_updated", "product.archived"}}, (*call).bulkProducts)
+	d.on(route{pattern: "POST /products/bulk", permission: team.ProductsEdit, events: []journal.Name{journal.ProductSettingsBulkUpdated, journal.ProductSettingsUpdated, journal.ProductUpsellVariantSettingsUpdated, journal.ProductArchived}}, (*call).bulkProducts)
 	d.registerProductForms()
 	d.on(route{pattern: "GET /plans", permission: team.PlansView}, (*call).plansPage)
 	d.on(route{pattern: "GET /plans/{id}", permission: team.PlansView}, (*call).groupPage)
@@ -35,7 +35,7 @@ func (d *Dashboard) registerCatalogue() {
 
 func (d *Dashboard) registerProductForms() {
 	edit := func(f form) { f.permission = team.ProductsEdit; d.form(f) }
-	edit(form{path: "/products/new", title: "Add a product", verb: "Add", lead: "What is priced and counted are its variants: add one next.", events: []journal.Name{"product.created"},
+	edit(form{path: "/products/new", title: "Add a product", verb: "Add", lead: "What is priced and counted are its variants: add one next.", events: []journal.Name{journal.ProductCreated},
 		on: above("/products", "Products"),
 		fields: func(_ *call, _ subject, v url.Values) ([]formField, error) {
 			return productFields(&catalog.Product{Status: catalog.Active, PortalVisible: true}, v), nil
@@ -43,25 +43,25 @@ func (d *Dashboard) registerProductForms() {
 		command: func(c *call, _ subject, in *input) journal.Command {
 			return journal.Bind(catalog.CreateProduct{ID: c.IDs.New(id.Product), Title: in.text("title"), Description: in.text("description"), ImageURL: in.text("image_url"), Status: catalog.Status(in.text("status")), PortalVisible: new(in.yes("portal_visible")), Upsell: in.yes("upsell"), UpsellDiscount: in.number("upsell_discount", 0), UpsellLimit: in.number("upsell_limit", 0)})
 		}, to: resultOf("/products/")})
-	edit(form{path: "/products/{id}/edit", title: "Change the product", verb: "Save", events: []journal.Name{"product.updated", "product_settings.updated", "product_upsell.variant_settings_updated", "product_upsell.discount_updated", "product_upsell.limit_updated", "product.archived"}, on: aboutProduct,
+	edit(form{path: "/products/{id}/edit", title: "Change the product", verb: "Save", events: []journal.Name{journal.ProductUpdated, journal.ProductSettingsUpdated, journal.ProductUpsellVariantSettingsUpdated, journal.ProductUpsellDiscountUpdated, journal.ProductUpsellLimitUpdated, journal.ProductArchived}, on: aboutProduct,
 		fields: func(_ *call, s subject, v url.Values) ([]formField, error) {
 			return productFields(s.state.(*catalog.Product), v), nil
 		},
 		command: func(_ *call, s subject, in *input) journal.Command {
 			return journal.Bind(catalog.UpdateProduct{ID: s.state.Ref().ID, Title: in.given("title"), Description: in.given("description"), ImageURL: in.given("image_url"), Status: new(catalog.Status(in.text("status"))), PortalVisible: new(in.yes("portal_visible")), Upsell: new(in.yes("upsell")), UpsellDiscount: new(in.number("upsell_discount", 0)), UpsellLimit: new(in.number("upsell_limit", 0))})
 		}})
-	edit(form{path: "/products/{id}/archive", title: "Archive the product", verb: "Archive", danger: true, lead: "Nobody can subscribe to it any more. Subscriptions that have it keep it.", events: []journal.Name{"product.archived"}, on: aboutProduct,
+	edit(form{path: "/products/{id}/archive", title: "Archive the product", verb: "Archive", danger: true, lead: "Nobody can subscribe to it any more. Subscriptions that have it keep it.", events: []journal.Name{journal.ProductArchived}, on: aboutProduct,
 		command: func(_ *call, s subject, _ *input) journal.Command {
 			return journal.Bind(catalog.ArchiveProduct{ID: s.state.Ref().ID})
 		}})
-	edit(form{path: "/products/{id}/variants/new", title: "Add a variant", verb: "Add", events: []journal.Name{"variant.created"}, on: aboutProduct,
+	edit(form{path: "/products/{id}/variants/new", title: "Add a variant", verb: "Add", events: []journal.Name{journal.VariantCreated}, on: aboutProduct,
 		fields: func(c *call, _ subject, v url.Values) ([]formField, error) {
 			return c.variantFields(&catalog.Variant{Price: money.Zero(c.here().general.Currency)}, v), nil
 		},
 		command: func(c *call, s subject, in *input) journal.Command {
 			return journal.Bind(catalog.CreateVariant{ID: c.IDs.New(id.Variant), ProductID: s.state.Ref().ID, Title: in.text("title"), SKU: in.text("sku"), Price: in.amount("price", c.here().general.Currency), WeightGrams: in.number("weight_grams", 0), Inventory: in.stock()})
 		}, to: func(s subject, _ *program.Outcome) string { return s.back }})
-	edit(form{path: "/products/{id}/variants/{part}/edit", title: "Change the variant", verb: "Save", lead: "Subscriptions keep the price that they have; new ones get the new price.", events: []journal.Name{"variant.updated", "variant.inventory_changed"}, on: aboutVariant,
+	edit(form{path: "/products/{id}/variants/{part}/edit", title: "Change the variant", verb: "Save", lead: "Subscriptions keep the price that they have; new ones get the new price.", events: []journal.Name{journal.VariantUpdated, journal.VariantInventoryChanged}, on: aboutVariant,
 		fields: func(c *call, s subject, v url.Values) ([]formField, error) {
 			return c.variantFields(s.state.(*catalog.Variant), v), nil
 		},
@@ -69,7 +69,7 @@ func (d *Dashboard) registerProductForms() {
 			return journal.Bind(catalog.UpdateVariant{ID: s.state.Ref().ID, Title: in.given("title"), SKU: in.given("sku"), Price: new(in.amount("price", c.here().general.Currency)), WeightGrams: new(in.number("weight_grams", 0)),
 				Inventory: catalog.Nullable[int64]{Given: true, Value: in.stock()}})
 		}})
-	edit(form{path: "/products/{id}/variants/{part}/archive", title: "Archive the variant", verb: "Archive", danger: true, lead: "Nobody can subscribe to it any more. Subscriptions that have it keep it.", events: []journal.Name{"variant.archived"}, on: aboutVariant,
+	edit(form{path: "/products/{id}/variants/{part}/archive", title: "Archive the variant", verb: "Archive", danger: true, lead: "Nobody can subscribe to it any more. Subscriptions that have it keep it.", events: []journal.Name{journal.VariantArchived}, on: aboutVariant,
 		command: func(_ *call, s subject, _ *input) journal.Command {
 			return journal.Bind(catalog.ArchiveVariant{ID: s.state.Ref().ID})
 		}})
@@ -316,23 +316,23 @@ func (c *call) productPage() (answer, error) {
 
 func (d *Dashboard) registerPlanForms() {
 	edit := func(f form) { f.permission = team.PlansEdit; d.form(f) }
-	edit(form{path: "/plans/new", title: "Make a group of plans", verb: "Make", lead: "A group holds the plans that are offered together for some products.", events: []journal.Name{"selling_plan_group.created"}, on: above("/plans", "Plans"),
+	edit(form{path: "/plans/new", title: "Make a group of plans", verb: "Make", lead: "A group holds the plans that are offered together for some products.", events: []journal.Name{journal.SellingPlanGroupCreated}, on: above("/plans", "Plans"),
 		fields: func(c *call, _ subject, v url.Values) ([]formField, error) { return c.groupFields(&catalog.Group{}, v) },
 		command: func(c *call, _ subject, in *input) journal.Command {
 			return journal.Bind(catalog.CreateGroup{ID: c.IDs.New(id.SellingPlanGroup), Name: in.text("name"), ProductIDs: in.ids("product_ids")})
 		}, to: resultOf("/plans/")})
-	edit(form{path: "/plans/{id}/edit", title: "Change the group", verb: "Save", events: []journal.Name{"selling_plan_group.updated"}, on: aboutGroup,
+	edit(form{path: "/plans/{id}/edit", title: "Change the group", verb: "Save", events: []journal.Name{journal.SellingPlanGroupUpdated}, on: aboutGroup,
 		fields: func(c *call, s subject, v url.Values) ([]formField, error) {
 			return c.groupFields(s.state.(*catalog.Group), v)
 		},
 		command: func(_ *call, s subject, in *input) journal.Command {
 			return journal.Bind(catalog.UpdateGroup{ID: s.state.Ref().ID, Name: in.given("name"), ProductIDs: new(in.ids("product_ids"))})
 		}})
-	edit(form{path: "/plans/{id}/delete", title: "Delete the group", verb: "Delete", danger: true, lead: "Its plans are no longer offered. Subscriptions on them keep their rhythm and their price.", events: []journal.Name{"selling_plan_group.deleted"}, on: aboutGroup,
+	edit(form{path: "/plans/{id}/delete", title: "Delete the group", verb: "Delete", danger: true, lead: "Its plans are no longer offered. Subscriptions on them keep their rhythm and their price.", events: []journal.Name{journal.SellingPlanGroupDeleted}, on: aboutGroup,
 		command: func(_ *call, s subject, _ *input) journal.Command {
 			return journal.Bind(catalog.DeleteGroup{ID: s.state.Ref().ID})
 		}})
-	edit(form{path: "/plans/{id}/plans/new", title: "Add a plan", verb: "Add", events: []journal.Name{"selling_plan.created"}, on: aboutGroup,
+	edit(form{path: "/plans/{id}/plans/new", title: "Add a plan", verb: "Add", events: []journal.Name{journal.SellingPlanCreated}, on: aboutGroup,
 		fields: func(_ *call, _ subject, v url.Values) ([]formField, error) {
 			return planFields(&catalog.Plan{BillingPolicy: catalog.Policy{Interval: civil.Month, IntervalCount: 1}}, v), nil
 		},
@@ -340,7 +340,7 @@ func (d *Dashboard) registerPlanForms() {
 			billing, delivery := in.policies()
 			return journal.Bind(catalog.CreatePlan{ID: c.IDs.New(id.SellingPlan), GroupID: s.state.Ref().ID, Name: in.text("name"), BillingPolicy: billing, DeliveryPolicy: delivery, Pricing: in.pricing(), MinCycles: in.optional("min_cycles"), MaxCycles: in.optional("max_cycles")})
 		}, to: func(s subject, _ *program.Outcome) string { return s.back }})
-	edit(form{path: "/plans/{id}/plans/{part}/edit", title: "Change the plan", verb: "Save", lead: "Subscriptions keep the rhythm that they were made with; prices hold for every order that is made from now on.", events: []journal.Name{"selling_plan.updated"}, on: aboutPlan,
+	edit(form{path: "/plans/{id}/plans/{part}/edit", title: "Change the plan", verb: "Save", lead: "Subscriptions keep the rhythm that they were made with; prices hold for every order that is made from now on.", events: []journal.Name{journal.SellingPlanUpdated}, on: aboutPlan,
 		fields: func(_ *call, s subject, v url.Values) ([]formField, error) {
 			return planFields(s.state.(*catalog.Plan), v), nil
 		},
@@ -349,7 +349,7 @@ func (d *Dashboard) registerPlanForms() {
 			return journal.Bind(catalog.UpdatePlan{ID: s.state.Ref().ID, Name: in.given("name"), BillingPolicy: &billing, DeliveryPolicy: catalog.Nullable[catalog.Policy]{Given: true, Value: delivery}, Pricing: new(in.pricing()),
 				MinCycles: catalog.Nullable[int]{Given: true, Value: in.optional("min_cycles")}, MaxCycles: catalog.Nullable[int]{Given: true, Value: in.optional("max_cycles")}})
 		}})
-	edit(form{path: "/plans/{id}/plans/{part}/delete", title: "Delete the plan", verb: "Delete", danger: true, lead: "It is no longer offered. Subscriptions on it keep their rhythm and their price.", events: []journal.Name{"selling_plan.deleted"}, on: aboutPlan,
+	edit(form{path: "/plans/{id}/plans/{part}/delete", title: "Delete the plan", verb: "Delete", danger: true, lead: "It is no longer offered. Subscriptions on it keep their rhythm and their price.", events: []journal.Name{journal.SellingPlanDeleted}, on: aboutPlan,
 		command: func(_ *call, s subject, _ *input) journal.Command {
 			return journal.Bind(catalog.DeletePlan{ID: s.state.Ref().ID})
 		}})
@@ -635,12 +635,12 @@ func anchorOf(p *catalog.Plan) int {
 
 func (d *Dashboard) registerDiscountForms() {
 	edit := func(f form) { f.permission = team.DiscountsEdit; d.form(f) }
-	edit(form{path: "/discounts/new", title: "Make a discount", verb: "Make", events: []journal.Name{"discount.created"}, on: above("/discounts", "Discounts"),
+	edit(form{path: "/discounts/new", title: "Make a discount", verb: "Make", events: []journal.Name{journal.DiscountCreated}, on: above("/discounts", "Discounts"),
 		fields: func(c *call, _ subject, v url.Values) ([]formField, error) { return c.discountFields(nil, v), nil },
 		command: func(c *call, _ subject, in *input) journal.Command {
 			return journal.Bind(catalog.CreateDiscount{ID: c.IDs.New(id.Discount), Code: in.text("code"), Kind: in.text("kind"), Value: in.discount(c), MaxCycles: in.optional("max_cycles"), MaxRedemptions: in.optional("max_redemptions"), EndsAt: in.end(c)})
 		}, to: resultOf("/discounts/")})
-	edit(form{path: "/discounts/{id}/edit", title: "Change the discount", verb: "Save", lead: "Subscriptions that have it keep it as it was when it was applied.", events: []journal.Name{"discount.updated"}, on: aboutDiscount,
+	edit(form{path: "/discounts/{id}/edit", title: "Change the discount", verb: "Save", lead: "Subscriptions that have it keep it as it was when it was applied.", events: []journal.Name{journal.DiscountUpdated}, on: aboutDiscount,
 		fields: func(c *call, s subject, v url.Values) ([]formField, error) {
 			return c.discountFields(s.state.(*catalog.Discount), v), nil
 		},
@@ -648,7 +648,7 @@ func (d *Dashboard) registerDiscountForms() {
 			return journal.Bind(catalog.UpdateDiscount{ID: s.state.Ref().ID, Kind: in.given("kind"), Value: new(in.discount(c)), MaxCycles: catalog.Nullable[int]{Given: true, Value: in.optional("max_cycles")},
 				MaxRedemptions: catalog.Nullable[int]{Given: true, Value: in.optional("max_redemptions")}, EndsAt: catalog.Nullable[time.Time]{Given: true, Value: in.end(c)}})
 		}})
-	edit(form{path: "/discounts/{id}/deactivate", title: "End the discount", verb: "End it", danger: true, lead: "Nobody can use the code any more. Subscriptions that have it keep it.", events: []journal.Name{"discount.deactivated"}, on: aboutDiscount,
+	edit(form{path: "/discounts/{id}/deactivate", title: "End the discount", verb: "End it", danger: true, lead: "Nobody can use the code any more. Subscriptions that have it keep it.", events: []journal.Name{journal.DiscountDeactivated}, on: aboutDiscount,
 		command: func(_ *call, s subject, _ *input) journal.Command {
 			return journal.Bind(catalog.DeactivateDiscount{ID: s.state.Ref().ID})
 		}})

@@ -30,10 +30,10 @@ func (d *Dashboard) registerCustomers() {
 	view("GET /customers/{id}", (*call).customerPage)
 	// open is what it takes to see a customer's personal data, or to get where they are shown.
 	open := []team.Permission{team.PersonalDataView}
-	d.on(route{pattern: "POST /customers/{id}/portal-link", permission: team.CustomersEdit, also: open, events: []journal.Name{"customer.magic_link_created"}}, (*call).portalLink)
-	d.on(route{pattern: "POST /customers/{id}/sessions-end", permission: team.CustomersEdit, events: []journal.Name{"customer.logged_out"}}, (*call).endPortalSessions)
-	d.on(route{pattern: "POST /customers/{id}/reveal", permission: team.RevealedDataView, events: []journal.Name{"personal_data.revealed"}}, (*call).reveal)
-	d.on(route{pattern: "POST /customers/{id}/view-as", permission: team.CustomersEdit, also: open, events: []journal.Name{"customer.logged_in"}}, func(c *call) (answer, error) {
+	d.on(route{pattern: "POST /customers/{id}/portal-link", permission: team.CustomersEdit, also: open, events: []journal.Name{journal.CustomerMagicLinkCreated}}, (*call).portalLink)
+	d.on(route{pattern: "POST /customers/{id}/sessions-end", permission: team.CustomersEdit, events: []journal.Name{journal.CustomerLoggedOut}}, (*call).endPortalSessions)
+	d.on(route{pattern: "POST /customers/{id}/reveal", permission: team.RevealedDataView, events: []journal.Name{journal.PersonalDataRevealed}}, (*call).reveal)
+	d.on(route{pattern: "POST /customers/{id}/view-as", permission: team.CustomersEdit, also: open, events: []journal.Name{journal.CustomerLoggedIn}}, func(c *call) (answer, error) {
 		who, _, err := c.customer()
 		if err != nil {
 			return answer{}, err
@@ -48,7 +48,7 @@ func (d *Dashboard) registerCustomers() {
 	})
 	edit := func(f form) { f.permission = team.CustomersEdit; d.form(f) }
 
-	edit(form{path: "/customers/new", title: "Add a customer", verb: "Add", events: []journal.Name{"customer.created"},
+	edit(form{path: "/customers/new", title: "Add a customer", verb: "Add", events: []journal.Name{journal.CustomerCreated},
 		on: func(*call) (subject, error) {
 			return subject{back: "/customers", crumbs: []ui.Link{{Href: "/customers", Text: "Customers"}}}, nil
 		},
@@ -58,50 +58,50 @@ func (d *Dashboard) registerCustomers() {
 		command: func(c *call, _ subject, in *input) journal.Command {
 			return journal.Bind(customer.Create{ID: c.IDs.New(id.Customer), Email: in.text("email"), FirstName: in.text("first_name"), LastName: in.text("last_name"), Phone: in.text("phone"), Locale: in.text("locale"), Tags: in.words("tags")})
 		}, to: resultOf("/customers/")})
-	edit(form{path: "/customers/{id}/edit", title: "Change the profile", verb: "Save", events: []journal.Name{"customer.profile_updated", "customer.email_changed"}, on: (*call).aboutCustomer, also: open,
+	edit(form{path: "/customers/{id}/edit", title: "Change the profile", verb: "Save", events: []journal.Name{journal.CustomerProfileUpdated, journal.CustomerEmailChanged}, on: (*call).aboutCustomer, also: open,
 		fields: func(_ *call, s subject, v url.Values) ([]formField, error) {
 			return profileFields(s.state.(*customer.Customer), v), nil
 		},
 		command: func(_ *call, s subject, in *input) journal.Command {
 			return journal.Bind(customer.UpdateProfile{ID: s.state.Ref().ID, Email: in.given("email"), FirstName: in.given("first_name"), LastName: in.given("last_name"), Phone: in.given("phone"), Locale: in.given("locale"), Tags: new(in.words("tags"))})
 		}})
-	edit(form{path: "/customers/{id}/addresses/new", title: "Add an address", verb: "Add", events: []journal.Name{"address.added", "customer.default_address_changed"}, on: (*call).aboutCustomer,
+	edit(form{path: "/customers/{id}/addresses/new", title: "Add an address", verb: "Add", events: []journal.Name{journal.AddressAdded, journal.CustomerDefaultAddressChanged}, on: (*call).aboutCustomer,
 		fields: func(_ *call, _ subject, v url.Values) ([]formField, error) {
 			return addressFields(&customer.Address{}, v), nil
 		},
 		command: func(c *call, s subject, in *input) journal.Command {
 			return journal.Bind(customer.AddAddress{ID: c.IDs.New(id.Address), CustomerID: s.state.Ref().ID, Fields: in.address()})
 		}})
-	edit(form{path: "/customers/{id}/addresses/{part}/edit", title: "Change an address", verb: "Save", lead: "Every subscription that ships there gets the new address with its next order.", events: []journal.Name{"address.updated"}, on: aboutAddress, also: open,
+	edit(form{path: "/customers/{id}/addresses/{part}/edit", title: "Change an address", verb: "Save", lead: "Every subscription that ships there gets the new address with its next order.", events: []journal.Name{journal.AddressUpdated}, on: aboutAddress, also: open,
 		fields: func(_ *call, s subject, v url.Values) ([]formField, error) {
 			return addressFields(s.state.(*customer.Address), v), nil
 		},
 		command: func(c *call, s subject, in *input) journal.Command {
 			return journal.Bind(customer.UpdateAddress{ID: s.state.Ref().ID, CustomerID: id.ID(c.r.PathValue("id")), Fields: in.address()})
 		}})
-	edit(form{path: "/customers/{id}/addresses/{part}/remove", title: "Remove an address", verb: "Remove", danger: true, events: []journal.Name{"address.removed", "customer.default_address_changed"}, on: aboutAddress,
+	edit(form{path: "/customers/{id}/addresses/{part}/remove", title: "Remove an address", verb: "Remove", danger: true, events: []journal.Name{journal.AddressRemoved, journal.CustomerDefaultAddressChanged}, on: aboutAddress,
 		command: func(c *call, s subject, _ *input) journal.Command {
 			return journal.Bind(customer.RemoveAddress{ID: s.state.Ref().ID, CustomerID: id.ID(c.r.PathValue("id"))})
 		}})
-	edit(form{path: "/customers/{id}/addresses/{part}/default", title: "Make it the default address", verb: "Make it the default", lead: "New subscriptions ship there unless told otherwise. Those that there are stay as they are.", events: []journal.Name{"customer.default_address_changed"}, on: (*call).aboutCustomer,
+	edit(form{path: "/customers/{id}/addresses/{part}/default", title: "Make it the default address", verb: "Make it the default", lead: "New subscriptions ship there unless told otherwise. Those that there are stay as they are.", events: []journal.Name{journal.CustomerDefaultAddressChanged}, on: (*call).aboutCustomer,
 		command: func(c *call, s subject, _ *input) journal.Command {
 			return journal.Bind(customer.SetDefaultAddress{CustomerID: s.state.Ref().ID, AddressID: part(c)})
 		}})
 	edit(form{path: "/customers/{id}/payment-methods/{part}/default", title: "Make it the default payment method", verb: "Make it the default", lead: "New subscriptions are charged to it unless told otherwise. Those that there are stay as they are.",
-		events: []journal.Name{"payment_method.default_changed", "payment_method.backup_set"}, on: (*call).aboutCustomer,
+		events: []journal.Name{journal.PaymentMethodDefaultChanged, journal.PaymentMethodBackupSet}, on: (*call).aboutCustomer,
 		command: func(c *call, s subject, _ *input) journal.Command {
 			return journal.Bind(customer.SetDefaultPaymentMethod{CustomerID: s.state.Ref().ID, PaymentMethodID: part(c)})
 		}})
-	edit(form{path: "/customers/{id}/payment-methods/{part}/backup", title: "Make it the backup payment method", verb: "Make it the backup", lead: "It is tried when the first one fails.", events: []journal.Name{"payment_method.backup_set"}, on: (*call).aboutCustomer,
+	edit(form{path: "/customers/{id}/payment-methods/{part}/backup", title: "Make it the backup payment method", verb: "Make it the backup", lead: "It is tried when the first one fails.", events: []journal.Name{journal.PaymentMethodBackupSet}, on: (*call).aboutCustomer,
 		command: func(c *call, s subject, _ *input) journal.Command {
 			return journal.Bind(customer.SetBackupPaymentMethod{CustomerID: s.state.Ref().ID, PaymentMethodID: part(c)})
 		}})
-	edit(form{path: "/customers/{id}/payment-methods/{part}/remove", title: "Remove a payment method", verb: "Remove", danger: true, events: []journal.Name{"payment_method.removed", "payment_method.default_changed", "payment_method.backup_set"}, on: (*call).aboutCustomer,
+	edit(form{path: "/customers/{id}/payment-methods/{part}/remove", title: "Remove a payment method", verb: "Remove", danger: true, events: []journal.Name{journal.PaymentMethodRemoved, journal.PaymentMethodDefaultChanged, journal.PaymentMethodBackupSet}, on: (*call).aboutCustomer,
 		command: func(c *call, s subject, _ *input) journal.Command {
 			return journal.Bind(customer.RemovePaymentMethod{ID: part(c), CustomerID: s.state.Ref().ID})
 		}})
 	d.form(form{path: "/customers/{id}/data-request", title: "Hand out the customer's data", verb: "Make the export", lead: "Everything that the shop keeps about this person is put together, for the person to have. The request is in the log, and the person is told of it by the message “Copy of the data made”, where it is on.", permission: team.PersonalDataEdit,
-		events: []journal.Name{"customer.data_requested"}, on: (*call).aboutCustomer,
+		events: []journal.Name{journal.CustomerDataRequested}, on: (*call).aboutCustomer,
 		command: func(c *call, s subject, _ *input) journal.Command {
 			return journal.Bind(customer.RequestData{CustomerID: s.state.Ref().ID, RequestID: c.IDs.New(id.Job)})
 		}, to: func(s subject, out *program.Outcome) string {

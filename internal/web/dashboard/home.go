@@ -170,7 +170,7 @@ func (c *call) needsAttention(v *homeView) error {
 		v.Note = append(v.Note, attention{ui.Warn, "credit-card", fmt.Sprintf("%s: the card expires before the order of %s", names[0].Name, s.NextBillingDate.Long()), ui.Link{Href: "/subscriptions/" + string(s.ID), Text: "See the subscription"}})
 	}
 	lost := 0
-	for _, err := range c.Finder.Events(c.ctx, store.Closed, find.Filter{Types: []journal.Name{"notification.failed"}, From: c.Program.Now().AddDate(0, 0, -7)}, -1) {
+	for _, err := range c.Finder.Events(c.ctx, store.Closed, find.Filter{Types: []journal.Name{journal.NotificationFailed}, From: c.Program.Now().AddDate(0, 0, -7)}, -1) {
 		if err != nil {
 			return store.Fault(err)
 		}
@@ -262,7 +262,7 @@ func contestedOf(o *billing.Order) money.Amount {
 // openDisputes gives the orders whose payment is contested, the newest dispute first. A bank decides within some months.
 func (c *call) openDisputes() (out []*billing.Order, err error) {
 	var keys []id.ID
-	for st, err := range c.Finder.Events(c.ctx, store.Closed, find.Filter{Types: []journal.Name{"order.disputed"}, From: c.Program.Now().AddDate(-1, 0, 0)}, -1) {
+	for st, err := range c.Finder.Events(c.ctx, store.Closed, find.Filter{Types: []journal.Name{journal.OrderDisputed}, From: c.Program.Now().AddDate(-1, 0, 0)}, -1) {
 		if err != nil {
 			return nil, store.Fault(err)
 		}
@@ -308,7 +308,7 @@ func (c *call) todaysNumbers(v *homeView) error {
 	v.Tiles = append(v.Tiles, ui.Tile{Label: "Active subscriptions", Value: ui.Grouped(active), Href: "/subscriptions?status=active"})
 	var paid int64
 	var orders []id.ID
-	for st, err := range c.Finder.Events(c.ctx, store.Closed, find.Filter{Types: []journal.Name{"order.placed"}, From: start}, -1) {
+	for st, err := range c.Finder.Events(c.ctx, store.Closed, find.Filter{Types: []journal.Name{journal.OrderPlaced}, From: start}, -1) {
 		if err != nil {
 			return store.Fault(err)
 		}
@@ -327,8 +327,8 @@ func (c *call) todaysNumbers(v *homeView) error {
 	if len(orders) == countedAtMost {
 		more = "+"
 	}
-	v.Tiles = append(v.Tiles, ui.Tile{Label: "Paid today", Value: c.cash(money.Of(paid, c.here().general.Currency)) + more, Note: ui.Count(int64(len(orders)), "order") + more, Href: link("order.placed")})
-	for _, t := range []struct{ label, kind string }{{"New today", "subscription.created"}, {"Cancelled today", "subscription.cancelled"}, {"Failed payments today", "billing_attempt.failed"}} {
+	v.Tiles = append(v.Tiles, ui.Tile{Label: "Paid today", Value: c.cash(money.Of(paid, c.here().general.Currency)) + more, Note: ui.Count(int64(len(orders)), "order") + more, Href: link(string(journal.OrderPlaced))})
+	for _, t := range []struct{ label, kind string }{{"New today", string(journal.SubscriptionCreated)}, {"Cancelled today", string(journal.SubscriptionCancelled)}, {"Failed payments today", string(journal.BillingAttemptFailed)}} {
 		_, words, err := c.countOf(find.Filter{Types: []journal.Name{journal.Name(t.kind)}, From: start})
 		if err != nil {
 			return err

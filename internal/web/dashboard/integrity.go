@@ -16,7 +16,7 @@ import (
 
 func (d *Dashboard) registerIntegrity() {
 	d.on(route{pattern: "GET /integrity", permission: team.EventsView}, (*call).integrityPage)
-	d.on(route{pattern: "POST /integrity/verify", permission: team.EventsView, events: []journal.Name{"log.verified"}}, (*call).verifyNow)
+	d.on(route{pattern: "POST /integrity/verify", permission: team.EventsView, events: []journal.Name{journal.LogVerified}}, (*call).verifyNow)
 }
 
 // verification is a check of the whole journal under way. What it came to is its entry.
@@ -62,7 +62,7 @@ func (c *call) integrityPage() (answer, error) {
 }
 
 func (c *call) lastVerification(problems []string) (*lastVerification, error) {
-	found, err := take(c.Finder.Events(c.ctx, store.Opened, find.Filter{Types: []journal.Name{"log.verified"}}, -1), 1)
+	found, err := take(c.Finder.Events(c.ctx, store.Opened, find.Filter{Types: []journal.Name{journal.LogVerified}}, -1), 1)
 	if err != nil || len(found) == 0 {
 		return nil, err
 	}

@@ -120,7 +120,7 @@ func (d *Dashboard) registerLinks() {
 		return page("Set up your shop", newPersonForm(newPersonView{Setup: true, Shop: c.shopName(c.ctx)})), err
 	})
 	d.on(route{pattern: "POST /setup/{token}", access: everybody,
-		events: append([]journal.Name{"team.default_permissions_updated", "team_member.joined"}, signInEvents...)}, (*call).setUp)
+		events: append([]journal.Name{journal.TeamDefaultPermissionsUpdated, journal.TeamMemberJoined}, signInEvents...)}, (*call).setUp)
 	d.on(route{pattern: "GET /join/{token}", access: everybody}, func(c *call) (answer, error) {
 		m, _, err := c.invited(c.r.PathValue("token"))
 		if err != nil {
@@ -129,7 +129,7 @@ func (d *Dashboard) registerLinks() {
 		return page("Join the team", newPersonForm(newPersonView{Shop: c.shopName(c.ctx), Email: m.Email.Value, Name: m.Name.Value,
 			Provider: c.providerName(), Token: c.r.PathValue("token")})), nil
 	})
-	d.on(route{pattern: "POST /join/{token}", access: everybody, events: append([]journal.Name{"team_member.joined"}, signInEvents...)}, (*call).join)
+	d.on(route{pattern: "POST /join/{token}", access: everybody, events: append([]journal.Name{journal.TeamMemberJoined}, signInEvents...)}, (*call).join)
 	d.on(route{pattern: "GET /password/{token}", access: everybody}, func(c *call) (answer, error) {
 		l, _, err := c.link(team.ForNewPassword, c.r.PathValue("token"))
 		if err != nil {
@@ -145,7 +145,7 @@ func (d *Dashboard) registerLinks() {
 }
 
 // newPasswordEvents are those of a new password. Passkeys that its owner does not know go with the old one.
-var newPasswordEvents = []journal.Name{"team_member.password_changed", "team_member.logged_out", "team_member.second_factor_disabled"}
+var newPasswordEvents = []journal.Name{journal.TeamMemberPasswordChanged, journal.TeamMemberLoggedOut, journal.TeamMemberSecondFactorDisabled}
 
 // newPassword checks a password that somebody chooses.
 func newPassword(f *fault.Fields, password, email string) {

@@ -24,7 +24,7 @@ func (d *Dashboard) registerMessages() {
 	d.on(route{pattern: "GET /messages/{id}/{part}/preview", permission: team.NotificationsView}, (*call).messagePreview)
 	d.on(route{pattern: "POST /messages/{id}/{part}/test", permission: team.NotificationsEdit}, (*call).messageTest)
 	edit := func(f form) { f.permission = team.NotificationsEdit; d.form(f) }
-	edit(form{path: "/messages/{id}/{part}/edit", title: "Change the message", verb: "Save", lead: "Markdown. A paragraph that is only one link becomes a button.", events: []journal.Name{"notification_template.updated"}, on: (*call).aboutMessage,
+	edit(form{path: "/messages/{id}/{part}/edit", title: "Change the message", verb: "Save", lead: "Markdown. A paragraph that is only one link becomes a button.", events: []journal.Name{journal.NotificationTemplateUpdated}, on: (*call).aboutMessage,
 		fields: func(c *call, _ subject, v url.Values) ([]formField, error) {
 			k, t, err := c.message()
 			if err != nil {
@@ -37,11 +37,11 @@ func (d *Dashboard) registerMessages() {
 		command: func(c *call, _ subject, in *input) journal.Command {
 			return journal.Bind(message.UpdateText{Name: message.Name(c.r.PathValue("id")), Text: message.Text{Language: string(part(c)), Subject: in.text("subject"), Body: in.text("body")}})
 		}})
-	edit(form{path: "/messages/{id}/disable", title: "Switch the message off", verb: "Switch off", danger: true, lead: "Nobody gets it any more, until it is switched on again.", events: []journal.Name{"notification_template.disabled"}, on: (*call).aboutMessage,
+	edit(form{path: "/messages/{id}/disable", title: "Switch the message off", verb: "Switch off", danger: true, lead: "Nobody gets it any more, until it is switched on again.", events: []journal.Name{journal.NotificationTemplateDisabled}, on: (*call).aboutMessage,
 		command: func(c *call, _ subject, _ *input) journal.Command {
 			return journal.Bind(message.Disable{Name: message.Name(c.r.PathValue("id"))})
 		}})
-	edit(form{path: "/messages/{id}/enable", title: "Switch the message on", verb: "Switch on", events: []journal.Name{"notification_template.enabled"}, on: (*call).aboutMessage,
+	edit(form{path: "/messages/{id}/enable", title: "Switch the message on", verb: "Switch on", events: []journal.Name{journal.NotificationTemplateEnabled}, on: (*call).aboutMessage,
 		command: func(c *call, _ subject, _ *input) journal.Command {
 			return journal.Bind(message.Enable{Name: message.Name(c.r.PathValue("id"))})
 		}})

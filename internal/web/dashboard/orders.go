@@ -33,7 +33,7 @@ func (d *Dashboard) registerOrders() {
 	view("GET "+booksPath, (*call).booksPage)
 	view("GET /upcoming", (*call).upcomingPage)
 	edit := func(f form) { f.permission, f.on = team.SubscriptionsEdit, aboutOrder; d.form(f) }
-	edit(form{path: "/orders/{id}/refund", title: "Refund the order", verb: "Refund", danger: true, lead: "The money goes back the way it came. A refund cannot be undone.", events: []journal.Name{"order.refunded"},
+	edit(form{path: "/orders/{id}/refund", title: "Refund the order", verb: "Refund", danger: true, lead: "The money goes back the way it came. A refund cannot be undone.", events: []journal.Name{journal.OrderRefunded},
 		fields: func(c *call, s subject, v url.Values) ([]formField, error) {
 			o := s.state.(*billing.Order)
 			return []formField{textField("input", "amount", "Amount, in "+o.Total.Currency, filled(v, "amount", billing.Refundable(o).Decimal()), "At most "+c.cash(billing.Refundable(o))+"."),
@@ -44,8 +44,8 @@ func (d *Dashboard) registerOrders() {
 			return journal.Bind(billing.Refund{OrderID: o.ID, Amount: new(in.amount("amount", o.Total.Currency)), Reason: in.text("reason")})
 		}})
 	edit(form{path: "/orders/{id}/other-charge", title: "End the payment of another amount", verb: "End the payment", danger: true, lead: "The gateway took another amount than the order's. Neither choice can be undone.",
-		events: []journal.Name{"billing_attempt.amount_accepted", "billing_attempt.amount_refused", "order.placed", "order.cancelled", "variant.inventory_changed", "recovery.recovered", "recovery.abandoned", "subscription.renewed", "subscription.expired",
-			"subscription.order_skipped", "subscription.paused", "subscription.payment_method_changed"},
+		events: []journal.Name{journal.BillingAttemptAmountAccepted, journal.BillingAttemptAmountRefused, journal.OrderPlaced, journal.OrderCancelled, journal.VariantInventoryChanged, journal.RecoveryRecovered, journal.RecoveryAbandoned, journal.SubscriptionRenewed, journal.SubscriptionExpired,
+			journal.SubscriptionOrderSkipped, journal.SubscriptionPaused, journal.SubscriptionPaymentMethodChanged},
 		fields: func(c *call, s subject, v url.Values) ([]formField, error) {
 			o := s.state.(*billing.Order)
 			a, ok := billing.Differing(o)
@@ -61,7 +61,7 @@ func (d *Dashboard) registerOrders() {
 		command: func(_ *call, s subject, in *input) journal.Command {
 			return journal.Bind(billing.EndOtherCharge{OrderID: s.state.Ref().ID, Accept: in.text("as") == "payment"})
 		}})
-	edit(form{path: "/orders/{id}/fulfil", title: "Mark the order as sent", verb: "Mark as sent", events: []journal.Name{"order.fulfilled"},
+	edit(form{path: "/orders/{id}/fulfil", title: "Mark the order as sent", verb: "Mark as sent", events: []journal.Name{journal.OrderFulfilled},
 		fields: func(_ *call, _ subject, v url.Values) ([]formField, error) {
 			return []formField{textField("input", "tracking_url", "Address to follow the parcel", v.Get("tracking_url"), "Optional. The customer sees it.")}, nil
 		},
@@ -69,7 +69,7 @@ func (d *Dashboard) registerOrders() {
 			return journal.Bind(billing.Fulfil{OrderID: s.state.Ref().ID, TrackingURL: in.text("tracking_url")})
 		}})
 	edit(form{path: "/orders/{id}/cancel", title: "Cancel the order", verb: "Cancel the order", danger: true, lead: "It is not charged any more. The subscription goes on with its next order.",
-		events: []journal.Name{"order.cancelled", "variant.inventory_changed", "recovery.abandoned", "subscription.order_skipped", "subscription.paused"},
+		events: []journal.Name{journal.OrderCancelled, journal.VariantInventoryChanged, journal.RecoveryAbandoned, journal.SubscriptionOrderSkipped, journal.SubscriptionPaused},
 		command: func(_ *call, s subject, _ *input) journal.Command {
 			return journal.Bind(billing.CancelOrder{OrderID: s.state.Ref().ID})
 		}})

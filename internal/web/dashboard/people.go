@@ -32,17 +32,17 @@ func (d *Dashboard) registerTeam() {
 	}
 	view("GET /team", (*call).teamPage)
 	view("GET /team/defaults", func(c *call) (answer, error) { return c.defaultsPage(nil) })
-	give("POST /team/defaults", (*call).changeDefaults, "team.default_permissions_updated")
+	give("POST /team/defaults", (*call).changeDefaults, journal.TeamDefaultPermissionsUpdated)
 	edit("GET /team/invite", func(c *call) (answer, error) { return c.invitePage(inviteView{Role: team.Member, Defaults: true}) })
-	give("POST /team/invite", (*call).invite, "team_member.invited")
+	give("POST /team/invite", (*call).invite, journal.TeamMemberInvited)
 	edit("GET /team/bulk", func(c *call) (answer, error) { return c.bulkPage(nil) })
-	give("POST /team/bulk", (*call).bulk, "team.permissions_bulk_updated", "team_member.permissions_updated")
+	give("POST /team/bulk", (*call).bulk, journal.TeamPermissionsBulkUpdated, journal.TeamMemberPermissionsUpdated)
 	view("GET /team/{id}", (*call).memberPage)
-	give("POST /team/{id}/role", (*call).changeRole, "team_member.role_changed")
-	give("POST /team/{id}/permissions", (*call).changePermissions, "team_member.permissions_updated")
-	give("POST /team/{id}/link", (*call).makeLink, "team_member.link_created")
-	give("POST /team/{id}/second-factor-off", (*call).takeFactor, "team_member.second_factor_disabled")
-	edit("POST /team/{id}/sessions-end", (*call).endTheirSessions, "team_member.logged_out")
+	give("POST /team/{id}/role", (*call).changeRole, journal.TeamMemberRoleChanged)
+	give("POST /team/{id}/permissions", (*call).changePermissions, journal.TeamMemberPermissionsUpdated)
+	give("POST /team/{id}/link", (*call).makeLink, journal.TeamMemberLinkCreated)
+	give("POST /team/{id}/second-factor-off", (*call).takeFactor, journal.TeamMemberSecondFactorDisabled)
+	edit("POST /team/{id}/sessions-end", (*call).endTheirSessions, journal.TeamMemberLoggedOut)
 	edit("GET /team/{id}/remove", func(c *call) (answer, error) {
 		m, _, err := c.person()
 		if err != nil {
@@ -50,7 +50,7 @@ func (d *Dashboard) registerTeam() {
 		}
 		return page("Remove from the team", boxed(removeForm(c.show(m)))), nil
 	})
-	edit("POST /team/{id}/remove", (*call).remove, "team_member.removed", "team_member.logged_out")
+	edit("POST /team/{id}/remove", (*call).remove, journal.TeamMemberRemoved, journal.TeamMemberLoggedOut)
 }
 
 // show makes what a page says of a person. Colleagues are masked for who may not see personal data.

@@ -150,8 +150,8 @@ func (d *Dashboard) registerSettings() {
 	}
 	d.on(route{pattern: "GET /api-keys", permission: team.APIKeysView}, (*call).keysPage)
 	d.on(route{pattern: "GET /api-keys/new", permission: team.APIKeysEdit}, func(c *call) (answer, error) { return c.newKeyForm(nil) })
-	d.on(route{pattern: "POST /api-keys", permission: team.APIKeysEdit, confirm: true, events: []journal.Name{"api_key.created"}}, (*call).makeKey)
-	d.form(form{path: "/api-keys/{id}/revoke", title: "Revoke the key", verb: "Revoke for ever", danger: true, lead: "Programs that use it are refused at once. This cannot be undone.", permission: team.APIKeysEdit, events: []journal.Name{"api_key.revoked"},
+	d.on(route{pattern: "POST /api-keys", permission: team.APIKeysEdit, confirm: true, events: []journal.Name{journal.APIKeyCreated}}, (*call).makeKey)
+	d.form(form{path: "/api-keys/{id}/revoke", title: "Revoke the key", verb: "Revoke for ever", danger: true, lead: "Programs that use it are refused at once. This cannot be undone.", permission: team.APIKeysEdit, events: []journal.Name{journal.APIKeyRevoked},
 		on: func(c *call) (subject, error) {
 			k, version, err := stateOf[team.Key](c, journal.APIKey, c.r.PathValue("id"))
 			return subject{k, version, "/api-keys", []ui.Link{{Href: "/api-keys", Text: "API keys"}}}, err

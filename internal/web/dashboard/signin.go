@@ -29,7 +29,7 @@ type step struct {
 }
 
 // signInEvents are those of a sign-in; a session that the browser had before ends with it.
-var signInEvents = []journal.Name{"team_member.logged_in", "team_member.logged_out"}
+var signInEvents = []journal.Name{journal.TeamMemberLoggedIn, journal.TeamMemberLoggedOut}
 
 func (d *Dashboard) registerSignIn() {
 	d.on(route{pattern: "GET /signin", access: everybody}, func(c *call) (answer, error) {
@@ -46,8 +46,8 @@ func (d *Dashboard) registerSignIn() {
 		}
 		return page("Enter the code", codeForm("")), nil
 	})
-	d.on(route{pattern: "POST /signin/code", access: everybody, events: append([]journal.Name{"team_member.recovery_code_used"}, signInEvents...)}, (*call).signInWithCode)
-	d.on(route{pattern: "POST /signout", access: signedIn, events: []journal.Name{"team_member.logged_out"}}, func(c *call) (answer, error) {
+	d.on(route{pattern: "POST /signin/code", access: everybody, events: append([]journal.Name{journal.TeamMemberRecoveryCodeUsed}, signInEvents...)}, (*call).signInWithCode)
+	d.on(route{pattern: "POST /signout", access: signedIn, events: []journal.Name{journal.TeamMemberLoggedOut}}, func(c *call) (answer, error) {
 		cmd, end := ending(c.meta.Actor, c.member.ID, team.SignedOut, c.session)
 		if err := c.do(&program.Request{Command: cmd, Machinery: end}); err != nil {
 			return answer{}, err
@@ -67,7 +67,7 @@ func (d *Dashboard) registerSignIn() {
 	}
 	if d.provider != nil {
 		d.on(route{pattern: "GET /signin/provider", access: everybody}, (*call).goToProvider)
-		d.on(route{pattern: "GET /signin/provider/callback", access: everybody, events: append([]journal.Name{"team_member.joined"}, signInEvents...), fromProvider: true}, (*call).backFromProvider)
+		d.on(route{pattern: "GET /signin/provider/callback", access: everybody, events: append([]journal.Name{journal.TeamMemberJoined}, signInEvents...), fromProvider: true}, (*call).backFromProvider)
 	}
 }
 

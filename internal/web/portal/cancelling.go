@@ -287,7 +287,7 @@ func (c *call) cancelNow(plain action) (answer, error) {
 	}
 	to := "/portal/subscriptions/" + string(s.ID)
 	for _, e := range out.Events {
-		if e.Type == "subscription.cancelled" {
+		if e.Type == journal.SubscriptionCancelled {
 			return answer{to: to + "?done=" + string(e.ID)}, nil
 		}
 	}

@@ -26,7 +26,7 @@ type entry struct {
 
 // kept are entries that a subscriber is not shown: steps of the machinery between what people care about, and what is the team's own.
 // What is neither among them nor among the sentences is not shown either; a test demands a decision for every type.
-var kept = []journal.Name{"customer.login_code_sent", "billing_attempt.started", "billing_attempt.delayed", "billing_attempt.amount_differs", "subscription.amount_carried_over", "customer.quick_action_viewed", "payment_method.expiring", "order.disputed", "order.dispute_won", "order.dispute_lost", "order.refund_completed", "order.refund_failed", "billing.difference_found", "billing.difference_settled", "notification.sent", "notification.failed", "cancel_session.started", "cancel_session.offer_shown", "cancel_session.completed", "recovery.retry_scheduled", "subscription.note_changed", "subscription.attributes_changed", "discount.redeemed", "external.*"}
+var kept = []journal.Name{journal.CustomerLoginCodeSent, journal.BillingAttemptStarted, journal.BillingAttemptDelayed, journal.BillingAttemptAmountDiffers, journal.SubscriptionAmountCarriedOver, journal.CustomerQuickActionViewed, journal.PaymentMethodExpiring, journal.OrderDisputed, journal.OrderDisputeWon, journal.OrderDisputeLost, journal.OrderRefundCompleted, journal.OrderRefundFailed, journal.BillingDifferenceFound, journal.BillingDifferenceSettled, journal.NotificationSent, journal.NotificationFailed, journal.CancelSessionStarted, journal.CancelSessionOfferShown, journal.CancelSessionCompleted, journal.RecoveryRetryScheduled, journal.SubscriptionNoteChanged, journal.SubscriptionAttributesChanged, journal.DiscountRedeemed, "external.*"}
 
 // inShort is how many lines the page of a subscription has. What was looked at and found whole is said where all of it is.
 const inShort = 8
@@ -110,95 +110,95 @@ func (c *call) sentence(e *journal.Event) string {
 
 // told are what the sentences of a type are filled with, and which of several it is: the rest of its key.
 var told = map[journal.Name]func(c *call, e *journal.Event) (more string, args []any){
-	"customer.logged_in": func(_ *call, e *journal.Event) (string, []any) {
+	journal.CustomerLoggedIn: func(_ *call, e *journal.Event) (string, []any) {
 		return text(e.Detail("method")), nil
 	},
-	"customer.logged_out": func(_ *call, e *journal.Event) (string, []any) {
+	journal.CustomerLoggedOut: func(_ *call, e *journal.Event) (string, []any) {
 		if text(e.Detail("why")) == "revoked" {
 			return "revoked", nil
 		}
 		return "", nil
 	},
-	"subscription.created": func(c *call, e *journal.Event) (string, []any) {
+	journal.SubscriptionCreated: func(c *call, e *journal.Event) (string, []any) {
 		return "", []any{"rhythm", c.every(read[catalog.Policy](after(e, "billing_policy"))), "date", date(after(e, "next_billing_date"))}
 	},
-	"subscription.renewed": func(c *call, e *journal.Event) (string, []any) {
+	journal.SubscriptionRenewed: func(c *call, e *journal.Event) (string, []any) {
 		args := []any{"number", text(e.Detail("order_number")), "total", c.amount(e.Detail("total"))}
 		if next := date(after(e, "next_billing_date")); !next.IsZero() {
 			return "next", append(args, "date", next)
 		}
 		return "", args
 	},
-	"subscription.paused":      dated("paused_until", "until"),
-	"subscription.resumed":     dated("next_billing_date", "next"),
-	"subscription.reactivated": dated("next_billing_date", "next"),
-	"subscription.merged": func(c *call, e *journal.Event) (string, []any) {
+	journal.SubscriptionPaused:      dated("paused_until", "until"),
+	journal.SubscriptionResumed:     dated("next_billing_date", "next"),
+	journal.SubscriptionReactivated: dated("next_billing_date", "next"),
+	journal.SubscriptionMerged: func(c *call, e *journal.Event) (string, []any) {
 		if text(e.Detail("from")) == string(e.Target().ID) {
 			return "away", nil
 		}
 		return items(added)(c, e)
 	},
-	"subscription.split": items(removed),
-	"subscription.order_skipped": func(_ *call, e *journal.Event) (string, []any) {
+	journal.SubscriptionSplit: items(removed),
+	journal.SubscriptionOrderSkipped: func(_ *call, e *journal.Event) (string, []any) {
 		more := ""
 		if text(e.Detail("reason")) == "out_of_stock" {
 			more = "stock"
 		}
 		return more, []any{"date", date(e.Detail("date"))}
 	},
-	"subscription.order_held": func(_ *call, e *journal.Event) (string, []any) {
+	journal.SubscriptionOrderHeld: func(_ *call, e *journal.Event) (string, []any) {
 		more := ""
 		if text(e.Detail("reason")) == "country_not_shipped" {
 			more = "address"
 		}
 		return more, []any{"date", date(e.Detail("date"))}
 	},
-	"subscription.order_unskipped": detailed,
-	"subscription.order_gifted": func(_ *call, e *journal.Event) (string, []any) {
+	journal.SubscriptionOrderUnskipped: detailed,
+	journal.SubscriptionOrderGifted: func(_ *call, e *journal.Event) (string, []any) {
 		if d := date(e.Detail("date")); !d.IsZero() {
 			return "date", []any{"date", d}
 		}
 		return "", nil // the first ones have none
 	},
-	"subscription.next_billing_date_changed": func(_ *call, e *journal.Event) (string, []any) {
+	journal.SubscriptionNextBillingDateChanged: func(_ *call, e *journal.Event) (string, []any) {
 		return "", []any{"from", date(before(e, "next_billing_date")), "to", date(after(e, "next_billing_date"))}
 	},
-	"subscription.frequency_changed": func(c *call, e *journal.Event) (string, []any) {
+	journal.SubscriptionFrequencyChanged: func(c *call, e *journal.Event) (string, []any) {
 		return "", []any{"rhythm", c.every(read[catalog.Policy](after(e, "billing_policy")))}
 	},
-	"subscription.item_added":            items(added),
-	"subscription.item_removed":          items(removed),
-	"subscription.one_time_item_added":   items(added),
-	"subscription.one_time_item_removed": items(removed),
-	"subscription.item_quantity_changed": func(c *call, e *journal.Event) (string, []any) {
+	journal.SubscriptionItemAdded:          items(added),
+	journal.SubscriptionItemRemoved:        items(removed),
+	journal.SubscriptionOneTimeItemAdded:   items(added),
+	journal.SubscriptionOneTimeItemRemoved: items(removed),
+	journal.SubscriptionItemQuantityChanged: func(c *call, e *journal.Event) (string, []any) {
 		q := part(e, "quantity")
 		return "", []any{"item", c.title(e), "from", read[int](q.Before), "to", read[int](q.After)}
 	},
-	"subscription.item_price_overridden": func(c *call, e *journal.Event) (string, []any) {
+	journal.SubscriptionItemPriceOverridden: func(c *call, e *journal.Event) (string, []any) {
 		p := part(e, "unit_price")
 		return "", []any{"item", c.title(e), "from", c.amount(p.Before), "to", c.amount(p.After)}
 	},
-	"subscription.item_swapped": func(c *call, e *journal.Event) (string, []any) {
+	journal.SubscriptionItemSwapped: func(c *call, e *journal.Event) (string, []any) {
 		t := part(e, "title")
 		return "", []any{"from", cmp.Or(text(t.Before), c.title(e)), "to", cmp.Or(text(t.After), c.say("log.an_item"))}
 	},
-	"subscription.delivery_price_changed": func(c *call, e *journal.Event) (string, []any) {
+	journal.SubscriptionDeliveryPriceChanged: func(c *call, e *journal.Event) (string, []any) {
 		return "", []any{"to", c.amount(after(e, "delivery_price"))}
 	},
-	"subscription.discount_applied": code,
-	"subscription.discount_removed": code,
-	"order.created": func(c *call, e *journal.Event) (string, []any) {
+	journal.SubscriptionDiscountApplied: code,
+	journal.SubscriptionDiscountRemoved: code,
+	journal.OrderCreated: func(c *call, e *journal.Event) (string, []any) {
 		return "", []any{"number", text(after(e, "number")), "total", c.amount(after(e, "total"))}
 	},
-	"order.refunded": paid,
-	"order.delivery_fulfilled": func(_ *call, e *journal.Event) (string, []any) {
+	journal.OrderRefunded: paid,
+	journal.OrderDeliveryFulfilled: func(_ *call, e *journal.Event) (string, []any) {
 		return "", []any{"number", read[int](e.Detail("delivery")), "count", read[int](e.Detail("of"))}
 	},
-	"billing_attempt.succeeded":       paid,
-	"billing_attempt.amount_accepted": paid,
-	"billing_attempt.amount_refused":  paid,
-	"billing_attempt.failed":          paid,
-	"billing_attempt.action_required": paid,
+	journal.BillingAttemptSucceeded:      paid,
+	journal.BillingAttemptAmountAccepted: paid,
+	journal.BillingAttemptAmountRefused:  paid,
+	journal.BillingAttemptFailed:         paid,
+	journal.BillingAttemptActionRequired: paid,
 }
 
 // dated chooses the sentence with a day, if the field has one now.
@@ -336,7 +336,7 @@ func (c *call) why(o *billing.Order, reasons []billing.Reason) ([]string, error)
 		default:
 			continue
 		}
-		if r.Kind != billing.ReasonPricing && r.Event.Type != "order.created" {
+		if r.Kind != billing.ReasonPricing && r.Event.Type != journal.OrderCreated {
 			what = c.say("why.since", "what", what, "date", day)
 		}
 		if r.Amount != nil {

@@ -196,7 +196,7 @@ func (c *call) takeBack(s *subscription.Subscription, list []line) error {
 	if !slices.ContainsFunc(list, func(l line) bool { return l.Gift != "" }) {
 		return nil
 	}
-	for st, err := range c.Finder.Events(c.ctx, store.Closed, find.Filter{Scope: s.ID, Types: []journal.Name{"subscription.order_gifted"}}, -1) {
+	for st, err := range c.Finder.Events(c.ctx, store.Closed, find.Filter{Scope: s.ID, Types: []journal.Name{journal.SubscriptionOrderGifted}}, -1) {
 		if err != nil {
 			return store.Fault(err)
 		}
@@ -378,13 +378,13 @@ func (c *call) ordersPage() (answer, error) {
 				row.Badge, row.Confirm = ui.Badge{Tone: ui.Warn, Text: c.say("order.waits"), Icon: "clock"}, "/portal/orders/"+string(o.ID)+"/confirm"
 			}
 		case billing.Failed:
-			row.Badge = ui.Badge{Tone: ui.Bad, Text: c.say("order.failed")}
+			row.Badge = ui.Badge{Tone: ui.Bad, Text: c.say(string(journal.OrderFailed))}
 		case billing.Refunded:
-			row.Badge = ui.Badge{Text: c.say("order.refunded"), Icon: "undo-2"}
+			row.Badge = ui.Badge{Text: c.say(string(journal.OrderRefunded)), Icon: "undo-2"}
 		case billing.PartiallyRefunded:
 			row.Badge = ui.Badge{Text: c.say("order.refunded_part"), Icon: "undo-2"}
 		default:
-			row.Badge = ui.Badge{Text: c.say("order.cancelled"), Icon: "circle-x"}
+			row.Badge = ui.Badge{Text: c.say(string(journal.OrderCancelled)), Icon: "circle-x"}
 		}
 		row.Asked = "orders.why"
 		if billing.Paid(o).Minor > 0 {
@@ -687,7 +687,7 @@ func (c *call) undo() (answer, error) {
 		return answer{}, err
 	}
 	cmd := journal.Bind(kinds.Undo{Event: st.ID, Actor: c.meta.Actor})
-	if st.Type == "subscription.order_gifted" { // which the page of the subscription offers as long as the order can be changed
+	if st.Type == journal.SubscriptionOrderGifted { // which the page of the subscription offers as long as the order can be changed
 		if cmd, err = c.askedBack(st, cmd); err != nil {
 			return answer{}, err
 		}

@@ -251,7 +251,7 @@ func (c *call) wasUsed(q quickAction) (bool, error) {
 		if err != nil {
 			return false, store.Fault(err)
 		}
-		if e.Type == "customer.quick_action_used" && string(e.Detail("action")) == strconv.Quote(q.Action) {
+		if e.Type == journal.CustomerQuickActionUsed && string(e.Detail("action")) == strconv.Quote(q.Action) {
 			return true, nil
 		}
 	}

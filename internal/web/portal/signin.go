@@ -279,7 +279,7 @@ func (c *call) useLink() (answer, error) {
 	if err != nil {
 		return answer{}, store.Fault(err)
 	}
-	if made == nil || made.Type != "customer.magic_link_created" {
+	if made == nil || made.Type != journal.CustomerMagicLinkCreated {
 		return answer{}, over
 	}
 	viewer, err := c.looker()
