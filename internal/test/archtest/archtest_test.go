@@ -299,13 +299,18 @@ func scan(name string, source []byte) (found goPackage, err error) {
 			timeName = spec.Name.Name
 		}
 	}
+	keys := map[ast.Expr]bool{}
 	ast.Inspect(file, func(n ast.Node) bool {
 		switch n := n.(type) {
+		case *ast.CallExpr: // a text's key may be called like a type
+			if f, ok := n.Fun.(*ast.SelectorExpr); ok && f.Sel.Name == "say" && len(n.Args) > 0 {
+				keys[n.Args[0]] = true
+			}
 		case *ast.BasicLit:
 			if n.Kind == token.STRING && statement.MatchString(n.Value) {
 				at(&found.sql, n, "SQL")
 			}
-			if text, err := strconv.Unquote(n.Value); err == nil && catalogued(name, journal.Name(text)) {
+			if text, err := strconv.Unquote(n.Value); err == nil && !keys[n] && catalogued(name, journal.Name(text)) {
 				at(&found.names, n, text)
 			}
 		case *ast.SelectorExpr:

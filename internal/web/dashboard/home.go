@@ -328,12 +328,15 @@ func (c *call) todaysNumbers(v *homeView) error {
 		more = "+"
 	}
 	v.Tiles = append(v.Tiles, ui.Tile{Label: "Paid today", Value: c.cash(money.Of(paid, c.here().general.Currency)) + more, Note: ui.Count(int64(len(orders)), "order") + more, Href: link(string(journal.OrderPlaced))})
-	for _, t := range []struct{ label, kind string }{{"New today", string(journal.SubscriptionCreated)}, {"Cancelled today", string(journal.SubscriptionCancelled)}, {"Failed payments today", string(journal.BillingAttemptFailed)}} {
-		_, words, err := c.countOf(find.Filter{Types: []journal.Name{journal.Name(t.kind)}, From: start})
+	for _, t := range []struct {
+		label string
+		kind  journal.Name
+	}{{"New today", journal.SubscriptionCreated}, {"Cancelled today", journal.SubscriptionCancelled}, {"Failed payments today", journal.BillingAttemptFailed}} {
+		_, words, err := c.countOf(find.Filter{Types: []journal.Name{t.kind}, From: start})
 		if err != nil {
 			return err
 		}
-		v.Tiles = append(v.Tiles, ui.Tile{Label: t.label, Value: words, Href: link(t.kind)})
+		v.Tiles = append(v.Tiles, ui.Tile{Label: t.label, Value: words, Href: link(string(t.kind))})
 	}
 	v.Empty = active == 0 && len(orders) == 0
 	return nil

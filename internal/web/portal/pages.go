@@ -378,13 +378,13 @@ func (c *call) ordersPage() (answer, error) {
 				row.Badge, row.Confirm = ui.Badge{Tone: ui.Warn, Text: c.say("order.waits"), Icon: "clock"}, "/portal/orders/"+string(o.ID)+"/confirm"
 			}
 		case billing.Failed:
-			row.Badge = ui.Badge{Tone: ui.Bad, Text: c.say(string(journal.OrderFailed))}
+			row.Badge = ui.Badge{Tone: ui.Bad, Text: c.say("order.failed")}
 		case billing.Refunded:
-			row.Badge = ui.Badge{Text: c.say(string(journal.OrderRefunded)), Icon: "undo-2"}
+			row.Badge = ui.Badge{Text: c.say("order.refunded"), Icon: "undo-2"}
 		case billing.PartiallyRefunded:
 			row.Badge = ui.Badge{Text: c.say("order.refunded_part"), Icon: "undo-2"}
 		default:
-			row.Badge = ui.Badge{Text: c.say(string(journal.OrderCancelled)), Icon: "circle-x"}
+			row.Badge = ui.Badge{Text: c.say("order.cancelled"), Icon: "circle-x"}
 		}
 		row.Asked = "orders.why"
 		if billing.Paid(o).Minor > 0 {
