@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the tests run against and this machine lacks: PostgreSQL (15 or newer) and chromium, and with the argument "race" the
+# Installs what the tests run against and this machine lacks: PostgreSQL (15 or newer), chromium and Node, and with the argument "race" the
 # C compiler of the race detector, as Debian packages. It says nothing when all is there and no test has to be left out.
 set -euo pipefail
 
@@ -9,6 +9,7 @@ unshare --user --map-root-user --mount true 2>/dev/null ||
 missing=()
 command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
 command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || missing+=(chromium)
+{ command -v node && command -v npm; } >/dev/null || missing+=(nodejs npm)
 [ "${1:-}" != race ] || command -v gcc >/dev/null || missing+=(gcc libc6-dev)
 [ ${#missing[@]} -eq 0 ] && exit 0
 

@@ -189,7 +189,7 @@ func report[I any, P interface {
 }, R any](a *API, name, summary string, get func(context.Context, P, analytics.Query) (*analytics.Report[R], error)) {
 	r := route{method: http.MethodGet, path: "/analytics/" + name, tag: "Analytics", summary: summary, permission: team.AnalyticsView}
 	op := a.operation(r, reflect.TypeFor[one[reportView[R]]](), false)
-	op.Responses["200"].Content["text/csv"] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString}}
+	downloads(&op, "text/csv")
 	huma.Register(a.huma, op, func(ctx context.Context, in *I) (*answered, error) {
 		c := callOf(ctx)
 		var f fault.Fields

@@ -66,6 +66,28 @@ type API struct {
 
 // New makes the API and registers its routes on mux.
 func New(c Config, mux *http.ServeMux) *API {
+	a := &API{Config: c, mux: http.NewServeMux(), cursors: cursors{key: c.Store.Keys.Folder().Derive("cursor " + string(c.Store.Shop))}}
+	a.register()
+	a.documents(mux)
+	face := http.StripPrefix(Base, a.guard(a.mux))
+	mux.Handle(Base+"/", face)
+	mux.HandleFunc(Base, func(w http.ResponseWriter, r *http.Request) { // not redirected
+		r.URL.Path += "/"
+		face.ServeHTTP(w, r)
+	})
+	return a
+}
+
+// Document is the OpenAPI document that an API of a version serves.
+func Document(version string) []byte {
+	a := &API{Config: Config{Version: version}, mux: http.NewServeMux()}
+	a.register()
+	return a.document()
+}
+
+// register makes the routes and what describes them.
+func (a *API) register() {
+	huma.DefaultArrayNullable = false
 	huma.NewError = newProblem
 	huma.NewErrorWithContext = func(ctx huma.Context, status int, msg string, errs ...error) huma.StatusError {
 		p := newProblem(status, msg, errs...).(*Problem)
@@ -74,8 +96,7 @@ func New(c Config, mux *http.ServeMux) *API {
 		}
 		return p
 	}
-	inner := http.NewServeMux()
-	cfg := huma.DefaultConfig("Perennial", c.Version)
+	cfg := huma.DefaultConfig("Perennial", a.Version)
 	cfg.DocsPath, cfg.SchemasPath, cfg.OpenAPIPath = "", "", ""
 	cfg.CreateHooks = nil
 	cfg.Transformers = nil
@@ -85,7 +106,6 @@ func New(c Config, mux *http.ServeMux) *API {
 	cfg.Servers = []*huma.Server{{URL: Base}}
 	cfg.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"key": {Type: "http", Scheme: "bearer", Description: "An API key of the shop."}}
 	cfg.Security = []map[string][]string{{"key": {}}}
-	a := &API{Config: c, mux: inner, cursors: cursors{key: c.Store.Keys.Folder().Derive("cursor " + string(c.Store.Shop))}}
 	a.viewed.init()
 	a.used.init()
 	a.views = views{}
@@ -96,7 +116,7 @@ func New(c Config, mux *http.ServeMux) *API {
 	cfg.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
 	registerSchemas(cfg.Components.Schemas)
 	documentRefusals(cfg.Components)
-	a.huma = humago.New(inner, cfg)
+	a.huma = humago.New(a.mux, cfg)
 	a.subscriptions()
 	a.orders()
 	a.customers()
@@ -108,14 +128,7 @@ func New(c Config, mux *http.ServeMux) *API {
 	a.logs()
 	a.proof()
 	a.analytics()
-	a.documents(mux)
-	face := http.StripPrefix(Base, a.guard(inner))
-	mux.Handle(Base+"/", face)
-	mux.HandleFunc(Base, func(w http.ResponseWriter, r *http.Request) { // not redirected
-		r.URL.Path += "/"
-		face.ServeHTTP(w, r)
-	})
-	return a
+	finish(a.huma.OpenAPI())
 }
 
 // now is the time of a request, for what is not decided under the head.

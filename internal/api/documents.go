@@ -20,16 +20,49 @@ var docsStyle []byte
 //go:embed docs.tmpl
 var docsTemplate string
 
-// tagOrder is the order of the tags on the page; others follow by name.
-var tagOrder = []string{"Subscriptions", "Orders", "Customers", "Catalogue", "Settings", "Team", "Logs", "Events", "Proof"}
+// tags are the groups of the operations, in the order of the document and the page.
+var tags = []*huma.Tag{
+	{Name: "Subscriptions", Description: "Subscriptions, what is in them, and the orders to come."},
+	{Name: "Orders", Description: "Orders that were billed or are to be paid."},
+	{Name: "Customers", Description: "Customers, their addresses and payment methods."},
+	{Name: "Catalogue", Description: "Products, variants, selling plans and discounts."},
+	{Name: "Cancel flows", Description: "What a subscriber is asked and offered before a subscription is cancelled."},
+	{Name: "Messages", Description: "Templates of the messages to subscribers."},
+	{Name: "Settings", Description: "The shop's settings, a page at a time."},
+	{Name: "Team", Description: "Members of the team and API keys."},
+	{Name: "Logs", Description: "The Activity Log and the Audit Logs."},
+	{Name: "Events", Description: "The whole journal: read, followed live, written to from outside, and undone."},
+	{Name: "Proof", Description: "Checkpoints, proofs and receipts."},
+	{Name: "Analytics", Description: "Reports, with the entries behind each figure."},
+}
 
-// documents serves the OpenAPI document and the page about it. It comes after all other registrations: both are made
-// once, here.
-func (a *API) documents(mux *http.ServeMux) {
+// finish declares the tags, and takes out the response header Content-Type, which the media type of an answer says already.
+func finish(doc *huma.OpenAPI) {
+	doc.Tags = tags
+	for _, item := range doc.Paths {
+		for _, op := range []*huma.Operation{item.Get, item.Post, item.Put, item.Patch, item.Delete} {
+			if op == nil {
+				continue
+			}
+			for _, r := range op.Responses {
+				delete(r.Headers, "Content-Type")
+			}
+		}
+	}
+}
+
+// document is the OpenAPI document.
+func (a *API) document() []byte {
 	doc, err := a.huma.OpenAPI().MarshalJSON()
 	if err != nil {
 		panic(fmt.Sprintf("api: the OpenAPI document: %v", err)) // made of constants: it encodes or the tests fail
 	}
+	return doc
+}
+
+// documents serves the OpenAPI document and the page about it. It comes after all other registrations: both are made
+// once, here.
+func (a *API) documents(mux *http.ServeMux) {
 	var page bytes.Buffer
 	if err := template.Must(template.New("docs").Parse(docsTemplate)).Execute(&page, describe(a.huma.OpenAPI())); err != nil {
 		panic(fmt.Sprintf("api: the page of the API: %v", err))
@@ -40,7 +73,7 @@ func (a *API) documents(mux *http.ServeMux) {
 			_, _ = w.Write(body) // a reader that went away
 		}
 	}
-	a.mux.HandleFunc("GET /openapi.json", serve("application/json", doc))
+	a.mux.HandleFunc("GET /openapi.json", serve("application/json", a.document()))
 	mux.HandleFunc("GET /api/docs", serve("text/html; charset=utf-8", page.Bytes()))
 	mux.HandleFunc("GET /api/docs.css", serve("text/css; charset=utf-8", docsStyle))
 }
@@ -105,10 +138,10 @@ func describe(api *huma.OpenAPI) docsPage {
 		}
 	}
 	place := func(name string) int {
-		if i := slices.Index(tagOrder, name); i >= 0 {
+		if i := slices.IndexFunc(tags, func(t *huma.Tag) bool { return t.Name == name }); i >= 0 {
 			return i
 		}
-		return len(tagOrder)
+		return len(tags)
 	}
 	for _, name := range slices.SortedFunc(maps.Keys(groups), func(x, y string) int { return cmp.Or(cmp.Compare(place(x), place(y)), strings.Compare(x, y)) }) {
 		p.Groups = append(p.Groups, *groups[name])

@@ -2,9 +2,11 @@ package api_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -88,6 +90,70 @@ func TestDocument(t *testing.T) {
 			t.Errorf("%s is missing", path)
 		}
 	}
+}
+
+// What generators of clients need of the document: see internal/test/generators, which runs some.
+func TestDocumentIsForGenerators(t *testing.T) {
+	var doc map[string]any
+	must(t, json.Unmarshal(api.Document("test"), &doc))
+	declared := map[any]bool{}
+	for _, tag := range doc["tags"].([]any) {
+		declared[tag.(map[string]any)["name"]] = true
+	}
+	for path, item := range doc["paths"].(map[string]any) {
+		for method, op := range item.(map[string]any) {
+			op := op.(map[string]any)
+			at := method + " " + path
+			if id := op["operationId"].(string); !regexp.MustCompile(`^[a-z]+([A-Z][A-Za-z]*)+$`).MatchString(id) {
+				t.Errorf("%s: %q does not read as the name of a function", at, id)
+			}
+			for _, tag := range op["tags"].([]any) {
+				if !declared[tag] {
+					t.Errorf("%s: the tag %v is not declared", at, tag)
+				}
+			}
+			for status, r := range op["responses"].(map[string]any) {
+				r := r.(map[string]any)
+				if content, ok := r["content"].(map[string]any); ok && len(content) != 1 {
+					t.Errorf("%s: %s has %d media types", at, status, len(content))
+				}
+				if headers, _ := r["headers"].(map[string]any); headers["Content-Type"] != nil {
+					t.Errorf("%s: %s has Content-Type among its headers", at, status)
+				}
+			}
+		}
+	}
+	var schemas func(at string, v any)
+	schemas = func(at string, v any) {
+		switch v := v.(type) {
+		case []any:
+			for i, one := range v {
+				schemas(fmt.Sprint(at, "/", i), one)
+			}
+		case map[string]any:
+			// Permissions that are null are the team's defaults: another meaning than none.
+			if types, _ := v["type"].([]any); slices.Contains(types, "array") && !strings.HasSuffix(at, "/permissions") {
+				t.Errorf("%s: a list may be null", at)
+			}
+			branches, _ := v["oneOf"].([]any)
+			objects, nulls := 0, 0
+			for _, branch := range branches {
+				switch b := branch.(map[string]any); {
+				case b["type"] == "object" || b["$ref"] != nil:
+					objects++
+				case b["type"] == "null":
+					nulls++
+				}
+			}
+			if objects > 1 || nulls > 0 && len(branches) > 2 {
+				t.Errorf("%s: a generator cannot tell the branches apart", at)
+			}
+			for name, one := range v {
+				schemas(at+"/"+name, one)
+			}
+		}
+	}
+	schemas("", doc["components"])
 }
 
 // The page has nothing inline, and all its links lead somewhere.

@@ -95,7 +95,7 @@ func (a *API) ingest() {
 	op.Description += " One object, or one on each line (application/x-ndjson, at most 64 MiB). Each line is taken or refused by itself; " +
 		"the answer has a line for each. An Idempotency-Key stands in for the idempotency_key of lines without one."
 	op.Parameters = slices.DeleteFunc(op.Parameters, func(p *huma.Param) bool { return p.Name == "If-Match" })
-	op.Responses["200"].Content = map[string]*huma.MediaType{"application/x-ndjson": {Schema: op.Responses["200"].Content["application/json"].Schema}}
+	op.Responses["200"].Content = map[string]*huma.MediaType{"application/x-ndjson": lines(op.Responses["200"].Content["application/json"].Schema)}
 	huma.Register(a.huma, op, func(ctx context.Context, _ *noInput) (*answered, error) {
 		c := callOf(ctx)
 		if c.empty && !c.lines {
@@ -117,7 +117,7 @@ func (a *API) ingest() {
 	// The body is read line by line, so the framework must not know of it; the document has to.
 	line := a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[ingestLine](), true, "IngestLine")
 	a.huma.OpenAPI().Paths[r.path].Post.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
-		"application/json": {Schema: line}, "application/x-ndjson": {Schema: line}}}
+		"application/json": {Schema: line}, "application/x-ndjson": lines(line)}}
 }
 
 // unchanged is a command that makes nothing.

@@ -119,9 +119,7 @@ type answered struct {
 // eventList registers a list of events with the filters, the order and the formats of them all. log says whose it is.
 func eventList[I any](a *API, r route, log func(ctx context.Context, in *I) (observe.Log, *LogQuery, error)) {
 	op := a.operation(r, reflect.TypeFor[eventsView](), false)
-	text := &huma.Schema{Type: huma.TypeString}
-	op.Responses["200"].Content["text/csv"] = &huma.MediaType{Schema: text}
-	op.Responses["200"].Content["application/x-ndjson"] = &huma.MediaType{Schema: text}
+	downloads(&op, "text/csv", "application/x-ndjson")
 	huma.Register(a.huma, op, func(ctx context.Context, in *I) (*answered, error) {
 		c := callOf(ctx)
 		l, q, err := log(ctx, in)

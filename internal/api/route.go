@@ -267,11 +267,6 @@ func documentRefusals(c *huma.Components) {
 	}
 }
 
-func operationID(r route) string {
-	s := strings.NewReplacer("/", "-", "{", "", "}", "").Replace(r.path)
-	return strings.ToLower(r.method) + s
-}
-
 // read registers a route that changes nothing.
 func read[I, V any](a *API, r route, get func(ctx context.Context, in *I) (V, error)) {
 	raws(a, r, reflect.TypeFor[one[V]](), func(ctx context.Context, in *I) (*raw, error) {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"maps"
 	"reflect"
 	"strings"
 
@@ -33,9 +34,12 @@ type anySchema struct{}
 
 func (anySchema) Schema(huma.Registry) *huma.Schema { return &huma.Schema{} }
 
-// erasable is the schema of a personal value: itself, or {"erased": true}.
+const aboutErasable = "Personal. An erased value reads {\"erased\": true}."
+
+// erasable is the schema of a personal value that is no object: itself, or {"erased": true}. What may be null besides says so in its
+// own branch: generators refuse a null that is a branch of its own beside two others.
 func erasable(of *huma.Schema) *huma.Schema {
-	return &huma.Schema{Description: "Personal. An erased value reads {\"erased\": true}.", OneOf: []*huma.Schema{of, {
+	return &huma.Schema{Description: aboutErasable, OneOf: []*huma.Schema{of, {
 		Type: huma.TypeObject, Properties: map[string]*huma.Schema{"erased": {Type: huma.TypeBoolean, Enum: []any{true}}}, Required: []string{"erased"}, AdditionalProperties: false,
 	}}}
 }
@@ -48,8 +52,12 @@ func (personalText) Schema(huma.Registry) *huma.Schema {
 
 type personalMap struct{}
 
+// Schema is that of one object, because generators cannot tell a map from the object of an erased value. An attribute may itself be
+// called erased: then it is a text.
 func (personalMap) Schema(huma.Registry) *huma.Schema {
-	return erasable(&huma.Schema{Type: huma.TypeObject, AdditionalProperties: &huma.Schema{Type: huma.TypeString}})
+	text := &huma.Schema{Type: huma.TypeString}
+	return &huma.Schema{Type: huma.TypeObject, Description: aboutErasable, AdditionalProperties: text,
+		Properties: map[string]*huma.Schema{"erased": {OneOf: []*huma.Schema{text, {Type: huma.TypeBoolean, Enum: []any{true}}}}}}
 }
 
 type personalGifts struct{}
@@ -60,10 +68,13 @@ func (personalGifts) Schema(r huma.Registry) *huma.Schema {
 
 type personalAddress struct{}
 
+// Schema is that of one object, for the same reason.
 func (personalAddress) Schema(r huma.Registry) *huma.Schema {
-	s := erasable(r.Schema(reflect.TypeFor[billing.ShipTo](), true, "ShipTo"))
-	s.OneOf = append(s.OneOf, &huma.Schema{Type: "null", Enum: []any{nil}})
-	return s
+	s := *r.Schema(reflect.TypeFor[billing.ShipTo](), false, "")
+	s.Description, s.Nullable, s.Required = aboutErasable, true, nil
+	s.Properties = maps.Clone(s.Properties)
+	s.Properties["erased"] = &huma.Schema{Type: huma.TypeBoolean, Enum: []any{true}}
+	return &s
 }
 
 type eitherParty struct{}
@@ -77,9 +88,7 @@ func (eitherParty) Schema(huma.Registry) *huma.Schema {
 type eitherPersonal struct{}
 
 func (eitherPersonal) Schema(huma.Registry) *huma.Schema {
-	s := erasable(&huma.Schema{Type: huma.TypeString})
-	s.OneOf = append(s.OneOf, &huma.Schema{Type: "null", Enum: []any{nil}})
-	return s
+	return erasable(&huma.Schema{Type: huma.TypeString, Nullable: true})
 }
 
 type anyMembers struct{}
@@ -139,6 +148,24 @@ func nullPointers(r huma.Registry, t reflect.Type, seen map[reflect.Type]bool) {
 			p.Nullable = true
 		}
 	}
+}
+
+// What the document says beyond OpenAPI, which has no words for it.
+const (
+	extDownloads = "x-downloads"   // the media types of the same list as a download, by the parameter format
+	extLine      = "x-line-schema" // the schema of each line of NDJSON
+)
+
+// downloads documents that the parameter format makes the answer a download. It is not a media type of its own beside JSON: generators
+// would make the answer's type one or the other.
+func downloads(op *huma.Operation, mediaTypes ...string) {
+	op.Description += " With another format than `json` the answer is the whole list as a download (`" + strings.Join(mediaTypes, "`, `") + "`)."
+	op.Responses["200"].Extensions = map[string]any{extDownloads: mediaTypes}
+}
+
+// lines is NDJSON. To generators it is a file.
+func lines(of *huma.Schema) *huma.MediaType {
+	return &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}, Extensions: map[string]any{extLine: of}}
 }
 
 // nullable gives an id that may be missing as null.
