@@ -83,6 +83,42 @@ func (c Asked) Run(r journal.Reader, now time.Time) (journal.Decision, error) {
 	return d, nil
 }
 
+// AskedBack is the undo of an entry that the subscriber asks for: the store allows it when it allows the action that it amounts to, for the
+// order that comes next now as for the one that would come next then.
+type AskedBack struct {
+	ID       id.ID
+	Customer id.ID
+	Type     journal.Name
+	Date     *civil.Date // the order that the entry is about, if it is about one
+	Do       journal.Command
+}
+
+// Run implements journal.Command.
+func (c AskedBack) Run(r journal.Reader, now time.Time) (journal.Decision, error) {
+	action, ok := undoing[c.Type]
+	if !ok {
+		return c.Do.Run(r, now) // which refuses it
+	}
+	d, err := Asked{ID: c.ID, Customer: c.Customer, Action: action, Date: c.Date, Do: c.Do}.Run(r, now)
+	if err != nil {
+		return d, err
+	}
+	general, err := journal.Find[settings.General](r, journal.Settings, settings.PageGeneral)
+	if err != nil {
+		return journal.Decision{}, err
+	}
+	bill, err := journal.Find[settings.Billing](r, journal.Settings, settings.PageBilling)
+	if err != nil {
+		return journal.Decision{}, err
+	}
+	for _, draft := range d.Drafts {
+		if back, ok := draft.After.(*Subscription); ok && pastCutoff(back, action, bill, settings.Today(general, now)) {
+			return journal.Decision{}, cutoffPassed(back)
+		}
+	}
+	return d, nil
+}
+
 // own loads a subscription of who asks.
 func (c Asked) own(r journal.Reader, key id.ID) (*Subscription, error) {
 	s, err := journal.Find[Subscription](r, journal.Subscription, key)
@@ -169,7 +205,7 @@ func Offered(s *Subscription, a Action, date *civil.Date, portal *settings.Porta
 		return notOffered()
 	}
 	if pastCutoff(s, a, bill, today) && (date == nil || *date == *s.NextBillingDate || a == ActionReschedule) {
-		return fault.New(fault.Conflict, "cutoff_passed", "The order of %s is being prepared already, so it can no longer be changed.", s.NextBillingDate.Long())
+		return cutoffPassed(s)
 	}
 	if date != nil && a == ActionReschedule && date.Before(today.AddDays(portal.MinDaysAhead)) {
 		return fault.New(fault.Conflict, "too_early", "Choose a day from %s on.", today.AddDays(portal.MinDaysAhead).Long())
@@ -181,6 +217,10 @@ func Offered(s *Subscription, a Action, date *civil.Date, portal *settings.Porta
 		return fault.New(fault.Conflict, "too_many_skips", "At most %d orders in a row can be skipped. Pause the subscription instead.", portal.MaxSkipsInRow)
 	}
 	return nil
+}
+
+func cutoffPassed(s *Subscription) error {
+	return fault.New(fault.Conflict, "cutoff_passed", "The order of %s is being prepared already, so it can no longer be changed.", s.NextBillingDate.Long())
 }
 
 // pastCutoff says whether an action would come too late for the next order.

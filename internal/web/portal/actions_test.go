@@ -219,6 +219,37 @@ func TestGivingAnOrder(t *testing.T) {
 	w.want(v.send(http.MethodPost, at+"/gift", values(given)), 422, at+"/gift", "The store does not send there.")
 }
 
+// No undo leads round what the store offers: not past the cut-off of the order that it changes, and not to an action that is switched off.
+func TestUndosAreHeldToTheStoresRules(t *testing.T) {
+	w := newWorld(t)
+	v := w.signIn("ada@example.com")
+	at := "/portal/subscriptions/" + string(w.hers)
+	next := w.subscription(w.hers).NextBillingDate
+	undo := regexp.MustCompile(`/portal/undo/evt_[a-z0-9_]+`)
+	s := v.send(http.MethodPost, at+"/skip", values([]string{"date", next.String()}))
+	w.want(s, 200, at)
+	path := undo.FindString(s.body)
+	if path == "" {
+		t.Fatalf("the skip cannot be undone:\n%s", s.body)
+	}
+	portal := settings.Default(settings.PagePortal, &settings.General{}).(*settings.Portal)
+	w.Do(journal.Bind(settings.Update{Document: &settings.Billing{BillingHour: 6, CutoffDays: 30, MaxCatchUpOrders: 1}}))
+	w.pass(2 * 24 * time.Hour)
+	w.want(v.post(path), 409, path, "is being prepared already")
+	if body := v.get(at).body; strings.Contains(body, path) {
+		t.Error("the page offers an undo that is refused")
+	}
+	w.Do(journal.Bind(settings.Update{Document: &settings.Billing{BillingHour: 6, MaxCatchUpOrders: 1}}))
+	portal.Actions = slices.DeleteFunc(portal.Actions, func(a string) bool { return a == settings.ActionUnskip })
+	w.Do(journal.Bind(settings.Update{Document: portal}))
+	w.want(v.post(path), 409, path, "does not offer this here")
+	if after := w.subscription(w.hers).NextBillingDate; *after == *next {
+		t.Error("the skip was undone")
+	}
+	w.Do(journal.Bind(settings.Update{Document: settings.Default(settings.PagePortal, &settings.General{})}))
+	w.want(v.post(path), 200, at, "Undone")
+}
+
 func TestTheBackupPaymentMethod(t *testing.T) {
 	w := newWorld(t)
 	v := w.signIn("ada@example.com")

@@ -635,15 +635,15 @@ func (c *call) undoes(st store.Stored) journal.State {
 	if c.own(st) != nil {
 		return nil
 	}
-	w, err := kinds.Undo{Event: st.ID, Actor: c.meta.Actor}.Load(c.reader())
+	cmd, err := c.askedBack(st)
 	if err != nil {
 		return nil
 	}
-	restored, _, err := kinds.Restored(w, c.Program.Now())
-	if err != nil {
+	d, err := cmd.Run(c.reader(), c.Program.Now())
+	if err != nil || len(d.Drafts) == 0 {
 		return nil
 	}
-	return restored
+	return d.Drafts[0].After
 }
 
 // ownEvent loads an entry of what this visitor did about themselves.
@@ -667,18 +667,24 @@ func (c *call) own(st store.Stored) error {
 	return nil
 }
 
-// askedBack holds the undo of a gift against what the store offers for the order that it is for now.
-func (c *call) askedBack(st store.Stored, undo journal.Command) (journal.Command, error) {
+// askedBack is the undo of an entry, held against what the store offers where it is about a subscription.
+func (c *call) askedBack(st store.Stored) (journal.Command, error) {
+	undo := journal.Bind(kinds.Undo{Event: st.ID, Actor: c.meta.Actor})
+	if st.Target().Kind != journal.Subscription {
+		return undo, nil
+	}
 	s, err := journal.Get[subscription.Subscription](c.reader(), journal.Subscription, st.Target().ID)
 	if err != nil {
 		return undo, err
 	}
-	c.about = s
-	day := date(st.Detail("date"))
-	if next := s.NextBillingDate; next != nil && day.Before(*next) { // its own order was skipped, or it is not told
-		day = *next
+	asked := subscription.AskedBack{ID: s.ID, Customer: c.who.ID, Type: st.Type, Do: undo}
+	if day := date(st.Detail("date")); !day.IsZero() {
+		if next := s.NextBillingDate; st.Type == journal.SubscriptionOrderGifted && next != nil && day.Before(*next) { // its own order was skipped
+			day = *next
+		}
+		asked.Date = &day
 	}
-	return subscription.Asked{ID: s.ID, Customer: c.who.ID, Action: subscription.ActionGift, Date: &day, Do: undo}, nil
+	return asked, nil
 }
 
 func (c *call) undo() (answer, error) {
@@ -686,9 +692,12 @@ func (c *call) undo() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	cmd := journal.Bind(kinds.Undo{Event: st.ID, Actor: c.meta.Actor})
-	if st.Type == journal.SubscriptionOrderGifted { // which the page of the subscription offers as long as the order can be changed
-		if cmd, err = c.askedBack(st, cmd); err != nil {
+	cmd, err := c.askedBack(st)
+	if err != nil {
+		return answer{}, err
+	}
+	if asked, ok := cmd.(subscription.AskedBack); ok {
+		if c.about, err = journal.Get[subscription.Subscription](c.reader(), journal.Subscription, asked.ID); err != nil {
 			return answer{}, err
 		}
 	}
