@@ -98,15 +98,15 @@ func (e *Engine) confirming(ctx context.Context, customers map[id.ID]id.ID) (row
 // replace gives up a payment that waits for the customer to confirm it, and tries the customer's new payment method at once, if
 // there is one. If it ends in between, the new one is tried at the next retry.
 func (e *Engine) replace(ctx context.Context, row store.Row, p *policy, cause map[id.ID]id.ID) error {
-	if err := e.mayCharge(); err != nil {
-		return err
-	}
 	o := row.State.(*billing.Order)
 	a, _ := billing.OpenAttempt(o)
 	if fresh, err := billing.NewMethod(program.NewReader(ctx, e.s, e.s.Read), o); err != nil || !fresh {
 		return err
 	}
 	if err := e.settle(ctx, o, a, row.LastSeq, replace); err != nil {
+		return err
+	}
+	if err := e.mayCharge(); err != nil { // something may have come meanwhile
 		return err
 	}
 	out, err := e.do(ctx, journal.Bind(billing.RetryOrder{OrderID: o.ID, AttemptID: e.p.IDs.New(id.BillingAttempt), Today: p.day, NewCard: true, Cause: cause[o.CustomerID]}))

@@ -37,6 +37,9 @@ func (e *Engine) NoteExpiries(ctx context.Context) error {
 			if !m.ExpiresSoon(today) {
 				continue
 			}
+			if err := e.Gate.Ask(gate.Send); err != nil {
+				return err
+			}
 			if _, err := e.do(ctx, journal.Bind(customer.NoteExpiry{ID: m.ID, CustomerID: m.CustomerID})); err != nil && fault.As(err).Kind != fault.Conflict {
 				errs = append(errs, err)
 			}

@@ -138,6 +138,9 @@ func (e *Engine) compare(ctx context.Context, gateway payment.Lister, today civi
 	if len(errs) > 0 {
 		return errors.Join(errs...) // it is done again
 	}
+	if err := e.Gate.Ask(gate.Compare); err != nil {
+		return err
+	}
 	// An entry names those that reach furthest back.
 	slices.SortStableFunc(done.Strays, func(x, y billing.Stray) int { return x.At.Compare(y.At.Time) })
 	_, err = e.do(ctx, journal.Bind(done))

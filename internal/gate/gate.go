@@ -9,7 +9,8 @@
 //	if err := g.Ask(gate.Charge); err != nil { return err } // a 503 with the code and the sentence of the first reason
 //	g.Clear(gate.GatewayFailing)
 //
-// gate_test.go holds what each code holds up; that charges wait is held by the tests of restores and clocks in package server.
+// The tests named WhileTheGateIsClosed in engine, notify and server turn red for each consumer that does not ask; that nothing is
+// written is held by TestAClockThatJumpsAheadChargesNothing.
 package gate
 
 import (
