@@ -47,8 +47,17 @@ func (c acceptRestoreCommand) accept(w *world, i *server.Instance) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(w.out, "The shop goes on from this database: %s entries. A checkpoint over %s entries is given up and kept in the keys folder;\n"+
-		"what was recorded after %s may be missing. An entry says so. Start the server.\n",
-		thousands(g.Ours), thousands(g.Size), g.Since.UTC().Format("2 January 2006, 15:04 UTC"))
+	waiting, err := i.Store.PostsWaiting(w.ctx, i.Store.Read)
+	if err != nil {
+		return err
+	}
+	given := ""
+	if g.Size > 0 {
+		given = fmt.Sprintf(" A checkpoint over %s entries is given up and kept in the keys folder;\n", thousands(g.Size))
+	}
+	_, err = fmt.Fprintf(w.out, "The shop goes on from this database: %s entries.%s"+
+		"what was recorded after %s may be missing. An entry says so. Start the server.\n"+
+		"Messages may reach people a second time: those that this copy has still to send (%d are waiting), and those about orders that are made again.\n",
+		thousands(g.Ours), cmp.Or(given, " Only the gateway told that it is an older copy;\n"), g.Since.UTC().Format("2 January 2006, 15:04 UTC"), waiting)
 	return err
 }

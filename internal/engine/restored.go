@@ -13,6 +13,7 @@ import (
 	"perennial/internal/journal"
 	"perennial/internal/observe"
 	"perennial/internal/payment"
+	"perennial/internal/program"
 	"perennial/internal/store"
 )
 
@@ -82,6 +83,36 @@ func (e *Engine) recall(ctx context.Context, restore *journal.Event) error {
 	e.log.Warn("the shop went on from a restored database: the gateway was asked for what it charged since", "since", said.Since, "charged", len(lost),
 		"paid", slices.Sorted(maps.Keys(lost)))
 	return nil
+}
+
+// Unknown counts the charges that the gateway made for this shop since a time and that the database knows nothing of, and gives the
+// first. An attempt is in the database before the gateway hears of it, so there is none unless the database is an older copy.
+func (e *Engine) Unknown(ctx context.Context, since time.Time) (n int64, first payment.Movement, err error) {
+	books, ok := e.g.(payment.Lister)
+	if !ok {
+		return 0, first, nil
+	}
+	for m, err := range books.Movements(ctx, since, e.p.Now().Add(time.Hour)) {
+		if err != nil {
+			return n, first, err
+		}
+		if m.Kind != payment.MovedCharge || e.paidBy(m.Key) == "" {
+			continue
+		}
+		o, err := journal.Find[billing.Order](program.NewReader(ctx, e.s, e.s.Read), journal.Order, m.OrderID)
+		if err != nil {
+			return n, first, err
+		}
+		if o != nil {
+			if _, known := billing.Named(o, e.s.Shop, m.Key); known {
+				continue
+			}
+		}
+		if n++; n == 1 || m.At.Before(first.At) {
+			first = m
+		}
+	}
+	return n, first, nil
 }
 
 // paidBy is what a charge was for, of its idempotency key: all but the ordinal of the attempt. Empty: the key does not say it.

@@ -46,6 +46,7 @@ const (
 	ShopMoved        = "journal_moved"         // the shop goes on in another database
 	GatewayChanged   = "gateway_changed"       // another account of the gateway, or another mode
 	GatewayUnknown   = "gateway_unknown"       // the gateway did not say yet whose account it is
+	GatewayAhead     = "gateway_ahead"         // the gateway charged for this shop what the database knows nothing of: an old copy
 	GatewayFailing   = "gateway_access_failed" // our access to the gateway fails again and again
 	GatewayVersion   = "gateway_version"       // the gateway reports in a version of its API that nobody has looked at
 	ClockAhead       = "clock_ahead"           // the clock is ahead of what else tells the time
@@ -53,7 +54,8 @@ const (
 )
 
 // Codes are all codes, in the order in which a reason wins over another one.
-var Codes = []string{ClockAhead, DatabaseBehind, DatabaseForked, DatabaseUnproved, ShopMoved, ClockBehind, GatewayChanged, GatewayUnknown, GatewayFailing, GatewayVersion}
+var Codes = []string{ClockAhead, DatabaseBehind, DatabaseForked, DatabaseUnproved, GatewayAhead, ShopMoved, ClockBehind,
+	GatewayChanged, GatewayUnknown, GatewayFailing, GatewayVersion}
 
 // Reason is why a power is held up.
 type Reason struct {

@@ -218,6 +218,8 @@ var catalogue = []Type{
 	activity("data", BillingCaughtUp, "Caught up on overdue orders", Shop).details("since", "subscriptions", "made", "skipped").never("The orders were made; refund or cancel them one by one."),
 	activity("data", BillingReconciled, "Compared the orders with the gateway", Shop).details("from", "to", "charges", "refunds", "foreign", "open", "orders", "strays", "unknown").never("It tells what was seen."),
 	activity("data", ShopMoved, "Moved the shop to another database", Shop).details("to", "entries").never("The shop goes on in the other database."),
+	activity("data", ShopRestoreNoticed, "Noticed that the database is an older copy", Shop).details("missing_since", "charges", "first_charge").
+		never("It tells what was seen."),
 	activity("data", ShopRestoreAccepted, "Went on from a restored database", Shop).details("found", "entries", "signed", "root", "missing_since", "by", "because").
 		never("What came after it would be lost: put the newer database back instead."),
 	activity("data", ShopClockAccepted, "Took the server's clock for right", Shop).details("last_entry", "clock", "by", "because").never("Entries stay dated as they are."),

@@ -144,6 +144,7 @@ const (
 	ShopClockAccepted    Name = "shop.clock_accepted"
 	ShopGatewayConnected Name = "shop.gateway_connected"
 	ShopMoved            Name = "shop.moved"
+	ShopRestoreNoticed   Name = "shop.restore_noticed"
 	ShopRestoreAccepted  Name = "shop.restore_accepted"
 
 	SubscriptionAmountCarriedOver          Name = "subscription.amount_carried_over"

@@ -585,6 +585,7 @@ func (s *story) readers() {
 	s.do(journal.Bind(customer.Reveal{CustomerID: zelda, RequestID: s.ids.New(id.Job), Value: customer.RevealAddress, AddressID: home}))
 	s.do(journal.Bind(privacy.ExpireNetwork{Shop: "shop_k3m8z2qa", Month: "2025-03"}))
 	operator := observe.Operator{By: "mara", Because: "the disk of the old server is gone"}
+	s.do(journal.Bind(observe.NoticeRestore{Shop: s.Shop, Since: journal.At(s.now), Charges: 3, First: "pi_9"}))
 	s.do(journal.Bind(observe.AcceptRestore{Shop: s.Shop, Found: "database_behind", Ours: 4711, Signed: 5012, Root: "kz8=", Since: journal.At(s.now), Operator: operator}))
 	s.do(journal.Bind(observe.AcceptClock{Shop: s.Shop, Last: journal.At(s.now.AddDate(0, -2, 0)), Says: journal.At(s.now), Operator: operator}))
 	live := observe.Account{Gateway: "stripe", ID: "acct_1Q", Mode: "live"}

@@ -212,7 +212,14 @@ var accountSentences = map[Name]sentence{
 	ShopMoved: {did: func(e *Event) string {
 		return fmt.Sprintf("Moved the shop to another database, where it goes on after entry %d", e.Seq)
 	}},
+	ShopRestoreNoticed: {did: func(e *Event) string {
+		return "The gateway made " + counted(number(detail(e, "charges")), "charge") + " for this shop that the database knows nothing of" +
+			form(": it is an older copy, and what was recorded after %s is missing", minute(detail(e, "missing_since")))
+	}},
 	ShopRestoreAccepted: {did: func(e *Event) string {
+		if number(detail(e, "signed")) == 0 {
+			return "Went on from a restored database" + form(": what was recorded after %s may be missing", minute(detail(e, "missing_since")))
+		}
 		return fmt.Sprintf("Went on from a restored database: a checkpoint over %d entries is given up", number(detail(e, "signed"))) +
 			form(", and what was recorded after %s may be missing", minute(detail(e, "missing_since")))
 	}},

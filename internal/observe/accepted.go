@@ -34,17 +34,48 @@ func (o Operator) Check() error {
 
 // The types of these entries.
 const (
+	RestoreNoticed   = journal.ShopRestoreNoticed
 	RestoreAccepted  = journal.ShopRestoreAccepted
 	ClockAccepted    = journal.ShopClockAccepted
 	GatewayConnected = journal.ShopGatewayConnected
 )
 
-// AcceptRestore goes on from a database that is older than the last signed checkpoint, or another history.
+// NoticeRestore says that the gateway charged for this shop after the last entry: the database is an older copy, and nothing in the
+// keys folder tells.
+type NoticeRestore struct {
+	Shop    id.ID
+	Since   journal.Time // of the last entry: what was recorded later may be missing
+	Charges int64        // that the database knows nothing of
+	First   string       // the gateway's id of the first
+}
+
+type noticeDetails struct {
+	Since   journal.Time `json:"missing_since"`
+	Charges int64        `json:"charges"`
+	First   string       `json:"first_charge"`
+}
+
+// Load needs nothing.
+func (NoticeRestore) Load(journal.Reader) (World, error) { return World{}, nil }
+
+// Decide refuses nothing.
+func (c NoticeRestore) Decide(World, time.Time) (journal.Decision, error) {
+	return entry(c.Shop, RestoreNoticed, noticeDetails{c.Since, c.Charges, c.First}), nil
+}
+
+// ReadNotice reads the details of an entry shop.restore_noticed.
+func ReadNotice(e *journal.Event) (c NoticeRestore, err error) {
+	err = read(e, map[string]any{"missing_since": &c.Since, "charges": &c.Charges, "first_charge": &c.First})
+	return c, err
+}
+
+// AcceptRestore goes on from a database that is older than the last signed checkpoint, or another history, or than what the gateway
+// charged.
 type AcceptRestore struct {
 	Shop   id.ID
-	Found  string       // database_behind, database_forked
+	Found  string       // database_behind, database_forked, gateway_ahead
 	Ours   int64        // entries that the database holds
-	Signed int64        // entries that the given up checkpoint is over
+	Signed int64        // entries that the given up checkpoint is over; 0: none is given up
 	Root   string       // of their tree, as the checkpoint has it
 	Since  journal.Time // entries after this time may be missing
 	Operator

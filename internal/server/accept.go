@@ -3,6 +3,8 @@ package server
 import (
 	"context"
 
+	"perennial/internal/fault"
+	"perennial/internal/gate"
 	"perennial/internal/journal"
 	"perennial/internal/observe"
 	"perennial/internal/program"
@@ -20,6 +22,9 @@ func (i *Instance) AcceptRestore(ctx context.Context, by observe.Operator) (prog
 		return program.GivenUp{}, err
 	}
 	g, err := i.Program.Lost(ctx)
+	if err != nil && fault.As(err).Code == "nothing_to_accept" {
+		return i.acceptNotice(ctx, by, err)
+	}
 	if err != nil {
 		return g, err
 	}
@@ -29,4 +34,23 @@ func (i *Instance) AcceptRestore(ctx context.Context, by observe.Operator) (prog
 		return g, err
 	}
 	return g, i.Program.GiveUp(ctx)
+}
+
+// acceptNotice goes on from a database of which only the gateway told that it is an older copy. No checkpoint is given up. Without such a
+// notice it is refused as before.
+func (i *Instance) acceptNotice(ctx context.Context, by observe.Operator, refused error) (g program.GivenUp, err error) {
+	word, err := i.lastWord(ctx)
+	switch {
+	case err != nil:
+		return g, err
+	case word == nil || word.Type != observe.RestoreNoticed:
+		return g, refused
+	}
+	n, err := observe.ReadNotice(word)
+	if err != nil {
+		return g, err
+	}
+	g = program.GivenUp{Found: gate.GatewayAhead, Ours: i.Program.Head() + 1, Since: n.Since.Time}
+	_, err = i.Program.Do(ctx, &program.Request{Meta: operated(by), Command: journal.Bind(observe.AcceptRestore{Shop: i.Store.Shop, Found: g.Found, Ours: g.Ours, Since: n.Since, Operator: by})})
+	return g, err
 }

@@ -19,7 +19,7 @@ func (s *Server) connect(ctx context.Context, is payment.Account, asking error) 
 	defer s.connecting.Unlock()
 	const holds = gate.Charge | gate.Compare | gate.Report
 	switch {
-	case asking != nil && s.connected:
+	case asking != nil && s.connected && s.remembered:
 		return nil // it was the shop's, and the key cannot have changed
 	case asking != nil:
 		s.unknown.Store(true)
@@ -27,6 +27,7 @@ func (s *Server) connect(ctx context.Context, is payment.Account, asking error) 
 			Sentence: "The payment gateway does not say whose account it is, so nothing is charged: " + reasonOf(asking) + ". It is asked again."})
 		return nil
 	case is.Gateway == "":
+		s.remember(ctx)
 		return nil
 	}
 	head, err := s.Store.ReadHead(ctx, s.Store.Read)
@@ -58,8 +59,9 @@ func (s *Server) connect(ctx context.Context, is payment.Account, asking error) 
 	case was == (observe.Account{}):
 	case same(was, now):
 		s.Gate.Clear(gate.GatewayChanged)
-		s.Gate.Clear(gate.GatewayUnknown)
-		s.connected = true
+		if s.connected = true; s.remember(ctx) {
+			s.Gate.Clear(gate.GatewayUnknown)
+		}
 		return nil
 	case !s.Config.Accept.Gateway:
 		s.Gate.Clear(gate.GatewayUnknown)
@@ -79,8 +81,9 @@ func (s *Server) connect(ctx context.Context, is payment.Account, asking error) 
 		return nil
 	}
 	s.Gate.Clear(gate.GatewayChanged)
-	s.Gate.Clear(gate.GatewayUnknown)
-	s.connected = true
+	if s.connected = true; s.remember(ctx) {
+		s.Gate.Clear(gate.GatewayUnknown)
+	}
 	return nil
 }
 

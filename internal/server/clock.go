@@ -129,16 +129,16 @@ func (s *Server) fresh(ctx context.Context, what journal.Name, by observe.Operat
 }
 
 // shopLog gives the entries about the shop itself, newest first.
-func (s *Server) shopLog(ctx context.Context) func(yield func(store.Stored, error) bool) {
+func (i *Instance) shopLog(ctx context.Context) func(yield func(store.Stored, error) bool) {
 	return func(yield func(store.Stored, error) bool) {
-		row, err := s.Store.Load(ctx, s.Store.Read, journal.Ref{Kind: journal.Shop, ID: s.Store.Shop})
+		row, err := i.Store.Load(ctx, i.Store.Read, journal.Ref{Kind: journal.Shop, ID: i.Store.Shop})
 		if err != nil || row.Version == 0 {
 			if err != nil {
 				yield(store.Stored{}, db.Fault(err))
 			}
 			return
 		}
-		for st, err := range s.Store.Chain(ctx, s.Store.Read, store.Closed, row.LastSeq) {
+		for st, err := range i.Store.Chain(ctx, i.Store.Read, store.Closed, row.LastSeq) {
 			if !yield(st, db.Fault(err)) || err != nil {
 				return
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"perennial/internal/db"
 	"perennial/internal/engine"
 	"perennial/internal/gate"
 	"perennial/internal/mail"
@@ -27,6 +28,11 @@ func (m heldMail) Send(ctx context.Context, letter mail.Message) error {
 // confirm asks whoever can be asked, before anything is done, whether the clock is right, the database no old copy, and the gateway's
 // account the shop's own.
 func (s *Server) confirm(ctx context.Context) error {
+	head, err := s.Store.ReadHead(ctx, s.Store.Read)
+	if err != nil {
+		return db.Fault(err)
+	}
+	s.began = head.RecordedAt
 	a, asking := s.askGateway(ctx)
 	if s.Config.Accept.Clock {
 		if err := s.acceptClock(ctx, s.Config.Accept.Operator); err != nil {
@@ -51,7 +57,7 @@ func (s *Server) witness(ctx context.Context) {
 		case <-t.C:
 		}
 		s.askDatabase(ctx)
-		if s.unknown.Load() || s.doubted() || time.Since(asked) > gatewayEvery {
+		if s.unknown.Load() || s.noticed.Load() || s.doubted() || time.Since(asked) > gatewayEvery {
 			asked = time.Now()
 			s.reconnect(ctx)
 		}

@@ -216,3 +216,75 @@ func TestKeysOfAnotherShop(t *testing.T) {
 		}
 	}
 }
+
+// A keys folder that is as old as the copy says nothing. The gateway does: what it charged after the last entry is noticed before
+// anything is charged, stays noticed over sign-ins and restarts, and is gone on from by the operator's word.
+func TestARestoredDatabaseWithKeysAsOld(t *testing.T) {
+	c, _ := onEngine(t)
+	gateway := simulated.New(time.Now, simulated.Options{})
+	i := open(t, c)
+	found(t, i)
+	dueToday(t, i)
+	if _, err := i.Program.Checkpoint(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := i.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	old, _ := copied(t, c)
+	old.Keys = filepath.Join(old.Data, "keys-of-then")
+	if err := os.CopyFS(old.Keys, os.DirFS(c.keysPath())); err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(old.Keys, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if err := os.Chmod(f, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lives := func(c Config) (readyz string, ready bool) {
+		t.Helper()
+		i := open(t, c)
+		s, err := Start(t.Context(), i, gateway, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		billed(t, s)
+		code, body, _ := get(t, "http://"+s.Addr+"/readyz")
+		product(t, i) // people go on
+		if err := s.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+		return body, code == 200
+	}
+	if _, ok := lives(c); !ok || charges(gateway) != 1 {
+		t.Fatalf("%d charges before the restore", charges(gateway))
+	}
+	for range 2 {
+		if body, ok := lives(old); ok || charges(gateway) != 1 || !strings.Contains(body, "gateway_ahead: The payment gateway charged for this shop after the last entry") {
+			t.Errorf("after the restore: %d charges, %s", charges(gateway), body)
+		}
+	}
+	i = open(t, old)
+	g, err := i.AcceptRestore(t.Context(), observe.Operator{By: "mara", Because: "both disks are gone"})
+	if err != nil || g.Found != "gateway_ahead" || g.Size != 0 {
+		t.Errorf("%+v, %v", g, err)
+	}
+	if _, err := i.AcceptRestore(t.Context(), observe.Operator{By: "mara", Because: "once more"}); codeOf(err) != "nothing_to_accept" {
+		t.Errorf("once more: %v", err)
+	}
+	if err := i.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if body, ok := lives(old); !ok || charges(gateway) != 1 {
+			t.Errorf("after the word: %d charges, %s", charges(gateway), body)
+		}
+	}
+	if r, err := Verify(t.Context(), old, nil); err != nil || !r.Holds() {
+		t.Errorf("verify: %+v, %v", r, err)
+	}
+}

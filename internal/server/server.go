@@ -58,7 +58,10 @@ type Server struct {
 
 	connecting sync.Mutex
 	connected  bool        // guarded by connecting; the gateway's account is the shop's
-	unknown    atomic.Bool // the gateway's account has still to be compared with the shop's
+	unknown    atomic.Bool // the gateway's account has still to be compared with the shop's, or its charges with the orders
+	remembered bool        // guarded by connecting; the gateway's charges since the last entry are known
+	noticed    atomic.Bool // the gateway made charges that the database knows nothing of, and nobody accepted it yet
+	began      time.Time   // of the last entry at the start
 	signing    atomic.Pointer[signing]
 	stopping   atomic.Bool                      // for readyz
 	checked    atomic.Pointer[audit.PastChecks] // as they were last read; nil before
