@@ -347,7 +347,7 @@ func (x *comparison) pickSubscriptions(seqs map[int64]bool) error {
 			continue
 		}
 		for _, s := range steps {
-			t, _ := journal.Lookup(journal.Name(s.Type))
+			t, _ := journal.Lookup(s.Type)
 			if s.Seq < x.at.next && (t.Target == journal.Subscription || s.Type == journal.BillingAttemptFailed) {
 				seqs[s.Seq] = true
 			}

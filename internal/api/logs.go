@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"fmt"
-	"iter"
 	"net/http"
 	"reflect"
 	"slices"
@@ -217,20 +216,6 @@ type checkView struct {
 
 func checked(c find.Check) checkView {
 	return checkView{Covers: c.Covers, Complete: !c.Partly, Hidden: slice(c.Hidden), Unreadable: slice(c.Unreadable), Words: c.Words()}
-}
-
-// take gives the first n events of a search.
-func take(search iter.Seq2[store.Stored, error], n int) ([]store.Stored, error) {
-	var events []store.Stored
-	for st, err := range search {
-		if err != nil {
-			return nil, store.Fault(err)
-		}
-		if events = append(events, st); len(events) == n {
-			break
-		}
-	}
-	return events, nil
 }
 
 func (a *API) filter(ctx context.Context, q *view.Filter) (find.Filter, error) {

@@ -163,7 +163,7 @@ func page[B hasComment, D settings.Document, V any](a *API, name id.ID, look, ed
 	path, words := "/settings/"+string(name), "the settings page "+string(name)
 	events := []journal.Name{settings.EventType(name)}
 	if name == settings.PageGeneral {
-		events = append(events, journal.Name(settings.EventType(settings.PageShipping))) // its price goes with the currency
+		events = append(events, settings.EventType(settings.PageShipping)) // its price goes with the currency
 	}
 	ref := journal.Ref{Kind: journal.Settings, ID: name}
 	show := func(q program.Query, _ journal.Ref, row store.Row) (V, error) {

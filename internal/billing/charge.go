@@ -92,7 +92,7 @@ func (c FinishAttempt) Decide(w World, now time.Time) (journal.Decision, error) 
 		return journal.Decision{Result: o.Ref()}, nil
 	}
 	a.GatewayID = cmp.Or(line(c.GatewayID, 200), a.GatewayID)
-	d := orderDraft(journal.Name(typ), o, next, methodRef(a.PaymentMethodID))
+	d := orderDraft(typ, o, next, methodRef(a.PaymentMethodID))
 	told := resultDetails{Attempt: o.ordinal(a.ID), Amount: a.Amount, Code: a.Code, Message: a.Message}
 	tooSmall := a.Status == AttemptFailed && a.Code == codeTooSmall
 	if a.Status == AttemptFailed && !tooSmall && o.Status == Pending && Awaited(o, w.Subscription) {

@@ -173,7 +173,7 @@ func (c FinishRepayment) Decide(w World, now time.Time) (journal.Decision, error
 		if err := next.settleStatus(); err != nil {
 			return journal.Decision{}, err
 		}
-		d := orderDraft(journal.Name(typ), w.Order, next)
+		d := orderDraft(typ, w.Order, next)
 		d.Details = details
 		return journal.Decision{Drafts: []journal.Draft{d}, Result: next.Ref()}, nil
 	}
@@ -227,7 +227,7 @@ func (c Fulfil) Decide(w World, now time.Time) (journal.Decision, error) {
 	if !next.TrackingURL.Erased {
 		next.TrackingURL = journal.Secluded(c.TrackingURL)
 	}
-	d := orderDraft(journal.Name(typ), o, next)
+	d := orderDraft(typ, o, next)
 	d.Details = details
 	return journal.Decision{Drafts: []journal.Draft{d}, Result: next.Ref()}, nil
 }

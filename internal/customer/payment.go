@@ -266,7 +266,7 @@ func Charged(p *PaymentMethod, refused bool, now time.Time, order journal.Ref) (
 	if refused {
 		next.RefusedAt, typ = journal.AtPtr(now), journal.PaymentMethodRefused
 	}
-	return journal.Draft{Type: journal.Name(typ), Before: p, After: next, Mentions: []journal.Ref{{Kind: journal.Customer, ID: p.CustomerID}, order}}, true
+	return journal.Draft{Type: typ, Before: p, After: next, Mentions: []journal.Ref{{Kind: journal.Customer, ID: p.CustomerID}, order}}, true
 }
 
 // NoteExpiry says that a card expires this month or the next, once for each expiry. It is for a job: a card that was removed, or told

@@ -81,7 +81,7 @@ func (c Update) Decide(w World, _ time.Time) (journal.Decision, error) {
 	if err != nil || len(changes) == 0 {
 		return d, err
 	}
-	d.Drafts = append(d.Drafts, journal.Draft{Type: journal.Name(EventType(next.Ref().ID)), Before: w.Current, After: next})
+	d.Drafts = append(d.Drafts, journal.Draft{Type: EventType(next.Ref().ID), Before: w.Current, After: next})
 	g, ok := next.(*General)
 	if !ok || w.General == nil || w.General.Currency == g.Currency {
 		return d, nil
@@ -93,7 +93,7 @@ func (c Update) Decide(w World, _ time.Time) (journal.Decision, error) {
 	if w.Shipping != nil && w.Shipping.DefaultDeliveryPrice.Currency != g.Currency {
 		shipping := journal.Clone(w.Shipping)
 		shipping.DefaultDeliveryPrice = money.Amount{Currency: g.Currency}
-		d.Drafts = append(d.Drafts, journal.Draft{Type: journal.Name(EventType(PageShipping)), Before: w.Shipping, After: shipping})
+		d.Drafts = append(d.Drafts, journal.Draft{Type: EventType(PageShipping), Before: w.Shipping, After: shipping})
 	}
 	return d, nil
 }

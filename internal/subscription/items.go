@@ -56,7 +56,7 @@ func (c AddItem) Decide(w World, _ time.Time) (journal.Decision, error) {
 	if it.OneTime {
 		typ = journal.SubscriptionOneTimeItemAdded
 	}
-	return decide(journal.Name(typ), s, next, nil, variantRef(it))
+	return decide(typ, s, next, nil, variantRef(it))
 }
 
 // ChangeItem sets a quantity, a unit price, or both, with an event for each; from active and paused. The unit price is
@@ -180,7 +180,7 @@ func (c RemoveItem) Decide(w World, _ time.Time) (journal.Decision, error) {
 	if it.OneTime {
 		typ = journal.SubscriptionOneTimeItemRemoved
 	}
-	return decide(journal.Name(typ), s, next, nil, variantRef(it))
+	return decide(typ, s, next, nil, variantRef(it))
 }
 
 // find gives the place of an item, once the action is allowed.

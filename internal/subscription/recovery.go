@@ -89,7 +89,7 @@ func AfterFailure(s *Subscription, f Failure) (d journal.Draft, ok bool) {
 	if !goesOn {
 		return journal.Draft{}, false
 	}
-	return change(journal.Name(typ), s, next, forOrder{r.OrderID}, r.order()), true
+	return change(typ, s, next, forOrder{r.OrderID}, r.order()), true
 }
 
 // retryAfter gives the first retry day after a day. Days are counted from the first failure, so that a retry that a

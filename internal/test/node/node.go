@@ -51,9 +51,9 @@ func Modules(t testing.TB, folder string) string {
 	if _, err := os.Stat(home); err == nil {
 		return home
 	}
-	work, err := os.MkdirTemp(Cache(t), "installing-")
+	work, err := os.MkdirTemp(Cache(t), "installing-") //nolint:usetesting // beside where it is renamed to
 	must(t, err)
-	defer os.RemoveAll(work)
+	defer func() { _ = os.RemoveAll(work) }() // it is gone when it was renamed
 	for _, name := range []string{"package.json", "package-lock.json"} {
 		b, err := os.ReadFile(filepath.Join(folder, name))
 		must(t, err)

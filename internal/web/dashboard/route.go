@@ -111,7 +111,7 @@ func (d *Dashboard) on(r route, h handler) {
 	}
 	for _, e := range r.events {
 		if _, ok := journal.Lookup(e); !ok {
-			panic("dashboard: " + string(r.pattern+string(" makes "+e)) + ", which is not in the catalogue")
+			panic("dashboard: " + r.pattern + " makes " + string(e) + ", which is not in the catalogue")
 		}
 	}
 	d.routes = append(d.routes, r)

@@ -146,7 +146,7 @@ func (d *Dashboard) registerSettings() {
 		if p.preview != nil {
 			d.on(route{pattern: "POST /settings/" + string(p.page) + ui.Preview, permission: p.edit}, func(c *call) (answer, error) { return c.settingsForm(p, c.r.PostForm, nil) })
 		}
-		d.on(route{pattern: "POST /settings/" + string(p.page), permission: p.edit, events: []journal.Name{journal.Name(settings.EventType(p.page))}}, func(c *call) (answer, error) { return c.saveSettings(p) })
+		d.on(route{pattern: "POST /settings/" + string(p.page), permission: p.edit, events: []journal.Name{settings.EventType(p.page)}}, func(c *call) (answer, error) { return c.saveSettings(p) })
 	}
 	d.on(route{pattern: "GET /api-keys", permission: team.APIKeysView}, (*call).keysPage)
 	d.on(route{pattern: "GET /api-keys/new", permission: team.APIKeysEdit}, func(c *call) (answer, error) { return c.newKeyForm(nil) })

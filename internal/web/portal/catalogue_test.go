@@ -185,7 +185,9 @@ func TestEveryTypeIsToldOrKept(t *testing.T) {
 		if typ.Log == journal.ActivityLog || slices.Contains(kept, typ.Name) {
 			continue
 		}
-		if !slices.ContainsFunc(catalogue().Keys(), func(k string) bool { return k == "log."+string(typ.Name) || strings.HasPrefix(k, "log."+string(typ.Name)+".") }) {
+		if !slices.ContainsFunc(catalogue().Keys(), func(k string) bool {
+			return k == "log."+string(typ.Name) || strings.HasPrefix(k, "log."+string(typ.Name)+".")
+		}) {
 			t.Errorf("%s is neither told nor kept from subscribers", typ.Name)
 		}
 	}
