@@ -542,7 +542,7 @@ func TestVerifyNow(t *testing.T) {
 func subscriberByCode(t *testing.T, o browser.Options) *browser.Page {
 	t.Helper()
 	p := browser.Open(t, o)
-	seen, err := filepath.Glob(filepath.Join(shop.MailDir, "*.eml"))
+	seen, err := filepath.Glob(filepath.Join(shop.MailDir, "[0-9]*.eml"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -553,7 +553,7 @@ func subscriberByCode(t *testing.T, o browser.Options) *browser.Page {
 	code := ""
 	subject := regexp.MustCompile(`(?m)^Subject: ([2-9B-Z]{4}-[2-9B-Z]{4})`)
 	for began := time.Now(); code == "" && time.Since(began) < 20*time.Second; p.Wait("#code") {
-		now, err := filepath.Glob(filepath.Join(shop.MailDir, "*.eml"))
+		now, err := filepath.Glob(filepath.Join(shop.MailDir, "[0-9]*.eml"))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -103,7 +103,7 @@ func letter(t *testing.T, to, words string) string {
 			t.Fatalf("no mail to %s says %q", to, words)
 		case <-tick.C:
 		}
-		names, err := filepath.Glob(filepath.Join(shop.MailDir, "*.eml"))
+		names, err := filepath.Glob(filepath.Join(shop.MailDir, "[0-9]*.eml"))
 		if err != nil {
 			t.Fatal(err)
 		}
