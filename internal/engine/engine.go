@@ -261,10 +261,14 @@ func (e *Engine) policy(ctx context.Context) (*policy, error) {
 
 // due says whether the hour of what is due for a subscription has come: a case of recovery can have one of its own.
 func (p *policy) due(s *subscription.Subscription) bool {
-	if s.Status != subscription.Failed || s.Recovery.RetryHour == nil {
-		return !kinds.DueDate(s).After(p.today)
+	day := kinds.DueDate(s)
+	switch {
+	case day == nil: // somebody changed it since it was found
+		return false
+	case s.Status != subscription.Failed || s.Recovery.RetryHour == nil:
+		return !day.After(p.today)
 	}
-	return !p.now.Before(kinds.DueDate(s).At(*s.Recovery.RetryHour, 0, p.zone))
+	return !p.now.Before(day.At(*s.Recovery.RetryHour, 0, p.zone))
 }
 
 // due gives the subscriptions for which something is due, in order of day and id, a chunk at a time. One that moves on
@@ -277,9 +281,14 @@ func (e *Engine) due(ctx context.Context, p *policy) iter.Seq2[[]store.Row, erro
 				query.To(query.Due, p.day.String()), query.Any(query.To(query.Due, p.today.String()), query.Is(query.Status, subscription.Failed)),
 				query.Past(query.Due, day, last),
 			}})
-			if len(rows) > 0 {
-				s := rows[len(rows)-1].State.(*subscription.Subscription)
-				day, last = kinds.DueDate(s).String(), s.ID
+			// A shared database reads the rows after it took them in hand. Those that somebody changed meanwhile say nothing about where to go on,
+			// and are not found again.
+			for _, r := range slices.Backward(rows) {
+				s := r.State.(*subscription.Subscription)
+				if d := kinds.DueDate(s); d != nil && !d.After(p.day) {
+					day, last = d.String(), s.ID
+					break
+				}
 			}
 			if !yield(rows, err) || err != nil || len(rows) < chunk {
 				return
