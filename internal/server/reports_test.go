@@ -56,6 +56,9 @@ func TestReportsOfStripe(t *testing.T) {
 		case strings.HasSuffix(r.URL.Path, "/customers/cus_1"):
 			fmt.Fprintf(w, `{"id":"cus_1","object":"customer","metadata":{"perennial_customer":%q}}`, who)
 			return
+		case strings.HasSuffix(r.URL.Path, "/payment_intents"), strings.HasSuffix(r.URL.Path, "/refunds"): // what moved since the last entry
+			fmt.Fprint(w, `{"object":"list","data":[],"has_more":false}`)
+			return
 		case strings.HasSuffix(r.URL.Path, "/account"):
 			fmt.Fprint(w, `{"id":"acct_1","object":"account"}`)
 			return
