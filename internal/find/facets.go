@@ -1,15 +1,14 @@
 package find
 
 import (
-	"strings"
-	"unicode"
+	"slices"
 
 	"perennial/internal/journal"
 )
 
 // facetsVersion says how entries become facets, and people words. Count it up when those that are there already get
 // others, also by another wording of summaries: files of another version are made anew.
-const facetsVersion = 1
+const facetsVersion = 2
 
 // The kinds of facets.
 const (
@@ -41,8 +40,17 @@ func facets(e *journal.Event, words bool) []string {
 		out = append(out, facet(byActor, e.OnBehalfOf.ID))
 	}
 	if words {
-		for _, w := range Words(journal.Summary(e)) {
-			out = append(out, facet(byWord, w))
+		first := len(out)
+		add := func(word string) {
+			if f := facet(byWord, word); !slices.Contains(out[first:], f) {
+				out = append(out, f)
+			}
+		}
+		for _, t := range tokens(journal.Summary(e)) {
+			add(t.text)
+			if t.unit != "" && t.unit != percent {
+				add(t.unit)
+			}
 		}
 	}
 	return out
@@ -63,16 +71,3 @@ func typeFacets(out []string, name string) []string {
 
 // Facets lists what an event is found by, for whoever makes an index otherwise than a Finder does: tests that hide an entry.
 func Facets(e *journal.Event) []string { return facets(e, true) }
-
-// Words gives the distinct words of a text as they are searched, in order: lower case, letters and digits.
-func Words(s string) []string {
-	var out []string
-	seen := map[string]bool{}
-	for _, w := range strings.FieldsFunc(strings.ToLower(s), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
-		if !seen[w] {
-			seen[w] = true
-			out = append(out, w)
-		}
-	}
-	return out
-}

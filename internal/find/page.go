@@ -264,7 +264,7 @@ func (h *holder) take(steps []store.Step, c *Check) (hidden []store.Stored, err 
 		h.unreadable(seq, c)
 	}
 	for _, st := range found {
-		if matches(st.Event, h.a.q, h.a.words) {
+		if matches(st.Event, h.a.q, h.a.want) {
 			hidden = append(hidden, st)
 		}
 	}

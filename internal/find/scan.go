@@ -25,7 +25,7 @@ func scan(ctx context.Context, s *store.Store, p store.Privacy, flt Filter, afte
 		people := func(ctx context.Context, text, prefix string, limit int) ([]id.ID, error) {
 			return called(ctx, s, text, prefix, limit)
 		}
-		q, none, words, err := ask(ctx, s, people, flt, after, a)
+		q, want, none, err := ask(ctx, s, people, flt, after, a)
 		if err != nil {
 			yield(store.Stored{}, err)
 			return
@@ -48,7 +48,7 @@ func scan(ctx context.Context, s *store.Store, p store.Privacy, flt Filter, afte
 				yield(st, err)
 				return
 			}
-			if matches(st.Event, q, words) && !yield(st, nil) {
+			if matches(st.Event, q, want) && !yield(st, nil) {
 				return
 			}
 		}

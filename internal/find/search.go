@@ -32,8 +32,10 @@ type Filter struct {
 	Log           journal.LogName // only what the catalogue declares for this log
 	From, To      time.Time       // on recorded_at, half-open, of whole microseconds; zero: open
 	// Words is what somebody typed. The id of an entry finds that entry, another id the entries about it, by it or of
-	// its correlation; an e-mail address or a name the entries about or by the people who have it, all words of a name.
-	// Words that are none of these are looked for in the summary, which has to have all of them.
+	// its correlation. Everything else is looked for in the summary, which has to have all of it: words, whole numbers and
+	// sums ("28,28 €" finds €28.28), dates in any of the usual forms, what is written without a space or in quotes as it
+	// stands. What is not in quotes also finds the entries about or by the people who are called that, by all words of a name
+	// or an e-mail address.
 	Words  string
 	Hidden bool // hidden types too
 	Oldest bool // oldest first
@@ -71,9 +73,9 @@ func (f *Finder) Events(ctx context.Context, p store.Privacy, flt Filter, after 
 
 // asked is what a search looked for.
 type asked struct {
-	q     postings.Query // cut to what comes after the page before, and to what was committed
-	none  bool           // nothing can match
-	words bool           // the question has words of summaries
+	q    postings.Query // cut to what comes after the page before, and to what was committed
+	none bool           // nothing can match
+	want wanted         // what the facets of an entry do not tell
 	// bound is up to which seq is looked; what is committed meanwhile is left for the next search.
 	bound int64
 	lost  []int64 // given by the index, and not to be read
@@ -101,25 +103,24 @@ func (f *Finder) events(ctx context.Context, p store.Privacy, flt Filter, after 
 }
 
 // ask turns a filter into a question about what comes after a seq.
-func ask(ctx context.Context, s *store.Store, people who, flt Filter, after int64, a *asked) (q postings.Query, none, words bool, err error) {
-	q, none, err = question(ctx, s, people, flt)
+func ask(ctx context.Context, s *store.Store, people who, flt Filter, after int64, a *asked) (q postings.Query, want wanted, none bool, err error) {
+	q, want, none, err = question(ctx, s, people, flt)
 	if err != nil {
-		return q, none, false, err
+		return q, want, none, err
 	}
 	if a != nil && (q.To == 0 || q.To > a.bound+1) {
 		q.To = a.bound + 1
 	}
 	none = none || !clip(&q, after)
-	words = slices.ContainsFunc(q.All, func(or []string) bool { return strings.HasPrefix(or[0], byWord+":") })
 	if a != nil {
-		a.q, a.none, a.words = q, none, words
+		a.q, a.none, a.want = q, none, want
 	}
-	return q, none, words, nil
+	return q, want, none, nil
 }
 
 // search gives what a file finds after a seq, and up to where it came. more is false when the search is over.
 func (f *Finder) search(ctx context.Context, x *file, p store.Privacy, flt Filter, after int64, a *asked, yield func(store.Stored, error) bool) (last int64, more bool, err error) {
-	q, none, words, err := ask(ctx, f.s, x.names.find, flt, after, a)
+	q, want, none, err := ask(ctx, f.s, x.names.find, flt, after, a)
 	if err != nil || none {
 		return after, err != nil, err
 	}
@@ -135,7 +136,7 @@ func (f *Finder) search(ctx context.Context, x *file, p store.Privacy, flt Filte
 		if err != nil {
 			return after, true, db.Fault(err)
 		}
-		if !matches(st.Event, q, words) {
+		if !matches(st.Event, q, want) {
 			continue
 		}
 		if !yield(st, nil) {
@@ -146,15 +147,15 @@ func (f *Finder) search(ctx context.Context, x *file, p store.Privacy, flt Filte
 	return after, false, nil
 }
 
-// matches holds an entry against a question: the index may take one facet for another.
-func matches(e *journal.Event, q postings.Query, words bool) bool {
-	has := facets(e, words)
+// matches holds an entry against a question: the index may take one facet for another, and does not know what stands together.
+func matches(e *journal.Event, q postings.Query, want wanted) bool {
+	has := facets(e, want.words())
 	for _, or := range q.All {
 		if !slices.ContainsFunc(or, func(wanted string) bool { return slices.Contains(has, wanted) }) {
 			return false
 		}
 	}
-	return true
+	return want.fits(e, has)
 }
 
 // clip cuts a question to what comes after a seq, in its order. It is false when nothing is left.
@@ -174,7 +175,7 @@ func clip(q *postings.Query, after int64) bool {
 type who func(ctx context.Context, text, prefix string, limit int) ([]id.ID, error)
 
 // question turns a filter into posting lists. none says that nothing can match.
-func question(ctx context.Context, s *store.Store, people who, flt Filter) (q postings.Query, none bool, err error) {
+func question(ctx context.Context, s *store.Store, people who, flt Filter) (q postings.Query, want wanted, none bool, err error) {
 	q.Desc = !flt.Oldest
 	group(&q, byType, journal.Texts(flt.Types))
 	group(&q, byCategory, flt.Categories)
@@ -197,18 +198,18 @@ func question(ctx context.Context, s *store.Store, people who, flt Filter) (q po
 	}
 	if !flt.From.IsZero() {
 		if q.From, err = s.SeqAt(ctx, s.Read, flt.From); err != nil {
-			return q, false, db.Fault(err)
+			return q, want, false, db.Fault(err)
 		}
 	}
 	if !flt.To.IsZero() {
 		if q.To, err = s.SeqAt(ctx, s.Read, flt.To); err != nil || q.To == 0 {
-			return q, true, db.Fault(err)
+			return q, want, true, db.Fault(err)
 		}
 	}
 	if strings.TrimSpace(flt.Words) != "" {
-		none, err = typed(ctx, s, people, flt.Words, &q)
+		want, none, err = typed(ctx, s, people, flt.Words, &q)
 	}
-	return q, none, err
+	return q, want, none, err
 }
 
 // group adds that one of these values has to be there, if there are any.
@@ -224,39 +225,40 @@ func group[T ~string](q *postings.Query, kind string, values []T) {
 }
 
 // typed adds what somebody typed to a question. none says that nothing can match.
-func typed(ctx context.Context, s *store.Store, people who, text string, q *postings.Query) (none bool, err error) {
-	text = strings.TrimSpace(text)
-	if shop, seq, err := id.ParseEvent(text); err == nil {
-		q.From = max(q.From, seq)
-		if q.To == 0 || q.To > seq {
-			q.To = seq + 1
+func typed(ctx context.Context, s *store.Store, people who, text string, q *postings.Query) (want wanted, none bool, err error) {
+	taken := take(text)
+	for _, key := range taken.ids {
+		if shop, seq, err := id.ParseEvent(key); err == nil {
+			q.From = max(q.From, seq)
+			if q.To == 0 || q.To > seq {
+				q.To = seq + 1
+			}
+			none = none || shop != s.Shop
+			continue
 		}
-		return shop != s.Shop, nil
+		q.All = append(q.All, []string{facet(byTarget, key), facet(byActor, key), facet(byCorrelation, key)})
 	}
-	if id.Valid(text) {
-		q.All = append(q.All, []string{facet(byTarget, text), facet(byActor, text), facet(byCorrelation, text)})
-		return false, nil
-	}
-	meant, err := people(ctx, text, "", maxNamed+1)
-	if err != nil {
-		return false, err
-	}
-	if len(meant) > maxNamed {
-		return false, fault.New(fault.Refused, "too_many_people", "More than %d people are called so. Add another name, or give the e-mail address.", maxNamed)
-	}
-	if len(meant) > 0 {
-		var or []string
+	want.always, want.either = taken.quoted, taken.loose
+	if len(want.either) > 0 {
+		meant, err := people(ctx, taken.rest, "", maxNamed+1)
+		if err != nil {
+			return want, false, err
+		}
+		if len(meant) > maxNamed {
+			return want, false, fault.New(fault.Refused, "too_many_people", "More than %d people are called so. Add another name, give the "+
+				"e-mail address, or put the words in quotes to look for them only in what the entries say.", maxNamed)
+		}
 		for _, key := range meant {
-			or = append(or, facet(byTarget, string(key)), facet(byActor, string(key)))
+			want.people = append(want.people, facet(byTarget, string(key)), facet(byActor, string(key)))
 		}
-		q.All = append(q.All, or)
-		return false, nil
 	}
-	words := Words(text)
-	for _, w := range words {
-		group(q, byWord, []string{w})
+	for _, t := range want.always {
+		t.ask(q, nil)
 	}
-	return len(words) == 0, nil
+	for _, t := range want.either {
+		t.ask(q, want.people)
+	}
+	return want, none || !want.words() && len(taken.ids) == 0, nil
 }
 
 // People gives the customers whom somebody's words mean, in order of id, at most limit: an id is itself, an e-mail

@@ -185,10 +185,14 @@ func (x *tables) search(ctx context.Context, q postings.Query, head int64) iter.
 			q.To = head + 1
 		}
 		var groups []*union
+		lists := map[string]*list{} // several groups may have one: all go in the same direction
 		for _, or := range q.All {
 			g := &union{}
 			for _, f := range or {
-				g.lists = append(g.lists, &list{x: x, facet: int64(postings.Hash(f)), desc: q.Desc})
+				if lists[f] == nil {
+					lists[f] = &list{x: x, facet: int64(postings.Hash(f)), desc: q.Desc}
+				}
+				g.lists = append(g.lists, lists[f])
 			}
 			groups = append(groups, g)
 		}
@@ -346,7 +350,7 @@ func (l *list) read(ctx context.Context, at int64) error {
 
 // searchTables gives what the shared index finds after a seq. The entries are read some at a time.
 func (f *Finder) searchTables(ctx context.Context, p store.Privacy, flt Filter, after int64, a *asked, yield func(store.Stored, error) bool) (more bool, err error) {
-	q, none, words, err := ask(ctx, f.s, f.tables.names.find, flt, after, a)
+	q, want, none, err := ask(ctx, f.s, f.tables.names.find, flt, after, a)
 	if err != nil || none {
 		return err != nil, err
 	}
@@ -365,7 +369,7 @@ func (f *Finder) searchTables(ctx context.Context, p store.Privacy, flt Filter, 
 			a.lost = append(a.lost, lost...)
 		}
 		for _, st := range found {
-			if matches(st.Event, q, words) && !yield(st, nil) {
+			if matches(st.Event, q, want) && !yield(st, nil) {
 				more = false
 				return nil
 			}

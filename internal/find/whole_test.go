@@ -1,0 +1,85 @@
+package find
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"perennial/internal/catalog"
+	"perennial/internal/fault"
+	"perennial/internal/id"
+	"perennial/internal/journal"
+	"perennial/internal/store"
+	"perennial/internal/test/shop"
+)
+
+// What is whole is looked for as a whole: a number, a sum, a date, an id among words, and what is in quotes.
+func TestWhatIsWholeIsFoundAsAWhole(t *testing.T) {
+	s := shop.Open(t)
+	f := open(t, s.Store, filepath.Join(s.Dir, "find.db"))
+	titles := map[int64]string{}
+	ids := map[string]id.ID{}
+	for _, title := range []string{"sum of $28.28", "sum of €28.28", "sum of $37.38 on 28 February 2027", "day of 26 November 2026", "days of 26 October 2026 and 3 November 2026", "price of all"} {
+		key := s.IDs.New(id.Product)
+		out := s.Do(journal.Bind(catalog.CreateProduct{ID: key, Title: title}))
+		titles[out.Events[0].Seq], ids[title] = title, key
+	}
+	person := made(t, s, "Price")
+	for _, seq := range search(t, f, Filter{Scope: person}, -1, 0) {
+		titles[seq] = "about the person"
+	}
+	for _, c := range []struct {
+		typed string
+		want  []string
+	}{
+		{"28.28", []string{"sum of €28.28", "sum of $28.28"}},
+		{"$28.28", []string{"sum of $28.28"}},
+		{"28,28 €", []string{"sum of €28.28"}},
+		{"EUR 28.28", []string{"sum of €28.28"}},
+		{"28", []string{"sum of $37.38 on 28 February 2027"}},
+		{"26 November 2026", []string{"day of 26 November 2026"}},
+		{"2026-11-26", []string{"day of 26 November 2026"}},
+		{"2026-10-26", []string{"days of 26 October 2026 and 3 November 2026"}},
+		{`"day of"`, []string{"day of 26 November 2026"}},
+		{`product "sum of" 28 february`, []string{"sum of $37.38 on 28 February 2027"}},
+		{`sum ` + string(ids["sum of $28.28"]), []string{"sum of $28.28"}},
+		{string(ids["sum of $28.28"]) + " day", nil},
+		{"price", []string{"about the person", "price of all"}},
+		{`"price"`, []string{"price of all"}},
+		{"price testperson", []string{"about the person"}},
+		{`testperson "price of"`, nil},
+		{"product.created 28.28", []string{"sum of €28.28", "sum of $28.28"}},
+	} {
+		named := func(seqs []int64) (out []string) {
+			for _, seq := range seqs {
+				out = append(out, titles[seq])
+			}
+			return out
+		}
+		flt := Filter{Words: c.typed}
+		if diff := cmp.Diff(c.want, named(search(t, f, flt, -1, 0))); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", c.typed, diff)
+		}
+		var scanned, paged []int64
+		for st, err := range Scan(t.Context(), s.Store, store.Closed, flt, -1) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			scanned = append(scanned, st.Seq)
+		}
+		if diff := cmp.Diff(c.want, named(scanned)); diff != "" {
+			t.Errorf("%q, scanned (-want +got):\n%s", c.typed, diff)
+		}
+		p, err := f.Page(t.Context(), store.Closed, flt, -1, 50)
+		if err != nil {
+			t.Fatal(fault.As(err))
+		}
+		for _, st := range p.Entries {
+			paged = append(paged, st.Seq)
+		}
+		if diff := cmp.Diff(c.want, named(paged)); diff != "" || p.Check.Found() {
+			t.Errorf("%q, a page, %+v (-want +got):\n%s", c.typed, p.Check, diff)
+		}
+	}
+}
