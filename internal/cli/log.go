@@ -29,7 +29,7 @@ type logCommand struct {
 	CorrelationID string   `name:"correlation-id" help:"One operation." placeholder:"ID"`
 	From          string   `help:"A day in the shop's zone, or a time; it belongs to the range." placeholder:"DATE"`
 	To            string   `help:"A day or a time; it does not belong to the range." placeholder:"DATE"`
-	Q             string   `help:"Words of the sentence, an e-mail address or an id." placeholder:"WORDS"`
+	Q             string   `help:"Words, whole numbers, sums, dates or \"phrases\" of the sentence, a name, an e-mail address or an id." placeholder:"WORDS"`
 	Order         string   `help:"desc shows the newest first, asc the oldest." enum:"desc,asc" default:"desc"`
 	N             int      `short:"n" help:"At most so many; 0 for all." default:"50"`
 	JSON          bool     `help:"One JSON object a line."`

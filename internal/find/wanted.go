@@ -155,7 +155,7 @@ func take(text string) (out typedText) {
 		}
 		end()
 	}
-	out.rest = strings.Join(kept, " ")
+	out.rest = strings.Join(strings.Fields(strings.Join(kept, " ")), " ")
 	return out
 }
 
@@ -196,7 +196,7 @@ func loose(text string) (out []term) {
 	for field := range strings.FieldsSeq(text) {
 		// The name of an event type, or of a family, is a phrase of its words, which the sentence need not have.
 		name := strings.ToLower(field)
-		if _, known := journal.Lookup(name); !known {
+		if _, known := journal.Lookup(journal.Name(name)); !known {
 			continue
 		}
 		if named, ok := phraseOf(name); ok {

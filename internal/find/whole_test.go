@@ -7,7 +7,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"perennial/internal/catalog"
+	"perennial/internal/db"
 	"perennial/internal/fault"
+	"perennial/internal/find/postings"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/store"
@@ -48,6 +50,7 @@ func TestWhatIsWholeIsFoundAsAWhole(t *testing.T) {
 		{"price", []string{"about the person", "price of all"}},
 		{`"price"`, []string{"price of all"}},
 		{"price testperson", []string{"about the person"}},
+		{" Price@mail.example ", []string{"about the person"}},
 		{`testperson "price of"`, nil},
 		{"product.created 28.28", []string{"sum of €28.28", "sum of $28.28"}},
 	} {
@@ -81,5 +84,53 @@ func TestWhatIsWholeIsFoundAsAWhole(t *testing.T) {
 		if diff := cmp.Diff(c.want, named(paged)); diff != "" || p.Check.Found() {
 			t.Errorf("%q, a page, %+v (-want +got):\n%s", c.typed, p.Check, diff)
 		}
+	}
+}
+
+// An index of the build before knows entries by other words, and is made anew.
+func TestAnIndexOfTheBuildBeforeIsMadeAnew(t *testing.T) {
+	s := shop.Open(t)
+	path := filepath.Join(s.Dir, "find.db")
+	f := open(t, s.Store, path)
+	out := s.Do(journal.Bind(catalog.CreateProduct{ID: s.IDs.New(id.Product), Title: "sum of $28.28"}))
+	last := s.Do(journal.Bind(catalog.CreateProduct{ID: s.IDs.New(id.Product), Title: "whole"})).Events[0].Seq
+	if err := f.CatchUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w := s.Store.DB.Writer
+	run := func(text string, args ...any) {
+		t.Helper()
+		if _, err := w.ExecContext(t.Context(), text, args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s.Store.DB.Engine == db.Postgres {
+		run(`DELETE FROM posting WHERE facet = $1`, int64(postings.Hash(facet(byWord, "28.28"))))
+		run(`UPDATE followed SET facets = 1`)
+	} else {
+		x := f.file.Load().index
+		if err := x.Drop(t.Context(), string(s.Store.Shop)); err != nil {
+			t.Fatal(err)
+		}
+		for st, err := range s.Store.Events(t.Context(), s.Store.Read, store.Closed, 0, 0) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := x.Append(string(s.Store.Shop), []postings.Entry{{Seq: st.Seq, Facets: facets(st.Event, st.Seq == last)}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w, _ = x.DB()
+		if err := f.file.Load().names.write(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		run(`UPDATE followed SET facets = 1`)
+		if err := f.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again := open(t, s.Store, path)
+	if got := search(t, again, Filter{Words: "28.28"}, -1, 0); len(got) != 1 || got[0] != out.Events[0].Seq {
+		t.Errorf("found %v", got)
 	}
 }

@@ -30,7 +30,7 @@ type Filter struct {
 	CorrelationID string   `query:"correlation_id" maxLength:"100"`
 	From          string   `query:"from" maxLength:"40" doc:"Recorded at or after: an RFC 3339 time, or a date in the shop's zone."`
 	To            string   `query:"to" maxLength:"40" doc:"Recorded before: an RFC 3339 time, or a date in the shop's zone."`
-	Q             string   `query:"q" maxLength:"200" doc:"Words of the summary; a name, an e-mail address or an id finds the thing first."`
+	Q             string   `query:"q" maxLength:"200" doc:"What the summary has to have, all of it: words, whole numbers, sums (28.28 or 28,28 €), dates (26 November 2026 or 2026-11-26), phrases in quotes; an id finds what is about it. Outside quotes also a name or an e-mail address: the events about or by those people."`
 }
 
 // The closed lists of the filters' values.
