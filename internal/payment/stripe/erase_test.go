@@ -2,6 +2,7 @@ package stripe_test
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"testing"
 
@@ -41,9 +42,7 @@ func TestEraseCustomer(t *testing.T) {
 			for _, c := range []string{"cus_1", "cus_2", "cus_9"} {
 				answers["GET /v1/customers/"+c] = with(map[string]any{"id": c, "metadata": map[string]any{}})
 			}
-			for route, a := range tt.answers {
-				answers[route] = a
-			}
+			maps.Copy(answers, tt.answers)
 			s := at(t, answers)
 			tt.erasure.CustomerID = "cus_ours"
 			n, err := s.EraseCustomer(t.Context(), tt.erasure)
