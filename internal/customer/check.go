@@ -270,10 +270,13 @@ func erased(s journal.State) error {
 	return nil
 }
 
-// Restore says, for an undo, what Undo cannot see: that an e-mail address that comes back is still free, and that the
-// default address and payment methods that come back were not removed since. It gives the reservations that move with
-// the change.
+// Restore says, for an undo, what Undo cannot see: that an e-mail address that comes back is still free, that the default address and
+// payment methods that come back were not removed since, and that the shop sends to the country that comes back where subscriptions ship
+// to the address. It gives the reservations that move with the change.
 func Restore(r journal.Reader, current, restored journal.State) ([]journal.Reservation, error) {
+	if a, ok := restored.(*Address); ok {
+		return nil, a.shipsAgain(r, current.(*Address))
+	}
 	next, ok := restored.(*Customer)
 	if !ok {
 		return nil, nil
@@ -302,6 +305,18 @@ func Restore(r journal.Reader, current, restored journal.State) ([]journal.Reser
 		return nil, err
 	}
 	return moveEmail(was, next), nil
+}
+
+// shipsAgain asks of another country what UpdateAddress asks.
+func (a *Address) shipsAgain(r journal.Reader, was *Address) error {
+	if a.Country == was.Country {
+		return nil
+	}
+	w, err := UpdateAddress{ID: a.ID, CustomerID: a.CustomerID, Fields: AddressFields{Country: &a.Country}}.Load(r)
+	if err == nil && w.InUse && !w.Shipping.Ships(a.Country) {
+		err = fault.New(fault.Conflict, "undo_not_allowed", "The shop does not send to %s, and a subscription ships to this address.", a.Country)
+	}
+	return err
 }
 
 // stillThere refuses a choice of payment method that comes back when the method is gone.

@@ -298,8 +298,8 @@ func contents(s *subscription.Subscription) string {
 	return t
 }
 
-func restoreSubscription(_ journal.Reader, w UndoWorld, _ journal.Actor, restored journal.State) ([]journal.Reservation, error) {
-	return nil, subscription.Restore(w.Later, w.Current.(*subscription.Subscription), restored.(*subscription.Subscription))
+func restoreSubscription(r journal.Reader, w UndoWorld, _ journal.Actor, restored journal.State) ([]journal.Reservation, error) {
+	return nil, subscription.Restore(r, w.Later, w.Current.(*subscription.Subscription), restored.(*subscription.Subscription))
 }
 
 func restoreCustomer(r journal.Reader, w UndoWorld, _ journal.Actor, restored journal.State) ([]journal.Reservation, error) {

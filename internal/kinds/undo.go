@@ -38,6 +38,9 @@ var along = map[journal.Name][]journal.Name{
 	journal.AddressRemoved:              {journal.CustomerDefaultAddressChanged},
 	journal.PaymentMethodRemoved:        {journal.PaymentMethodDefaultChanged, journal.PaymentMethodBackupSet},
 	journal.PaymentMethodDefaultChanged: {journal.PaymentMethodBackupSet},
+	// All subscriptions of a customer at once, undone with the one that was asked for. Any other of them is undone alone.
+	journal.SubscriptionShippingAddressChanged: {journal.SubscriptionShippingAddressChanged},
+	journal.SubscriptionPaymentMethodChanged:   {journal.SubscriptionPaymentMethodChanged},
 }
 
 // Load implements journal.Decider.
@@ -68,7 +71,11 @@ func (c Undo) loadAlong(r journal.Reader, w *UndoWorld, restored journal.State) 
 	if len(types) == 0 {
 		return nil
 	}
-	for _, step := range []int64{-1, 1} {
+	steps := []int64{-1, 1}
+	if slices.Contains(types, w.Event.Type) {
+		steps = steps[1:]
+	}
+	for _, step := range steps {
 		for seq := w.Event.Seq + step; seq >= 0; seq += step {
 			e, later, err := r.Event(id.Event(w.Event.Shop, seq))
 			if f := fault.As(err); f != nil && f.Kind == fault.NotFound {
@@ -131,10 +138,13 @@ func (c Undo) Decide(w UndoWorld, now time.Time) (journal.Decision, error) {
 		return journal.Decision{}, err
 	}
 	out := journal.Decision{Drafts: []journal.Draft{undoes(w, t, restored)}, Reservations: w.Reservations, Result: restored.Ref()}
+	var stay []journal.Ref
 	for _, one := range w.Along {
+		ref := one.Event.Target()
 		back, t, err := Restored(one, now)
-		if err != nil {
-			break // what comes after it was seen on top of it
+		if err != nil || slices.Contains(stay, ref) { // what comes after it was seen on top of it
+			stay = append(stay, ref)
+			continue
 		}
 		d := undoes(one, t, back)
 		d.CausedBy, d.CausedByDraft = "", 1

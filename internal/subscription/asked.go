@@ -25,6 +25,14 @@ type Asked struct {
 
 // Run implements journal.Command.
 func (c Asked) Run(r journal.Reader, now time.Time) (journal.Decision, error) {
+	rules, err := rulesOf(r, now)
+	if err != nil {
+		return journal.Decision{}, err
+	}
+	return c.run(r, now, rules)
+}
+
+func (c Asked) run(r journal.Reader, now time.Time, rules storeRules) (journal.Decision, error) {
 	s, err := c.own(r, c.ID)
 	if err != nil {
 		return journal.Decision{}, err
@@ -34,20 +42,7 @@ func (c Asked) Run(r journal.Reader, now time.Time) (journal.Decision, error) {
 			return journal.Decision{}, err
 		}
 	}
-	general, err := journal.Find[settings.General](r, journal.Settings, settings.PageGeneral)
-	if err != nil {
-		return journal.Decision{}, err
-	}
-	portal, err := journal.Find[settings.Portal](r, journal.Settings, settings.PagePortal)
-	if err != nil {
-		return journal.Decision{}, err
-	}
-	bill, err := journal.Find[settings.Billing](r, journal.Settings, settings.PageBilling)
-	if err != nil {
-		return journal.Decision{}, err
-	}
-	today := settings.Today(general, now)
-	if err := Offered(s, c.Action, c.Date, portal, bill, today); err != nil {
+	if err := rules.offered(s, c.Action, c.Date); err != nil {
 		return journal.Decision{}, err
 	}
 	if c.Action == ActionCancel || c.Action == ActionMerge { // both end it
@@ -63,8 +58,8 @@ func (c Asked) Run(r journal.Reader, now time.Time) (journal.Decision, error) {
 	for _, draft := range d.Drafts {
 		before, was := draft.Before.(*Subscription)
 		after, is := draft.After.(*Subscription)
-		if err == nil && was && before.ID != s.ID && pastCutoff(before, c.Action, bill, today) {
-			err = fault.New(fault.Conflict, "other_cutoff_passed", "The next order of another subscription that this changes is being prepared already.")
+		if err == nil && was && before.ID != s.ID && rules.pastCutoff(before, c.Action) {
+			err = otherCutoffPassed()
 		}
 		if err == nil && was && is && c.Action != ActionMerge { // which takes nothing new
 			err = after.onShelf(before, func(key id.ID) (*catalog.Product, error) {
@@ -83,40 +78,121 @@ func (c Asked) Run(r journal.Reader, now time.Time) (journal.Decision, error) {
 	return d, nil
 }
 
-// AskedBack is the undo of an entry that the subscriber asks for: the store allows it when it allows the action that it amounts to, for the
-// order that comes next now as for the one that would come next then.
+// storeRules are what the store lets its subscribers do, as of today.
+type storeRules struct {
+	portal *settings.Portal
+	bill   *settings.Billing
+	today  civil.Date
+}
+
+func rulesOf(r journal.Reader, now time.Time) (out storeRules, err error) {
+	general, err := journal.Find[settings.General](r, journal.Settings, settings.PageGeneral)
+	if err != nil {
+		return out, err
+	}
+	if out.portal, err = journal.Find[settings.Portal](r, journal.Settings, settings.PagePortal); err != nil {
+		return out, err
+	}
+	out.bill, err = journal.Find[settings.Billing](r, journal.Settings, settings.PageBilling)
+	out.today = settings.Today(general, now)
+	return out, err
+}
+
+func (r storeRules) offered(s *Subscription, a Action, date *civil.Date) error {
+	return Offered(s, a, date, r.portal, r.bill, r.today)
+}
+
+func (r storeRules) pastCutoff(s *Subscription, a Action) bool {
+	return pastCutoff(s, a, r.bill, r.today)
+}
+
+// AskedBack is the undo of an entry that the subscriber asks for: the store allows it when it allows the action that it amounts to. For
+// an entry of a subscription it asks about the order that comes next now and about the one that would come next then; for an entry of
+// the customer, about each open subscription that follows what changes.
 type AskedBack struct {
-	ID       id.ID
+	ID       id.ID // the subscription; empty for an entry of the customer
 	Customer id.ID
 	Type     journal.Name
 	Date     *civil.Date // the order that the entry is about, if it is about one
 	Do       journal.Command
 }
 
+// customersOwn are the entries of a customer that a subscriber may undo. With an action, subscriptions that choose nothing of their own
+// follow the customer's choice.
+var customersOwn = map[journal.Name]struct {
+	action  Action
+	follows func(*Subscription) bool
+}{
+	journal.CustomerProfileUpdated:        {},
+	journal.AddressUpdated:                {},
+	journal.CustomerDefaultAddressChanged: {ActionShippingAddress, func(s *Subscription) bool { return s.ShippingAddressID == "" }},
+	journal.PaymentMethodDefaultChanged:   {ActionPaymentMethod, func(s *Subscription) bool { return s.PaymentMethodID == "" }},
+	journal.PaymentMethodBackupSet:        {ActionBackupPaymentMethod, func(s *Subscription) bool { return s.BackupPaymentMethodID == "" }},
+}
+
 // Run implements journal.Command.
 func (c AskedBack) Run(r journal.Reader, now time.Time) (journal.Decision, error) {
+	rules, err := rulesOf(r, now)
+	if err != nil {
+		return journal.Decision{}, err
+	}
+	if c.ID == "" {
+		return c.ofCustomer(r, now, rules)
+	}
 	action, ok := undoing[c.Type]
 	if !ok {
-		return c.Do.Run(r, now) // which refuses it
+		return refused(c.Do.Run(r, now))
 	}
-	d, err := Asked{ID: c.ID, Customer: c.Customer, Action: action, Date: c.Date, Do: c.Do}.Run(r, now)
+	d, err := Asked{ID: c.ID, Customer: c.Customer, Action: action, Date: c.Date, Do: c.Do}.run(r, now, rules)
 	if err != nil {
 		return d, err
 	}
-	general, err := journal.Find[settings.General](r, journal.Settings, settings.PageGeneral)
-	if err != nil {
-		return journal.Decision{}, err
-	}
-	bill, err := journal.Find[settings.Billing](r, journal.Settings, settings.PageBilling)
-	if err != nil {
-		return journal.Decision{}, err
-	}
 	for _, draft := range d.Drafts {
-		if back, ok := draft.After.(*Subscription); ok && pastCutoff(back, action, bill, settings.Today(general, now)) {
+		back, ok := draft.After.(*Subscription)
+		switch {
+		case !ok || !rules.pastCutoff(back, action):
+		case back.ID != c.ID:
+			return journal.Decision{}, otherCutoffPassed()
+		default:
 			return journal.Decision{}, cutoffPassed(back)
 		}
 	}
 	return d, nil
+}
+
+func (c AskedBack) ofCustomer(r journal.Reader, now time.Time, rules storeRules) (journal.Decision, error) {
+	d, err := c.Do.Run(r, now)
+	own, ok := customersOwn[c.Type]
+	if !ok {
+		return refused(d, err)
+	}
+	if err != nil || own.action == "" {
+		return d, err
+	}
+	if !slices.Contains(orDefault(rules.portal).Actions, string(own.action)) {
+		return journal.Decision{}, notOffered()
+	}
+	subs, err := journal.Where[Subscription](r, journal.Subscription, "customer_id", string(c.Customer))
+	if err != nil {
+		return journal.Decision{}, err
+	}
+	for _, s := range subs {
+		if !s.Open() || !own.follows(s) {
+			continue
+		}
+		if err := rules.offered(s, own.action, nil); err != nil {
+			return journal.Decision{}, err
+		}
+	}
+	return d, nil
+}
+
+// refused refuses what no action of a subscriber amounts to, for the command's own reason where it has one.
+func refused(_ journal.Decision, err error) (journal.Decision, error) {
+	if err == nil {
+		err = notOffered()
+	}
+	return journal.Decision{}, err
 }
 
 // own loads a subscription of who asks.
@@ -198,9 +274,7 @@ var beforeCutoff = []Action{ActionSkip, ActionUnskip, ActionReschedule, ActionFr
 // Offered says why a subscriber may not do something now, or nil. portal and bill are nil until they are first saved, which allows
 // what the defaults do.
 func Offered(s *Subscription, a Action, date *civil.Date, portal *settings.Portal, bill *settings.Billing, today civil.Date) error {
-	if portal == nil {
-		portal = settings.Default(settings.PagePortal, &settings.General{}).(*settings.Portal)
-	}
+	portal = orDefault(portal)
 	if !slices.Contains(portal.Actions, string(a)) {
 		return notOffered()
 	}
@@ -217,6 +291,17 @@ func Offered(s *Subscription, a Action, date *civil.Date, portal *settings.Porta
 		return fault.New(fault.Conflict, "too_many_skips", "At most %d orders in a row can be skipped. Pause the subscription instead.", portal.MaxSkipsInRow)
 	}
 	return nil
+}
+
+func orDefault(portal *settings.Portal) *settings.Portal {
+	if portal == nil {
+		return settings.Default(settings.PagePortal, &settings.General{}).(*settings.Portal)
+	}
+	return portal
+}
+
+func otherCutoffPassed() error {
+	return fault.New(fault.Conflict, "other_cutoff_passed", "The next order of another subscription that this changes is being prepared already.")
 }
 
 func cutoffPassed(s *Subscription) error {

@@ -5,7 +5,9 @@ import (
 	"time"
 
 	"perennial/internal/civil"
+	"perennial/internal/customer"
 	"perennial/internal/fault"
+	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/settings"
 )
@@ -70,9 +72,10 @@ func Undo(e *journal.Event, now time.Time, current, restored journal.State, gene
 	return nil
 }
 
-// Restore says whether what came later on a subscription allows that an entry is undone. An item that comes once is for one order: it is
-// not put back when an order was billed since (undo_billed), which may have had it.
-func Restore(later []*journal.Event, current, restored *Subscription) error {
+// Restore says, for an undo, what Undo cannot see. An item that comes once is for one order: it is not put back when an order was billed
+// since (undo_billed), which may have had it. An address or a payment method that comes back is asked what the action asks: that it was
+// not removed since (undo_removed), and that the shop sends there (undo_not_allowed).
+func Restore(r journal.Reader, later []*journal.Event, current, restored *Subscription) error {
 	billed := slices.ContainsFunc(later, func(e *journal.Event) bool { return e.Type == journal.SubscriptionRenewed })
 	for _, it := range restored.Items {
 		was := slices.ContainsFunc(current.Items, func(x Item) bool { return x.ID == it.ID && x.OneTime })
@@ -81,7 +84,54 @@ func Restore(later []*journal.Event, current, restored *Subscription) error {
 				"%s was for one order, and an order was billed since. Add it again if it is to come with the next one.", it.Title)
 		}
 	}
+	if key := restored.ShippingAddressID; key != "" && key != current.ShippingAddressID {
+		if err := shipsAgain(r, key); err != nil {
+			return err
+		}
+	}
+	if key := restored.PaymentMethodID; key != current.PaymentMethodID {
+		if key == "" {
+			owner, err := journal.Find[customer.Customer](r, journal.Customer, restored.CustomerID)
+			if err != nil {
+				return err
+			}
+			if owner == nil || owner.DefaultPaymentMethodID == "" {
+				return fault.New(fault.Conflict, "undo_removed", "The customer has no default payment method any more, which was charged then.")
+			}
+		} else if err := chargesAgain(r, key); err != nil {
+			return err
+		}
+	}
+	if key := restored.BackupPaymentMethodID; key != "" && key != current.BackupPaymentMethodID {
+		return chargesAgain(r, key)
+	}
 	return nil
+}
+
+func shipsAgain(r journal.Reader, address id.ID) error {
+	a, err := journal.Find[customer.Address](r, journal.Address, address)
+	if err != nil {
+		return err
+	}
+	if a == nil || a.Status != customer.StatusActive {
+		return fault.New(fault.Conflict, "undo_removed", "The address that orders went to then was removed since.")
+	}
+	w := World{}
+	if err := w.shipping(r); err != nil {
+		return err
+	}
+	if !w.Shipping.Ships(a.Country) {
+		return fault.New(fault.Conflict, "undo_not_allowed", "The shop does not send to %s.", a.Country)
+	}
+	return nil
+}
+
+func chargesAgain(r journal.Reader, method id.ID) error {
+	p, err := journal.Find[customer.PaymentMethod](r, journal.PaymentMethod, method)
+	if err == nil && (p == nil || p.Status != customer.StatusActive) {
+		err = fault.New(fault.Conflict, "undo_removed", "The payment method of then cannot be charged any more.")
+	}
+	return err
 }
 
 var again = map[Status]string{Paused: "Resume", Cancelled: "Reactivate"}

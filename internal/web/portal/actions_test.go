@@ -13,8 +13,10 @@ import (
 	"perennial/internal/catalog"
 	"perennial/internal/civil"
 	"perennial/internal/customer"
+	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/kinds"
 	"perennial/internal/settings"
 	"perennial/internal/subscription"
 )
@@ -339,5 +341,71 @@ func TestALaterOrderAfterTheCutoff(t *testing.T) {
 	w.want(v.get(at+"/unskip"), 200, at+"/unskip", `<option value="2027-06-03"`)
 	if s := v.get(at + "/reschedule"); !strings.Contains(s.body, "not possible") {
 		t.Errorf("the next order can be moved:\n%s", s.body)
+	}
+}
+
+// An entry that is not about a subscription is undone under the rules that its action has.
+func TestUndosOfTheCustomerAreHeldToTheStoresRules(t *testing.T) {
+	w := newWorld(t)
+	v := w.signIn("ada@example.com")
+	v.get("/portal/payment-methods/new")
+	w.want(v.post("/portal/payment-methods/new", "number", "5555 5555 5555 4444", "expiry", "01/2031", "use", "all"), 200, "/portal/account")
+	changed := "/portal/undo/" + string(w.did("payment_method.default_changed").ID)
+	card := w.charged(w.hers)
+	portal := settings.Default(settings.PagePortal, &settings.General{}).(*settings.Portal)
+	portal.Actions = slices.DeleteFunc(portal.Actions, func(a string) bool { return a == string(subscription.ActionPaymentMethod) })
+	w.Do(journal.Bind(settings.Update{Document: portal}))
+	w.want(v.post(changed), 409, changed, "does not offer this here")
+	if w.charged(w.hers) != card {
+		t.Error("the default card was changed back")
+	}
+	w.Do(journal.Bind(settings.Update{Document: settings.Default(settings.PagePortal, &settings.General{})}))
+	w.want(v.post(changed), 200, "/portal", "Undone")
+
+	// An address goes back to no country that the shop does not send to.
+	at := "/portal/addresses/" + string(w.subscription(w.hers).ShippingAddressID)
+	v.get(at)
+	s := v.post(at, "first_name", "", "last_name", "", "company", "", "line1", "Street 1", "line2", "", "postal_code", "", "city", "Ulm", "region", "", "country", "DE", "phone", "")
+	w.want(s, 200, "/portal/account", "/portal/undo/")
+	moved := regexp.MustCompile(`/portal/undo/evt_[a-z0-9_]+`).FindString(s.body)
+	w.Do(journal.Bind(settings.Update{Document: &settings.Shipping{DefaultDeliveryPrice: w.subscription(w.hers).DeliveryPrice, Countries: []string{"DE"}}}))
+	w.want(v.post(moved), 409, moved, "The store does not send there.")
+	if _, err := w.Try(journal.Bind(kinds.Undo{Event: id.ID(strings.TrimPrefix(moved, "/portal/undo/"))})); fault.As(err).Code != "undo_not_allowed" {
+		t.Errorf("the team's undo: %v", err)
+	}
+}
+
+// What was done to all subscriptions at once is undone for all of them, under the rules of each.
+func TestTheUndoOfAllSubscriptions(t *testing.T) {
+	w := newWorld(t)
+	v := w.signIn("ada@example.com")
+	at := "/portal/subscriptions/" + string(w.hers)
+	undo := regexp.MustCompile(`/portal/undo/evt_[a-z0-9_]+`)
+	spare := w.spare()
+	other := w.another(civil.Date{Year: 2027, Month: 3, Day: 20}, "")
+	first := []id.ID{w.subscription(w.hers).PaymentMethodID, w.subscription(other).PaymentMethodID}
+	s := v.post(at+"/payment-method", "payment_method_id", string(spare), "all", "all")
+	w.want(s, 200, at)
+	w.want(v.post(undo.FindString(s.body)), 200, at, "Undone")
+	if now := []id.ID{w.subscription(w.hers).PaymentMethodID, w.subscription(other).PaymentMethodID}; !slices.Equal(now, first) {
+		t.Errorf("charged to %v after the undo, and to %v before", now, first)
+	}
+
+	home := w.subscription(w.hers).ShippingAddressID
+	second := w.IDs.New(id.Address)
+	w.Do(journal.Bind(customer.AddAddress{ID: second, CustomerID: w.ada, Fields: customer.AddressFields{Line1: new("Lane 2"), City: new("Basel"), Country: new("CH")}}))
+	s = v.post(at+"/shipping-address", "address_id", string(second), "all", "all")
+	w.want(s, 200, at)
+	path := undo.FindString(s.body)
+	w.Do(journal.Bind(settings.Update{Document: &settings.Billing{BillingHour: 6, CutoffDays: 18, MaxCatchUpOrders: 1}})) // of the other's order alone
+	w.want(v.post(path), 409, path, "another subscription")
+	if w.subscription(other).ShippingAddressID != second || w.subscription(w.hers).ShippingAddressID != second {
+		t.Error("an order that is being prepared goes elsewhere")
+	}
+	w.Do(journal.Bind(settings.Update{Document: &settings.Billing{BillingHour: 6, MaxCatchUpOrders: 1}}))
+	w.Do(journal.Bind(customer.RemoveAddress{ID: home, CustomerID: w.ada}))
+	w.want(v.post(path), 409, path, "was removed since")
+	if w.subscription(w.hers).ShippingAddressID != second {
+		t.Error("a subscription ships to an address that was removed")
 	}
 }

@@ -667,17 +667,17 @@ func (c *call) own(st store.Stored) error {
 	return nil
 }
 
-// askedBack is the undo of an entry, held against what the store offers where it is about a subscription.
-func (c *call) askedBack(st store.Stored) (journal.Command, error) {
-	undo := journal.Bind(kinds.Undo{Event: st.ID, Actor: c.meta.Actor})
+// askedBack is the undo of an entry, held against what the store offers.
+func (c *call) askedBack(st store.Stored) (subscription.AskedBack, error) {
+	asked := subscription.AskedBack{Customer: c.who.ID, Type: st.Type, Do: journal.Bind(kinds.Undo{Event: st.ID, Actor: c.meta.Actor})}
 	if st.Target().Kind != journal.Subscription {
-		return undo, nil
+		return asked, nil
 	}
 	s, err := journal.Get[subscription.Subscription](c.reader(), journal.Subscription, st.Target().ID)
 	if err != nil {
-		return undo, err
+		return asked, err
 	}
-	asked := subscription.AskedBack{ID: s.ID, Customer: c.who.ID, Type: st.Type, Do: undo}
+	asked.ID = s.ID
 	if day := date(st.Detail("date")); !day.IsZero() {
 		if next := s.NextBillingDate; st.Type == journal.SubscriptionOrderGifted && next != nil && day.Before(*next) { // its own order was skipped
 			day = *next
@@ -696,8 +696,8 @@ func (c *call) undo() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if asked, ok := cmd.(subscription.AskedBack); ok {
-		if c.about, err = journal.Get[subscription.Subscription](c.reader(), journal.Subscription, asked.ID); err != nil {
+	if cmd.ID != "" {
+		if c.about, err = journal.Get[subscription.Subscription](c.reader(), journal.Subscription, cmd.ID); err != nil {
 			return answer{}, err
 		}
 	}
