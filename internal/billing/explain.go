@@ -37,6 +37,7 @@ type Reason struct {
 	Text   string // plain, without personal values
 	Event  *journal.Event
 	About  journal.Ref   // the variant, discount, plan or payment method that it is about; empty for none
+	Code   string        // of the discount, as it was then
 	Amount *money.Amount // its part of the total; nil when it has none
 }
 
@@ -188,6 +189,7 @@ func (x *explanation) discounts() error {
 		left -= off.Minor
 		at := x.last(x.before, func(c journal.Change) bool { return c.Field == "discounts."+a.Code })
 		x.say(ReasonDiscount, at, journal.Ref{Kind: journal.Discount, ID: a.DiscountID}, new(money.Of(-off.Minor, off.Currency)), "The code %s takes %s off, since %s", a.Code, what, x.when(at))
+		x.out[len(x.out)-1].Code = a.Code
 	}
 	return nil
 }

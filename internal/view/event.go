@@ -137,6 +137,7 @@ type Renderer struct {
 	personal bool             // the caller may see personal data
 	names    map[party]string // as they are now
 	pasts    map[party]*past
+	words    func(journal.State) string // what its reader calls a thing; nil: its kind's name
 }
 
 // namesKept bounds the names that a renderer keeps during a long download.
@@ -151,6 +152,13 @@ func New(ctx context.Context, s *store.Store, has team.Set) *Renderer {
 func Unmasked(ctx context.Context, s *store.Store) *Renderer {
 	r := New(ctx, s, team.Set{})
 	r.personal = true
+	return r
+}
+
+// InWords makes views for the customer whom the entries are about: in words of their own, unmasked, and what words gives no name has none.
+func InWords(ctx context.Context, s *store.Store, words func(journal.State) string) *Renderer {
+	r := Unmasked(ctx, s)
+	r.words = words
 	return r
 }
 

@@ -97,6 +97,9 @@ func (r *Renderer) lookUp(events []store.Stored, also ...journal.Ref) error {
 
 // called is the name of a thing as its state says.
 func (r *Renderer) called(s journal.State) string {
+	if r.words != nil {
+		return r.words(s)
+	}
 	if f := kinds.Of(s.Ref().Kind).Called; f != nil {
 		return f(s, r)
 	}

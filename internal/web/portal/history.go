@@ -12,15 +12,20 @@ import (
 	"perennial/internal/billing"
 	"perennial/internal/catalog"
 	"perennial/internal/civil"
+	"perennial/internal/customer"
 	"perennial/internal/find"
+	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/money"
 	"perennial/internal/store"
+	"perennial/internal/subscription"
+	"perennial/internal/view"
 )
 
 // entry is a line of the customer's own history: who acted is said without names of the team.
 type entry struct {
 	When, Who, Text, Reason string
+	About                   []string // what it is about, by the names of its time
 	Icon                    string
 }
 
@@ -36,6 +41,7 @@ const inShort = 8
 func (c *call) history(flt find.Filter, n int) (out []entry, held string, err error) {
 	var hidden, lost int
 	whole := true
+	names := view.InWords(c.ctx, c.Store, c.named)
 	for after, more := int64(-1), true; more && len(out) < n; {
 		page, err := c.Finder.Page(c.ctx, store.Opened, flt, after, 2*n)
 		if err != nil {
@@ -46,7 +52,11 @@ func (c *call) history(flt find.Filter, n int) (out []entry, held string, err er
 		}
 		whole = whole && !page.Check.Partly
 		hidden, lost = hidden+len(page.Check.Hidden), lost+len(page.Check.Unreadable)
-		out = append(out, c.linesOf(page.Entries)...)
+		lines, err := c.linesOf(page.Entries, names, flt.Scope)
+		if err != nil {
+			return nil, "", err
+		}
+		out = append(out, lines...)
 	}
 	switch {
 	case lost > 0:
@@ -59,14 +69,46 @@ func (c *call) history(flt find.Filter, n int) (out []entry, held string, err er
 	return out[:min(len(out), n)], held, nil
 }
 
-func (c *call) linesOf(found []store.Stored) (out []entry) {
+// named is what a subscriber calls a thing. Nobody of the team has a name here.
+func (c *call) named(s journal.State) string {
+	switch s := s.(type) {
+	case *subscription.Subscription:
+		return contents(s)
+	case *customer.Address:
+		return cmp.Or(strings.Trim(s.Line1.Value+", "+s.City.Value, ", "), s.Country)
+	case *customer.PaymentMethod:
+		return c.cardWords(s)
+	case *billing.Order:
+		return s.Number
+	}
+	return ""
+}
+
+// about are the names of what an entry is about, besides the thing whose history is read and what its sentence says already.
+func about(e *journal.Event, names *view.Renderer, of id.ID, text string) (out []string) {
+	for _, ref := range e.Targets {
+		switch ref.Kind {
+		case journal.Subscription, journal.Address, journal.PaymentMethod, journal.Order:
+			name := names.Thing(ref, e.Seq).Display
+			if ref.ID != of && name != "" && !strings.Contains(text, name) && !slices.Contains(out, name) {
+				out = append(out, name)
+			}
+		}
+	}
+	return out
+}
+
+func (c *call) linesOf(found []store.Stored, names *view.Renderer, of id.ID) (out []entry, err error) {
+	if err := names.Learn(found); err != nil {
+		return nil, err
+	}
 	for _, st := range found {
 		t, _ := journal.Lookup(st.Type)
 		text := c.sentence(st.Event)
 		if text == "" || t.Log == journal.ActivityLog {
 			continue
 		}
-		e := entry{When: c.words().Time(st.RecordedAt.In(c.zone())), Text: text}
+		e := entry{When: c.words().Time(st.RecordedAt.In(c.zone())), Text: text, About: about(st.Event, names, of, text)}
 		switch {
 		case st.Actor.Kind == journal.ActorCustomer:
 			e.Who, e.Icon = c.say("history.you"), "user"
@@ -78,7 +120,7 @@ func (c *call) linesOf(found []store.Stored) (out []entry) {
 		}
 		out = append(out, e)
 	}
-	return out
+	return out, nil
 }
 
 func (c *call) historyPage() (answer, error) {
@@ -297,7 +339,7 @@ func date(v jsontext.Value) civil.Date {
 func (c *call) amount(v jsontext.Value) string { return c.cash(read[money.Amount](v)) }
 
 // why says what an order's total is made of.
-func (c *call) why(o *billing.Order, reasons []billing.Reason) ([]string, error) {
+func (c *call) why(o *billing.Order, reasons []billing.Reason) []string {
 	var out []string
 	lines := slices.Clone(o.Items)
 	var title string
@@ -320,15 +362,7 @@ func (c *call) why(o *billing.Order, reasons []billing.Reason) ([]string, error)
 		case billing.ReasonPricing:
 			what = c.say("why.pricing", "title", title)
 		case billing.ReasonDiscount:
-			d, err := journal.Find[catalog.Discount](c.reader(), journal.Discount, r.About.ID)
-			if err != nil {
-				return nil, err
-			}
-			code := ""
-			if d != nil {
-				code = d.Code
-			}
-			what = c.say("why.discount", "code", code)
+			what = c.say("why.discount", "code", r.Code)
 		case billing.ReasonDelivery:
 			what = c.say("why.delivery")
 		case billing.ReasonTax:
@@ -344,5 +378,5 @@ func (c *call) why(o *billing.Order, reasons []billing.Reason) ([]string, error)
 		}
 		out = append(out, what)
 	}
-	return out, nil
+	return out
 }

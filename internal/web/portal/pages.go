@@ -318,10 +318,7 @@ func (c *call) methodWords(m *customer.PaymentMethod) string {
 	if m == nil {
 		return c.say("none")
 	}
-	name := capital(cmp.Or(m.Brand, m.Gateway))
-	if m.Last4.Value != "" {
-		name = c.say("method.ending", "brand", name, "digits", m.Last4.Value)
-	}
+	name := c.cardWords(m)
 	if m.ExpMonth > 0 {
 		name = c.say("method.until", "method", name, "month", fmt.Sprintf("%02d/%d", m.ExpMonth, m.ExpYear))
 	}
@@ -329,6 +326,14 @@ func (c *call) methodWords(m *customer.PaymentMethod) string {
 		name = c.say("method.refused", "method", name)
 	}
 	return name
+}
+
+func (c *call) cardWords(m *customer.PaymentMethod) string {
+	name := capital(cmp.Or(m.Brand, m.Gateway))
+	if m.Last4.Value == "" {
+		return name
+	}
+	return c.say("method.ending", "brand", name, "digits", m.Last4.Value)
 }
 
 func addressWords(a *customer.Address) string {
@@ -395,9 +400,7 @@ func (c *call) ordersPage() (answer, error) {
 			if err != nil {
 				return answer{}, err
 			}
-			if row.Why, err = c.why(o, reasons); err != nil {
-				return answer{}, err
-			}
+			row.Why = c.why(o, reasons)
 		}
 		out = append(out, row)
 	}
