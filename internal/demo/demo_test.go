@@ -3,6 +3,7 @@ package demo_test
 import (
 	"fmt"
 	"log/slog"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -14,7 +15,9 @@ import (
 	"perennial/internal/payment/simulated"
 	"perennial/internal/server"
 	"perennial/internal/store"
+	"perennial/internal/team"
 	"perennial/internal/test/shop"
+	"perennial/internal/view"
 )
 
 var until = time.Date(2026, 6, 30, 12, 0, 0, 0, time.UTC)
@@ -105,6 +108,58 @@ func TestAYearIsBelievable(t *testing.T) {
 	if n := seen["subscription.renewed"]; n < 300 {
 		t.Errorf("only %d renewals", n)
 	}
+	readable(t, s)
+}
+
+// forPrograms is what nobody should have to read: ids, codes and JSON.
+var forPrograms = regexp.MustCompile(`\b[a-z]+_[0-9a-z]|[{}"]`)
+
+// readable holds the values of every entry of the year, and its details, to what people read.
+func readable(t *testing.T, s *shop.Shop) {
+	t.Helper()
+	r := view.New(t.Context(), s.Store, team.Everything())
+	var page []store.Stored
+	told := map[string]bool{}
+	wrong := func(typ, field string, v view.Value) {
+		for _, line := range v.Lines {
+			if key := typ + " " + field; forPrograms.MatchString(line) && !told[key] {
+				told[key] = true
+				t.Errorf("%s: %s is %q", typ, field, line)
+			}
+		}
+	}
+	look := func() {
+		shown, err := r.Render(page)
+		if err == nil {
+			err = r.LearnValues(shown)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range shown {
+			for _, d := range r.Deltas(e) {
+				if !d.Internal {
+					wrong(e.Type, d.Field, d.Before)
+					wrong(e.Type, d.Field, d.After)
+				}
+			}
+			for _, d := range e.Details {
+				if d.Name != "path" && d.Name != "account" { // as somebody asked for it, as the gateway calls it
+					wrong(e.Type, d.Name, r.Detail(e, d))
+				}
+			}
+		}
+		page = page[:0]
+	}
+	for st, err := range s.Store.Events(t.Context(), s.Store.Read, store.Opened, 0, 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if page = append(page, st); len(page) == 200 {
+			look()
+		}
+	}
+	look()
 }
 
 func TestTheEngineRunsThroughAGap(t *testing.T) {

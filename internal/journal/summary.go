@@ -108,7 +108,7 @@ var accountSentences = map[Name]sentence{
 	},
 	AccessDenied: {did: func(e *Event) string {
 		s := "Was refused access to " + cmp.Or(text(detail(e, "path")), "a page")
-		s += form(", which needs the permission %s", text(detail(e, "permission")))
+		s += form(", which needs the permission to %s", permission(text(detail(e, "permission"))))
 		if n := number(detail(e, "count")); n > 1 {
 			s += fmt.Sprintf(" (%d times)", n)
 		}

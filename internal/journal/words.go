@@ -129,6 +129,9 @@ func value(j jsontext.Value) string {
 	case '{':
 		return cmp.Or(cash(j), every(j))
 	case '[':
+		if steps := pricing(j); steps != "" {
+			return steps
+		}
 		var numbers []int64
 		if json.Unmarshal(j, &numbers) != nil {
 			return ""
@@ -197,10 +200,11 @@ func difference(c Change) string {
 		}
 		return verb + " " + listed(names)
 	}
-	if c.Field == "actions" { // of the portal; every other list holds what people or the permissions call things
+	said := map[string]func(string) string{"actions": words, "permissions": quotedPermission, "default_permissions": quotedPermission}[c.Field]
+	if said != nil { // every other list holds what people call things
 		for _, side := range [][]string{was, is} {
 			for i := range side {
-				side[i] = words(side[i])
+				side[i] = said(side[i])
 			}
 		}
 	}
@@ -275,6 +279,21 @@ var fieldNamed = map[string]string{
 
 // words is a name of the program in words: "card declined" of "card_declined".
 func words(s string) string { return strings.ReplaceAll(s, "_", " ") }
+
+// permission is a permission in words: "change API keys" of "api_keys.edit".
+func permission(key string) string {
+	area, level, _ := strings.Cut(key, ".")
+	area = strings.Replace(words(area), "api ", "API ", 1)
+	switch level {
+	case "view":
+		return "see " + area
+	case "edit":
+		return "change " + area
+	}
+	return area
+}
+
+func quotedPermission(key string) string { return "“" + permission(key) + "”" }
 
 // called is " " and what a new thing is called, if it has a name.
 func called(e *Event, field string) string { return form(" %s", text(afterOf(e, field))) }
@@ -383,6 +402,31 @@ func every(j jsontext.Value) string {
 		return ""
 	}
 	return i.String()
+}
+
+// pricing is the steps of a plan's price in words, empty for anything else: "10% off", "5% off, then 10% off after 3 orders". Steps in money
+// do not say in which currency they are.
+func pricing(j jsontext.Value) string {
+	var steps []struct {
+		Kind       string `json:"kind"`
+		Value      int64  `json:"value"`
+		AfterCycle int64  `json:"after_cycle"`
+	}
+	if json.Unmarshal(j, &steps, json.RejectUnknownMembers(true)) != nil {
+		return ""
+	}
+	var parts []string
+	for _, s := range steps {
+		if s.Kind != percentage {
+			return ""
+		}
+		part := fmt.Sprintf("%d%% off", s.Value)
+		if s.AfterCycle > 0 {
+			part += " after " + counted(s.AfterCycle, "order")
+		}
+		parts = append(parts, part)
+	}
+	return strings.Join(parts, ", then ")
 }
 
 // percentOff is "10% off" for a discount in per cent. One in money does not say in which currency it is.

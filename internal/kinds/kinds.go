@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"perennial/internal/billing"
 	"perennial/internal/cancelflow"
@@ -30,7 +31,7 @@ type Kind struct {
 
 	// Called is what it is called today. A nil one: its kind's name will do.
 	Called func(s journal.State, n Names) string
-	// Naming are the fields that its name is made of, and Renames the types of entries that can change them.
+	// Naming are the fields that its name is made of, of an address all that stand on a parcel, and Renames the types of entries that can change them.
 	Naming  []string
 	Renames []journal.Name
 
@@ -99,8 +100,9 @@ var All = []Kind{
 		Mapping: store.Mapping{Kind: journal.Address, Fresh: fresh[customer.Address], Columns: []string{"status", "customer_id"},
 			Values: of(func(v *customer.Address) []any { return []any{v.Status, string(v.CustomerID)} })},
 		Look: always(team.CustomersView), Edit: always(team.CustomersEdit),
-		Called: called(func(v *customer.Address, n Names) string { return n.Person("address", v.City, v.Line1) }),
-		Naming: []string{"city", "line1"}, Renames: []journal.Name{journal.AddressUpdated},
+		Called:  called(func(v *customer.Address, n Names) string { return n.Person("address", v.City, v.Line1) }),
+		Naming:  []string{"first_name", "last_name", "company", "line1", "line2", "city", "region", "postal_code", "country", "phone"},
+		Renames: []journal.Name{journal.AddressUpdated},
 		Undo:    customer.Undo,
 		Restore: restoreCustomer,
 	},
@@ -209,12 +211,16 @@ var All = []Kind{
 		Mapping: store.Mapping{Kind: journal.CancelFlow, Fresh: fresh[cancelflow.Flow], Columns: []string{"status"},
 			Values: of(func(v *cancelflow.Flow) []any { return []any{string(v.Status)} })},
 		Look: always(team.CancelFlowsView), Edit: always(team.CancelFlowsEdit),
+		Called: called(func(v *cancelflow.Flow, _ Names) string { return v.Name }),
+		Naming: []string{"name"}, Renames: []journal.Name{journal.CancelFlowUpdated},
 		Undo: cancelflow.Undo,
 	},
 	{
 		Mapping: store.Mapping{Kind: journal.CancelReason, Fresh: fresh[cancelflow.Reason], Columns: []string{"status", "flow_id"},
 			Values: of(func(v *cancelflow.Reason) []any { return []any{string(v.Status), string(v.FlowID)} })},
 		Look: always(team.CancelFlowsView), Edit: always(team.CancelFlowsEdit),
+		Called: called(func(v *cancelflow.Reason, _ Names) string { return v.Label }),
+		Naming: []string{"label"}, Renames: []journal.Name{journal.CancelReasonUpdated},
 		Undo: cancelflow.Undo,
 	},
 	{
@@ -281,9 +287,14 @@ func called[S journal.State](f func(S, Names) string) func(journal.State, Names)
 
 func card(m *customer.PaymentMethod, n Names) string {
 	if m.Last4.Erased || m.Last4.Value == "" {
-		return cmp.Or(m.Brand, m.Gateway)
+		return upperFirst(cmp.Or(m.Brand, m.Gateway))
 	}
-	return m.Brand + " " + n.Text(m.Last4)
+	return upperFirst(m.Brand) + " " + n.Text(m.Last4)
+}
+
+func upperFirst(s string) string {
+	r, n := utf8.DecodeRuneInString(s)
+	return strings.ToUpper(string(r)) + s[n:]
 }
 
 // contents says what is in a subscription: "2 × Coffee and 1 more".

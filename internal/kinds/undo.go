@@ -188,6 +188,16 @@ func Restored(w UndoWorld, now time.Time) (journal.State, journal.Type, error) {
 	return restored, t, err
 }
 
+// UndoneBy is the entry that undid it already; empty: none did.
+func (w UndoWorld) UndoneBy() id.ID {
+	for _, l := range w.Later {
+		if w.Event != nil && l.Corrects == w.Event.ID {
+			return l.ID
+		}
+	}
+	return ""
+}
+
 // without gives the target's state without what the event changed. It refuses what no rule needs to be asked about.
 func without(w UndoWorld) (journal.State, journal.Type, error) {
 	e := w.Event
@@ -202,10 +212,8 @@ func without(w UndoWorld) (journal.State, journal.Type, error) {
 	case w.Current == nil || e.TargetVersion == 1 && !builtIn(w.Current):
 		return nil, t, fault.New(fault.Conflict, "not_undoable", "There is nothing before this to go back to.")
 	}
-	for _, l := range w.Later {
-		if l.Corrects == e.ID {
-			return nil, t, fault.New(fault.Conflict, "undone_already", "This was undone already.")
-		}
+	if w.UndoneBy() != "" {
+		return nil, t, fault.New(fault.Conflict, "undone_already", "This was undone already.")
 	}
 	changes := e.Changes
 	if e.TargetVersion == 1 { // of what was there before it was changed: its name, and what is so anyway, stay

@@ -138,6 +138,7 @@ type Renderer struct {
 	names    map[party]string // as they are now
 	pasts    map[party]*past
 	words    func(journal.State) string // what its reader calls a thing; nil: its kind's name
+	currency string                     // of the shop; empty: it was not asked for
 }
 
 // namesKept bounds the names that a renderer keeps during a long download.

@@ -17,10 +17,23 @@ type past struct {
 	before []renamed // newest first
 }
 
-// renamed says what a thing was called before an entry.
+// renamed says what a thing was called before an entry, and what its state said of that.
 type renamed struct {
-	seq  int64
-	name string
+	seq   int64
+	name  string
+	state journal.State
+}
+
+// stateAt is the state as of an entry, as far as it makes the name.
+func (p *past) stateAt(seq int64) journal.State {
+	st := p.row.State
+	for _, r := range p.before {
+		if r.seq <= seq {
+			break
+		}
+		st = r.state
+	}
+	return st
 }
 
 // at is the name as of an entry; now is today's.
@@ -38,26 +51,32 @@ func (p *past) at(seq int64, now string) string {
 	return name
 }
 
-// lookBack finds the names that the parties of some entries had at the time: one statement for all of them, and none where nothing
-// changed since. Who was erased has no name at any time.
-func (r *Renderer) lookBack(events []store.Stored) error {
-	wanted := map[*past]party{}
+// lookBack finds the names that the parties of some entries, and other things, had at the time: one statement for all of them, and none
+// where nothing changed since. Who was erased has no name at any time.
+func (r *Renderer) lookBack(events []store.Stored, things ...thingAt) error {
+	wanted := map[*past]bool{}
 	after := int64(-1)
 	var types []journal.Name
+	want := func(p party, seq int64) {
+		h := r.pasts[p]
+		if h == nil || h.row.LastSeq <= seq || h.down <= seq || erased(h.row.State) {
+			return
+		}
+		if len(wanted) == 0 || seq < after {
+			after = seq
+		}
+		if h.down < h.row.LastSeq {
+			after = -1 // asked for a second time, as in a long download: all of it, once
+		}
+		wanted[h] = true
+	}
 	for _, e := range events {
 		for _, p := range parties(e.Event) {
-			h := r.pasts[p]
-			if h == nil || h.row.LastSeq <= e.Seq || h.down <= e.Seq || erased(h.row.State) {
-				continue
-			}
-			if len(wanted) == 0 || e.Seq < after {
-				after = e.Seq
-			}
-			if h.down < h.row.LastSeq {
-				after = -1 // asked for a second time, as in a long download: all of it, once
-			}
-			wanted[h] = p
+			want(p, e.Seq)
 		}
+	}
+	for _, t := range things {
+		want(t.party, t.seq)
 	}
 	if len(wanted) == 0 {
 		return nil
@@ -103,7 +122,7 @@ func (r *Renderer) lookBack(events []store.Stored) error {
 			states[h] = nil
 			continue
 		}
-		h.before = append(h.before, renamed{st.Seq, r.called(states[h])})
+		h.before = append(h.before, renamed{st.Seq, r.called(states[h]), states[h]})
 	}
 	return nil
 }
@@ -115,6 +134,8 @@ func erased(s journal.State) bool {
 		return s.Email.Erased
 	case *customer.Address:
 		return s.Line1.Erased
+	case *customer.PaymentMethod:
+		return s.Last4.Erased
 	case *team.TeamMember:
 		return s.Email.Erased
 	}

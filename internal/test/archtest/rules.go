@@ -85,7 +85,7 @@ var homes = map[string]string{
 	"github.com/stripe/stripe-go/v85":     "internal/payment/stripe",
 	"golang.org/x/net":                    "",
 	"golang.org/x/oauth2":                 "internal/auth",
-	"golang.org/x/text":                   "internal/web/ui/lang",
+	"golang.org/x/text":                   "internal/web/ui/lang internal/view",
 	"modernc.org/libc":                    "",
 	"modernc.org/sqlite":                  "internal/db internal/find/postings",
 	"github.com/google/go-cmp":            "",

@@ -19,11 +19,9 @@ import (
 	"perennial/internal/journal"
 	"perennial/internal/kinds"
 	"perennial/internal/observe"
-	"perennial/internal/plain"
 	"perennial/internal/program"
 	"perennial/internal/store"
 	"perennial/internal/subscription"
-	"perennial/internal/team"
 	"perennial/internal/view"
 	"perennial/internal/web/ui"
 )
@@ -58,8 +56,10 @@ type entryView struct {
 	MayUndo  bool
 	Causes   []ui.Entry // what led to it, the first cause first
 	Related  []ui.Day
+	Raw      []ui.Change // the same for programs
 	Leaf     string
 	Corrects string // the entry that this one undoes
+	UndoneBy string // the entry that undid this one
 }
 
 // relatedEntries is how many entries of the same operation are shown.
@@ -77,21 +77,26 @@ func (c *call) eventPage() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	shown, err := c.views()([]store.Stored{st})
+	own, shown, err := c.entriesWith([]store.Stored{st}, observe.Log{})
 	if err != nil {
 		return answer{}, err
 	}
-	v := entryView{At: "/events/" + string(st.ID), Entry: c.entry(shown[0], st, observe.Log{}), MayUndo: c.mayUndo(st.Event), Leaf: fmt.Sprintf("%x", st.Leaf[:])}
+	v := entryView{At: "/events/" + string(st.ID), Entry: own[0], Raw: raw(shown[0]), MayUndo: c.mayUndo(st.Event), Leaf: fmt.Sprintf("%x", st.Leaf[:])}
 	v.Entry.Href = ""
 	if st.Corrects != "" {
 		v.Corrects = "/events/" + string(st.Corrects)
 	}
-	if err := c.canUndo(st.ID); err != nil {
+	undo, err := c.canUndo(st.ID)
+	if err != nil {
 		f := fault.As(err)
 		if f.Kind == fault.Internal || f.Kind == fault.Unavailable {
 			return answer{}, err
 		}
 		v.Undo = f.Public
+		v.Entry.Undo = nil
+	}
+	if by := undo.UndoneBy(); by != "" {
+		v.UndoneBy = "/events/" + string(by)
 	}
 	causes, err := view.Causes(c.ctx, c.Store, st.ID)
 	if err != nil {
@@ -119,6 +124,18 @@ func (c *call) eventPage() (answer, error) {
 	}
 	c.viewed(observe.Log{Name: "explorer"})
 	return answer{title: v.Entry.Sentence, head: ui.Head{Crumbs: []ui.Link{{Href: "/events", Text: "Explorer"}}}, body: entryBody(v)}, nil
+}
+
+// raw is what an entry changed as the API gives it.
+func raw(v view.Event) []ui.Change {
+	side := func(v jsontext.Value) ui.Value {
+		return ui.Value{Text: string(v), None: len(v) == 0 || string(v) == "null"}
+	}
+	out := make([]ui.Change, len(v.Changes))
+	for i, c := range v.Changes {
+		out[i] = ui.Change{Field: c.Field, Before: side(c.Before), After: side(c.After)}
+	}
+	return out
 }
 
 // receipt sends what proves an entry without this server.
@@ -204,21 +221,8 @@ func (c *call) undoForm(p problems) (answer, error) {
 
 // difference is what changes from one state to another, for who is signed in.
 func (c *call) difference(before, after journal.State) ([]ui.Change, error) {
-	list, err := journal.Diff(before, after)
-	if err != nil {
-		return nil, err
-	}
-	var out []ui.Change
-	for _, ch := range list {
-		mask := func(v jsontext.Value) jsontext.Value {
-			if len(v) == 0 || !ch.Personal || c.permitted(team.PersonalDataView) || string(v) == journal.ErasedJSON || string(v) == "null" {
-				return v
-			}
-			return jsontext.Value(`"` + plain.Mask + `"`)
-		}
-		out = append(out, ui.Change{Field: journal.FieldName(ch.Field), Before: c.side(ch.Field, mask(ch.Before)), After: c.side(ch.Field, mask(ch.After))})
-	}
-	return out, nil
+	deltas, err := c.views().Difference(before, after)
+	return c.changes(deltas), err
 }
 
 func (c *call) undo() (answer, error) {
@@ -289,7 +293,7 @@ func (c *call) pastPage() (answer, error) {
 	if v.Since, err = c.difference(then.State, now.State); err != nil {
 		return answer{}, err
 	}
-	shown, err := c.views()([]store.Stored{last})
+	shown, err := c.views().Render([]store.Stored{last})
 	if err != nil {
 		return answer{}, err
 	}

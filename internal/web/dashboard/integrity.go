@@ -66,7 +66,7 @@ func (c *call) lastVerification(problems []string) (*lastVerification, error) {
 	if err != nil || len(found) == 0 {
 		return nil, err
 	}
-	shown, err := c.views()(found)
+	shown, err := c.views().Render(found)
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,6 @@
 package dashboard
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"net/http"
@@ -12,7 +11,6 @@ import (
 	"time"
 
 	"github.com/a-h/templ"
-	"github.com/go-json-experiment/json/jsontext"
 
 	"perennial/internal/fault"
 	"perennial/internal/find"
@@ -267,11 +265,11 @@ func typeGroups(l observe.Log) []typeGroup {
 }
 
 // views makes views of entries for who is signed in.
-func (c *call) views() func([]store.Stored) ([]view.Event, error) {
+func (c *call) views() *view.Renderer {
 	if c.permitted(team.PersonalDataView) {
-		return view.Unmasked(c.ctx, c.Store).Render
+		return view.Unmasked(c.ctx, c.Store)
 	}
-	return view.New(c.ctx, c.Store, team.Set{}).Render
+	return view.New(c.ctx, c.Store, team.Set{})
 }
 
 // lines gives the first n lines of a log after a seq, held against the chains that lead to its entries. What was hidden is said above
@@ -293,9 +291,19 @@ func (c *call) lines(flt find.Filter, after int64, n int, l observe.Log) (find.P
 
 // entries makes lines of a log. What a log is about needs no link on every line.
 func (c *call) entries(found []store.Stored, l observe.Log) ([]ui.Entry, error) {
-	shown, err := c.views()(found)
+	entries, _, err := c.entriesWith(found, l)
+	return entries, err
+}
+
+// entriesWith is entries, with the views that they were made of.
+func (c *call) entriesWith(found []store.Stored, l observe.Log) ([]ui.Entry, []view.Event, error) {
+	r := c.views()
+	shown, err := r.Render(found)
+	if err == nil {
+		err = r.LearnValues(shown)
+	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	undone := map[id.ID]bool{}
 	for _, st := range found {
@@ -303,15 +311,17 @@ func (c *call) entries(found []store.Stored, l observe.Log) ([]ui.Entry, error) 
 	}
 	out := make([]ui.Entry, len(shown))
 	for i, v := range shown {
-		out[i] = c.entry(v, found[i], l)
-		out[i].Undone = undone[v.ID]
+		out[i] = c.entry(r, v, found[i], l)
+		if out[i].Undone = undone[v.ID]; out[i].Undone {
+			out[i].Undo = nil
+		}
 	}
-	return out, nil
+	return out, shown, nil
 }
 
 // entry makes a line of an event.
-func (c *call) entry(v view.Event, st store.Stored, l observe.Log) ui.Entry {
-	e := ui.Entry{ID: string(v.ID), Href: "/events/" + string(v.ID), Seq: v.Seq, At: v.RecordedAt.In(c.here().zone), Icon: actorIcon(v), Sentence: v.Summary, Who: who(v), Changes: c.changes(v)}
+func (c *call) entry(r *view.Renderer, v view.Event, st store.Stored, l observe.Log) ui.Entry {
+	e := ui.Entry{ID: string(v.ID), Href: "/events/" + string(v.ID), Seq: v.Seq, At: v.RecordedAt.In(c.here().zone), Icon: actorIcon(v), Sentence: v.Summary, Who: who(v), Changes: c.changes(r.Deltas(v))}
 	switch comment := v.Comment.Personal; {
 	case comment.Erased:
 		e.Reason = "erased"
@@ -328,7 +338,7 @@ func (c *call) entry(v view.Event, st store.Stored, l observe.Log) ui.Entry {
 			}
 		}
 	}
-	e.Facts = c.facts(v, about)
+	e.Facts = c.facts(r, v, about)
 	target := st.Target()
 	if c.permitted(team.EventsView) {
 		if store.HasState(target.Kind) {
@@ -339,7 +349,7 @@ func (c *call) entry(v view.Event, st store.Stored, l observe.Log) ui.Entry {
 		e.Href = ""
 	}
 	if t, _ := journal.Lookup(journal.Name(v.Type)); t.Undoable() && c.mayUndo(st.Event) {
-		e.Actions = append(e.Actions, ui.Go("/events/"+string(v.ID)+"/undo?back="+url.QueryEscape(c.backHere()), ui.Button{Label: "Undo…", Icon: "undo-2", Kind: "small", Dialog: true}))
+		e.Undo = ui.Go("/events/"+string(v.ID)+"/undo?back="+url.QueryEscape(c.backHere()), ui.Button{Label: "Undo…", Icon: "undo-2", Kind: "small", Dialog: true})
 	}
 	return e
 }
@@ -417,7 +427,7 @@ var channelWords = map[journal.Channel]string{
 }
 
 // facts are what else is known of an entry.
-func (c *call) facts(v view.Event, about []ui.Link) []ui.Pair {
+func (c *call) facts(r *view.Renderer, v view.Event, about []ui.Link) []ui.Pair {
 	text := func(s string) templ.Component { return ui.Text(s) }
 	out := []ui.Pair{{Term: "When", Value: whenFact(v.RecordedAt.In(c.here().zone))}}
 	if d := v.OccurredAt.Time.Sub(v.RecordedAt.Time); d < -time.Second {
@@ -439,93 +449,55 @@ func (c *call) facts(v view.Event, about []ui.Link) []ui.Pair {
 		out = append(out, ui.Pair{Term: "About", Value: linksFact(about)})
 	}
 	for _, d := range v.Details {
-		if s := detailWords(d.Name, d.Value); s != "" {
-			out = append(out, ui.Pair{Term: journal.FieldName(d.Name), Value: text(s)})
+		if s := r.Detail(v, d); !s.None {
+			out = append(out, ui.Pair{Term: journal.FieldName(d.Name), Value: ui.ValueOf(c.side(s, nil))})
 		}
 	}
 	return append(out, ui.Pair{Term: "Entry", Value: entryFact(v.Seq, v.Type, v.Label)})
 }
 
-// detailWords is a detail in words; empty for what has no short form.
-func detailWords(name string, v jsontext.Value) string {
-	if string(v) == journal.ErasedJSON {
-		return "erased"
-	}
-	return cmp.Or(journal.ValueWords(name, v), compact(v))
-}
-
-// changes turns an event's changes into what the diff shows.
-func (c *call) changes(v view.Event) []ui.Change {
-	out := make([]ui.Change, 0, len(v.Changes))
-	for _, ch := range v.Changes {
-		out = append(out, ui.Change{Field: journal.FieldName(ch.Field), Before: c.side(ch.Field, ch.Before), After: c.side(ch.Field, ch.After)})
+// changes shows what changed to people: what serves the program alone is not among it, unless there is nothing else.
+func (c *call) changes(deltas []view.Delta) []ui.Change {
+	var out []ui.Change
+	all := !slices.ContainsFunc(deltas, func(d view.Delta) bool { return !d.Internal })
+	for _, d := range deltas {
+		if all || !d.Internal {
+			out = append(out, ui.Change{Field: d.Field, Before: c.side(d.Before, d.After.Lines), After: c.side(d.After, d.Before.Lines)})
+		}
 	}
 	return out
 }
 
-// side is one side of a change. A moment is in the shop's zone, with UTC on hover.
-func (c *call) side(field string, v jsontext.Value) ui.Value {
-	var at journal.Time
-	switch {
-	case v.Kind() == '"' && at.UnmarshalJSON(v) == nil:
-		return ui.Value{Text: at.In(c.here().zone).Format(ui.DateTime), Hover: at.UTC().Format(ui.UTC)}
-	case len(v) == 0 || string(v) == "null" || string(v) == `""` || string(v) == "[]" || string(v) == "{}":
-		return ui.Value{None: true}
-	case string(v) == journal.ErasedJSON:
-		return ui.Value{Erased: true}
-	case string(v) == `"`+plain.Mask+`"`:
-		return ui.Value{Hidden: true}
-	case string(v) == "true":
-		return ui.Value{Text: "yes"}
-	case string(v) == "false":
-		return ui.Value{Text: "no"}
-	}
-	return ui.Value{Text: cmp.Or(journal.ValueWords(field, v), compact(v))}
-}
+// mostSame is how many members that a list keeps are shown beside those that come and go.
+const mostSame = 4
 
-// compact writes a value without a form of its own as "name value, name value".
-func compact(v jsontext.Value) string {
-	switch v.Kind() {
-	case '{':
-		var m map[string]jsontext.Value
-		if decode(v, &m) != nil {
-			return string(v)
+// side is one side of a change. A moment is in the shop's zone, with UTC on hover; of several lines those are marked that the other side
+// has too.
+func (c *call) side(v view.Value, other []string) ui.Value {
+	out := ui.Value{None: v.None, Erased: v.Erased, Hidden: v.Hidden}
+	switch {
+	case !v.At.IsZero():
+		out.Text, out.Hover = v.At.In(c.here().zone).Format(ui.DateTime), v.At.UTC().Format(ui.UTC)
+	case len(v.Lines) == 1:
+		out.Text = v.Lines[0]
+		if v.Thing.ID != "" {
+			out.Href = c.thing(string(v.Thing.Kind), string(v.Thing.ID), out.Text).Href
 		}
-		if t, ok := m["title"]; ok {
-			if n, ok := m["quantity"]; ok {
-				return string(n) + " × " + compact(t)
+	default:
+		same := 0
+		for _, l := range v.Lines {
+			line := ui.Line{Text: l, Same: slices.Contains(other, l)}
+			if line.Same {
+				same++
 			}
+			out.Lines = append(out.Lines, line)
 		}
-		var parts []string
-		for _, k := range slices.Sorted(maps.Keys(m)) {
-			if s := cmp.Or(journal.ValueWords(k, m[k]), compact(m[k])); s != "" {
-				parts = append(parts, strings.ReplaceAll(k, "_", " ")+" "+s)
-			}
+		if same > mostSame && v.Thing.ID == "" {
+			out.Lines = slices.DeleteFunc(out.Lines, func(l ui.Line) bool { return l.Same })
+			out.Lines = append(out.Lines, ui.Line{Text: fmt.Sprintf("%d more that stay", same), Same: true})
 		}
-		return strings.Join(parts, ", ")
-	case '[':
-		var list []jsontext.Value
-		if decode(v, &list) != nil {
-			return string(v)
-		}
-		var parts []string
-		for _, e := range list {
-			parts = append(parts, cmp.Or(journal.ValueWords("", e), compact(e)))
-		}
-		return strings.Join(parts, "; ")
-	case '"':
-		var s string
-		if decode(v, &s) == nil {
-			return s
-		}
-	case 'n':
-		return ""
-	case 't':
-		return "yes"
-	case 'f':
-		return "no"
 	}
-	return string(v)
+	return out
 }
 
 // downloadLog sends the whole filtered log as a file. The entry about it is made first, and it does not hold itself.
@@ -570,7 +542,7 @@ func (c *call) downloadLog(l observe.Log, v logView, flt find.Filter, format str
 			return nil, err
 		}
 		if now := c.permitted(team.PersonalDataView); render == nil || personal != now {
-			render, personal = c.views(), now
+			render, personal = c.views().Render, now
 		}
 		return render(found)
 	}

@@ -152,7 +152,7 @@ func (c *call) toast() *ui.Toast {
 		return nil
 	}
 	t := &ui.Toast{Text: journal.Summary(st.Event), More: ui.Link{Href: "/events/" + string(key), Text: "See the entry"}}
-	if c.canUndo(key) == nil {
+	if _, err := c.canUndo(key); err == nil {
 		back := *c.r.URL
 		q := back.Query()
 		q.Del("done")
@@ -162,13 +162,13 @@ func (c *call) toast() *ui.Toast {
 	return t
 }
 
-// canUndo is why an event cannot be undone now; nil: it can.
-func (c *call) canUndo(key id.ID) error {
+// canUndo says why an event cannot be undone now, and what stands in the way.
+func (c *call) canUndo(key id.ID) (kinds.UndoWorld, error) {
 	w, err := kinds.Undo{Event: key, Actor: c.meta.Actor}.Load(program.NewReader(c.ctx, c.Store, c.Store.Read))
 	if err == nil {
 		_, _, err = kinds.Restored(w, c.Program.Now())
 	}
-	return err
+	return w, err
 }
 
 // after is where a page goes when a command is done: the address, with the entry that the toast tells of.
