@@ -150,7 +150,7 @@ func (c Undo) Decide(w UndoWorld, now time.Time) (journal.Decision, error) {
 		d.CausedBy, d.CausedByDraft = "", 1
 		out.Drafts, out.Reservations = append(out.Drafts, d), append(out.Reservations, one.Reservations...)
 	}
-	return out, nil //nolint:nilerr // what cannot be undone along stays as it is
+	return out, nil
 }
 
 func undoes(w UndoWorld, t journal.Type, restored journal.State) journal.Draft {

@@ -161,8 +161,8 @@ func (d *deltas) read(changes []Change) {
 // change adds the rows of one change. Two objects, or one that comes or goes whole, are a row for each member that differs.
 func (d *deltas) change(c Change) {
 	root, leaf := pathOf(c.Field)
-	if d.taken(root, leaf, c) {
-		return
+	if d.kind == journal.Order && root == "dispute" {
+		return // the list of disputes says the same
 	}
 	before, after := members(c.Before), members(c.After)
 	if before == nil && after == nil || d.single(root, leaf) {
@@ -183,11 +183,6 @@ func (d *deltas) change(c Change) {
 		}
 		d.out = append(d.out, Delta{Field: d.name(root, n), Before: d.value(root, n, before[n]), After: d.value(root, n, after[n]), Internal: d.internal(root, n)})
 	}
-}
-
-// taken leaves out what another row of the same entry says: an order keeps its newest dispute twice.
-func (d *deltas) taken(root, leaf string, c Change) bool {
-	return d.kind == journal.Order && root == "dispute"
 }
 
 // single says whether an object is one value, and not as many rows as it has members.
