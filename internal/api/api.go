@@ -16,6 +16,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"perennial/internal/access"
 	"perennial/internal/analytics"
 	"perennial/internal/auth"
 	"perennial/internal/find"
@@ -52,7 +53,8 @@ type Config struct {
 type API struct {
 	Config
 	huma               huma.API
-	mux                *http.ServeMux
+	mux                *access.Mux
+	rows               map[string]access.Route // of what is being registered, by pattern
 	cursors            cursors
 	denials            auth.Tally // refusals, by key
 	guesses            auth.Tally // keys that nobody has, by network
@@ -64,29 +66,31 @@ type API struct {
 	streams, downloads auth.Slots
 }
 
-// New makes the API and registers its routes on mux.
-func New(c Config, mux *http.ServeMux) *API {
-	a := &API{Config: c, mux: http.NewServeMux(), cursors: cursors{key: c.Store.Keys.Folder().Derive("cursor " + string(c.Store.Shop))}}
+// New makes the API and mounts it on mux.
+func New(c Config, mux *access.Mux) *API {
+	a := &API{Config: c, cursors: cursors{key: c.Store.Keys.Folder().Derive("cursor " + string(c.Store.Shop))}}
 	a.register()
 	a.documents(mux)
 	face := http.StripPrefix(Base, a.guard(a.mux))
-	mux.Handle(Base+"/", face)
-	mux.HandleFunc(Base, func(w http.ResponseWriter, r *http.Request) { // not redirected
-		r.URL.Path += "/"
+	mux.Mount(a.mux, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == Base { // not redirected
+			r.URL.Path += "/"
+		}
 		face.ServeHTTP(w, r)
-	})
+	}), Base, Base+"/")
 	return a
 }
 
 // Document is the OpenAPI document that an API of a version serves.
 func Document(version string) []byte {
-	a := &API{Config: Config{Version: version}, mux: http.NewServeMux()}
+	a := &API{Config: Config{Version: version}}
 	a.register()
 	return a.document()
 }
 
 // register makes the routes and what describes them.
 func (a *API) register() {
+	a.mux, a.rows = access.NewMux(Base), map[string]access.Route{}
 	huma.DefaultArrayNullable = false
 	huma.NewError = newProblem
 	huma.NewErrorWithContext = func(ctx huma.Context, status int, msg string, errs ...error) huma.StatusError {
@@ -116,7 +120,7 @@ func (a *API) register() {
 	cfg.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
 	registerSchemas(cfg.Components.Schemas)
 	documentRefusals(cfg.Components)
-	a.huma = humago.New(a.mux, cfg)
+	a.huma = humago.New(registry{a.mux, a.rows}, cfg)
 	a.subscriptions()
 	a.orders()
 	a.customers()
@@ -129,6 +133,21 @@ func (a *API) register() {
 	a.proof()
 	a.analytics()
 	finish(a.huma.OpenAPI())
+}
+
+// registry gives each route of the framework its row of the table. One without a row is a mistake in the program.
+type registry struct {
+	*access.Mux
+	rows map[string]access.Route
+}
+
+// HandleFunc implements humago.Mux.
+func (g registry) HandleFunc(pattern string, h func(http.ResponseWriter, *http.Request)) {
+	row, ok := g.rows[pattern]
+	if !ok {
+		panic("api: " + pattern + " is registered without operation, so nobody says who may use it")
+	}
+	g.Handle(row, http.HandlerFunc(h))
 }
 
 // now is the time of a request, for what is not decided under the head.

@@ -34,6 +34,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"perennial/internal/access"
 	"perennial/internal/api"
 	"perennial/internal/audit"
 	"perennial/internal/auth"
@@ -87,7 +88,7 @@ func openShop(t testing.TB) *shop {
 	dir := t.TempDir()
 	i, err := server.Open(ctx, server.Config{Data: dir, Database: testshop.URL(t, dir), Clock: c.now, Log: log, Relaxed: true})
 	must(t, err)
-	mux := http.NewServeMux()
+	mux := access.NewMux("")
 	s := &shop{Instance: i, t: t, clock: c, all: mux}
 	h := httptest.NewServer(mux)
 	s.url = h.URL

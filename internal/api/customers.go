@@ -230,7 +230,8 @@ func (a *API) customers() {
 			return plan{command: journal.Bind(c), location: "/customers/%s"}, nil
 		}, viewCustomer)
 	change(a, route{method: http.MethodPatch, path: "/customers/{id}", tag: tag, summary: "Change a customer's profile", permission: edit,
-		events: []journal.Name{journal.CustomerProfileUpdated, journal.CustomerEmailChanged}},
+		besides: "personal_data.view for a new e-mail address",
+		events:  []journal.Name{journal.CustomerProfileUpdated, journal.CustomerEmailChanged}},
 		func(_ context.Context, in *onThing[patchCustomer]) (plan, error) {
 			b := in.Body
 			c := customer.UpdateProfile{ID: id.ID(in.ID), Email: b.Email, FirstName: b.FirstName, LastName: b.LastName, Phone: b.Phone, Locale: b.Locale, Tags: b.Tags}

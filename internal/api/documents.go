@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"perennial/internal/access"
 )
 
 //go:embed docs.css
@@ -62,20 +64,20 @@ func (a *API) document() []byte {
 
 // documents serves the OpenAPI document and the page about it. It comes after all other registrations: both are made
 // once, here.
-func (a *API) documents(mux *http.ServeMux) {
+func (a *API) documents(mux *access.Mux) {
 	var page bytes.Buffer
 	if err := template.Must(template.New("docs").Parse(docsTemplate)).Execute(&page, describe(a.huma.OpenAPI())); err != nil {
 		panic(fmt.Sprintf("api: the page of the API: %v", err))
 	}
-	serve := func(contentType string, body []byte) http.HandlerFunc {
-		return func(w http.ResponseWriter, _ *http.Request) {
+	serve := func(mux *access.Mux, pattern, contentType string, body []byte) {
+		mux.Handle(access.Route{Pattern: pattern, Who: access.Anyone}, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", contentType)
 			_, _ = w.Write(body) // a reader that went away
-		}
+		}))
 	}
-	a.mux.HandleFunc("GET /openapi.json", serve("application/json", a.document()))
-	mux.HandleFunc("GET /api/docs", serve("text/html; charset=utf-8", page.Bytes()))
-	mux.HandleFunc("GET /api/docs.css", serve("text/css; charset=utf-8", docsStyle))
+	serve(a.mux, "GET /openapi.json", "application/json", a.document())
+	serve(mux, "GET /api/docs", "text/html; charset=utf-8", page.Bytes())
+	serve(mux, "GET /api/docs.css", "text/css; charset=utf-8", docsStyle)
 }
 
 // What the page shows.

@@ -1,18 +1,18 @@
 package api_test
 
 import (
-	"net/http"
 	"net/http/httptest"
 	"testing"
 	"time"
 
+	"perennial/internal/access"
 	"perennial/internal/api"
 	"perennial/internal/team"
 )
 
 // limited serves the shop once more, with a limit on each key.
 func (s *shop) limited(perSecond int) *shop {
-	mux := http.NewServeMux()
+	mux := access.NewMux("")
 	other := *s
 	other.api = api.New(api.Config{Program: s.Program, Store: s.Store, Finder: s.Finder, Log: s.Config.Log, Version: "test", Rate: perSecond}, mux)
 	h := httptest.NewServer(mux)

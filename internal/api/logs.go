@@ -117,6 +117,7 @@ type answered struct {
 
 // eventList registers a list of events with the filters, the order and the formats of them all. log says whose it is.
 func eventList[I any](a *API, r route, log func(ctx context.Context, in *I) (observe.Log, *LogQuery, error)) {
+	r.besides = "exports.edit for a download"
 	op := a.operation(r, reflect.TypeFor[eventsView](), false)
 	downloads(&op, "text/csv", "application/x-ndjson")
 	huma.Register(a.huma, op, func(ctx context.Context, in *I) (*answered, error) {

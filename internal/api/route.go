@@ -18,6 +18,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"perennial/internal/access"
 	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
@@ -36,16 +37,22 @@ type route struct {
 	also       []team.Permission // what it takes besides
 	events     []journal.Name    // the types of the events that a change makes; a change without them is a bug
 	status     int               // of success; 0: 200
+	stream     bool              // the answer goes on until one side ends it
+	besides    string            // what only some requests need, in words
+}
+
+// row is the route in the table of all faces.
+func (r route) row() access.Route {
+	out := access.Route{Pattern: r.method + " " + r.path, Who: access.KeyHolder, Needs: r.also, Besides: r.besides, Events: r.events, Stream: r.stream}
+	if r.permission != "" {
+		out.Needs = append([]team.Permission{r.permission}, r.also...)
+	}
+	return out
 }
 
 // lacks gives the first permission of the route that a set does not hold; empty when it holds them all.
 func (r route) lacks(has team.Set) team.Permission {
-	for _, p := range append([]team.Permission{r.permission}, r.also...) {
-		if p != "" && !has.Allows(p) {
-			return p
-		}
-	}
-	return ""
+	return r.row().Lacks(has)
 }
 
 // raw is an answer whose bytes are made by us, so that a kept one is given again byte for byte.
@@ -159,6 +166,7 @@ func (a *API) operation(r route, answer reflect.Type, change bool) huma.Operatio
 	if r.status == 0 {
 		r.status = http.StatusOK
 	}
+	a.rows[r.method+" "+r.path] = r.row()
 	schemas := a.huma.OpenAPI().Components.Schemas
 	answered := schemas.Schema(answer, true, operationID(r)+"Answer")
 	nullPointers(schemas, answer, map[reflect.Type]bool{})

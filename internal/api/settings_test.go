@@ -2,12 +2,12 @@ package api_test
 
 import (
 	"maps"
-	"net/http"
 	"net/http/httptest"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"perennial/internal/access"
 	"perennial/internal/api"
 	"perennial/internal/journal"
 	"perennial/internal/server"
@@ -121,7 +121,7 @@ func bareShop(t testing.TB) *shop {
 	c := &clock{at: opened}
 	i, err := server.Open(t.Context(), server.Config{Data: t.TempDir(), Clock: c.now, Relaxed: true})
 	must(t, err)
-	mux := http.NewServeMux()
+	mux := access.NewMux("")
 	h := httptest.NewServer(mux)
 	s := &shop{Instance: i, t: t, clock: c, url: h.URL}
 	s.api = api.New(api.Config{Program: i.Program, Store: i.Store, Finder: i.Finder, Log: i.Config.Log, Version: "test", BaseURL: h.URL}, mux)

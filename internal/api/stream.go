@@ -56,7 +56,8 @@ func (a *API) Streams() int { return a.streams.Open() }
 
 // stream registers the live stream of events.
 func (a *API) stream() {
-	r := route{method: http.MethodGet, path: "/events/stream", tag: "Events", summary: "Follow the journal live, as server-sent events", permission: team.EventsView}
+	r := route{method: http.MethodGet, path: "/events/stream", tag: "Events", summary: "Follow the journal live, as server-sent events", permission: team.EventsView,
+		stream: true}
 	op := a.operation(r, reflect.TypeFor[view.Event](), false)
 	op.Description += " Each message has the event's seq as `id`, its type as `event` and the event as `data`. At the start and every 15 seconds comes one of the type `heartbeat` whose `id` and " +
 		"`data` (`{\"seq\":N}`) say up to where everything was looked at: it moves the client on, so that nothing is lost between two connections, and " +

@@ -26,7 +26,8 @@ type anyThing any
 // undo registers the undoing of events. Its permission is that of the change which the undo amounts to, so it depends
 // on the event; entries of the activity log need activity_log.edit too.
 func (a *API) undo() {
-	r := route{method: http.MethodPost, path: "/events/{id}/undo", tag: "Events", summary: "Undo an event with a new one that names it", events: kinds.UndoTypes()}
+	r := route{method: http.MethodPost, path: "/events/{id}/undo", tag: "Events", summary: "Undo an event with a new one that names it",
+		events: kinds.UndoTypes(), besides: "the permission to make the change by hand"}
 	op := a.operation(r, reflect.TypeFor[changedThing[anyThing]](), true)
 	op.Description = "Needs the permission to make the change by hand; for entries of the activity log also `" + string(team.ActivityLogEdit) + "`. " +
 		"Makes an event of the type that undoes the event's. Refused with 409 and the reason when a later event touched the same fields, or nothing can be put back."

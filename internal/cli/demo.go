@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"time"
@@ -172,7 +171,7 @@ func (c demoCommand) serve(w *world, i *server.Instance, gateway *simulated.Gate
 		d.DashboardURL, d.PortalURL, d.APIURL = base+"/", base+"/portal", base+api.Base
 		return writeDescribed(file, d)
 	}
-	return listen(w, i, gateway, map[string]http.Handler{"GET /demo/mail": demo.Mailbox(d.MailDir), "GET /demo/mail/{name}": demo.Mailbox(d.MailDir)}, ready, func(s *server.Server) {
+	return listen(w, i, gateway, demo.Mailbox(d.MailDir), ready, func(s *server.Server) {
 		addr := s.Addr
 		fmt.Fprintf(w.out, "\n  Sign in:      %s as %s with the password %s\n  Read a log:   curl -H 'Authorization: Bearer %s' http://%s%s/subscriptions/%s/log\n  All of this:  %s\n", d.DashboardURL, d.OwnerEmail, d.OwnerPassword, d.APIKey, addr, api.Base, d.SubscriptionID, file)
 	})

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
+	"perennial/internal/access"
 	"perennial/internal/api"
 	"perennial/internal/auth"
 	"perennial/internal/fault"
@@ -164,7 +164,7 @@ func closing(i *server.Instance, err error) error {
 
 // listen serves an open instance until the context ends. before is called with the address when it is known and nothing
 // is answered yet, after with the server when it is ready; both may be nil.
-func listen(w *world, i *server.Instance, gateway payment.Gateway, extra map[string]http.Handler, before func(addr string) error, after func(s *server.Server)) error {
+func listen(w *world, i *server.Instance, gateway payment.Gateway, extra *access.Mux, before func(addr string) error, after func(s *server.Server)) error {
 	s, err := server.Start(w.ctx, i, gateway, extra, before)
 	if err != nil {
 		return closing(i, err)

@@ -16,6 +16,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"perennial/internal/access"
 )
 
 var mailboxPage = template.Must(template.New("mailbox").Parse(`<!doctype html>
@@ -102,8 +104,16 @@ func (c *caught) part(kind, encoding string, body io.Reader) {
 	}
 }
 
-// Mailbox shows the mail that the demo caught in a folder, newest first.
-func Mailbox(dir string) http.Handler {
+// Mailbox is the face of the mail that the demo caught in a folder, newest first.
+func Mailbox(dir string) *access.Mux {
+	mux := access.NewMux("")
+	for _, pattern := range []string{"GET /demo/mail", "GET /demo/mail/{name}"} {
+		mux.Handle(access.Route{Pattern: pattern, Who: access.Anyone, Besides: "only the demo has it"}, mailbox(dir))
+	}
+	return mux
+}
+
+func mailbox(dir string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		root, err := os.OpenRoot(dir)
 		if err != nil {

@@ -19,9 +19,7 @@ func TestMailbox(t *testing.T) {
 	if err := os.Mkdir(box, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	mux := http.NewServeMux()
-	mux.Handle("GET /demo/mail", demo.Mailbox(box))
-	mux.Handle("GET /demo/mail/{name}", demo.Mailbox(box))
+	mux := demo.Mailbox(box)
 	get := func(path string) (int, string) {
 		w := httptest.NewRecorder()
 		mux.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))

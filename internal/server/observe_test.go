@@ -228,7 +228,7 @@ func TestStopDelay(t *testing.T) {
 	c, _ := config(t.TempDir())
 	c.StopDelay = 300 * time.Millisecond
 	i := open(t, c)
-	s, err := Start(t.Context(), i, simulated.New(time.Now, simulated.Options{}), map[string]http.Handler{"GET /more": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "more") })}, nil)
+	s, err := Start(t.Context(), i, simulated.New(time.Now, simulated.Options{}), page("GET /more", more), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"perennial/internal/access"
 	"perennial/internal/audit"
 	"perennial/internal/fault"
 	"perennial/internal/gate"
@@ -113,26 +114,26 @@ func freeBytes(dir string) (uint64, bool) {
 	return st.Bavail * uint64(st.Bsize), true
 }
 
-// operations are the addresses for whoever runs the server: they are answered also while it stops, and whatever the
+// operations registers the addresses for whoever runs the server: they are answered also while it stops, and whatever the
 // pages do. Not every scrape may see the figures: see nearby.
-func (s *Server) operations(pages http.Handler, withMetrics bool) http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("/", pages)
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { writeReadiness(w, r, s.ready(r.Context())) })
+func (s *Server) operations(mux *access.Mux, withMetrics bool) {
+	anyone := func(pattern string, h http.HandlerFunc) {
+		mux.Handle(access.Route{Pattern: pattern, Who: access.Anyone}, h)
+	}
+	anyone("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	anyone("GET /readyz", func(w http.ResponseWriter, r *http.Request) { writeReadiness(w, r, s.ready(r.Context())) })
 	if !withMetrics {
-		mux.HandleFunc("GET /metrics", http.NotFound)
-		return mux
+		anyone("GET /metrics", http.NotFound)
+		return
 	}
 	figures := s.metrics.Handler()
-	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
+	mux.Handle(access.Route{Pattern: "GET /metrics", Who: access.Operator}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.MetricsAddr == "" && !nearby(r) {
 			http.NotFound(w, r)
 			return
 		}
 		figures.ServeHTTP(w, r)
-	})
-	return mux
+	}))
 }
 
 // nearby says that a request comes from this machine or a private network, and was passed on by nobody: a proxy that brings

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"perennial/internal/access"
 	"perennial/internal/api"
 	"perennial/internal/audit"
 	"perennial/internal/db"
@@ -50,6 +51,7 @@ type Server struct {
 	gateway payment.Gateway
 	metrics *metrics.Metrics
 	door    *door
+	routes  []access.Route // of all faces
 	http    []*http.Server
 	stop    context.CancelFunc
 	work    sync.WaitGroup // the listeners and the background work
@@ -88,9 +90,9 @@ const (
 	stopWithin       = 20 * time.Second       // for what is under way
 )
 
-// Start serves an open instance at Config.Listen; Stop closes it. extra are further pages (the demo's mailbox) by pattern.
+// Start serves an open instance at Config.Listen; Stop closes it. extra is one more face, nil for none: the demo's mailbox.
 // before is called with the address before anything is answered; it may be nil. With an error the instance is still open.
-func Start(ctx context.Context, i *Instance, gateway payment.Gateway, extra map[string]http.Handler, before func(addr string) error) (*Server, error) {
+func Start(ctx context.Context, i *Instance, gateway payment.Gateway, extra *access.Mux, before func(addr string) error) (*Server, error) {
 	if i.Config.Listen == "" {
 		return nil, fault.New(fault.Refused, "listen", "Give an address to listen on.")
 	}
@@ -127,7 +129,7 @@ func Start(ctx context.Context, i *Instance, gateway payment.Gateway, extra map[
 	if err := s.confirm(ctx); err != nil {
 		return failed(err)
 	}
-	mux := http.NewServeMux()
+	mux := access.NewMux("")
 	base := cmp.Or(strings.TrimSuffix(i.Config.PublicURL, "/"), "http://"+s.Addr)
 	s.api = api.New(api.Config{Program: i.Program, Store: i.Store, Finder: i.Finder, Analytics: i.Analytics, Log: i.Config.Log, Version: i.Config.Version, BaseURL: base, PortalURL: i.Config.portal(base), Mails: i.Config.SMTP != "" || i.Config.MailDir != "", Rate: i.Config.Rate, Noted: noted,
 		Values: func(ctx context.Context, language string) (map[string]string, error) {
@@ -140,16 +142,21 @@ func Start(ctx context.Context, i *Instance, gateway payment.Gateway, extra map[
 		return failed(err)
 	}
 	if g, ok := gateway.(sender); ok {
-		mux.Handle("POST /webhooks/stripe", s.reports.receive(g))
+		mux.Handle(access.Route{Pattern: "POST /webhooks/stripe", Who: access.Gateway, Besides: "makes what the report tells: of payments, refunds, disputes and cards"}, s.reports.receive(g))
 	}
-	for pattern, h := range extra {
-		mux.Handle(pattern, h)
+	if extra != nil {
+		mux.Mount(extra, extra)
 	}
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
-	s.serve(l, s.door.guard(mux), len(listeners) == 1)
+	front := access.NewMux("")
+	front.Mount(mux, s.door.guard(mux), "/")
+	s.serve(l, front, len(listeners) == 1)
+	s.routes = front.Routes()
 	if len(listeners) > 1 {
-		s.serve(listeners[1], http.NotFoundHandler(), true)
+		figures := access.NewMux("")
+		figures.Handle(access.Route{Pattern: "/", Who: access.Anyone}, http.NotFoundHandler())
+		s.serve(listeners[1], figures, true)
 	}
 	if i.DB.Engine == db.Postgres {
 		s.work.Go(func() {
@@ -212,9 +219,10 @@ func listen(ctx context.Context, address string) (net.Listener, error) {
 	return l, nil
 }
 
-// serve answers at a listener until Stop, with the addresses for whoever runs the server before all others.
-func (s *Server) serve(l net.Listener, pages http.Handler, withMetrics bool) {
-	h := newHTTP(behind(s.Config.TrustedProxies, s.recorded(s.secure(s.operations(pages, withMetrics)))), s.Config.Log)
+// serve answers at a listener until Stop, with the addresses for whoever runs the server beside all others.
+func (s *Server) serve(l net.Listener, mux *access.Mux, withMetrics bool) {
+	s.operations(mux, withMetrics)
+	h := newHTTP(behind(s.Config.TrustedProxies, s.recorded(s.secure(mux))), s.Config.Log)
 	crowd := newCrowd(l, s.Config.Connections, s.Config.TrustedProxies, s.Config.Log)
 	h.ConnState = crowd.state
 	s.http = append(s.http, h)
@@ -412,7 +420,7 @@ func (s *Server) proved(err error) {
 }
 
 // subscribers puts the Portal in its place.
-func (s *Server) subscribers(mux *http.ServeMux, base string) error {
+func (s *Server) subscribers(mux *access.Mux, base string) error {
 	i := s.Instance
 	sender, err := i.Config.sender()
 	if err != nil {
@@ -431,10 +439,11 @@ func (s *Server) subscribers(mux *http.ServeMux, base string) error {
 		s.letters = s.samples
 	}
 	h := s.portal.Handler()
-	for _, at := range slices.Compact([]string{"/portal", s.portal.Base()}) {
-		mux.Handle(at, h)
-		mux.Handle(at+"/", h)
+	var at []string
+	for _, base := range slices.Compact([]string{"/portal", s.portal.Base()}) {
+		at = append(at, base, base+"/")
 	}
+	mux.Mount(s.portal, h, at...)
 	return nil
 }
 
@@ -444,17 +453,20 @@ func (c Config) portal(base string) string {
 }
 
 // team puts the Dashboard at the root, behind everything that has an address of its own.
-func (s *Server) team(mux *http.ServeMux, base string) (err error) {
+func (s *Server) team(mux *access.Mux, base string) (err error) {
 	i := s.Instance
 	s.Dashboard, err = dashboard.New(dashboard.Config{Program: i.Program, Store: i.Store, Finder: i.Finder, Analytics: i.Analytics, IDs: i.IDs, Log: i.Config.Log, BaseURL: base, PortalURL: i.Config.portal(base), Provider: i.Config.Provider, Noted: noted,
 		Gate: i.Gate, DataCopy: s.api.DataCopy, ViewAs: s.portal.ViewAs, Mail: s.mail, Values: s.samples.Values})
 	if err != nil {
 		return fault.Wrap(err, fault.Refused, "public_url", "The address %s cannot be used: it has to look like https://shop.example.", base)
 	}
-	mux.Handle("GET /assets/", ui.Assets())
-	mux.Handle("/", s.Dashboard.Handler())
+	mux.Handle(access.Route{Pattern: "GET /assets/", Who: access.Anyone}, ui.Assets())
+	mux.Mount(s.Dashboard, s.Dashboard.Handler(), "/")
 	return nil
 }
+
+// Routes implements access.Rows: what every address of the server asks for.
+func (s *Server) Routes() []access.Route { return s.routes }
 
 // secure sets the headers that every page has. Where people come by https, browsers are told to come by nothing else; the Portal in a
 // store's own site leaves that to the site.

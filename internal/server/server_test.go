@@ -21,6 +21,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"perennial/internal/access"
 	"perennial/internal/catalog"
 	"perennial/internal/fault"
 	"perennial/internal/find"
@@ -92,7 +93,16 @@ func product(t testing.TB, i *Instance) {
 	do(t, i, journal.Bind(catalog.CreateProduct{ID: i.IDs.New(id.Product), Title: "Tea"}))
 }
 
-func serve(t testing.TB, i *Instance, extra map[string]http.Handler) *Server {
+// page is a face of one page.
+func page(pattern string, h http.HandlerFunc) *access.Mux {
+	m := access.NewMux("")
+	m.Handle(access.Route{Pattern: pattern, Who: access.Anyone}, h)
+	return m
+}
+
+func more(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "more") }
+
+func serve(t testing.TB, i *Instance, extra *access.Mux) *Server {
 	t.Helper()
 	s, err := Start(t.Context(), i, simulated.New(time.Now, simulated.Options{}), extra, nil)
 	if err != nil {
@@ -231,7 +241,7 @@ func TestStopWaitsForRequests(t *testing.T) {
 		}
 		fmt.Fprint(w, "done")
 	})
-	s := serve(t, i, map[string]http.Handler{"GET /slow": slow})
+	s := serve(t, i, page("GET /slow", slow))
 	answered := make(chan string, 1)
 	go func() {
 		code, body, _ := get(t, "http://"+s.Addr+"/slow")
@@ -283,7 +293,7 @@ func TestOperations(t *testing.T) {
 	c, _ := config(t.TempDir())
 	i := open(t, c)
 	found(t, i)
-	s := serve(t, i, map[string]http.Handler{"GET /more": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "more") })})
+	s := serve(t, i, page("GET /more", more))
 	if err := i.Finder.CatchUp(t.Context()); err != nil {
 		t.Fatal(err)
 	}

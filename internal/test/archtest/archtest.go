@@ -1,6 +1,6 @@
-// Package archtest holds the project to its own architecture: which package may import which, who may ask the clock, and
+// Package archtest holds the project to its own architecture: which package may import which, who may ask the clock or route requests, and
 // where a foreign module may be used. The rules are one table, in rules.go; the test reads the graph of imports with
-// go list and the calls of the clock from the sources, and fails with a sentence for each arrow that runs the wrong way.
+// go list and those calls from the sources, and fails with a sentence for each arrow that runs the wrong way.
 //
 // The rules are for the program's own code. Test files may import what they need. A package that has no line in the
 // table is refused: where it stands is decided when it is made.
@@ -35,6 +35,7 @@ type goPackage struct {
 	sql         []string // where it holds SQL
 	database    []string // where it reaches for the store's database
 	names       []string // where it writes the name of a type of event as text
+	routers     []string // where it routes requests past the table of routes: "internal/x/x.go:12: http.NewServeMux"
 }
 
 // rules are layers, lowest first, and what else the checker wants to know.
@@ -44,6 +45,7 @@ type rules struct {
 	homes         map[string]string // where alone a module may be imported
 	empty         []string          // names that no package may have
 	sql, database string            // packages that may hold SQL, that may reach for the store's database
+	routes        string            // the one package that routes requests
 }
 
 // check gives a sentence for each rule that is broken, sorted.
@@ -80,6 +82,11 @@ func (r rules) check(packages []goPackage) []string {
 		for _, at := range p.database {
 			if !has(r.database, p.path) {
 				complain("%s: the store's database is for the packages that make up its tables", at)
+			}
+		}
+		if p.path != r.routes {
+			for _, at := range p.routers {
+				complain("%s: routes are registered in the table of %s", at, r.routes)
 			}
 		}
 		for _, imported := range p.imports {

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -24,7 +25,7 @@ import (
 )
 
 func TestArchitecture(t *testing.T) {
-	house := rules{layers: layers, homes: homes, empty: emptyNames, sql: sqlPlaces, database: databasePlaces}
+	house := rules{layers: layers, homes: homes, empty: emptyNames, sql: sqlPlaces, database: databasePlaces, routes: router}
 	root, module := goList(t, "-m", "-f", "{{.Dir}}\n{{.Path}}")
 	house.module = module
 	for _, broken := range house.check(read(t, root, module)) {
@@ -82,7 +83,7 @@ func TestChecker(t *testing.T) {
 			{name: "main", packages: "cmd/shop", may: "internal/server", outside: ""},
 		},
 		homes: map[string]string{"example.org/sql": "internal/db", "example.org/cmp": ""},
-		empty: []string{"utils"},
+		empty: []string{"utils"}, routes: "internal/access",
 	}
 	for _, tt := range []struct {
 		name string
@@ -135,13 +136,14 @@ func TestChecker(t *testing.T) {
 		{path: "internal/new"},
 		{path: "internal/web/utils"},
 		{path: "internal/plan", clock: []string{"internal/plan/plan.go:3: time.Now"}},
-		{path: "internal/server", clock: []string{"internal/server/server.go:3: time.Now"}},
+		{path: "internal/server", clock: []string{"internal/server/server.go:3: time.Now"}, routers: []string{"internal/server/server.go:4: http.NewServeMux"}},
 	})
 	want := []string{
 		"internal/api/x.go:3: SQL: lists are asked for by package query",
 		"internal/api/x.go:4: Store.DB: the store's database is for the packages that make up its tables",
 		"internal/new has no line in the table of layers (internal/test/archtest/rules.go)",
 		"internal/plan/plan.go:3: time.Now: time is an argument below the server",
+		"internal/server/server.go:4: http.NewServeMux: routes are registered in the table of internal/access",
 		"internal/web/utils: the name utils does not say what is in it",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -171,7 +173,7 @@ func TestTable(t *testing.T) {
 	}
 }
 
-func TestClockCalls(t *testing.T) {
+func TestWatchedCalls(t *testing.T) {
 	for _, tt := range []struct {
 		name, source string
 		want         []string
@@ -183,14 +185,17 @@ func TestClockCalls(t *testing.T) {
 		{"with no name", "import . \"time\"\nvar t = Now()", []string{"x.go:2: time is imported with no name"}},
 		{"another package", "import \"x/time\"\nvar t = time.Now()", nil},
 		{"a method", "import \"time\"\nvar t = world.Now()\nvar d time.Duration", nil},
+		{"a router", "import \"net/http\"\nvar m = http.NewServeMux()", []string{"x.go:3: http.NewServeMux"}},
+		{"a router of zero", "import web \"net/http\"\nvar m web.ServeMux", []string{"x.go:3: http.ServeMux"}},
+		{"the router of everybody", "import \"net/http\"\nfunc f() { http.HandleFunc(\"/\", nil) }", []string{"x.go:3: http.HandleFunc"}},
 		{"a comment", "import \"time\"\n// not time.Now()\nvar d time.Duration", nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			found, err := scan("x.go", []byte("package x\n"+tt.source))
-			got := found.clock
 			if err != nil {
 				t.Fatal(err)
 			}
+			got := slices.Concat(found.clock, found.routers)
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
@@ -247,7 +252,7 @@ func read(t *testing.T, root, module string) []goPackage {
 				p.testImports = append(p.testImports, got.imports...)
 				continue
 			}
-			p.imports, p.clock = append(p.imports, got.imports...), append(p.clock, got.clock...)
+			p.imports, p.clock, p.routers = append(p.imports, got.imports...), append(p.clock, got.clock...), append(p.routers, got.routers...)
 			p.names = append(p.names, got.names...)
 			p.sql, p.database = append(p.sql, got.sql...), append(p.database, got.database...)
 		}
@@ -272,7 +277,10 @@ func catalogued(file string, name journal.Name) bool {
 	return known && !strings.HasPrefix(string(name), journal.External)
 }
 
-// scan gives the imports of a file, and where it asks what time it is, holds SQL, or reaches for the store's database.
+// watched are the names that few packages may use, by the package that has them.
+var watched = map[string][]string{"time": {"Now", "Since", "Until"}, "net/http": {"NewServeMux", "ServeMux", "DefaultServeMux", "Handle", "HandleFunc"}}
+
+// scan gives the imports of a file, and where it asks what time it is, routes requests, holds SQL, or reaches for the store's database.
 func scan(name string, source []byte) (found goPackage, err error) {
 	files := token.NewFileSet()
 	file, err := parser.ParseFile(files, name, source, parser.SkipObjectResolution)
@@ -282,7 +290,8 @@ func scan(name string, source []byte) (found goPackage, err error) {
 	at := func(list *[]string, n ast.Node, what string) {
 		*list = append(*list, fmt.Sprintf("%s:%d: %s", name, files.Position(n.Pos()).Line, what))
 	}
-	timeName := ""
+	lists := map[string]*[]string{"time": &found.clock, "net/http": &found.routers}
+	called := map[string]string{} // what the file calls a watched package
 	for _, spec := range file.Imports {
 		imported, err := strconv.Unquote(spec.Path.Value)
 		if err != nil {
@@ -290,13 +299,13 @@ func scan(name string, source []byte) (found goPackage, err error) {
 		}
 		found.imports = append(found.imports, imported)
 		switch {
-		case imported != "time":
+		case watched[imported] == nil:
 		case spec.Name == nil:
-			timeName = "time"
+			called[path.Base(imported)] = imported
 		case spec.Name.Name == ".":
-			at(&found.clock, spec, "time is imported with no name")
+			at(lists[imported], spec, imported+" is imported with no name")
 		default:
-			timeName = spec.Name.Name
+			called[spec.Name.Name] = imported
 		}
 	}
 	keys := map[ast.Expr]bool{}
@@ -315,8 +324,8 @@ func scan(name string, source []byte) (found goPackage, err error) {
 			}
 		case *ast.SelectorExpr:
 			of, _ := n.X.(*ast.Ident)
-			if of != nil && of.Name == timeName && slices.Contains([]string{"Now", "Since", "Until"}, n.Sel.Name) {
-				at(&found.clock, n, "time."+n.Sel.Name)
+			if of != nil && slices.Contains(watched[called[of.Name]], n.Sel.Name) {
+				at(lists[called[of.Name]], n, path.Base(called[of.Name])+"."+n.Sel.Name)
 			}
 			if in, _ := n.X.(*ast.SelectorExpr); n.Sel.Name == "DB" && (in != nil && (in.Sel.Name == "Store" || in.Sel.Name == "s") || of != nil && of.Name == "s") {
 				at(&found.database, n, "Store.DB")

@@ -32,6 +32,7 @@ import (
 	"testing"
 	"time"
 
+	"perennial/internal/access"
 	"perennial/internal/api"
 	"perennial/internal/audit"
 	"perennial/internal/auth"
@@ -116,7 +117,7 @@ func open(t *testing.T) *story {
 	must(t, err)
 	i, err := server.Open(ctx, server.Config{Data: dir, Database: shop.URL(t, dir), Clock: clock.Now, Random: demo.NewRandom(1), Log: log, Relaxed: true})
 	must(t, err)
-	mux := http.NewServeMux()
+	mux := access.NewMux("")
 	a := api.New(api.Config{Program: i.Program, Store: i.Store, Finder: i.Finder, Log: log, Version: "test", BaseURL: "http://shop.example"}, mux)
 	s := &story{t: t, i: i, clock: clock, zone: zone, handler: mux, names: map[string]string{},
 		engine: engine.New(i.Program, i.Store, simulated.New(clock.Now, simulated.Options{}), log)}

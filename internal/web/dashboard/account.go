@@ -21,22 +21,22 @@ const seedCookie = "perennial_seed"
 func (d *Dashboard) registerAccount() {
 	factorOn, factorOff := []journal.Name{journal.TeamMemberSecondFactorEnabled}, []journal.Name{journal.TeamMemberSecondFactorDisabled}
 	d.registerConfirm()
-	d.on(route{pattern: "GET /account", access: signedIn}, func(c *call) (answer, error) { return c.accountPage(nil) })
-	d.on(route{pattern: "POST /account/name", access: signedIn, events: []journal.Name{journal.TeamMemberProfileUpdated}}, (*call).changeName)
-	d.on(route{pattern: "POST /account/password", access: signedIn, events: newPasswordEvents}, (*call).changePassword)
-	d.on(route{pattern: "GET /account/authenticator", access: signedIn}, (*call).showAuthenticator)
-	d.on(route{pattern: "GET /account/authenticator/code.png", access: signedIn}, (*call).seedPicture)
-	d.on(route{pattern: "POST /account/authenticator", access: signedIn, confirm: true, events: factorOn}, (*call).enableAuthenticator)
-	d.on(route{pattern: "POST /account/authenticator/off", access: signedIn, events: factorOff}, (*call).disableAuthenticator)
+	d.on(route{pattern: "GET /account", who: signedIn}, func(c *call) (answer, error) { return c.accountPage(nil) })
+	d.on(route{pattern: "POST /account/name", who: signedIn, events: []journal.Name{journal.TeamMemberProfileUpdated}}, (*call).changeName)
+	d.on(route{pattern: "POST /account/password", who: signedIn, events: newPasswordEvents}, (*call).changePassword)
+	d.on(route{pattern: "GET /account/authenticator", who: signedIn}, (*call).showAuthenticator)
+	d.on(route{pattern: "GET /account/authenticator/code.png", who: signedIn}, (*call).seedPicture)
+	d.on(route{pattern: "POST /account/authenticator", who: signedIn, confirm: true, events: factorOn}, (*call).enableAuthenticator)
+	d.on(route{pattern: "POST /account/authenticator/off", who: signedIn, events: factorOff}, (*call).disableAuthenticator)
 	if d.passkeys != nil {
-		d.on(route{pattern: "POST /account/passkeys/begin", access: signedIn, confirm: true, unnumbered: true}, (*call).beginPasskey)
-		d.on(route{pattern: "POST /account/passkeys", access: signedIn, confirm: true, events: factorOn}, (*call).addPasskey)
+		d.on(route{pattern: "POST /account/passkeys/begin", who: signedIn, confirm: true, unnumbered: true}, (*call).beginPasskey)
+		d.on(route{pattern: "POST /account/passkeys", who: signedIn, confirm: true, events: factorOn}, (*call).addPasskey)
 	}
-	d.on(route{pattern: "POST /account/passkeys/{passkey}/remove", access: signedIn, events: factorOff}, func(c *call) (answer, error) {
+	d.on(route{pattern: "POST /account/passkeys/{passkey}/remove", who: signedIn, events: factorOff}, func(c *call) (answer, error) {
 		return c.done("/account", "The passkey is removed.", c.change(journal.Bind(team.RemovePasskey{ID: c.member.ID, Passkey: id.ID(c.r.PathValue("passkey")), Actor: c.meta.Actor})))
 	})
-	d.on(route{pattern: "POST /account/sessions/{session}/end", access: signedIn, events: []journal.Name{journal.TeamMemberLoggedOut}}, (*call).endSession)
-	d.on(route{pattern: "POST /account/sessions/end-others", access: signedIn, events: []journal.Name{journal.TeamMemberLoggedOut}}, (*call).endOtherSessions)
+	d.on(route{pattern: "POST /account/sessions/{session}/end", who: signedIn, events: []journal.Name{journal.TeamMemberLoggedOut}}, (*call).endSession)
+	d.on(route{pattern: "POST /account/sessions/end-others", who: signedIn, events: []journal.Name{journal.TeamMemberLoggedOut}}, (*call).endOtherSessions)
 }
 
 func (c *call) accountPage(p problems) (answer, error) {

@@ -43,7 +43,8 @@ type subAction struct {
 	lead              string // a sentence over the form; empty: none
 	rule              subscription.Action
 	danger            bool
-	part              bool // about one item or discount: its id is in the address
+	part              bool   // about one item or discount: its id is in the address
+	besides           string // what only some looks at the form need, in words
 	events            []journal.Name
 	fields            func(c *call, s *subscription.Subscription, v url.Values) ([]formField, error)
 	command           func(c *call, s *subscription.Subscription, in *input) journal.Command
@@ -129,7 +130,7 @@ func (in *input) pairs(field string) map[string]string {
 	return out
 }
 
-// needsFor refuses a form that begins with a personal value that there is, to who may not see it.
+// needsFor hides a form prefilled with personal data from users who may not see it.
 func (c *call) needsFor(thereIsOne bool) error { //nolint:revive // it asks the state, not for another way
 	if !thereIsOne {
 		return nil
@@ -265,6 +266,7 @@ var subActions = []subAction{
 				Line1: in.text("line1"), PostalCode: in.text("postal_code"), City: in.text("city"), Region: in.text("region"), Country: strings.ToUpper(in.text("country"))}})
 		}},
 	{name: "note", title: "Change the note", icon: "message-square", verb: "Save", rule: subscription.ActionNote, events: []journal.Name{journal.SubscriptionNoteChanged},
+		besides: "personal_data.view where there is a note",
 		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]formField, error) {
 			if err := c.needsFor(s.Note.Value != ""); err != nil {
 				return nil, err
@@ -275,6 +277,7 @@ var subActions = []subAction{
 			return journal.Bind(subscription.ChangeNote{ID: s.ID, Note: in.text("note")})
 		}},
 	{name: "attributes", title: "Change the attributes", icon: "tag", verb: "Save", rule: subscription.ActionAttributes, events: []journal.Name{journal.SubscriptionAttributesChanged},
+		besides: "personal_data.view where there are attributes",
 		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]formField, error) {
 			if err := c.needsFor(len(s.Attributes.Value) > 0); err != nil {
 				return nil, err
@@ -473,9 +476,12 @@ func (d *Dashboard) registerSubscriptionActions() {
 		if a.part {
 			path += "/{part}"
 		}
-		d.on(route{pattern: "GET " + path, permission: team.SubscriptionsEdit}, func(c *call) (answer, error) { return c.actionForm(a, c.r.URL.Query(), nil) })
+		look := route{permission: team.SubscriptionsEdit, besides: a.besides}
+		look.pattern = "GET " + path
+		d.on(look, func(c *call) (answer, error) { return c.actionForm(a, c.r.URL.Query(), nil) })
 		d.on(route{pattern: "POST " + path, permission: team.SubscriptionsEdit, events: a.events}, func(c *call) (answer, error) { return c.act(a) })
-		d.on(route{pattern: "POST " + path + ui.Preview, permission: team.SubscriptionsEdit}, func(c *call) (answer, error) { return c.actionForm(a, c.r.PostForm, nil) })
+		look.pattern = "POST " + path + ui.Preview
+		d.on(look, func(c *call) (answer, error) { return c.actionForm(a, c.r.PostForm, nil) })
 	}
 	d.on(route{pattern: "GET /subscriptions/new", permission: team.SubscriptionsEdit}, func(c *call) (answer, error) { return c.newSubscription(c.r.URL.Query(), nil) })
 	d.on(route{pattern: "POST /subscriptions", permission: team.SubscriptionsEdit, events: []journal.Name{journal.SubscriptionCreated}}, (*call).createSubscription)

@@ -52,8 +52,8 @@ type confirmView struct {
 type sentField struct{ Name, Value string }
 
 func (d *Dashboard) registerConfirm() {
-	d.on(route{pattern: "GET /account/confirm", access: signedIn}, func(c *call) (answer, error) { return c.confirmPage("") })
-	d.on(route{pattern: "POST /account/confirm", access: signedIn}, func(c *call) (answer, error) {
+	d.on(route{pattern: "GET /account/confirm", who: signedIn}, func(c *call) (answer, error) { return c.confirmPage("") })
+	d.on(route{pattern: "POST /account/confirm", who: signedIn}, func(c *call) (answer, error) {
 		if err := c.reauthenticate(); err != nil {
 			return c.confirmAgain(err)
 		}

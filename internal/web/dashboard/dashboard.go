@@ -18,6 +18,7 @@ import (
 	"sync"
 	"time"
 
+	"perennial/internal/access"
 	"perennial/internal/analytics"
 	"perennial/internal/auth"
 	"perennial/internal/find"
@@ -78,7 +79,7 @@ type Dashboard struct {
 	work     sync.WaitGroup // what goes on when a request is answered
 	verifyMu sync.Mutex
 	verified verification // guarded by verifyMu
-	mux      *http.ServeMux
+	mux      *access.Mux
 	forged   *http.CrossOriginProtection
 }
 
@@ -96,7 +97,7 @@ func New(c Config) (*Dashboard, error) {
 	if err := forged.AddTrustedOrigin(base.Scheme + "://" + base.Host); err != nil {
 		return nil, err
 	}
-	d := &Dashboard{Config: c, secure: base.Scheme == "https", limits: auth.NewLimits(), hashing: make(chan struct{}, hashers), mux: http.NewServeMux(), forged: forged,
+	d := &Dashboard{Config: c, secure: base.Scheme == "https", limits: auth.NewLimits(), hashing: make(chan struct{}, hashers), mux: access.NewMux(""), forged: forged,
 		box: auth.NewBox(c.Store.Keys.Folder().Derive("dashboard " + string(c.Store.Shop)))}
 	d.failures.All = auth.TallyAll
 	d.streams.Each, d.streams.All = 16, 256
@@ -127,13 +128,16 @@ func (d *Dashboard) Handler() http.Handler {
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("Referrer-Policy", "no-referrer") // addresses of one-time links are secrets
 		w.Header().Set("Cross-Origin-Opener-Policy", "same-origin")
-		if _, pattern := d.mux.Handler(r); pattern == "" {
+		if d.mux.Pattern(r) == "" {
 			d.missing(w, r)
 			return
 		}
 		d.mux.ServeHTTP(w, r)
 	}))
 }
+
+// Routes implements access.Rows.
+func (d *Dashboard) Routes() []access.Route { return d.mux.Routes() }
 
 // Drain ends the streams that are open and waits for work that goes on, so that the server can stop. It may be called more than once.
 func (d *Dashboard) Drain() {

@@ -182,7 +182,7 @@ type undoView struct {
 // permitUndo holds who is signed in against what an undo of an entry takes.
 func (c *call) permitUndo(e *journal.Event) error {
 	for _, p := range kinds.UndoPermissions(e) {
-		c.route.access, c.route.permission = withPermission, p
+		c.route.who, c.route.permission = withPermission, p
 		if !c.permitted(p) {
 			return c.forbidden()
 		}

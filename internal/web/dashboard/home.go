@@ -24,7 +24,7 @@ import (
 )
 
 func (d *Dashboard) registerHome() {
-	d.on(route{pattern: "GET /{$}", access: signedIn}, (*call).homePage)
+	d.on(route{pattern: "GET /{$}", who: signedIn}, (*call).homePage)
 }
 
 // What the start page counts, at most: "1,000+" says enough.

@@ -115,13 +115,13 @@ func (c *call) findLink(token string) (key id.ID, l store.Link, ok bool, err err
 }
 
 func (d *Dashboard) registerLinks() {
-	d.on(route{pattern: "GET /setup/{token}", access: everybody}, func(c *call) (answer, error) {
+	d.on(route{pattern: "GET /setup/{token}", who: withLink}, func(c *call) (answer, error) {
 		_, _, err := c.link(team.ForSetup, c.r.PathValue("token"))
 		return page("Set up your shop", newPersonForm(newPersonView{Setup: true, Shop: c.shopName(c.ctx)})), err
 	})
-	d.on(route{pattern: "POST /setup/{token}", access: everybody,
+	d.on(route{pattern: "POST /setup/{token}", who: withLink,
 		events: append([]journal.Name{journal.TeamDefaultPermissionsUpdated, journal.TeamMemberJoined}, signInEvents...)}, (*call).setUp)
-	d.on(route{pattern: "GET /join/{token}", access: everybody}, func(c *call) (answer, error) {
+	d.on(route{pattern: "GET /join/{token}", who: withLink}, func(c *call) (answer, error) {
 		m, _, err := c.invited(c.r.PathValue("token"))
 		if err != nil {
 			return answer{}, err
@@ -129,8 +129,8 @@ func (d *Dashboard) registerLinks() {
 		return page("Join the team", newPersonForm(newPersonView{Shop: c.shopName(c.ctx), Email: m.Email.Value, Name: m.Name.Value,
 			Provider: c.providerName(), Token: c.r.PathValue("token")})), nil
 	})
-	d.on(route{pattern: "POST /join/{token}", access: everybody, events: append([]journal.Name{journal.TeamMemberJoined}, signInEvents...)}, (*call).join)
-	d.on(route{pattern: "GET /password/{token}", access: everybody}, func(c *call) (answer, error) {
+	d.on(route{pattern: "POST /join/{token}", who: withLink, events: append([]journal.Name{journal.TeamMemberJoined}, signInEvents...)}, (*call).join)
+	d.on(route{pattern: "GET /password/{token}", who: withLink}, func(c *call) (answer, error) {
 		l, _, err := c.link(team.ForNewPassword, c.r.PathValue("token"))
 		if err != nil {
 			return answer{}, err
@@ -141,7 +141,7 @@ func (d *Dashboard) registerLinks() {
 		}
 		return page("Choose a new password", newPasswordForm(m, c.zone(c.ctx), nil)), nil
 	})
-	d.on(route{pattern: "POST /password/{token}", access: everybody, events: newPasswordEvents}, (*call).resetPassword)
+	d.on(route{pattern: "POST /password/{token}", who: withLink, events: newPasswordEvents}, (*call).resetPassword)
 }
 
 // newPasswordEvents are those of a new password. Passkeys that its owner does not know go with the old one.

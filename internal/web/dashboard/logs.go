@@ -34,8 +34,9 @@ import (
 const entriesOnPage = 50
 
 func (d *Dashboard) registerLogs() {
+	const byHand = "the permission to make the change by hand"
 	log := func(path string, p team.Permission, of func(c *call) (observe.Log, answer, error)) {
-		d.on(route{pattern: "GET " + path, permission: p, events: nil}, func(c *call) (answer, error) { return c.logPage(of) })
+		d.on(route{pattern: "GET " + path, permission: p, besides: "exports.edit for a download"}, func(c *call) (answer, error) { return c.logPage(of) })
 		d.on(route{pattern: "GET " + path + "/live", permission: p, stream: true}, func(c *call) (answer, error) { return c.liveLog(of) })
 	}
 	log("/activity", team.ActivityLogView, func(*call) (observe.Log, answer, error) {
@@ -49,8 +50,8 @@ func (d *Dashboard) registerLogs() {
 	d.on(route{pattern: "GET /events/{id}", permission: team.EventsView}, (*call).eventPage)
 	d.on(route{pattern: "GET /events/{id}/receipt.json", permission: team.EventsView}, (*call).receipt)
 	d.on(route{pattern: "GET /log-key.txt", permission: team.EventsView}, (*call).logKey)
-	d.on(route{pattern: "GET /events/{id}/undo", access: signedIn}, (*call).undoPage)
-	d.on(route{pattern: "POST /events/{id}/undo", access: signedIn, events: kinds.UndoTypes()}, (*call).undo)
+	d.on(route{pattern: "GET /events/{id}/undo", who: signedIn, besides: byHand}, (*call).undoPage)
+	d.on(route{pattern: "POST /events/{id}/undo", who: signedIn, besides: byHand, events: kinds.UndoTypes()}, (*call).undo)
 	d.on(route{pattern: "GET /past/{kind}/{id}", permission: team.EventsView}, (*call).pastPage)
 }
 

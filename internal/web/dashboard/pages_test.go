@@ -75,7 +75,7 @@ func (w *world) pattern(method, address string) string {
 	if err != nil {
 		w.t.Fatalf("%s %s: %v", method, address, err)
 	}
-	_, p := w.d.mux.Handler(r)
+	p := w.d.mux.Pattern(r)
 	return p
 }
 
@@ -161,7 +161,8 @@ func TestWhatIsMasked(t *testing.T) {
 		"/past/customer/" + string(f.ada) + "?at_seq=99999", "/past/address/" + string(f.home) + "?at_seq=99999", "/search?q=Lovelace", "/customers?q=Lovelace", at + "/addresses/" + string(f.home) + "/remove"} {
 		s := ben.get(path)
 		for _, v := range values {
-			if strings.Contains(strings.ReplaceAll(s.body, "?q=Lovelace", ""), v) && (v != "Lovelace" || !strings.Contains(path, "q=Lovelace")) {
+			alone := regexp.MustCompile(`\b` + regexp.QuoteMeta(v) + `\b`) // an id may have the digits of a card inside
+			if alone.MatchString(strings.ReplaceAll(s.body, "?q=Lovelace", "")) && (v != "Lovelace" || !strings.Contains(path, "q=Lovelace")) {
 				t.Errorf("%s shows %s (%d)", path, v, s.status)
 			}
 		}

@@ -40,8 +40,11 @@ func (d *Dashboard) registerTeam() {
 	view("GET /team/{id}", (*call).memberPage)
 	give("POST /team/{id}/role", (*call).changeRole, journal.TeamMemberRoleChanged)
 	give("POST /team/{id}/permissions", (*call).changePermissions, journal.TeamMemberPermissionsUpdated)
-	give("POST /team/{id}/link", (*call).makeLink, journal.TeamMemberLinkCreated)
-	give("POST /team/{id}/second-factor-off", (*call).takeFactor, journal.TeamMemberSecondFactorDisabled)
+	owners := func(pattern string, h handler, events ...journal.Name) {
+		d.on(route{pattern: pattern, permission: team.TeamEdit, besides: "owners alone", confirm: true, events: events}, h)
+	}
+	owners("POST /team/{id}/link", (*call).makeLink, journal.TeamMemberLinkCreated)
+	owners("POST /team/{id}/second-factor-off", (*call).takeFactor, journal.TeamMemberSecondFactorDisabled)
 	edit("POST /team/{id}/sessions-end", (*call).endTheirSessions, journal.TeamMemberLoggedOut)
 	edit("GET /team/{id}/remove", func(c *call) (answer, error) {
 		m, _, err := c.person()

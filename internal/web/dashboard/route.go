@@ -14,6 +14,7 @@ import (
 
 	"github.com/a-h/templ"
 
+	"perennial/internal/access"
 	"perennial/internal/auth"
 	"perennial/internal/fault"
 	"perennial/internal/id"
@@ -24,21 +25,21 @@ import (
 	"perennial/internal/web/ui"
 )
 
-// access says who may use a route.
-type access int
-
+// Who may use a route.
 const (
-	withPermission access = iota // whoever holds the route's permission
-	everybody                    // also without a session: signing in and one-time links
-	signedIn                     // whoever is signed in: their own account
+	withPermission = access.Permitted  // whoever holds the route's permissions; also of a route that says nothing else
+	everybody      = access.Anyone     // also without a session: signing in
+	withLink       = access.LinkHolder // the same, with a one-time link
+	signedIn       = access.Member     // whoever is signed in: their own account
 )
 
 // route is what every registration says about itself.
 type route struct {
 	pattern    string // "POST /team/{id}/role"
-	access     access
+	who        access.Who
 	permission team.Permission   // with withPermission
 	also       []team.Permission // what it takes besides
+	besides    string            // what only some requests need, in words
 	events     []journal.Name    // the types that it may make; a POST without them changes nothing that has a state
 	// fromProvider is of the one GET that makes events: an identity provider sends people back with it, and a sealed
 	// cookie says that they left from here.
@@ -101,21 +102,17 @@ func (d *Dashboard) on(r route, h handler) {
 	switch {
 	case method != http.MethodGet && method != http.MethodPost:
 		panic("dashboard: " + r.pattern + ": a page is read with GET and sent with POST")
-	case slices.ContainsFunc(r.takes(), func(p team.Permission) bool { return !team.Known(p) }):
-		panic("dashboard: " + r.pattern + " has no permission")
 	case method == http.MethodGet && len(r.events) > 0 && !r.fromProvider:
 		panic("dashboard: " + r.pattern + ": reading a page makes no event")
 	}
-	if r.confirm && (method != http.MethodPost || r.access == everybody) {
+	if r.who == 0 {
+		r.who = withPermission
+	}
+	if r.confirm && (method != http.MethodPost || r.open()) {
 		panic("dashboard: " + r.pattern + ": only a form of somebody who is signed in is confirmed")
 	}
-	for _, e := range r.events {
-		if _, ok := journal.Lookup(e); !ok {
-			panic("dashboard: " + r.pattern + " makes " + string(e) + ", which is not in the catalogue")
-		}
-	}
 	d.routes = append(d.routes, r)
-	d.mux.HandleFunc(r.pattern, func(w http.ResponseWriter, req *http.Request) { d.serve(w, req, r, h) })
+	d.mux.Handle(r.row(), http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { d.serve(w, req, r, h) }))
 }
 
 func (d *Dashboard) serve(w http.ResponseWriter, r *http.Request, rt route, h handler) {
@@ -144,7 +141,7 @@ func (d *Dashboard) serve(w http.ResponseWriter, r *http.Request, rt route, h ha
 		c.fail(err)
 		return
 	}
-	if c.member == nil && rt.access != everybody {
+	if c.member == nil && !rt.open() {
 		c.sendToSignIn()
 		return
 	}
@@ -192,21 +189,22 @@ func missing(p team.Permission) error {
 
 // takes are the permissions of the route.
 func (r route) takes() []team.Permission {
-	if r.access != withPermission {
+	if r.who != withPermission {
 		return nil
 	}
 	return append([]team.Permission{r.permission}, r.also...)
 }
 
-// lacks gives the first permission of the route that a set does not hold; empty when it holds them all.
-func (r route) lacks(has team.Set) team.Permission {
-	for _, p := range r.takes() {
-		if !has.Allows(p) {
-			return p
-		}
-	}
-	return ""
+// row is the route in the table of all faces.
+func (r route) row() access.Route {
+	return access.Route{Pattern: r.pattern, Who: r.who, Needs: r.takes(), Besides: r.besides, Fresh: r.confirm, Events: r.events, Stream: r.stream}
 }
+
+// open says that nobody has to be signed in.
+func (r route) open() bool { return r.who == everybody || r.who == withLink }
+
+// lacks gives the first permission of the route that a set does not hold; empty when it holds them all.
+func (r route) lacks(has team.Set) team.Permission { return r.row().Lacks(has) }
 
 // stillMay asks again who it is and what they may do, for what goes on for long.
 func (c *call) stillMay() error {
@@ -239,7 +237,7 @@ func (c *call) run(req *program.Request) (*program.Outcome, error) {
 	if req.Meta.Actor.Kind == "" {
 		req.Meta = c.meta
 	}
-	if c.route.access == withPermission {
+	if c.route.who == withPermission {
 		req.Allow = func(r journal.Reader) error {
 			set, err := team.Of(r, c.meta.Actor)
 			if err != nil {

@@ -140,7 +140,7 @@ var settingsPages = []settingsPage{
 }
 
 func (d *Dashboard) registerSettings() {
-	d.on(route{pattern: "GET /settings", access: signedIn}, (*call).settingsStart)
+	d.on(route{pattern: "GET /settings", who: signedIn}, (*call).settingsStart)
 	for _, p := range settingsPages {
 		d.on(route{pattern: "GET /settings/" + string(p.page), permission: p.view}, func(c *call) (answer, error) { return c.settingsForm(p, nil, nil) })
 		if p.preview != nil {

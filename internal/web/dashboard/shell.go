@@ -122,7 +122,7 @@ func (d *Dashboard) shell(r *http.Request, m *team.TeamMember, can func(team.Per
 }
 
 func (d *Dashboard) registerShell() {
-	d.on(route{pattern: "GET /theme", access: signedIn}, func(c *call) (answer, error) {
+	d.on(route{pattern: "GET /theme", who: signedIn}, func(c *call) (answer, error) {
 		theme := ui.Theme(c.r.FormValue("set"))
 		age := 365 * 24 * 3600
 		if theme != ui.ThemeLight && theme != ui.ThemeDark {
@@ -131,11 +131,11 @@ func (d *Dashboard) registerShell() {
 		http.SetCookie(c.w, &http.Cookie{Name: ui.ThemeCookie, Value: string(theme), Path: "/", MaxAge: age, Secure: c.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode})
 		return goTo(inside(c.r.FormValue("back"))), nil
 	})
-	d.on(route{pattern: "GET /ui", access: signedIn}, func(*call) (answer, error) {
+	d.on(route{pattern: "GET /ui", who: signedIn}, func(*call) (answer, error) {
 		return answer{title: "Every part", head: ui.Head{Lead: "What pages are made of, all at once.", Badge: &ui.Badge{Text: "For who works on it", Icon: "eye"}}, toast: showcase.Toast(), body: showcase.Body()}, nil
 	})
-	d.on(route{pattern: "GET /find", access: signedIn}, (*call).findPlaces)
-	d.on(route{pattern: "GET /search", access: signedIn}, (*call).searchPage)
+	d.on(route{pattern: "GET /find", who: signedIn}, (*call).findPlaces)
+	d.on(route{pattern: "GET /search", who: signedIn}, (*call).searchPage)
 }
 
 // toast tells what the last command did: the entry that the address names as done, with its undo, or a sentence that was kept.

@@ -32,22 +32,22 @@ type step struct {
 var signInEvents = []journal.Name{journal.TeamMemberLoggedIn, journal.TeamMemberLoggedOut}
 
 func (d *Dashboard) registerSignIn() {
-	d.on(route{pattern: "GET /signin", access: everybody}, func(c *call) (answer, error) {
+	d.on(route{pattern: "GET /signin", who: everybody}, func(c *call) (answer, error) {
 		if c.member != nil {
 			return goTo(inside(c.r.FormValue("next"))), nil
 		}
 		return c.signInPage(signInView{Next: inside(c.r.FormValue("next"))})
 	})
-	d.on(route{pattern: "POST /signin", access: everybody, events: signInEvents}, (*call).signInWithPassword)
-	d.on(route{pattern: "GET /signin/code", access: everybody}, func(c *call) (answer, error) {
+	d.on(route{pattern: "POST /signin", who: everybody, events: signInEvents}, (*call).signInWithPassword)
+	d.on(route{pattern: "GET /signin/code", who: everybody}, func(c *call) (answer, error) {
 		var s step
 		if !c.kept(stepCookie, &s) {
 			return goTo("/signin"), nil
 		}
 		return page("Enter the code", codeForm("")), nil
 	})
-	d.on(route{pattern: "POST /signin/code", access: everybody, events: append([]journal.Name{journal.TeamMemberRecoveryCodeUsed}, signInEvents...)}, (*call).signInWithCode)
-	d.on(route{pattern: "POST /signout", access: signedIn, events: []journal.Name{journal.TeamMemberLoggedOut}}, func(c *call) (answer, error) {
+	d.on(route{pattern: "POST /signin/code", who: everybody, events: append([]journal.Name{journal.TeamMemberRecoveryCodeUsed}, signInEvents...)}, (*call).signInWithCode)
+	d.on(route{pattern: "POST /signout", who: signedIn, events: []journal.Name{journal.TeamMemberLoggedOut}}, func(c *call) (answer, error) {
 		cmd, end := ending(c.meta.Actor, c.member.ID, team.SignedOut, c.session)
 		if err := c.do(&program.Request{Command: cmd, Machinery: end}); err != nil {
 			return answer{}, err
@@ -56,18 +56,18 @@ func (d *Dashboard) registerSignIn() {
 		return c.done("/signin", "You are signed out.", nil)
 	})
 	if d.passkeys != nil {
-		d.on(route{pattern: "POST /signin/passkey/begin", access: everybody, unnumbered: true}, func(c *call) (answer, error) {
+		d.on(route{pattern: "POST /signin/passkey/begin", who: everybody, unnumbered: true}, func(c *call) (answer, error) {
 			options, ceremony, err := c.passkeys.BeginLogin()
 			if err != nil {
 				return answer{}, err
 			}
 			return c.beginCeremony(passkeyCookie, options, ceremony)
 		})
-		d.on(route{pattern: "POST /signin/passkey", access: everybody, events: signInEvents}, (*call).signInWithPasskey)
+		d.on(route{pattern: "POST /signin/passkey", who: everybody, events: signInEvents}, (*call).signInWithPasskey)
 	}
 	if d.provider != nil {
-		d.on(route{pattern: "GET /signin/provider", access: everybody}, (*call).goToProvider)
-		d.on(route{pattern: "GET /signin/provider/callback", access: everybody, events: append([]journal.Name{journal.TeamMemberJoined}, signInEvents...), fromProvider: true}, (*call).backFromProvider)
+		d.on(route{pattern: "GET /signin/provider", who: everybody}, (*call).goToProvider)
+		d.on(route{pattern: "GET /signin/provider/callback", who: everybody, events: append([]journal.Name{journal.TeamMemberJoined}, signInEvents...), fromProvider: true}, (*call).backFromProvider)
 	}
 }
 

@@ -57,7 +57,7 @@ func TestWhatALookerMayNot(t *testing.T) {
 	order, _ := w.waits(w.hers, "pi_3")
 	at := "/portal/orders/" + string(order) + "/confirm"
 	s := v.get(at)
-	w.want(s, 409, at, "does not offer this")
+	w.want(s, 409, at, "Only the customer can do this")
 	if strings.Contains(s.body, "pi_3_secret_x") || asked > 0 {
 		t.Errorf("somebody who looks on got the secret of the payment (%d requests):\n%s", asked, s.body)
 	}

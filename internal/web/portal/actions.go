@@ -35,6 +35,7 @@ type action struct {
 	name, icon        string
 	title, verb, lead string // keys
 	rule              subscription.Action
+	events            []journal.Name // the types that it may make
 	danger, part      bool
 	date, with        string // the fields that name a day, and another subscription, for what the store allows
 	// sense says whether there is a use in showing it; nil: always.
@@ -72,6 +73,7 @@ func filled(v url.Values, name, first string) string {
 
 var actions = []action{
 	{name: "skip", title: "action.skip.title", icon: "skip-forward", verb: "action.skip.verb", rule: subscription.ActionSkip, date: "date", lead: "action.skip.lead",
+		events: []journal.Name{journal.SubscriptionOrderSkipped},
 		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]field, error) {
 			return c.dateField(s, v, subscription.ActionSkip)
 		},
@@ -79,7 +81,8 @@ var actions = []action{
 			return journal.Bind(subscription.Skip{ID: s.ID, Date: dateOf(v, "date")})
 		}},
 	{name: "unskip", title: "action.unskip.title", icon: "undo-2", verb: "action.unskip.verb", rule: subscription.ActionUnskip, date: "date",
-		sense: func(_ *call, s *subscription.Subscription) (bool, error) { return len(s.SkippedDates) > 0, nil },
+		events: []journal.Name{journal.SubscriptionOrderUnskipped},
+		sense:  func(_ *call, s *subscription.Subscription) (bool, error) { return len(s.SkippedDates) > 0, nil },
 		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]field, error) {
 			return c.dateField(s, v, subscription.ActionUnskip)
 		},
@@ -87,6 +90,7 @@ var actions = []action{
 			return journal.Bind(subscription.Unskip{ID: s.ID, Date: must(dateOf(v, "date"))})
 		}},
 	{name: "reschedule", title: "action.reschedule.title", icon: "calendar-clock", verb: "action.reschedule.verb", rule: subscription.ActionReschedule, date: "next_billing_date",
+		events: []journal.Name{journal.SubscriptionNextBillingDateChanged},
 		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]field, error) {
 			now := ""
 			if s.NextBillingDate != nil {
@@ -99,6 +103,7 @@ var actions = []action{
 			return journal.Bind(subscription.Reschedule{ID: s.ID, Date: must(dateOf(v, "next_billing_date")), NewRhythm: v.Get("rhythm") == "new"})
 		}},
 	{name: "frequency", title: "action.frequency.title", icon: "repeat", verb: "action.frequency.verb", rule: subscription.ActionFrequency,
+		events: []journal.Name{journal.SubscriptionFrequencyChanged},
 		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]field, error) {
 			return []field{{Field: ui.Field{Name: "interval_count", Label: c.say("field.every"), Type: "number", Min: "1", Max: "365", Value: filled(v, "interval_count", strconv.Itoa(s.BillingPolicy.IntervalCount)), Required: true}},
 				{Field: ui.Field{Name: "interval", Label: c.say("field.unit"), Value: filled(v, "interval", string(s.BillingPolicy.Interval))}, options: []ui.Option{{Value: "day", Label: c.say("field.days")}, {Value: "week", Label: c.say("field.weeks")}, {Value: "month", Label: c.say("field.months")}, {Value: "year", Label: c.say("field.years")}}}}, nil
@@ -107,6 +112,7 @@ var actions = []action{
 			return journal.Bind(subscription.ChangeFrequency{ID: s.ID, Interval: civil.Unit(v.Get("interval")), IntervalCount: count(v, "interval_count")})
 		}},
 	{name: "pause", title: "action.pause.title", icon: "pause", verb: "action.pause.verb", rule: subscription.ActionPause, date: "until",
+		events: []journal.Name{journal.SubscriptionPaused},
 		fields: func(c *call, _ *subscription.Subscription, v url.Values) ([]field, error) {
 			return []field{{Field: ui.Field{Name: "until", Label: c.say("field.until"), Type: "date", Value: v.Get("until"), Min: c.today().AddDays(1).String(), Hint: c.say("field.until_hint")}}}, nil
 		},
@@ -114,14 +120,17 @@ var actions = []action{
 			return journal.Bind(subscription.Pause{ID: s.ID, Until: dateOf(v, "until")})
 		}},
 	{name: "resume", title: "action.resume.title", icon: "play", verb: "action.resume.verb", rule: subscription.ActionResume, date: "next_billing_date", fields: nextDate,
+		events: []journal.Name{journal.SubscriptionResumed},
 		command: func(_ *call, s *subscription.Subscription, v url.Values) journal.Command {
 			return journal.Bind(subscription.Resume{ID: s.ID, NextBillingDate: dateOf(v, "next_billing_date")})
 		}},
 	{name: "order-now", title: "action.order_now.title", icon: "zap", verb: "action.order_now.verb", rule: subscription.ActionOrderNow, lead: "action.order_now.lead",
+		events: []journal.Name{journal.OrderCreated, journal.SubscriptionOrderRequestedNow, journal.BillingAttemptStarted, journal.OrderPlaced, journal.VariantInventoryChanged},
 		command: func(c *call, s *subscription.Subscription, _ url.Values) journal.Command {
 			return journal.Bind(billing.OrderNow{SubscriptionID: s.ID, OrderID: c.IDs.New(id.Order), AttemptID: c.IDs.New(id.BillingAttempt)})
 		}},
 	{name: "items", title: "action.items.title", icon: "plus", verb: "action.items.verb", rule: subscription.ActionAddItem,
+		events: []journal.Name{journal.SubscriptionItemAdded},
 		fields: func(c *call, _ *subscription.Subscription, v url.Values) ([]field, error) {
 			return c.adding(v, false)
 		},
@@ -129,6 +138,7 @@ var actions = []action{
 			return journal.Bind(subscription.AddItem{ID: s.ID, Item: subscription.NewItem{ID: c.IDs.New(id.Item), VariantID: id.ID(v.Get("variant_id")), Quantity: count(v, "quantity")}})
 		}},
 	{name: "once", title: "action.once.title", icon: "plus", verb: "action.once.verb", rule: subscription.ActionAddItem,
+		events: []journal.Name{journal.SubscriptionOneTimeItemAdded},
 		fields: func(c *call, _ *subscription.Subscription, v url.Values) ([]field, error) {
 			return c.adding(v, true)
 		},
@@ -136,6 +146,7 @@ var actions = []action{
 			return journal.Bind(subscription.AddItem{ID: s.ID, Item: subscription.NewItem{ID: c.IDs.New(id.Item), VariantID: id.ID(v.Get("variant_id")), Quantity: count(v, "quantity"), OneTime: true}})
 		}},
 	{name: "discounts", title: "action.discounts.title", icon: "badge-percent", verb: "action.discounts.verb", rule: subscription.ActionDiscount,
+		events: []journal.Name{journal.SubscriptionDiscountApplied, journal.DiscountRedeemed},
 		fields: func(c *call, _ *subscription.Subscription, v url.Values) ([]field, error) {
 			return []field{{Field: ui.Field{Name: "code", Label: c.say("field.code"), Value: v.Get("code")}}}, nil
 		},
@@ -143,6 +154,7 @@ var actions = []action{
 			return journal.Bind(subscription.ApplyDiscount{ID: s.ID, Code: strings.TrimSpace(v.Get("code"))})
 		}},
 	{name: "shipping-address", title: "action.address.title", icon: "map-pin", verb: "action.address.verb", rule: subscription.ActionShippingAddress,
+		events: []journal.Name{journal.SubscriptionShippingAddressChanged},
 		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]field, error) {
 			rows, err := c.rows(journal.Address, query.Oldest, 50)
 			var o []ui.Option
@@ -158,6 +170,7 @@ var actions = []action{
 			return journal.Bind(subscription.ChangeShippingAddress{ID: s.ID, AddressID: id.ID(v.Get("address_id")), AllSubscriptions: v.Get("all") == "all"})
 		}},
 	{name: "payment-method", title: "action.method.title", icon: "credit-card", verb: "action.method.verb", rule: subscription.ActionPaymentMethod,
+		events: []journal.Name{journal.SubscriptionPaymentMethodChanged},
 		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]field, error) {
 			o, err := c.methods("")
 			if c.who.DefaultPaymentMethodID != "" {
@@ -169,6 +182,7 @@ var actions = []action{
 			return journal.Bind(subscription.ChangePaymentMethod{ID: s.ID, PaymentMethodID: id.ID(v.Get("payment_method_id")), AllSubscriptions: v.Get("all") == "all"})
 		}},
 	{name: "backup-payment-method", title: "action.backup.title", icon: "credit-card", verb: "action.backup.verb", rule: subscription.ActionBackupPaymentMethod, lead: "action.backup.lead",
+		events: []journal.Name{journal.SubscriptionBackupPaymentMethodChanged},
 		sense: func(c *call, s *subscription.Subscription) (bool, error) {
 			o, err := c.methods(cmp.Or(s.PaymentMethodID, c.who.DefaultPaymentMethodID))
 			return len(o) > 0 || s.BackupPaymentMethodID != "", err
@@ -181,6 +195,7 @@ var actions = []action{
 			return journal.Bind(subscription.ChangeBackupPaymentMethod{ID: s.ID, PaymentMethodID: id.ID(v.Get("payment_method_id"))})
 		}},
 	{name: "gift", title: "action.gift.title", icon: "gift", verb: "action.gift.verb", rule: subscription.ActionGift, date: "date", lead: "action.gift.lead",
+		events: []journal.Name{journal.SubscriptionOrderGifted},
 		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]field, error) {
 			out, err := c.dateField(s, v, subscription.ActionGift)
 			for _, f := range addressNames {
@@ -196,6 +211,7 @@ var actions = []action{
 				Line1: given("line1"), Line2: given("line2"), PostalCode: given("postal_code"), City: given("city"), Region: given("region"), Country: strings.ToUpper(given("country"))}})
 		}},
 	{name: "merge", title: "action.merge.title", icon: "merge", verb: "action.merge.verb", rule: subscription.ActionMerge, with: "into", lead: "action.merge.lead",
+		events: []journal.Name{journal.SubscriptionMerged},
 		sense: func(c *call, s *subscription.Subscription) (bool, error) {
 			o, err := c.others(s)
 			return len(o) > 0, err
@@ -215,6 +231,7 @@ var actions = []action{
 			return journal.Bind(cmd)
 		}},
 	{name: "split", title: "action.split.title", icon: "split", verb: "action.split.verb", rule: subscription.ActionSplit, lead: "action.split.lead",
+		events: []journal.Name{journal.SubscriptionSplit, journal.SubscriptionCreated},
 		sense: func(_ *call, s *subscription.Subscription) (bool, error) {
 			lasting := 0
 			for _, it := range s.Items {
@@ -239,11 +256,13 @@ var actions = []action{
 			return journal.Bind(cmd)
 		}},
 	{name: "reactivate", title: "action.reactivate.title", icon: "play", verb: "action.reactivate.verb", rule: subscription.ActionReactivate, date: "next_billing_date", fields: nextDate,
-		sense: func(_ *call, s *subscription.Subscription) (bool, error) { return s.MergedInto == "", nil },
+		events: []journal.Name{journal.SubscriptionReactivated},
+		sense:  func(_ *call, s *subscription.Subscription) (bool, error) { return s.MergedInto == "", nil },
 		command: func(_ *call, s *subscription.Subscription, v url.Values) journal.Command {
 			return journal.Bind(subscription.Reactivate{ID: s.ID, NextBillingDate: dateOf(v, "next_billing_date")})
 		}},
 	{name: "cancel", title: "action.cancel.title", icon: "ban", verb: "action.cancel.verb", danger: true, rule: subscription.ActionCancel, lead: "action.cancel.lead",
+		events: []journal.Name{journal.SubscriptionCancelled},
 		fields: func(c *call, _ *subscription.Subscription, v url.Values) ([]field, error) {
 			return []field{{Field: ui.Field{Name: "reason", Label: c.say("field.reason"), Value: v.Get("reason"), Length: "300"}}}, nil
 		},
@@ -251,6 +270,7 @@ var actions = []action{
 			return journal.Bind(subscription.Cancel{ID: s.ID, Reason: strings.TrimSpace(v.Get("reason"))})
 		}},
 	{name: "quantity", part: true, title: "action.quantity.title", icon: "pencil", verb: "action.quantity.verb", rule: subscription.ActionChangeQuantity,
+		events: []journal.Name{journal.SubscriptionItemQuantityChanged},
 		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]field, error) {
 			return []field{{Field: ui.Field{Name: "quantity", Label: c.say("field.quantity"), Type: "number", Min: "1", Max: "999", Value: filled(v, "quantity", strconv.Itoa(c.item(s).Quantity))}}}, nil
 		},
@@ -258,6 +278,7 @@ var actions = []action{
 			return journal.Bind(subscription.ChangeItem{ID: s.ID, ItemID: id.ID(c.r.PathValue("part")), Quantity: new(count(v, "quantity"))})
 		}},
 	{name: "swap", part: true, title: "action.swap.title", icon: "refresh-cw", verb: "action.swap.verb", rule: subscription.ActionSwapItem,
+		events: []journal.Name{journal.SubscriptionItemSwapped},
 		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]field, error) {
 			o, err := c.products(c.item(s).OneTime)
 			return []field{{Field: ui.Field{Name: "variant_id", Label: c.say("field.swap_for"), Value: filled(v, "variant_id", string(c.item(s).VariantID))}, options: o}}, err
@@ -266,6 +287,7 @@ var actions = []action{
 			return journal.Bind(subscription.SwapItem{ID: s.ID, ItemID: id.ID(c.r.PathValue("part")), VariantID: id.ID(v.Get("variant_id"))})
 		}},
 	{name: "remove", part: true, title: "action.remove.title", icon: "trash-2", verb: "action.remove.verb", danger: true, rule: subscription.ActionRemoveItem,
+		events: []journal.Name{journal.SubscriptionItemRemoved, journal.SubscriptionOneTimeItemRemoved},
 		command: func(c *call, s *subscription.Subscription, _ url.Values) journal.Command {
 			return journal.Bind(subscription.RemoveItem{ID: s.ID, ItemID: id.ID(c.r.PathValue("part"))})
 		}},
@@ -414,9 +436,9 @@ func (p *Portal) registerActions() {
 		if a.part {
 			path += "/{part}"
 		}
-		p.on("GET "+path, false, func(c *call) (answer, error) { return c.form(a, c.r.URL.Query(), nil) })
-		p.on("POST "+path, false, func(c *call) (answer, error) { return c.act(a) })
-		p.on("POST "+path+ui.Preview, false, func(c *call) (answer, error) { return c.form(a, c.r.PostForm, nil) })
+		p.on(route{pattern: "GET " + path, who: subscriber}, func(c *call) (answer, error) { return c.form(a, c.r.URL.Query(), nil) })
+		p.on(route{pattern: "POST " + path, who: subscriber, events: a.events}, func(c *call) (answer, error) { return c.act(a) })
+		p.on(route{pattern: "POST " + path + ui.Preview, who: subscriber}, func(c *call) (answer, error) { return c.form(a, c.r.PostForm, nil) })
 	}
 }
 

@@ -19,14 +19,17 @@ import (
 
 func (p *Portal) registerCancel(plain action) {
 	const path = "/portal/subscriptions/{id}/cancel"
-	p.on("GET "+path, false, func(c *call) (answer, error) { return c.cancelPage(plain) })
-	p.on("POST "+path, false, func(c *call) (answer, error) { return c.cancelNow(plain) })
-	p.on("POST "+path+ui.Preview, false, func(c *call) (answer, error) { return c.form(plain, c.r.PostForm, nil) })
-	p.on("POST "+path+"/answer", false, (*call).cancelAnswer)
-	p.on("GET "+path+"/offers", false, (*call).cancelOffers)
-	p.on("POST "+path+"/accept", false, (*call).cancelAccept)
-	p.on("POST "+path+"/keep", false, (*call).cancelKeep)
+	p.on(route{pattern: "GET " + path, who: subscriber, looks: true, events: []journal.Name{journal.CancelSessionStarted}}, func(c *call) (answer, error) { return c.cancelPage(plain) })
+	p.on(route{pattern: "POST " + path, who: subscriber, events: append([]journal.Name{journal.CancelSessionStarted, journal.CancelSessionCompleted, journal.CancelSessionOfferShown}, plain.events...)}, func(c *call) (answer, error) { return c.cancelNow(plain) })
+	p.on(route{pattern: "POST " + path + ui.Preview, who: subscriber}, func(c *call) (answer, error) { return c.form(plain, c.r.PostForm, nil) })
+	p.on(route{pattern: "POST " + path + "/answer", who: subscriber, events: []journal.Name{journal.CancelSessionStarted, journal.CancelSessionOfferShown}}, (*call).cancelAnswer)
+	p.on(route{pattern: "GET " + path + "/offers", who: subscriber, looks: true, events: []journal.Name{journal.CancelSessionStarted}}, (*call).cancelOffers)
+	p.on(route{pattern: "POST " + path + "/accept", who: subscriber, events: append([]journal.Name{journal.CancelSessionOfferAccepted}, offerEvents...)}, (*call).cancelAccept)
+	p.on(route{pattern: "POST " + path + "/keep", who: subscriber, events: []journal.Name{journal.CancelSessionAbandoned}}, (*call).cancelKeep)
 }
+
+// offerEvents are those of what a store may offer in place of the end.
+var offerEvents = []journal.Name{journal.SubscriptionOrderSkipped, journal.SubscriptionPaused, journal.SubscriptionFrequencyChanged, journal.SubscriptionDiscountApplied, journal.DiscountRedeemed, journal.SubscriptionItemSwapped}
 
 // cancelView is the page that asks why, and the one with the offers.
 type cancelView struct {

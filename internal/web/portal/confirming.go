@@ -29,8 +29,9 @@ type stripeBank interface {
 }
 
 func (p *Portal) registerConfirming() {
-	p.on("GET /portal/orders/{order}/confirm", false, (*call).confirmPage)
-	p.on("POST /portal/orders/{order}/confirm", false, (*call).confirmed)
+	// The secret of a payment is for whose payment it is.
+	p.on(route{pattern: "GET /portal/orders/{order}/confirm", who: alone}, (*call).confirmPage)
+	p.on(route{pattern: "POST /portal/orders/{order}/confirm", who: alone}, (*call).confirmed)
 }
 
 // confirmView is the page of a payment that waits for its customer.
@@ -67,9 +68,6 @@ func (c *call) toConfirm() (*billing.Order, billing.Attempt, error) {
 }
 
 func (c *call) confirmPage() (answer, error) {
-	if c.viewer != "" { // the secret of a payment is for whose payment it is
-		return answer{}, notOffered()
-	}
 	o, a, err := c.toConfirm()
 	if err != nil {
 		return answer{}, err
@@ -95,9 +93,6 @@ func (c *call) confirmPage() (answer, error) {
 
 // confirmed has the gateway asked what became of the payment.
 func (c *call) confirmed() (answer, error) {
-	if c.viewer != "" {
-		return answer{}, notOffered()
-	}
 	_, a, err := c.toConfirm()
 	if err != nil {
 		return answer{}, err

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"embed"
-	"net/http"
 	"net/url"
 	"strings"
 	"sync"
@@ -93,7 +92,7 @@ func (c *call) chooseLanguage() (answer, error) {
 }
 
 func (p *Portal) registerLanguage() {
-	p.on(http.MethodPost+" /portal/language", true, (*call).chooseLanguage)
+	p.on(route{pattern: "POST /portal/language", who: everybody, events: []journal.Name{journal.CustomerProfileUpdated}}, (*call).chooseLanguage)
 }
 
 // partWords are what the parts of a page say by themselves.

@@ -52,9 +52,12 @@ const (
 )
 
 func (p *Portal) registerCards() {
-	p.on("GET /portal/payment-methods/new", false, func(c *call) (answer, error) { return c.cardPage(nil) })
-	p.on("POST /portal/payment-methods/new", false, (*call).addCard)
+	p.on(route{pattern: "GET /portal/payment-methods/new", who: alone}, func(c *call) (answer, error) { return c.cardPage(nil) })
+	p.on(route{pattern: "POST /portal/payment-methods/new", who: alone, events: newCardEvents}, (*call).addCard)
 }
+
+// newCardEvents are those of a new card, which may be what everything is charged to from now on.
+var newCardEvents = []journal.Name{journal.PaymentMethodAdded, journal.PaymentMethodDefaultChanged, journal.PaymentMethodBackupSet, journal.SubscriptionPaymentMethodChanged}
 
 // setup is a card that is being added at Stripe.
 type setup struct {
@@ -100,7 +103,7 @@ func (c *call) cardPage(p ui.Problems) (answer, error) {
 	if p != nil {
 		out.status = http.StatusUnprocessableEntity
 	}
-	q, looked := c.r.URL.Query(), c.r.Method == http.MethodGet || strings.HasSuffix(c.pattern, ui.Preview)
+	q, looked := c.r.URL.Query(), c.r.Method == http.MethodGet || strings.HasSuffix(c.route.pattern, ui.Preview)
 	switch g := c.Gateway.(type) {
 	case testCards:
 		v.Test = true

@@ -11,6 +11,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"perennial/internal/access"
 	"perennial/internal/billing"
 	"perennial/internal/catalog"
 	"perennial/internal/civil"
@@ -34,21 +35,21 @@ func (p *Portal) register() {
 	p.registerSignIn()
 	p.registerLanguage()
 	p.registerQuick()
-	p.on("GET /portal", false, (*call).home)
-	p.on("GET /portal/subscriptions/{id}", false, (*call).subscriptionPage)
+	p.on(route{pattern: "GET /portal", who: subscriber}, (*call).home)
+	p.on(route{pattern: "GET /portal/subscriptions/{id}", who: subscriber}, (*call).subscriptionPage)
 	p.registerActions()
-	p.on("POST /portal/undo/{event}", false, (*call).undo)
-	p.on("GET /portal/orders", false, (*call).ordersPage)
-	p.on("GET /portal/history", false, (*call).historyPage)
-	p.on("GET /portal/account", false, func(c *call) (answer, error) { return c.accountPage(nil, nil) })
-	p.on("POST /portal/account", false, (*call).changeProfile)
-	p.on("GET /portal/addresses/{address}", false, func(c *call) (answer, error) { return c.addressPage(nil, nil) })
-	p.on("POST /portal/addresses/{address}", false, (*call).changeAddress)
+	p.on(route{pattern: "POST /portal/undo/{event}", who: subscriber, events: undoEvents()}, (*call).undo)
+	p.on(route{pattern: "GET /portal/orders", who: subscriber}, (*call).ordersPage)
+	p.on(route{pattern: "GET /portal/history", who: subscriber}, (*call).historyPage)
+	p.on(route{pattern: "GET /portal/account", who: subscriber}, func(c *call) (answer, error) { return c.accountPage(nil, nil) })
+	p.on(route{pattern: "POST /portal/account", who: subscriber, events: []journal.Name{journal.CustomerProfileUpdated}}, (*call).changeProfile)
+	p.on(route{pattern: "GET /portal/addresses/{address}", who: subscriber}, func(c *call) (answer, error) { return c.addressPage(nil, nil) })
+	p.on(route{pattern: "POST /portal/addresses/{address}", who: subscriber, events: []journal.Name{journal.AddressAdded, journal.AddressUpdated, journal.CustomerDefaultAddressChanged}}, (*call).changeAddress)
 	p.registerCards()
 	p.registerConfirming()
-	p.on("POST /portal/sessions/{session}/end", false, (*call).endSession)
-	p.mux.HandleFunc("GET /portal/brand/{file}", p.serveStyle)
-	p.on("GET /portal/", true, func(*call) (answer, error) {
+	p.on(route{pattern: "POST /portal/sessions/{session}/end", who: subscriber, events: []journal.Name{journal.CustomerLoggedOut}}, (*call).endSession)
+	p.mux.Handle(access.Route{Pattern: "GET /portal/brand/{file}", Who: everybody}, http.HandlerFunc(p.serveStyle))
+	p.on(route{pattern: "GET /portal/", who: everybody}, func(*call) (answer, error) {
 		return answer{}, fault.New(fault.NotFound, "unknown_page", "There is no such page.")
 	})
 }

@@ -27,6 +27,7 @@ import (
 
 	"github.com/a-h/templ"
 
+	"perennial/internal/access"
 	"perennial/internal/auth"
 	"perennial/internal/customer"
 	"perennial/internal/fault"
@@ -74,9 +75,9 @@ type Portal struct {
 	box    auth.Box
 	limits *auth.Limits
 	cards  [2]*auth.Quota // cards that are begun at Stripe: by customer, and by network
-	mux    *http.ServeMux
+	mux    *access.Mux
 	forged *http.CrossOriginProtection
-	routes []string
+	routes []route
 	under  chan struct{}  // one for each piece of work that an answer left
 	work   sync.WaitGroup // the same
 }
@@ -115,7 +116,8 @@ func New(c Config) (*Portal, error) {
 	if at.Host == "" || at.Path == "" || at.RawQuery != "" || at.Fragment != "" || path.Clean(at.Path) != at.Path || strings.ContainsAny(at.Path, "\"'<>& {}") {
 		return nil, fmt.Errorf("portal: %s is not an address with a path", at)
 	}
-	p := &Portal{Config: c, secure: at.Scheme == "https", where: at.String(), base: at.Path, limits: auth.NewLimits(), cards: cardQuotas(), under: make(chan struct{}, laterLimit), mux: http.NewServeMux(), forged: http.NewCrossOriginProtection(),
+	p := &Portal{Config: c, secure: at.Scheme == "https", where: at.String(), base: at.Path, limits: auth.NewLimits(), cards: cardQuotas(),
+		under: make(chan struct{}, laterLimit), mux: access.NewMux(""), forged: http.NewCrossOriginProtection(),
 		box: auth.NewBox(c.Store.Keys.Folder().Derive("portal " + string(c.Store.Shop)))}
 	for _, address := range []string{c.BaseURL, at.String()} {
 		u, err := url.Parse(address)
@@ -139,14 +141,17 @@ func (p *Portal) Handler() http.Handler {
 	}), ui.Assets()))
 }
 
+// Routes implements access.Rows.
+func (p *Portal) Routes() []access.Route { return p.mux.Routes() }
+
 // call is one request.
 type call struct {
 	*Portal
-	w       http.ResponseWriter
-	r       *http.Request
-	ctx     context.Context
-	pattern string
-	meta    program.Meta
+	w     http.ResponseWriter
+	r     *http.Request
+	ctx   context.Context
+	route route
+	meta  program.Meta
 
 	session    id.ID
 	who        *customer.Customer         // nil for nobody
@@ -175,14 +180,16 @@ type answer struct {
 
 type handler func(c *call) (answer, error)
 
-// on registers a page. open is of those that nobody has to sign in for.
-func (p *Portal) on(pattern string, open bool, h handler) {
-	p.routes = append(p.routes, pattern)
-	p.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+// on registers a page. What it says about itself is held here, so that no handler can forget it.
+func (p *Portal) on(rt route, h handler) {
+	rt.check()
+	p.routes = append(p.routes, rt)
+	pattern := rt.pattern
+	p.mux.Handle(rt.row(), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), pageTimeout)
 		defer cancel()
 		r.Body = http.MaxBytesReader(w, r.Body, formLimit)
-		c := &call{Portal: p, w: w, r: r, ctx: lang.With(ctx, catalogue().Printer(lang.English, lang.English)), pattern: pattern}
+		c := &call{Portal: p, w: w, r: r, ctx: lang.With(ctx, catalogue().Printer(lang.English, lang.English)), route: rt}
 		agent := r.UserAgent()
 		c.meta.Source = journal.Origin{Channel: journal.ChannelPortal, RequestID: string(p.IDs.New(id.Request)), IP: journal.Secluded(auth.Address(r)), UserAgent: journal.Secluded(plain.Escape(agent[:min(len(agent), 400)]))}
 		if p.Noted != nil {
@@ -202,11 +209,15 @@ func (p *Portal) on(pattern string, open bool, h handler) {
 			return
 		}
 		c.listen()
-		if c.who == nil && !open {
+		if c.who == nil && !rt.open() {
 			if r.Method == http.MethodGet {
 				_ = c.keep(nextCookie, r.URL.RequestURI(), codeLifetime) // text always seals
 			}
 			http.Redirect(w, r, p.outside("/portal/signin"), http.StatusSeeOther)
+			return
+		}
+		if rt.who == alone && c.viewer != "" {
+			c.fail(fault.New(fault.Conflict, "customer_alone", "Only the customer can do this. You are looking on."))
 			return
 		}
 		if r.Method == http.MethodPost {
@@ -231,7 +242,7 @@ func (p *Portal) on(pattern string, open bool, h handler) {
 		default:
 			c.render(a)
 		}
-	})
+	}))
 }
 
 func (p *Portal) cookieName(name string) string {
@@ -323,10 +334,17 @@ func (c *call) runOn(about journal.Ref, cmd journal.Command) (*program.Outcome, 
 
 // once runs what a form asks for, once however often the form is sent.
 func (c *call) once(req *program.Request) (*program.Outcome, error) {
-	if c.r.Method != http.MethodPost || c.r.PostForm.Get(ui.Number) == "" {
-		return c.Program.Do(c.ctx, req)
+	do := c.Program.Do
+	if c.r.Method == http.MethodPost && c.r.PostForm.Get(ui.Number) != "" {
+		do = func(ctx context.Context, req *program.Request) (*program.Outcome, error) {
+			return c.Program.DoOnce(ctx, req, c.sentKey())
+		}
 	}
-	return c.Program.DoOnce(c.ctx, req, c.sentKey())
+	out, err := do(c.ctx, req)
+	if err == nil {
+		c.announced(out.Events)
+	}
+	return out, err
 }
 
 // first says whether the form comes for the first time, where no command does what it asks for.
@@ -365,7 +383,7 @@ func (c *call) render(a answer) {
 func (c *call) fail(err error) {
 	f := fault.As(err)
 	if f.Kind == fault.Internal {
-		c.Log.Error("page", "route", c.pattern, "request_id", c.meta.Source.RequestID, "error", err)
+		c.Log.Error("page", "route", c.route.pattern, "request_id", c.meta.Source.RequestID, "error", err)
 	}
 	if f.RetryAfter > 0 {
 		c.w.Header().Set("Retry-After", fmt.Sprint(int(f.RetryAfter.Seconds())+1))

@@ -46,6 +46,7 @@ type world struct {
 	p    *Portal
 	http *httptest.Server
 	mail *box
+	log  lines
 	// letters writes into mail.
 	letters *notify.Notifier
 
@@ -55,6 +56,32 @@ type world struct {
 
 	mu  sync.Mutex
 	now time.Time
+}
+
+// patterns are the routes of the portal.
+func (w *world) patterns() (out []string) {
+	for _, r := range w.p.routes {
+		out = append(out, r.pattern)
+	}
+	return out
+}
+
+// lines is a log.
+type lines struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(b)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
 
 // box keeps messages.
@@ -112,7 +139,7 @@ func newWorld(t *testing.T) *world {
 		r.RemoteAddr = net.JoinHostPort(r.Header.Get("X-Test-IP"), "1")
 		handler.ServeHTTP(rw, r)
 	}))
-	w.p, err = New(Config{Program: w.Program, Store: w.Store, Finder: finder, IDs: w.IDs, Log: slog.New(slog.DiscardHandler), BaseURL: w.http.URL, Mails: true, Gateway: simulated.New(w.clock, simulated.Options{})})
+	w.p, err = New(Config{Program: w.Program, Store: w.Store, Finder: finder, IDs: w.IDs, Log: slog.New(slog.NewTextHandler(&w.log, nil)), BaseURL: w.http.URL, Mails: true, Gateway: simulated.New(w.clock, simulated.Options{})})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,6 +151,12 @@ func newWorld(t *testing.T) *world {
 	w.deliver() // what was before is not told
 	t.Cleanup(func() {
 		w.http.Close()
+		w.p.Drain()
+		for line := range strings.Lines(w.log.String()) {
+			if strings.Contains(line, "did not announce") {
+				t.Error(line)
+			}
+		}
 		if err := w.p.Finder.Close(context.Background()); err != nil {
 			t.Error(err)
 		}

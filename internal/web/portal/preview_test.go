@@ -22,7 +22,7 @@ func TestPreviewsChangeNothing(t *testing.T) {
 		"variant_id", string(w.other), "next_billing_date", "2027-05-09", "rhythm", "keep", "interval", "week", "interval_count", "2"})
 	fill := strings.NewReplacer("{id}", string(w.hers), "{part}", string(w.subscription(w.hers).Items[0].ID))
 	head, previews := w.Program.Head(), 0
-	for _, pattern := range w.p.routes {
+	for _, pattern := range w.patterns() {
 		method, path, _ := strings.Cut(pattern, " ")
 		if !strings.HasSuffix(path, ui.Preview) {
 			continue

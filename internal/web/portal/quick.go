@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 
 	"perennial/internal/billing"
@@ -50,9 +51,19 @@ func mailbox(who id.ID, email string) []byte {
 }
 
 func (p *Portal) registerQuick() {
-	p.on("GET /portal/quick/{token}", true, func(c *call) (answer, error) { return c.quickPage(nil) })
-	p.on("POST /portal/quick/{token}", true, (*call).quickAct)
-	p.on("POST /portal/quick/{token}"+ui.Preview, true, func(c *call) (answer, error) { return c.quickPage(nil) })
+	p.on(route{pattern: "GET /portal/quick/{token}", who: withLink, looks: true, events: []journal.Name{journal.CustomerQuickActionViewed}}, func(c *call) (answer, error) { return c.quickPage(nil) })
+	p.on(route{pattern: "POST /portal/quick/{token}", who: withLink, events: quickEvents()}, (*call).quickAct)
+	p.on(route{pattern: "POST /portal/quick/{token}" + ui.Preview, who: withLink, events: []journal.Name{journal.CustomerQuickActionViewed}}, func(c *call) (answer, error) { return c.quickPage(nil) })
+}
+
+// quickEvents are those of whatever a link may do.
+func quickEvents() []journal.Name {
+	out := append([]journal.Name{journal.CustomerQuickActionViewed, journal.CustomerQuickActionUsed, journal.BillingAttemptStarted}, newCardEvents...)
+	for _, a := range actions {
+		out = append(out, a.events...)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // quickAction is what a link does.

@@ -56,7 +56,7 @@ func TestNobodyReachesWhatBelongsToAnother(t *testing.T) {
 	hers, his, theirs := w.belongings(w.ada, w.hers), w.belongings(w.ben, w.his), foreign.belongings(foreign.ben, foreign.his)
 	head := w.Program.Head()
 	var patterns []string
-	for _, p := range w.p.routes {
+	for _, p := range w.patterns() {
 		if strings.Contains(p, "{") && !strings.Contains(p, "{token}") {
 			patterns = append(patterns, p)
 		}

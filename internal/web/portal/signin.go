@@ -32,26 +32,26 @@ type awaited struct {
 }
 
 func (p *Portal) registerSignIn() {
-	p.on("GET /portal/signin", true, func(c *call) (answer, error) {
+	p.on(route{pattern: "GET /portal/signin", who: everybody}, func(c *call) (answer, error) {
 		if c.who != nil {
 			return answer{to: "/portal"}, nil
 		}
 		return answer{title: c.say("signin.title"), body: signInBody("", "", c.Mails)}, nil
 	})
-	p.on("POST /portal/signin", true, (*call).askForCode)
-	p.on("GET /portal/code", true, func(c *call) (answer, error) {
+	p.on(route{pattern: "POST /portal/signin", who: everybody, events: []journal.Name{journal.CustomerLoginCodeSent}}, (*call).askForCode)
+	p.on(route{pattern: "GET /portal/code", who: everybody}, func(c *call) (answer, error) {
 		var w awaited
 		if !c.kept(codeCookie, &w) {
 			return answer{to: "/portal/signin"}, nil
 		}
 		return answer{title: c.say("code.title"), body: codeBody(w.Email, "")}, nil
 	})
-	p.on("POST /portal/code", true, (*call).enterCode)
-	p.on("GET /portal/link/{token}", true, func(c *call) (answer, error) {
+	p.on(route{pattern: "POST /portal/code", who: everybody, events: []journal.Name{journal.CustomerLoggedIn, journal.CustomerLoginCodeRejected}}, (*call).enterCode)
+	p.on(route{pattern: "GET /portal/link/{token}", who: withLink}, func(c *call) (answer, error) {
 		return answer{title: c.say("signin.title"), body: linkBody(c.r.URL.Path)}, nil // opened by a button, so that a scanner of mail does not use it up
 	})
-	p.on("POST /portal/link/{token}", true, (*call).useLink)
-	p.on("POST /portal/signout", false, (*call).signOut)
+	p.on(route{pattern: "POST /portal/link/{token}", who: withLink, events: []journal.Name{journal.CustomerLoggedIn}}, (*call).useLink)
+	p.on(route{pattern: "POST /portal/signout", who: subscriber, events: []journal.Name{journal.CustomerLoggedOut}}, (*call).signOut)
 }
 
 // askForCode has a code sent, if somebody has the address: after the answer, which is the same either way and takes as long.

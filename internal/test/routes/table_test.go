@@ -1,0 +1,86 @@
+package routes_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"perennial/internal/access"
+)
+
+var update = flag.Bool("update", false, "rewrite docs/routes.md")
+
+// docs/routes.md is the table as a running server has it: go test ./internal/test/routes -run Documented -update.
+func TestRoutesAreDocumented(t *testing.T) {
+	const file = "../../../docs/routes.md"
+	rows := newHouse(t).s.Routes()
+	got := written(rows)
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
+		t.Errorf("run with -update, and read what becomes of the table (-want +got):\n%s", diff)
+	}
+}
+
+// faces are the parts of the page; a route belongs to the first whose path begins its own.
+var faces = []struct{ title, under string }{
+	{"REST API", "/api/"}, {"Portal", "/portal"}, {"Around them", "/assets"}, {"Around them", "/demo"}, {"Around them", "/healthz"}, {"Around them", "/metrics"}, {"Around them", "/readyz"},
+	{"Around them", "/webhooks"}, {"Dashboard", ""},
+}
+
+func faceOf(r access.Route) string {
+	_, path := r.Split()
+	return faces[slices.IndexFunc(faces, func(f struct{ title, under string }) bool { return strings.HasPrefix(path, f.under) })].title
+}
+
+// written is the table for a reader.
+func written(rows []access.Route) string {
+	var out strings.Builder
+	out.WriteString("# Routes\n\nWhat each address of the server asks for, collected from the registrations (`internal/access`). No face can answer an address without a row. " +
+		"`TestEveryRoute` (`internal/test/routes`)\nwalks all of it as nobody, as every role, as a customer, as another one, as a member who looks on, without each permission, with it alone, and after it was taken away.\n\n" +
+		"*Shown again* is who they are, by the password or a sign-in of the last minutes: the change outlasts the session. Each form has its preview at the address with `/preview` at the end, under the\n" +
+		"same conditions, which makes nothing. Refusals make entries of their own and are not listed.\n")
+	for _, title := range []string{"REST API", "Dashboard", "Portal", "Around them"} {
+		fmt.Fprintf(&out, "\n## %s\n\n| route | who | makes |\n|---|---|---|\n", title)
+		for _, r := range rows {
+			if faceOf(r) == title && !folded(r, rows) {
+				fmt.Fprintf(&out, "| `%s` | %s | %s |\n", r.Pattern, whoOf(r), strings.Trim(strings.Join(strings.Fields(fmt.Sprint(r.Events)), ", "), "[]"))
+			}
+		}
+	}
+	return out.String()
+}
+
+// folded says that a row is the preview of a form that asks for the same.
+func folded(r access.Route, rows []access.Route) bool {
+	form, ok := strings.CutSuffix(r.Pattern, "/preview")
+	return ok && slices.ContainsFunc(rows, func(f access.Route) bool {
+		return f.Pattern == form && f.Who == r.Who && slices.Equal(f.Needs, r.Needs) && f.Besides == r.Besides
+	})
+}
+
+func whoOf(r access.Route) string {
+	words := r.Who.String()
+	for i, p := range r.Needs {
+		words += []string{" with ", " and "}[min(i, 1)] + "`" + string(p) + "`"
+	}
+	if r.Besides != "" {
+		words += "; " + r.Besides
+	}
+	if r.Fresh {
+		words += "; shown again"
+	}
+	return words
+}
