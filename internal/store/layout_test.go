@@ -5,7 +5,6 @@ import (
 	"os"
 	"testing"
 
-	"perennial/internal/db"
 	"perennial/internal/store"
 )
 
@@ -32,24 +31,5 @@ func TestThePostgresLayoutIsRecorded(t *testing.T) {
 	}
 	if got != string(want) {
 		t.Errorf("the migrations make another layout than the recorded one: run this test with -update and look at the difference")
-	}
-}
-
-// A database that only the migrations made has no lapse, on both engines.
-func TestAMigratedDatabaseHasNoLapse(t *testing.T) {
-	pg, _ := migrated(t)
-	lite, err := db.OpenMemory(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { lite.Close() })
-	if _, err := store.Migrate(t.Context(), lite, false); err != nil {
-		t.Fatal(err)
-	}
-	for _, d := range []*db.DB{lite, pg} {
-		lapses, whole, err := (&store.Store{DB: d}).Lapses(t.Context(), d.Owner)
-		if err != nil || len(lapses) > 0 || !whole {
-			t.Errorf("%s: got %v, %v, %v, want none of the whole schema", d.Engine, lapses, whole, err)
-		}
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
@@ -69,93 +68,6 @@ func TestTheSchemaIsDistributableByShop(t *testing.T) {
 	} {
 		if wrong := column(t, d.Owner, c.query); len(wrong) > 0 {
 			t.Errorf("%s; not so: %s", c.rule, strings.Join(wrong, ", "))
-		}
-	}
-}
-
-// Every table has a class, and every state table its triggers, on both engines.
-func TestEveryTableHasAClass(t *testing.T) {
-	lite, err := db.Open(t.Context(), t.TempDir()+"/perennial.db", db.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer lite.Close()
-	if _, err := store.Migrate(t.Context(), lite, false); err != nil {
-		t.Fatal(err)
-	}
-	pg, _ := migrated(t)
-	for _, c := range []struct {
-		d        *db.DB
-		tables   string
-		triggers string
-	}{
-		{lite, `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'`, `SELECT tbl_name || ' ' || name FROM sqlite_master WHERE type = 'trigger'`},
-		{pg, `SELECT relname FROM pg_class c WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace AND NOT relispartition`,
-			`SELECT c.relname || ' ' || t.tgname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid WHERE NOT t.tgisinternal`},
-	} {
-		has := column(t, c.d.Owner, c.tables)
-		triggers := column(t, c.d.Owner, c.triggers)
-		for _, table := range store.Tables(c.d.Engine) {
-			i := slices.Index(has, table.Name)
-			if i < 0 {
-				t.Errorf("%s: the list has a table %s, the database has not", c.d.Engine, table.Name)
-				continue
-			}
-			has = slices.Delete(has, i, i+1)
-			if table.Class == store.ClassMachinery && table.Holds == "" {
-				t.Errorf("%s says not what it may hold", table.Name)
-			}
-			want := map[store.Class][]string{
-				store.ClassJournal: {"before_insert", "before_update", "before_delete"},
-				store.ClassState:   {"before_insert", "before_update", "before_delete"},
-				store.ClassSecret:  {"before_insert", "before_update", "before_delete"},
-			}[table.Class]
-			if c.d.Engine == db.Postgres && want != nil {
-				want = append(want, "before_truncate")
-				if table.Class == store.ClassJournal && table.Name != "event" {
-					want = want[1:] // a second one of the same key is refused by the key
-				}
-			}
-			for _, w := range want {
-				if !slices.Contains(triggers, table.Name+" "+table.Name+"_"+w) {
-					t.Errorf("%s: %s (%s) has no trigger %s", c.d.Engine, table.Name, table.Class, w)
-				}
-			}
-		}
-		if len(has) > 0 {
-			t.Errorf("%s: no class: %s", c.d.Engine, strings.Join(has, ", "))
-		}
-	}
-}
-
-// What somebody took away is made again, and said.
-func TestMigrateMends(t *testing.T) {
-	d, u := migrated(t)
-	super, err := sql.Open("pgx", u)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer super.Close()
-	for text, want := range map[string]func(*store.Plan) bool{
-		`DROP TRIGGER event_before_update ON event`:                                                                      func(p *store.Plan) bool { return slices.Contains(p.Mended, "event_before_update") },
-		`ALTER TABLE product DISABLE TRIGGER product_before_update`:                                                      func(p *store.Plan) bool { return slices.Contains(p.Mended, "product_before_update") },
-		`ALTER TABLE product DROP CONSTRAINT product_entry`:                                                              func(p *store.Plan) bool { return slices.Contains(p.Mended, "product_entry") },
-		`CREATE OR REPLACE FUNCTION event_before_delete() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END'`:   func(p *store.Plan) bool { return slices.Contains(p.Mended, "event_before_delete") },
-		`GRANT UPDATE ON event TO perennial_app`:                                                                         func(p *store.Plan) bool { return slices.Contains(p.Grants, "event") },
-		`GRANT SELECT ON event TO PUBLIC`:                                                                                func(p *store.Plan) bool { return slices.Contains(p.Grants, "event") },
-		`CREATE TRIGGER sneaky BEFORE UPDATE ON head FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()`: func(p *store.Plan) bool { return len(p.Extra) == 1 && p.Extra[0].Name == "sneaky" },
-	} {
-		if _, err := super.ExecContext(t.Context(), text); err != nil {
-			t.Fatalf("%s: %v", text, err)
-		}
-		for _, dry := range []bool{true, false} {
-			p, err := store.Migrate(t.Context(), d, dry)
-			if err != nil || !want(p) {
-				t.Errorf("after %s: got %+v, %v", text, p, err)
-			}
-		}
-		if p, err := store.Migrate(t.Context(), d, true); err != nil || !p.Empty() {
-			t.Errorf("mended after %s: still %+v, %v", text, p, err)
 		}
 	}
 }

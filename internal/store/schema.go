@@ -38,6 +38,11 @@ type Plan struct {
 	Grants []string
 }
 
+// Migrations are the files that make an engine's schema, named by the version that each makes.
+func Migrations(engine db.Engine) (fs.FS, error) {
+	return fs.Sub(migrations, "migrations/"+string(engine))
+}
+
 // Empty says that there is nothing to do.
 func (p *Plan) Empty() bool {
 	return len(p.Files) == 0 && len(p.Mended) == 0 && len(p.Extra) == 0 && len(p.Grants) == 0
@@ -67,7 +72,7 @@ func Migrate(ctx context.Context, d *db.DB, dry bool) (_ *Plan, err error) {
 		return p, err
 	}
 	if len(p.Files) > 0 {
-		files, err := fs.Sub(migrations, "migrations/"+string(d.Engine))
+		files, err := Migrations(d.Engine)
 		if err != nil {
 			return p, err
 		}

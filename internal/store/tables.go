@@ -24,7 +24,7 @@ const (
 // Guard is why a row of the machinery, which has no entry, gives no power to who can write to the database.
 type Guard string
 
-// The guards. TestWhatMachineryIsWorth holds every table to its own.
+// The guards. storetest.Exercise holds every table to its own.
 const (
 	GuardMAC      Guard = "mac"      // authenticated as a whole: see authentic.go
 	GuardVerified Guard = "verified" // held against the journal or a sealed value, by triggers and by verify

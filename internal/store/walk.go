@@ -97,56 +97,6 @@ func (s *Store) Holding(ctx context.Context, q db.Querier, seqs []int64, groups 
 	return out, nil
 }
 
-// Raw is an event as it is stored, unopened.
-type Raw struct {
-	Seq   int64
-	Body  []byte
-	Leaf  []byte
-	Boxes []byte // the ciphertexts, as vault.JoinCiphertexts put them together
-}
-
-// Raws reads all events in order, unopened and in one statement: what it gives is one snapshot, and no more than one event
-// is in memory. The bytes are the consumer's until the next one.
-func (s *Store) Raws(ctx context.Context, q db.Querier) iter.Seq2[Raw, error] {
-	return func(yield func(Raw, error) bool) {
-		rows, err := q.QueryContext(ctx, `SELECT seq, body, leaf_hash, boxes FROM event WHERE shop_id = $1 ORDER BY seq`, s.Shop)
-		if err != nil {
-			yield(Raw{}, db.Fault(err))
-			return
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var r Raw
-			var body, leaf, boxes sql.RawBytes
-			err := rows.Scan(&r.Seq, &body, &leaf, &boxes)
-			r.Body, r.Leaf, r.Boxes = body, leaf, boxes
-			if !yield(r, err) || err != nil {
-				return
-			}
-		}
-		if err := rows.Err(); err != nil {
-			yield(Raw{}, db.Fault(err))
-		}
-	}
-}
-
-// Snapshot gives a reader that sees the database as it is now, until done is called.
-func (s *Store) Snapshot(ctx context.Context) (q db.Querier, done func(), err error) {
-	conn, err := s.DB.Reader.Conn(ctx)
-	if err != nil {
-		return nil, nil, db.Fault(err)
-	}
-	done = func() { _ = conn.Close() } // one that fails to close is discarded by the pool
-	if _, err := conn.ExecContext(ctx, s.DB.BeginSnapshot()); err != nil {
-		done()
-		return nil, nil, db.Fault(err)
-	}
-	return conn, func() {
-		_, _ = conn.ExecContext(context.WithoutCancel(ctx), `ROLLBACK`) // a transaction that only read has nothing to lose
-		done()
-	}, nil
-}
-
 // renameSteps is how far a history is walked back for the names of a thing.
 const renameSteps = 5000
 
