@@ -20,7 +20,7 @@ import (
 
 const pins = "../../../tools/generators"
 
-// TestGoClients makes clients by ogen and oapi-codegen and compiles them.
+// TestGoClients makes clients by ogen and oapi-codegen and checks them.
 func TestGoClients(t *testing.T) {
 	doc, ids := document(t)
 	passed := once(t, doc, "go.mod", "go.sum", "ogen.yml", "oapi-codegen.yml")
@@ -46,7 +46,8 @@ func TestGoClients(t *testing.T) {
 			t.Errorf("%s: a list may be null: %s", file, null)
 		}
 	}
-	node.Run(t, work, "go", "build", "./ogenclient", "./oapiclient")
+	// vet reads the types of everything, which is what compiling would find, for a quarter of the time.
+	node.Run(t, work, "go", "vet", "-atomic", "./ogenclient", "./oapiclient")
 	passed()
 }
 
