@@ -1,26 +1,18 @@
 package bench
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
-	mathrand "math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"runtime/pprof"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 
-	"perennial/internal/audit"
-	"perennial/internal/billing"
 	"perennial/internal/catalog"
 	"perennial/internal/civil"
 	"perennial/internal/customer"
@@ -28,9 +20,7 @@ import (
 	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
-	"perennial/internal/kinds"
 	"perennial/internal/money"
-	"perennial/internal/payment"
 	"perennial/internal/payment/simulated"
 	"perennial/internal/program"
 	"perennial/internal/server"
@@ -46,20 +36,13 @@ type BillingOptions struct {
 	Latency       time.Duration // of each call of the gateway
 	InFlight      int           // calls of the gateway at once
 	Crashes       int           // how often the process that bills is killed; 0: it bills in this process, and is measured
+	Seed          uint64        // of when it is killed, and of what people do
 
 	Found func(ctx context.Context, p *program.Program, ids *id.Maker) (key string, err error)
 	// Work gives the command line of a process that calls BillingWork for a folder; needed for crashes.
 	Work    func(BillingWork) []string
 	Say     func(what string)
 	Profile string
-}
-
-// BillingWork is what a process that may be killed has to do.
-type BillingWork struct {
-	Data, Database string
-	Latency        time.Duration
-	InFlight       int
-	Moves          bool // people split and merge meanwhile, and take back what they did
 }
 
 // dayAfter is how far ahead of the real clock the measured day is: the subscriptions are made before it.
@@ -92,7 +75,7 @@ func Billing(ctx context.Context, o BillingOptions) (_ *Report, err error) {
 	b := &billingRun{run: r, o: o, work: BillingWork{Data: filepath.Join(dir, "shop"), Database: o.Database, Latency: o.Latency, InFlight: o.InFlight}}
 	steps := []func() error{b.furnish, b.measured, b.balance}
 	if o.Crashes > 0 {
-		steps[1], b.work.Moves = b.killed, true
+		steps[1] = b.killed
 		steps = append(steps, b.proved)
 	}
 	for _, step := range steps {
@@ -111,68 +94,6 @@ type billingRun struct {
 	work   BillingWork
 	people []id.ID // subscriptions whose notes people change meanwhile; none of them is due
 	due    int     // subscriptions that can be paid
-}
-
-func (w BillingWork) config(clock program.Clock) server.Config {
-	return server.Config{Data: w.Data, Database: w.Database, Listen: "127.0.0.1:0", Log: slog.New(slog.DiscardHandler), Clock: clock}
-}
-
-// open opens the shop on the day, with its gateway and engine.
-func (w BillingWork) open(ctx context.Context, step func(i *server.Instance, g *simulated.Gateway, e *engine.Engine) error) (err error) {
-	i, err := server.Open(ctx, w.config(onTheDay))
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, i.Close(context.WithoutCancel(ctx))) }()
-	g, err := simulated.Open(filepath.Join(w.Data, ledgerFile), onTheDay, simulated.Options{Latency: w.Latency})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, g.Close()) }()
-	e := engine.New(i.Program, i.Store, g, i.Config.Log)
-	e.InFlight = w.InFlight
-	return step(i, g, e)
-}
-
-// Do bills what is due and returns when nothing is left. It may be killed at any point and begun again. It writes a line
-// to out when it begins.
-func (w BillingWork) Do(ctx context.Context, out io.Writer) error {
-	return w.open(ctx, func(i *server.Instance, _ *simulated.Gateway, e *engine.Engine) error {
-		if _, err := fmt.Fprintln(out, "billing"); err != nil {
-			return err
-		}
-		if i.Config.Database != "" { // what a killed process had in hand is free when it has not lived for some seconds
-			alive, stop := context.WithCancel(ctx)
-			var beat sync.WaitGroup
-			beat.Go(func() { _ = e.Alive(alive) }) // it only shortens the wait of others
-			defer func() { stop(); beat.Wait() }()
-		}
-		if w.Moves {
-			moving, stop := context.WithCancel(ctx)
-			var people sync.WaitGroup
-			people.Go(func() { move(moving, i) })
-			defer func() { stop(); people.Wait() }()
-		}
-		for {
-			if err := e.Run(ctx); err != nil {
-				return err
-			}
-			open, err := i.Store.List(ctx, i.Store.Read, journal.Order, `open_attempt IS NOT NULL ORDER BY id LIMIT 1`)
-			if err != nil {
-				return err
-			}
-			due, err := i.Store.List(ctx, i.Store.Read, journal.Subscription, `due_date <= $2 ORDER BY due_date LIMIT 1`, civil.Of(onTheDay(), time.UTC).String())
-			if err != nil || len(open)+len(due) == 0 {
-				return err
-			}
-			pause := time.NewTimer(200 * time.Millisecond) // another process has them in hand
-			select {
-			case <-pause.C:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}
-	})
 }
 
 // furnish makes the shop and its subscriptions, without durability: that is not what is measured.
@@ -346,209 +267,4 @@ func memory(stop <-chan struct{}) (out []float64) {
 			}
 		}
 	}
-}
-
-// killed lets processes bill, kills each but the last without a warning, and lets the last one finish.
-func (b *billingRun) killed() error {
-	rnd := mathrand.New(mathrand.NewPCG(uint64(b.o.Subscriptions), uint64(b.o.Crashes)))
-	// Spread over the time that the whole takes at least, by the gateway's own limit.
-	each := int64(float64(b.o.Subscriptions) / float64(b.o.InFlight) * float64(b.o.Latency) / float64(b.o.Crashes+1))
-	kills, began := 0, time.Now()
-	for {
-		cmd, done, err := b.process()
-		if err != nil {
-			return err
-		}
-		var kill <-chan time.Time
-		if kills < b.o.Crashes {
-			kill = time.After(time.Duration(each/4 + rnd.Int64N(each+1)))
-		}
-		select {
-		case err := <-done:
-			if err != nil {
-				return fmt.Errorf("bench: a process that bills: %w", err)
-			}
-			b.Say(fmt.Sprintf("done after %d kills", kills))
-			b.add(Figure{Key: "billing.kills", Name: "processes that were killed while they billed", Events: int64(b.o.Subscriptions), Value: float64(kills), Unit: "kills"})
-			b.add(Figure{Key: "billing.killed.rate", Name: "renewals, with the kills and the starts", Events: int64(b.o.Subscriptions), Rate: float64(b.o.Subscriptions) / time.Since(began).Seconds()})
-			return nil
-		case <-kill:
-			kills++
-			b.Say(fmt.Sprintf("kill %d of %d", kills, b.o.Crashes))
-			if err := cmd.Process.Signal(syscall.SIGKILL); err != nil {
-				return err
-			}
-			<-done //nolint:errcheck // it was killed
-		}
-	}
-}
-
-// process starts a process that bills, and returns when it has begun.
-func (b *billingRun) process() (*exec.Cmd, <-chan error, error) {
-	args := b.o.Work(b.work)
-	cmd := exec.CommandContext(b.ctx, args[0], args[1:]...)
-	cmd.Stderr, cmd.WaitDelay = os.Stderr, 10*time.Second
-	out, err := cmd.StdoutPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("bench: %s: %w", args[0], err)
-	}
-	_, rerr := bufio.NewReader(out).ReadString('\n')
-	done := make(chan error, 1)
-	go func() { done <- cmd.Wait() }()
-	if rerr != nil {
-		return nil, nil, fmt.Errorf("bench: a process that bills did not begin: %w", errors.Join(rerr, <-done))
-	}
-	return cmd, done, nil
-}
-
-// proved checks the whole journal.
-func (b *billingRun) proved() error {
-	b.Say("checking the journal")
-	return b.work.open(b.ctx, func(i *server.Instance, _ *simulated.Gateway, _ *engine.Engine) error {
-		rep, err := audit.Verify(b.ctx, i.Store, nil)
-		if err != nil {
-			return err
-		}
-		for _, p := range rep.Problems {
-			b.Say(fmt.Sprint(p))
-		}
-		b.add(Figure{Key: "billing.verify", Name: "problems that verify finds", Events: i.Program.Head() + 1, Value: float64(len(rep.Problems)), Unit: "problems", Goal: "none", Met: new(len(rep.Problems) == 0)})
-		return nil
-	})
-}
-
-// move splits subscriptions that are due, merges what was split, and adds items and takes them back, until the context ends. Much of it is
-// refused, because the order is being paid.
-func move(ctx context.Context, i *server.Instance) {
-	rnd := mathrand.New(mathrand.NewPCG(uint64(time.Now().UnixNano()), 1))
-	do := func(c journal.Command) *program.Outcome {
-		out, err := i.Program.Do(ctx, &program.Request{Meta: program.Meta{Actor: journal.Actor{Kind: journal.ActorSystem, ID: "people"}, Source: journal.Origin{Channel: journal.ChannelPortal}}, Command: c})
-		if err != nil {
-			return nil
-		}
-		return out
-	}
-	for ctx.Err() == nil {
-		rows, err := i.Store.List(ctx, i.Store.Read, journal.Subscription, fmt.Sprintf(`status = 'active' ORDER BY due_date, id LIMIT 3 OFFSET %d`, rnd.IntN(100)))
-		if err != nil || len(rows) == 0 {
-			return
-		}
-		s := rows[rnd.IntN(len(rows))].State.(*subscription.Subscription)
-		if rnd.IntN(2) == 0 {
-			if out := do(journal.Bind(subscription.AddItem{ID: s.ID, Item: subscription.NewItem{ID: i.IDs.New(id.Item), VariantID: s.Items[0].VariantID, Quantity: 1, OneTime: true}})); out != nil {
-				do(journal.Bind(kinds.Undo{Event: out.Events[0].ID, Actor: journal.Actor{Kind: journal.ActorSystem, ID: "people"}}))
-			}
-			continue
-		}
-		if len(s.Items) > 1 {
-			split := subscription.Split{ID: s.ID, NewID: i.IDs.New(id.Subscription), ItemIDs: []id.ID{s.Items[len(s.Items)-1].ID}}
-			if do(journal.Bind(split)) != nil && rnd.IntN(2) == 0 {
-				do(journal.Bind(subscription.Merge{ID: split.NewID, Into: s.ID, ItemIDs: []id.ID{i.IDs.New(id.Item)}}))
-			}
-		}
-	}
-}
-
-// subscriptions gives when those that were merged away were, and how many are still due.
-func (b *billingRun) subscriptions(i *server.Instance) (gone map[id.ID]time.Time, due int, err error) {
-	gone = map[id.ID]time.Time{}
-	rows, err := i.Store.List(b.ctx, i.Store.Read, journal.Subscription, `status = 'cancelled' ORDER BY id`)
-	if err != nil {
-		return nil, 0, err
-	}
-	for _, row := range rows {
-		if s := row.State.(*subscription.Subscription); s.MergedInto != "" {
-			gone[s.ID] = s.CancelledAt.Time
-		}
-	}
-	if b.work.Moves {
-		var all int
-		if err := i.Store.Read.QueryRowContext(b.ctx, `SELECT COUNT(*) FROM subscription`).Scan(&all); err != nil {
-			return nil, 0, err
-		}
-		b.add(Figure{Key: "billing.splits", Name: "subscriptions that were split off meanwhile", Value: float64(all - b.o.Subscriptions - len(b.people)), Unit: "splits"})
-		b.add(Figure{Key: "billing.merges", Name: "subscriptions that were merged away meanwhile", Value: float64(len(gone)), Unit: "merges"})
-	}
-	rows, err = i.Store.List(b.ctx, i.Store.Read, journal.Subscription, `status = 'active' AND due_date <= $2 ORDER BY id`, civil.Of(onTheDay(), time.UTC).String())
-	return gone, len(rows), err
-}
-
-// balance holds the gateway's ledger against the orders, to the cent.
-func (b *billingRun) balance() error {
-	b.Say("holding the gateway's ledger against the orders")
-	var twice, missed, other, paid int
-	var sum int64
-	err := b.work.open(b.ctx, func(i *server.Instance, g *simulated.Gateway, _ *engine.Engine) error {
-		taken, tries := map[id.ID]int64{}, map[id.ID]int{}
-		for _, e := range g.Ledger() {
-			if e.Kind == simulated.Charge {
-				tries[e.OrderID]++
-				if e.Status == payment.Succeeded {
-					taken[e.OrderID] += e.Amount.Minor
-					sum += e.Amount.Minor
-				}
-			}
-		}
-		orders := map[id.ID]int{} // by subscription
-		items := map[id.ID]int{}  // paid orders that they are in
-		gone, due, err := b.subscriptions(i)
-		if err != nil {
-			return err
-		}
-		const page = 5000
-		for last := id.ID(""); ; {
-			rows, err := i.Store.List(b.ctx, i.Store.Read, journal.Order, fmt.Sprintf(`id > $2 ORDER BY id LIMIT %d`, page), string(last))
-			if err != nil {
-				return err
-			}
-			for _, row := range rows {
-				o := row.State.(*billing.Order)
-				last = o.ID
-				if orders[o.SubscriptionID]++; orders[o.SubscriptionID] > 1 || tries[o.ID] > len(o.Attempts) {
-					twice++
-				}
-				if taken[o.ID] != billing.Paid(o).Minor {
-					other++
-				}
-				if o.Status == billing.Placed {
-					paid++
-					again := false
-					for _, l := range o.Items {
-						items[l.ItemID]++
-						again = again || items[l.ItemID] > 1
-					}
-					if at, merged := gone[o.SubscriptionID]; again || merged && o.PlacedAt.After(at) {
-						twice++
-					}
-				}
-				delete(taken, o.ID)
-			}
-			if len(rows) < page {
-				break
-			}
-		}
-		other += len(taken)
-		missed = b.due - paid
-		if b.work.Moves { // there are more subscriptions by now, or fewer
-			missed = due
-		}
-		for _, s := range b.people {
-			missed -= orders[s] // which would be one too many
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	none := func(key, name string, n int) {
-		b.add(Figure{Key: key, Name: name, Events: int64(b.o.Subscriptions), Value: float64(n), Unit: "orders", Goal: "none", Met: new(n == 0)})
-	}
-	none("billing.twice", "billed or charged twice", twice)
-	none("billing.missed", "not billed", missed)
-	none("billing.unbalanced", "orders that are not what the gateway took", other)
-	b.add(Figure{Key: "billing.taken", Name: "taken by the gateway's own ledger", Value: float64(sum) / 100, Unit: currency})
-	return nil
 }

@@ -91,22 +91,27 @@ type benchBillingCommand struct {
 	Crashes       int           `help:"How often the process that bills is killed without a warning; nothing is measured then, and the ledgers have to agree all the same." placeholder:"N"`
 	JSON          bool          `help:"Print the figures as JSON."`
 	Profile       string        `help:"A folder for a CPU profile." type:"existingdir" hidden:""`
+	Seed          uint64        `help:"Of when it is killed, and of what people do meanwhile." default:"1" placeholder:"N"`
 	Work          string        `help:"Bill the shop of a folder, and end." type:"path" hidden:""`
+	Moves         bool          `help:"With --work: people split and merge meanwhile." hidden:""`
+	Trouble       string        `help:"With --work: what goes wrong." hidden:""`
 }
 
 // Run measures, and prints a table. Its exit code says whether every goal was met that has to be: no charge twice, none missed.
 func (c benchBillingCommand) Run(w *world) error {
 	if c.Work != "" {
-		return bench.BillingWork{Data: c.Work, Database: c.Database, Latency: c.Latency, InFlight: c.InFlight}.Do(w.ctx, w.out)
+		return bench.BillingWork{Data: c.Work, Database: c.Database, Latency: c.Latency, InFlight: c.InFlight,
+			Moves: c.Moves, Trouble: bench.Trouble(c.Trouble), Seed: c.Seed}.Do(w.ctx, w.out)
 	}
 	self, err := os.Executable()
 	if err != nil {
 		return fault.Wrap(err, fault.Unavailable, "executable", "It cannot be told which program this is.")
 	}
-	o := bench.BillingOptions{Dir: c.Dir, Database: c.Database, Subscriptions: c.Subscriptions, Latency: c.Latency, InFlight: c.InFlight, Crashes: c.Crashes, Profile: c.Profile,
+	o := bench.BillingOptions{Dir: c.Dir, Database: c.Database, Subscriptions: c.Subscriptions, Latency: c.Latency, InFlight: c.InFlight, Crashes: c.Crashes, Seed: c.Seed, Profile: c.Profile,
 		Found: foundBench,
 		Work: func(b bench.BillingWork) []string {
-			return []string{self, "bench", "billing", "--work", b.Data, "--database", b.Database, "--latency", b.Latency.String(), "--in-flight", fmt.Sprint(b.InFlight)}
+			return []string{self, "bench", "billing", "--work", b.Data, "--database", b.Database, "--latency", b.Latency.String(), "--in-flight", fmt.Sprint(b.InFlight),
+				fmt.Sprintf("--moves=%t", b.Moves), "--trouble", string(b.Trouble), "--seed", fmt.Sprint(b.Seed)}
 		},
 		Say: func(what string) { fmt.Fprintf(w.err, "Measuring: %s\n", what) }}
 	r, err := bench.Billing(w.ctx, o)

@@ -72,6 +72,10 @@ type Config struct {
 	Witnesses bool
 	Accept    Accept
 
+	// How many calls of the gateway are under way at once, and how often billing looks for what is due; 0: engine.Busy, 15 seconds.
+	InFlight     int
+	BillingEvery time.Duration
+
 	// Clock and Random are for the demo, whose past is simulated; nil: the real ones.
 	Clock  program.Clock
 	Random io.Reader

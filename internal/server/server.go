@@ -97,7 +97,7 @@ func Start(ctx context.Context, i *Instance, gateway payment.Gateway, extra *acc
 		return nil, fault.New(fault.Refused, "listen", "Give an address to listen on.")
 	}
 	s := &Server{Instance: i, gateway: gateway, engine: newEngine(i, gateway), door: newDoor()}
-	s.engine.InFlight = engine.Busy
+	s.engine.InFlight = cmp.Or(i.Config.InFlight, engine.Busy)
 	s.nightly = string(i.IDs.New(id.Command))
 	s.reports = NewReports(i.Program, i.Store, s.engine, gateway, i.Config.Log)
 	s.observe()
@@ -263,7 +263,7 @@ func (s *Server) follow(ctx context.Context, name string, every, pause time.Dura
 // bill looks for what is due at its interval, and charges what a person asked for (an extra order, a new card) as soon as it is
 // committed. It is the one goroutine that uses the engine.
 func (s *Server) bill(ctx context.Context) {
-	s.follow(ctx, "billing", billingEvery, settlePause, func(ctx context.Context, due bool) error {
+	s.follow(ctx, "billing", cmp.Or(s.Config.BillingEvery, billingEvery), settlePause, func(ctx context.Context, due bool) error {
 		if s.unknown.Load() && due && s.Gate.Ask(gate.Charge, gate.GatewayUnknown) == nil {
 			s.reconnect(ctx)
 		}
