@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -173,6 +174,7 @@ type people struct {
 	// charged are the subscriptions that the gateway charged before. What people split off one whose order was lost with a newer database
 	// has another key there, so the money of then would be a stray, which somebody has to look at.
 	charged map[id.ID]bool
+	split   []subscription.Split // what was split off and is not merged yet
 }
 
 func newPeople(i *server.Instance, g *simulated.Gateway, seed uint64) *people {
@@ -212,10 +214,19 @@ func (p *people) move(ctx context.Context) {
 			if out := p.do(ctx, journal.Bind(subscription.AddItem{ID: s.ID, Item: subscription.NewItem{ID: ids.New(id.Item), VariantID: s.Items[0].VariantID, Quantity: 1, OneTime: true}})); out != nil {
 				p.do(ctx, journal.Bind(kinds.Undo{Event: out.Events[0].ID, Actor: somebody}))
 			}
+		case len(p.split) > 0 && p.rnd.IntN(2) == 0: // at once, or when one of the two was billed
+			n := p.rnd.IntN(len(p.split))
+			merge := subscription.Merge{ID: p.split[n].NewID, Into: p.split[n].ID, ItemIDs: []id.ID{ids.New(id.Item), ids.New(id.Item)}}
+			if p.rnd.IntN(2) == 0 {
+				merge.ID, merge.Into = merge.Into, merge.ID
+			}
+			if p.do(ctx, journal.Bind(merge)) != nil {
+				p.split = slices.Delete(p.split, n, n+1)
+			}
 		case len(s.Items) > 1:
 			split := subscription.Split{ID: s.ID, NewID: ids.New(id.Subscription), ItemIDs: []id.ID{s.Items[len(s.Items)-1].ID}}
-			if p.do(ctx, journal.Bind(split)) != nil && p.rnd.IntN(2) == 0 {
-				p.do(ctx, journal.Bind(subscription.Merge{ID: split.NewID, Into: s.ID, ItemIDs: []id.ID{ids.New(id.Item)}}))
+			if p.do(ctx, journal.Bind(split)) != nil {
+				p.split = append(p.split, split)
 			}
 		}
 	}

@@ -372,7 +372,7 @@ func (s *Server) sign(ctx context.Context) {
 
 // checkpoint signs the tree when it has grown, and remembers how that ended.
 func (s *Server) checkpoint(ctx context.Context) (size int64, ok bool) {
-	c, err := s.Program.Checkpoint(ctx)
+	c, err := s.Sign(ctx)
 	if err != nil && ctx.Err() != nil {
 		return 0, false
 	}
@@ -391,8 +391,16 @@ func (s *Server) checkpoint(ctx context.Context) (size int64, ok bool) {
 		was.last = metrics.Checkpoint{Size: c.Size, At: at}
 	}
 	s.signing.Store(&was)
-	s.proved(err)
 	return c.Size, err == nil
+}
+
+// Sign signs the tree when it has grown, and tells the gate what that says of the database.
+func (i *Instance) Sign(ctx context.Context) (store.Checkpoint, error) {
+	c, err := i.Program.Checkpoint(ctx)
+	if err == nil || ctx.Err() == nil {
+		i.proved(err)
+	}
+	return c, err
 }
 
 // refusesToSign says that the database is not what was signed before: a restored copy, or another history.
@@ -403,18 +411,18 @@ func refusesToSign(err error) bool {
 
 // proved tells the gate how the comparison of the database with the last signed checkpoint ended: in an old copy nothing is charged,
 // sent or destroyed. A disk that is full is in the way of a signature, and not of the comparison.
-func (s *Server) proved(err error) {
+func (i *Instance) proved(err error) {
 	f := fault.As(err)
 	switch {
 	case err != nil && refusesToSign(err):
-		s.Gate.Raise(gate.Reason{Code: f.Code, Holds: gate.All, Sentence: f.Public + " Until then nothing is charged, sent or erased."})
-		s.Gate.Clear(gate.DatabaseUnproved)
-	case s.Program.Continued():
+		i.Gate.Raise(gate.Reason{Code: f.Code, Holds: gate.All, Sentence: f.Public + " Until then nothing is charged, sent or erased."})
+		i.Gate.Clear(gate.DatabaseUnproved)
+	case i.Program.Continued():
 		for _, code := range []string{gate.DatabaseBehind, gate.DatabaseForked, gate.DatabaseUnproved} {
-			s.Gate.Clear(code)
+			i.Gate.Clear(code)
 		}
 	case err != nil && f.Code != "journal_empty":
-		s.Gate.Raise(gate.Reason{Code: gate.DatabaseUnproved, Holds: gate.All,
+		i.Gate.Raise(gate.Reason{Code: gate.DatabaseUnproved, Holds: gate.All,
 			Sentence: "Nobody could compare the database with the last signed checkpoint: " + f.Public + " Until then nothing is charged, sent or erased."})
 	}
 }

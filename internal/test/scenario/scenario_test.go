@@ -11,11 +11,27 @@
 //	> undo                                                     the last entry that a request made; or: undo first
 //	> name bag /subscriptions/{coffee} items 0 id              what an answer holds there is called bag from then on
 //
+// What happens at the gateway, with the database and to the clock is in world_test.go:
+//
+//	> gateway leaves charges open                              a declined charge is not closed there, so somebody may pay it later
+//	> gateway pays first                                       somebody does: the last charge of the order that is called first
+//	> gateway contests first as dispute                        the cardholder contests it; the dispute is called so
+//	> gateway decides dispute lost                             the bank decides it: won or lost
+//	> gateway returns first                                    the bank sends the last refund of an order back
+//	> gateway refuses key_invalid                              it refuses the shop, by its key; or: gateway works
+//	> gateway books                                            what it took and gave back, in all
+//	> backup                                                   the database is copied
+//	> restore                                                  the copy takes its place; keys folder and gateway are as new as they were
+//	> accept-restore the disk is gone                          whoever runs the server goes on from it, and says why
+//	> clock +400d                                              the server's clock jumps; or: clock -2h, clock right
+//	> held                                                     why nothing is charged, sent or written
+//
 // Each story ends with the check of the whole journal.
 package scenario
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -32,12 +48,13 @@ import (
 	"testing"
 	"time"
 
-	"perennial/internal/access"
 	"perennial/internal/api"
 	"perennial/internal/audit"
 	"perennial/internal/auth"
 	"perennial/internal/demo"
 	"perennial/internal/engine"
+	"perennial/internal/fault"
+	"perennial/internal/gate"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/payment/simulated"
@@ -95,9 +112,14 @@ func difference(told, lived string) string {
 // story is a shop that a story is lived in.
 type story struct {
 	t       *testing.T
+	config  server.Config
 	i       *server.Instance
+	api     *api.API
 	engine  *engine.Engine
-	clock   *demo.Clock
+	reports *server.Reports
+	gateway *gateway
+	clock   *clock
+	copy    string // of the database
 	zone    *time.Location
 	handler http.Handler
 	token   string
@@ -111,26 +133,23 @@ func open(t *testing.T) *story {
 	t.Helper()
 	ctx := t.Context()
 	dir := t.TempDir()
-	clock := demo.NewClock(time.Date(2027, 3, 1, 9, 0, 0, 0, time.UTC), time.Now)
-	log := slog.New(slog.NewTextHandler(t.Output(), nil))
+	clock := newClock(time.Date(2027, 3, 1, 9, 0, 0, 0, time.UTC))
 	zone, err := time.LoadLocation("Europe/Berlin")
 	must(t, err)
-	i, err := server.Open(ctx, server.Config{Data: dir, Database: shop.URL(t, dir), Clock: clock.Now, Random: demo.NewRandom(1), Log: log, Relaxed: true})
-	must(t, err)
-	mux := access.NewMux("")
-	a := api.New(api.Config{Program: i.Program, Store: i.Store, Finder: i.Finder, Log: log, Version: "test", BaseURL: "http://shop.example"}, mux)
-	s := &story{t: t, i: i, clock: clock, zone: zone, handler: mux, names: map[string]string{},
-		engine: engine.New(i.Program, i.Store, simulated.New(clock.Now, simulated.Options{}), log)}
+	s := &story{t: t, clock: clock, zone: zone, names: map[string]string{}, gateway: &gateway{Gateway: simulated.New(clock.Right, simulated.Options{})},
+		config: server.Config{Data: dir, Database: shop.URL(t, dir), Clock: clock.Now, Steady: clock.Steady, Random: demo.NewRandom(1),
+			Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Relaxed: true}}
+	s.start()
 	t.Cleanup(func() {
-		a.Drain()
-		r, err := audit.Verify(t.Context(), i.Store, nil)
+		r, err := audit.Verify(t.Context(), s.i.Store, nil)
 		if err == nil {
 			for _, p := range r.Problems {
 				t.Errorf("verify: %s", p)
 			}
 		}
-		must(t, i.Close(t.Context()))
+		s.stop()
 	})
+	i := s.i
 	meta := program.Meta{Actor: journal.Actor{Kind: journal.ActorSystem, ID: "setup"}, Source: journal.Origin{Channel: journal.ChannelCLI}}
 	for _, d := range settings.Defaults("Story shop", "Europe/Berlin", "EUR") {
 		_, err := i.Program.Do(ctx, &program.Request{Meta: meta, Command: journal.Bind(settings.Update{Document: d})})
@@ -192,6 +211,21 @@ func (s *story) do(command string) []string {
 	case "name":
 		s.name(strings.Fields(rest))
 		return nil
+	case "gateway":
+		return s.atGateway(strings.Fields(rest))
+	case "backup":
+		s.backup()
+		return nil
+	case "restore":
+		s.restore()
+		return s.held()
+	case "accept-restore":
+		return s.acceptRestore(rest)
+	case "clock":
+		s.clock.jump(s.t, rest)
+		return nil
+	case "held":
+		return s.held()
 	case "undo":
 		event := s.last
 		if rest == "first" {
@@ -325,26 +359,43 @@ func (s *story) news(dated bool) (out []string) {
 
 // advance lets time go on, an hour at a time, and bills.
 func (s *story) advance(how string) []string {
-	until := s.clock.Now()
+	until := s.clock.Right()
 	if day, ok := strings.CutPrefix(how, "to "); ok {
 		at, err := time.ParseInLocation(time.DateOnly, day, s.zone)
 		must(s.t, err)
 		until = at.Add(12 * time.Hour)
 	} else {
 		var n int
-		if _, err := fmt.Sscanf(how, "%dd", &n); err != nil {
+		var unit string
+		switch _, err := fmt.Sscanf(how, "%d%s", &n, &unit); {
+		case err == nil && unit == "d":
+			until = until.AddDate(0, 0, n)
+		case err == nil && unit == "h":
+			until = until.Add(time.Duration(n) * time.Hour)
+		default:
 			s.t.Fatalf("advance %q: %v", how, err)
 		}
-		until = until.AddDate(0, 0, n)
 	}
-	for now := s.clock.Now(); now.Before(until); {
+	var held error
+	for now := s.clock.Right(); now.Before(until); {
 		if now = now.Add(time.Hour); now.After(until) {
 			now = until
 		}
-		s.clock.Set(now)
-		must(s.t, s.engine.Run(s.t.Context()))
+		s.clock.set(now)
+		held = nil
+		for _, work := range []func(context.Context) error{s.reports.Pump, s.engine.Run} {
+			if err := work(s.t.Context()); gate.Held(err) {
+				held = err
+			} else if err != nil {
+				s.t.Log(err) // the gateway does not answer, or refuses the shop
+			}
+		}
 	}
-	return s.news(true)
+	out := s.news(true)
+	if held != nil {
+		out = append(out, "  held: "+fault.As(held).Code)
+	}
+	return out
 }
 
 var ids = regexp.MustCompile(`\b([a-z]{2,5})_[0-9a-hjkmnp-tv-z]{20,}\b`)
@@ -411,7 +462,11 @@ func money(j json.RawMessage) string {
 	if json.Unmarshal(j, &m) != nil {
 		return string(j)
 	}
-	return fmt.Sprintf("%d.%02d %s", m.Amount/100, m.Amount%100, m.Currency)
+	return amount(m.Amount, m.Currency)
+}
+
+func amount(minor int64, currency string) string {
+	return fmt.Sprintf("%d.%02d %s", minor/100, minor%100, currency)
 }
 
 func (s *story) upcoming(name, count string) (out []string) {
