@@ -347,7 +347,7 @@ func (c *call) cancelFlowsPage() (answer, error) {
 		f := row.State.(*cancelflow.Flow)
 		v.Flows = append(v.Flows, flowRow{F: f, For: c.audienceWords(f.Audience, titles), Share: strconv.Itoa(f.Weight), T: r.Flows[f.ID]})
 	}
-	a := answer{title: "Cancel flows", head: ui.Head{Lead: "What subscribers are asked, and offered, before they go. They can always cancel at once."}, body: cancelFlowsBody(v)}
+	a := answer{title: "Cancel flows", head: ui.Head{Lead: "What subscribers are asked, and offered, before they go. Each page of it offers to cancel at once, too."}, body: cancelFlowsBody(v)}
 	if v.MayEdit {
 		a.act = ui.Go("/cancel-flows/new", ui.Button{Label: "Build a flow", Icon: "plus", Kind: "primary", Dialog: true})
 	}

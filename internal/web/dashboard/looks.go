@@ -7,8 +7,11 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/a-h/templ"
+
 	"perennial/internal/journal"
 	"perennial/internal/settings"
+	"perennial/internal/subscription"
 	"perennial/internal/web/ui"
 )
 
@@ -84,6 +87,11 @@ func placed(v url.Values, names []string) []string {
 	out := slices.Clone(names)
 	slices.SortStableFunc(out, func(a, b string) int { return place(a) - place(b) })
 	return out
+}
+
+// warnings is what a store should know before it saves the page: what the law asks for is not switched off by mistake.
+func (c *call) warnings(d settings.Document) (templ.Component, error) {
+	return portalWarnings(!slices.Contains(d.(*settings.Portal).Actions, string(subscription.ActionCancel))), nil
 }
 
 // looksNotes says what the Portal makes of the brand's colour.

@@ -121,6 +121,30 @@ func TestEveryPage(t *testing.T) {
 }
 
 // TestForgedFormsAnywhere sends every form from another site.
+// Who types a slash at the end means the page, and what nobody is called is an empty list for the palette's script.
+func TestTyped(t *testing.T) {
+	w, b, _ := owned(t, auth.ProviderConfig{})
+	w.want(b.get("/products/?status=active"), 200, "/products", "Products")
+	w.want(b.get("/portal-that-is-not/"), 404, "/portal-that-is-not", "There is nothing here")
+	if s := b.get("/find?q=zzzzzz"); strings.TrimSpace(s.body) != "[]" {
+		t.Errorf("the palette got %q", s.body)
+	}
+}
+
+// The settings say what it would mean to take cancelling away.
+func TestCancellingIsNotTakenAwayByMistake(t *testing.T) {
+	w, b, _ := owned(t, auth.ProviderConfig{})
+	const warning = "Subscribers could not cancel"
+	if s := b.get("/settings/portal"); strings.Contains(s.body, warning) {
+		t.Error("it warns of what is not so")
+	}
+	form := []string{"version", "1", "max_skips_in_row", "3", "max_days_ahead", "90", "min_days_ahead", "0"}
+	w.want(b.post("/settings/portal/preview", append(form, "actions", "skip")...), 200, "/settings/portal/preview", warning)
+	if s := b.post("/settings/portal/preview", append(form, "actions", "cancel")...); strings.Contains(s.body, warning) {
+		t.Errorf("it warns although one can cancel")
+	}
+}
+
 func TestForgedFormsAnywhere(t *testing.T) {
 	w, b, _ := owned(t, auth.ProviderConfig{})
 	from := w.next()

@@ -112,7 +112,7 @@ var settingsPages = []settingsPage{
 			return s
 		}},
 	{page: settings.PagePortal, title: "Portal", lead: "What subscribers may do by themselves, and what the Portal looks like.", view: team.PortalSettingsView, edit: team.PortalSettingsEdit,
-		fields: portalFields, document: portalDocument},
+		fields: portalFields, document: portalDocument, preview: (*call).warnings},
 	{page: settings.PageCancelFlow, title: "Cancel flows", lead: "What holds for all of them. The flows themselves are under Cancel flows.", view: team.CancelFlowsView, edit: team.CancelFlowsEdit,
 		fields: func(_ *call, d settings.Document, v url.Values) []formField {
 			p := d.(*settings.CancelFlow)

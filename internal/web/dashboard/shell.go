@@ -211,7 +211,7 @@ func (c *call) find(text string) ([]found, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = things
+		out = append(out, things...) // a list also when nothing is found
 	}
 	low := strings.ToLower(text)
 	for _, g := range menu {

@@ -158,6 +158,10 @@ func (d *Dashboard) plainAs(w http.ResponseWriter, r *http.Request, m *team.Team
 }
 
 func (d *Dashboard) missing(w http.ResponseWriter, r *http.Request) {
+	if to := ui.WithoutSlash(r); to != "" {
+		http.Redirect(w, r, to, http.StatusMovedPermanently)
+		return
+	}
 	d.plainAs(w, r, nil, http.StatusNotFound, "There is nothing here", "The address may be wrong, or what was here is gone.")
 }
 

@@ -6,6 +6,8 @@ import (
 	"crypto/rand"
 	"io"
 	"net/http"
+	"net/url"
+	"path"
 	"strings"
 	"sync"
 )
@@ -43,4 +45,13 @@ func Send(w http.ResponseWriter, r *http.Request, status int, page []byte) {
 	h.Set("Content-Encoding", "gzip")
 	w.WriteHeader(status)
 	_, _ = w.Write(out.Bytes()) // a browser that went away
+}
+
+// WithoutSlash is the address of a page that was asked for with a slash at its end, on this server; empty for any other request.
+func WithoutSlash(r *http.Request) string {
+	if (r.Method != http.MethodGet && r.Method != http.MethodHead) || len(r.URL.Path) < 2 || !strings.HasSuffix(r.URL.Path, "/") {
+		return ""
+	}
+	to := url.URL{Path: path.Clean(r.URL.Path), RawQuery: r.URL.RawQuery} // with one slash at its beginning: //host/ would lead elsewhere
+	return to.String()
 }
