@@ -12,7 +12,6 @@ type Permission string
 // The permissions, a closed list. Matrix says what each of them allows.
 const (
 	AnalyticsView       Permission = "analytics.view"
-	AnalyticsEdit       Permission = "analytics.edit"
 	SubscriptionsView   Permission = "subscriptions.view"
 	SubscriptionsEdit   Permission = "subscriptions.edit"
 	CustomersView       Permission = "customers.view"
@@ -30,8 +29,6 @@ const (
 	CancelFlowsEdit     Permission = "cancel_flows.edit"
 	NotificationsView   Permission = "notifications.view"
 	NotificationsEdit   Permission = "notifications.edit"
-	BulkOperationsView  Permission = "bulk_operations.view"
-	BulkOperationsEdit  Permission = "bulk_operations.edit"
 	ExportsView         Permission = "exports.view"
 	ExportsEdit         Permission = "exports.edit"
 	ActivityLogView     Permission = "activity_log.view"
@@ -50,9 +47,10 @@ const (
 	TeamEdit            Permission = "team.edit"
 	APIKeysView         Permission = "api_keys.view"
 	APIKeysEdit         Permission = "api_keys.edit"
-	WebhooksView        Permission = "webhooks.view"
-	WebhooksEdit        Permission = "webhooks.edit"
 )
+
+// retired are permissions that earlier builds offered and nothing ever asked for. They may stand in rows, and allow nothing.
+var retired = []Permission{"analytics.edit", "bulk_operations.edit", "bulk_operations.view", "webhooks.edit", "webhooks.view"}
 
 // Level is how much of an area a new team's members may do.
 type Level int
@@ -77,7 +75,7 @@ type Area struct {
 func Matrix() []Area { return slices.Clone(matrix) }
 
 var matrix = []Area{
-	{AnalyticsView, AnalyticsEdit, "Analytics", "See the reports", "Save and share reports", Look},
+	{AnalyticsView, "", "Analytics", "See the reports", "", Look},
 	{SubscriptionsView, SubscriptionsEdit, "Subscriptions", "See subscriptions and their orders", "Change subscriptions; refund, fulfil and cancel orders", Work},
 	{CustomersView, CustomersEdit, "Customers", "See customers, their addresses and payment methods", "Change customers, enter their portal", Work},
 	{PersonalDataView, PersonalDataEdit, "Personal data", "See names, e-mail and addresses unmasked", "Erase a customer, hand out a customer's data", Look},
@@ -87,7 +85,6 @@ var matrix = []Area{
 	{DiscountsView, DiscountsEdit, "Discounts", "See discounts", "Make, change and deactivate discounts", Look},
 	{CancelFlowsView, CancelFlowsEdit, "Cancel flows", "See cancel flows and reasons", "Change cancel flows and reasons", Look},
 	{NotificationsView, NotificationsEdit, "Notifications", "See message templates", "Change, enable and disable message templates", Look},
-	{BulkOperationsView, BulkOperationsEdit, "Bulk operations and imports", "See bulk operations and imports", "Start and undo them", Nothing},
 	{ExportsView, ExportsEdit, "Exports", "See and download exports", "Ask for exports, download logs", Nothing},
 	{ActivityLogView, ActivityLogEdit, "Activity log", "Read what the team did", "Undo entries of the activity log", Look},
 	{EventsView, EventsEdit, "Events", "Read the timeline of everything, follow it live, get proofs", "Send events in from outside", Nothing},
@@ -97,7 +94,6 @@ var matrix = []Area{
 	{LogSettingsView, LogSettingsEdit, "Log settings", "See how long network data is kept", "Change how long network data is kept", Nothing},
 	{TeamView, TeamEdit, "Team", "See the people of the team and what they may do", "Invite, change and remove people", Look},
 	{APIKeysView, APIKeysEdit, "API keys", "See the API keys", "Make, change and revoke API keys", Nothing},
-	{WebhooksView, WebhooksEdit, "Webhooks", "See webhook endpoints and deliveries", "Change webhook endpoints, send again", Nothing},
 }
 
 // Set is what somebody may do: sorted, without duplicates. The zero Set allows nothing.
