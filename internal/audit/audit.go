@@ -59,6 +59,7 @@ type Report struct {
 	Covered     []string      `json:"covered"`           // what was compared beside the entries and rows
 	Missed      []string      `json:"missed"`            // what was not looked at, and why
 	Unread      []string      `json:"unread"`            // what is derived and could not be read, and why: of it nothing can be said
+	Derived     bool          `json:"derived"`           // whether what is derived was compared
 	Took        time.Duration `json:"took_ns"`           // set by whoever has a clock
 	Differences int64         `json:"differences"`       // how many problems there are; the first ones are in Problems
 	Problems    []Problem     `json:"problems"`
@@ -75,7 +76,7 @@ func (r *Report) Finished() bool { return len(r.Unread) == 0 }
 
 // Entry is what the journal keeps of a report.
 func (r *Report) Entry() observe.Verification {
-	v := observe.Verification{Result: observe.Holds, Entries: r.Entries, Changes: r.Changes, Differences: r.Differences, Checkpoints: r.Checkpoints, Root: fmt.Sprintf("%x", r.Root[:])}
+	v := observe.Verification{Result: observe.Holds, Entries: r.Entries, Changes: r.Changes, Differences: r.Differences, Checkpoints: r.Checkpoints, Root: fmt.Sprintf("%x", r.Root[:]), Derived: r.Derived}
 	switch {
 	case !r.Holds():
 		first := r.Problems[0]
@@ -206,6 +207,7 @@ func Check(ctx context.Context, s *store.Store, opt Options) (*Report, error) {
 			a.r.note("", d.Name+": an entry or a row that it follows from cannot be read")
 		}
 	}
+	a.r.Derived = len(opt.Derived) > 0
 	a.r.Missed = append(a.r.Missed, never...)
 	return a.r, nil
 }

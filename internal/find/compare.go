@@ -28,8 +28,9 @@ type Compared struct {
 }
 
 // Compare looks in the index for entries by all that they can be found by, and for people by their words: for some of them, or with
-// all for every one. It tells of what the index lacks. What it has too much does no harm, as whatever is found is read again.
-func (f *Finder) Compare(ctx context.Context, all bool, wrong func(seq int64, key id.ID, lacks string)) (c Compared, err error) {
+// all for every one, and at any rate for those of also. It tells of what the index lacks. What it has too much does no harm, as whatever is
+// found is read again.
+func (f *Finder) Compare(ctx context.Context, all bool, also []int64, wrong func(seq int64, key id.ID, lacks string)) (c Compared, err error) {
 	entries, people := f.done.Load(), f.done.Load()
 	switch {
 	case f.tables != nil:
@@ -57,8 +58,12 @@ func (f *Finder) Compare(ctx context.Context, all bool, wrong func(seq int64, ke
 			return c, db.Fault(err)
 		}
 	}
+	wanted := make(map[int64]bool, len(also))
+	for _, seq := range also {
+		wanted[seq] = true
+	}
 	for seq := range entries {
-		if !all && entries > sampled && rand.Int64N(entries) >= sampled { //nolint:gosec // any sample will do
+		if !all && entries > sampled && !wanted[seq] && rand.Int64N(entries) >= sampled { //nolint:gosec // any sample will do
 			continue
 		}
 		st, err := f.s.Event(ctx, f.s.Read, store.Closed, seq)

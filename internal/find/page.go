@@ -351,11 +351,18 @@ func (f *Finder) note(c Check) {
 // mostMissed bounds what is remembered of what was missing.
 const mostMissed = 10_000
 
-// Missed is how many entries pages were without, as far as anybody looked since the start.
+// Missed is how many entries pages were without, as far as anybody looked since the start, or since Forget.
 func (f *Finder) Missed() int {
 	f.gaps.Lock()
 	defer f.gaps.Unlock()
 	return len(f.missed)
+}
+
+// Forget forgets what pages were without: whatever is missing from now on is told of again.
+func (f *Finder) Forget() {
+	f.gaps.Lock()
+	defer f.gaps.Unlock()
+	clear(f.missed)
 }
 
 // Words says what a page was held against, and what came of it.

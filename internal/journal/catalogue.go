@@ -225,7 +225,8 @@ var catalogue = []Type{
 	activity("data", ShopClockAccepted, "Took the server's clock for right", Shop).details("last_entry", "clock", "by", "because").never("Entries stay dated as they are."),
 	activity("data", ShopGatewayConnected, "Connected an account of the payment gateway", Shop).
 		details("gateway", "account", "mode", "was_gateway", "was_account", "was_mode", "by", "because").never("Start the server with the other account's keys."),
-	activity("data", LogVerified, "Verified the log", Log).details("result", "entries", "changes", "differences", "checkpoints", "root", "problem"),
+	activity("data", LogVerified, "Verified the log", Log).details("result", "entries", "changes", "differences", "checkpoints", "root", "problem", "derived"),
+	activity("data", LogGapFound, "Found a gap in a log", Log).details("found_by", "hidden", "unreadable").never("It tells what was seen."),
 	activity("data", LogExported, "Downloaded a log", Log).details("log", "format", "filter").mentions(Customer, Subscription),
 
 	// Privacy

@@ -69,6 +69,7 @@ const (
 	DiscountUpdated     Name = "discount.updated"
 
 	LogExported Name = "log.exported"
+	LogGapFound Name = "log.gap_found"
 	LogVerified Name = "log.verified"
 	LogViewed   Name = "log.viewed"
 

@@ -576,6 +576,9 @@ func (s *story) readers() {
 		s.do(journal.Bind(observe.ViewLog{Log: l}))
 		s.do(journal.Bind(observe.ExportLog{Log: l, Format: "csv", Filter: jsontext.Value(`{"type":["order.*"]}`)}))
 	}
+	for _, g := range []observe.FindGap{{By: observe.ByReading, Hidden: []int64{7}}, {By: observe.ByReading, Hidden: []int64{7, 8, 9, 10, 11, 12, 13}, Unreadable: []int64{14}}, {By: observe.ByCheck, Unreadable: []int64{5, 6}}} {
+		s.do(journal.Bind(g))
+	}
 	for _, v := range []observe.Verification{{Result: observe.Holds, Entries: 1234, Changes: 1200, Root: "00ff"}, {Result: observe.Differs, Entries: 1234, Differences: 2, Problem: observe.Problem{Seq: 7, ID: "sub_x", Field: "status"}}, {Result: observe.Unfinished}} {
 		s.do(journal.Bind(v))
 	}

@@ -242,6 +242,19 @@ var accountSentences = map[Name]sentence{
 		}
 		return "Began to verify the whole journal, and could not finish"
 	}},
+	LogGapFound: {did: func(e *Event) string {
+		var said []string
+		if n := seqs(detail(e, "hidden")); len(n) > 0 {
+			said = append(said, "the index left out "+numbered(n))
+		}
+		if n := seqs(detail(e, "unreadable")); len(n) > 0 {
+			said = append(said, "the database no longer gives "+numbered(n))
+		}
+		if text(detail(e, "found_by")) == "check" {
+			return "Found in a check that " + strings.Join(said, ", and that ")
+		}
+		return "Found, while a log was read, that " + strings.Join(said, ", and that ")
+	}},
 	LogViewed: {did: func(e *Event) string { return "Viewed the " + logWords(text(detail(e, "log"))) }},
 	LogExported: {did: func(e *Event) string {
 		return "Downloaded the " + logWords(text(detail(e, "log"))) + form(" as %s", strings.ToUpper(text(detail(e, "format"))))

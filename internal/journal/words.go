@@ -352,6 +352,13 @@ func texts(j jsontext.Value) (all []string) {
 	return all
 }
 
+func seqs(j jsontext.Value) (all []int64) {
+	if j.Kind() != '[' || json.Unmarshal(j, &all) != nil {
+		return nil
+	}
+	return all
+}
+
 // number is a whole number's value, 0 for anything else.
 func number(j jsontext.Value) int64 {
 	var n int64
@@ -445,6 +452,22 @@ func counted(n int64, what string) string {
 		return "1 " + what
 	}
 	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// numbered counts entries, and names the first few of them by their numbers.
+func numbered(seqs []int64) string {
+	const most = 5
+	n, parts := fmt.Sprintf("%d entries", len(seqs)), []string(nil)
+	if len(seqs) == 1 {
+		n = "1 entry"
+	}
+	for _, seq := range seqs[:min(len(seqs), most)] {
+		parts = append(parts, fmt.Sprintf("#%d", seq))
+	}
+	if more := len(seqs) - most; more > 0 {
+		parts = append(parts, fmt.Sprintf("%d more", more))
+	}
+	return n + " (" + strings.Join(parts, ", ") + ")"
 }
 
 func lowerFirst(s string) string {

@@ -101,7 +101,7 @@ func New(s Sources) *Metrics {
 		indexed := s.Indexed()
 		return float64(max(0, s.Head()-indexed))
 	})
-	m.gauge("perennial_log_missing_entries", "Entries that the index or the database kept from a log that somebody read since the start, and that a chain names; anything but 0 is an alarm.", nil, func() float64 { return float64(s.Missed()) })
+	m.gauge("perennial_log_missing_entries", "Entries that the index or the database kept from a log that somebody read since the start or the last check that held, and that a chain names; anything but 0 is an alarm.", nil, func() float64 { return float64(s.Missed()) })
 	m.gauge("perennial_analytics_lag_entries", "Entries that are committed and not in the reports yet; a report counts them first when they are few.", nil, func() float64 {
 		counted := s.Counted()
 		return float64(max(0, s.Head()-counted))

@@ -26,6 +26,7 @@ type Verification struct {
 	Checkpoints int64   `json:"checkpoints"`      // signed over these entries, or fewer
 	Root        string  `json:"root,omitzero"`    // of the tree of the entries, in hexadecimal
 	Problem     Problem `json:"problem,omitzero"` // the first one
+	Derived     bool    `json:"derived,omitzero"` // the index and the figures were compared too
 }
 
 // Problem says where the first difference is. What stands there may be personal, and is in the server's log alone.
@@ -52,6 +53,6 @@ func ReadVerification(e *journal.Event) (v Verification, ok bool) {
 		return v, false
 	}
 	err := read(e, map[string]any{"result": &v.Result, "entries": &v.Entries, "changes": &v.Changes, "differences": &v.Differences, "checkpoints": &v.Checkpoints,
-		"root": &v.Root, "problem": &v.Problem})
+		"root": &v.Root, "problem": &v.Problem, "derived": &v.Derived})
 	return v, err == nil
 }

@@ -113,7 +113,7 @@ func (s *Server) ProveOnce(ctx context.Context) error {
 			s.Config.Log.Warn("lease", "error", err)
 		}
 	}()
-	r, err := audit.Check(ctx, s.Store, audit.Options{Beside: true, Derived: []audit.Derived{indexOf(s.Finder), figuresOf(s.Analytics)}})
+	r, err := s.check(ctx, nil)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -133,4 +133,22 @@ func (s *Server) ProveOnce(ctx context.Context) error {
 		err = store.Fault(derr)
 	}
 	return err
+}
+
+// check checks the whole journal and all that is derived from it, beside whoever works. What the index lacks becomes an entry of its own.
+func (s *Server) check(ctx context.Context, progress audit.Progress) (*audit.Report, error) {
+	past, err := audit.LastChecks(ctx, s.Store)
+	if err != nil {
+		return nil, err
+	}
+	var hidden []int64
+	index := indexOf(s.Finder, past.Gaps.Hidden, func(seq int64) { hidden = append(hidden, seq) })
+	r, err := audit.Check(ctx, s.Store, audit.Options{Beside: true, Progress: progress, Derived: []audit.Derived{index, figuresOf(s.Analytics)}})
+	switch {
+	case len(hidden) > 0:
+		s.gaps.add(observe.ByCheck, hidden, nil)
+	case err == nil && r.Holds() && r.Finished():
+		s.Finder.Forget()
+	}
+	return r, err
 }

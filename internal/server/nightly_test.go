@@ -129,15 +129,9 @@ func TestTheCheckAtNightOverARestart(t *testing.T) {
 	}
 	i := open(t, c)
 	found(t, i)
-	checked := func(i *Instance, actor journal.Actor, v observe.Verification) {
-		t.Helper()
-		if _, err := i.Program.Do(t.Context(), &program.Request{Meta: program.Meta{Actor: actor, Source: journal.Origin{Channel: journal.ChannelCLI}}, Command: journal.Bind(v)}); err != nil {
-			t.Fatal(err)
-		}
-	}
 	again := func(actor journal.Actor, v observe.Verification) {
 		i := open(t, c)
-		checked(i, actor, v)
+		checked(t, i, actor, v)
 		if err := i.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -156,8 +150,16 @@ func TestTheCheckAtNightOverARestart(t *testing.T) {
 	due(false, "verify_differs", "verify_unfinished")
 	now = now.Add(2 * time.Hour)
 	due(true, "verify_differs", "verify_unfinished")
-	again(setup.Actor, observe.Verification{Result: observe.Holds}) // by somebody else: what was wrong is not any more, and the night's is due
+	again(setup.Actor, observe.Verification{Result: observe.Holds, Derived: true}) // by somebody else: what was wrong is not any more, and the night's is due
 	due(true)
 	again(audit.Nightly, observe.Verification{Result: observe.Holds})
 	due(false)
+}
+
+// checked makes the entry of a check.
+func checked(t *testing.T, i *Instance, actor journal.Actor, v observe.Verification) {
+	t.Helper()
+	if _, err := i.Program.Do(t.Context(), &program.Request{Meta: program.Meta{Actor: actor, Source: journal.Origin{Channel: journal.ChannelCLI}}, Command: journal.Bind(v)}); err != nil {
+		t.Fatal(err)
+	}
 }

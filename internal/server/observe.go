@@ -46,10 +46,14 @@ func (s *Server) observe() {
 
 // metricsOfChecks gives when the last check of the whole journal ended, and the differences that it found.
 func (s *Server) metricsOfChecks() (time.Time, int64) {
-	if p := s.checked.Load(); p != nil && p.Ended != nil {
-		return p.Ended.At, p.Ended.Differences
+	p := s.checked.Load()
+	switch {
+	case p == nil || p.Ended == nil:
+		return time.Time{}, 0
+	case p.Doubt != nil:
+		return p.Ended.At, p.Doubt.Differences
 	}
-	return time.Time{}, 0
+	return p.Ended.At, 0
 }
 
 // isHeld says whether something is held up for a reason.

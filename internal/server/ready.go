@@ -96,9 +96,12 @@ func (s *Server) ready(ctx context.Context) readiness {
 // checkWarnings says what the last check of the whole journal came to, by whomever and in whichever process it was made.
 func checkWarnings(past audit.PastChecks) (out []reason) {
 	const at = "2 January 2006, 15:04"
-	if p := past.Ended; p != nil && p.Result == observe.Differs {
+	if p := past.Doubt; p != nil {
 		out = append(out, reason{"verify_differs", fmt.Sprintf("The check of %s found %d differences between the journal and the database, the first at %s, field %s. Run perennial verify.",
 			p.At.UTC().Format(at), p.Differences, p.Problem.ID, p.Problem.Field)})
+	}
+	if n := past.Gaps.Count(); n > 0 {
+		out = append(out, reason{"log_gaps", fmt.Sprintf("Since %s logs were without %d entries that a chain names. Run perennial reindex and perennial verify.", past.Gaps.Since.UTC().Format(at), n)})
 	}
 	if p := past.Last; p != nil && p.Result == observe.Unfinished {
 		out = append(out, reason{"verify_unfinished", fmt.Sprintf("The check of %s could not be finished: the log says why. Run perennial verify.", p.At.UTC().Format(at))})

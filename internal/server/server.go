@@ -26,6 +26,7 @@ import (
 	"perennial/internal/mail"
 	"perennial/internal/metrics"
 	"perennial/internal/notify"
+	"perennial/internal/observe"
 	"perennial/internal/payment"
 	"perennial/internal/store"
 	"perennial/internal/web/dashboard"
@@ -68,6 +69,7 @@ type Server struct {
 	stopping   atomic.Bool                      // for readyz
 	checked    atomic.Pointer[audit.PastChecks] // as they were last read; nil before
 	nightly    string                           // this process, among those that share the check at night
+	gaps       gaps
 }
 
 // signing is how the last try to sign a checkpoint ended.
@@ -101,6 +103,8 @@ func Start(ctx context.Context, i *Instance, gateway payment.Gateway, extra *acc
 	s.nightly = string(i.IDs.New(id.Command))
 	s.reports = NewReports(i.Program, i.Store, s.engine, gateway, i.Config.Log)
 	s.observe()
+	s.gaps.wake = make(chan struct{}, 1)
+	i.Finder.Noted = func(hidden, unreadable []int64) { s.gaps.add(observe.ByReading, hidden, unreadable) }
 	l, err := listen(ctx, i.Config.Listen)
 	if err != nil {
 		return nil, err
@@ -172,6 +176,7 @@ func Start(ctx context.Context, i *Instance, gateway payment.Gateway, extra *acc
 	s.work.Go(func() { s.count(run) })
 	s.work.Go(func() { s.sweep(run) })
 	s.work.Go(func() { s.prove(run) })
+	s.work.Go(func() { s.recordGaps(run) })
 	if s.letters != nil {
 		s.work.Go(func() { s.write(run) })
 	}
@@ -203,6 +208,7 @@ func (s *Server) Stop(ctx context.Context) error {
 		s.work.Wait()
 		s.api.FlushDenials(ctx)
 		s.Dashboard.FlushTallies(ctx)
+		s.flushGaps(ctx)
 		if s.Program.Head() >= 0 {
 			s.checkpoint(ctx)
 		}
@@ -464,7 +470,7 @@ func (c Config) portal(base string) string {
 func (s *Server) team(mux *access.Mux, base string) (err error) {
 	i := s.Instance
 	s.Dashboard, err = dashboard.New(dashboard.Config{Program: i.Program, Store: i.Store, Finder: i.Finder, Analytics: i.Analytics, IDs: i.IDs, Log: i.Config.Log, BaseURL: base, PortalURL: i.Config.portal(base), Provider: i.Config.Provider, Noted: noted,
-		Gate: i.Gate, DataCopy: s.api.DataCopy, ViewAs: s.portal.ViewAs, Mail: s.mail, Values: s.samples.Values})
+		Gate: i.Gate, Check: s.check, DataCopy: s.api.DataCopy, ViewAs: s.portal.ViewAs, Mail: s.mail, Values: s.samples.Values})
 	if err != nil {
 		return fault.Wrap(err, fault.Refused, "public_url", "The address %s cannot be used: it has to look like https://shop.example.", base)
 	}

@@ -20,6 +20,7 @@ import (
 
 	"perennial/internal/access"
 	"perennial/internal/analytics"
+	"perennial/internal/audit"
 	"perennial/internal/auth"
 	"perennial/internal/find"
 	"perennial/internal/gate"
@@ -47,6 +48,8 @@ type Config struct {
 	Provider  auth.ProviderConfig
 	// Gate says why nothing is charged or sent now; nil: it always is.
 	Gate *gate.Gate
+	// Check checks the whole journal, and all that is derived from it; nil: the database alone.
+	Check func(ctx context.Context, progress audit.Progress) (*audit.Report, error)
 	// DataCopy puts together what the shop keeps of a customer, for a request that is in the log.
 	DataCopy func(ctx context.Context, m program.Meta, customer, request id.ID) ([]byte, error)
 	// ViewAs starts a look at the Portal as a customer sees it, under both names.

@@ -13,6 +13,7 @@ import (
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/money"
+	"perennial/internal/observe"
 	"perennial/internal/payment"
 	"perennial/internal/subscription"
 	"perennial/internal/team"
@@ -54,10 +55,11 @@ func TestAHiddenEntryIsOnEveryPage(t *testing.T) {
 	}
 	look(false)
 	w.d.Finder = findtest.HideFrom(t, w.d.Finder, w.Store, w.Dir, pause.Seq, role.Seq)
-	if s := owner.get("/"); strings.Contains(s.body, "Logs were without entries") {
-		t.Error("Home warns before anybody looked")
-	}
 	look(true)
+	if s := owner.get("/"); strings.Contains(s.body, "Logs were without entries") {
+		t.Error("Home warns of what the journal does not tell")
+	}
+	w.Do(journal.Bind(observe.FindGap{By: observe.ByReading, Hidden: []int64{pause.Seq, role.Seq}})) // by whichever process it was
 	if s := owner.get("/"); !strings.Contains(s.body, "Logs were without entries") || !strings.Contains(s.body, "kept 2 entries") {
 		t.Error("Home does not say that logs were without entries")
 	}
@@ -77,6 +79,14 @@ func TestAHiddenEntryIsOnEveryPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	look(false)
+	w.Do(journal.Bind(observe.Verification{Result: observe.Holds}))
+	if s := owner.get("/"); !strings.Contains(s.body, "Logs were without entries") {
+		t.Error("a check that looked at no index takes the warning back")
+	}
+	w.Do(journal.Bind(observe.Verification{Result: observe.Holds, Derived: true}))
+	if s := owner.get("/"); strings.Contains(s.body, "Logs were without entries") {
+		t.Error("Home warns when a check found everything in its place")
+	}
 }
 
 // Home says what delays payments, and what the gateway reports that nobody knows.

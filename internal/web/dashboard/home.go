@@ -79,20 +79,22 @@ func (c *call) homePage() (answer, error) {
 	return answer{title: "Home", head: ui.Head{Lead: "You are signed in as " + v.Name + "."}, body: homeBody(v)}, nil
 }
 
-// doubted tells the team when the last check of the whole journal that came to an end found a difference, and when a log that somebody
-// read in this process was without entries that a chain names.
+// doubted tells the team, from the journal, what no check saw mended: entries that logs were without, and differences.
 func (c *call) doubted(v *homeView) error {
-	if n := c.Finder.Missed(); n > 0 {
-		v.Held = append(v.Held, ui.Notice{Tone: ui.Bad, Title: "Logs were without entries",
-			Text: "The index or the database kept " + ui.Count(int64(n), "entry", "entries") + " from a log that somebody read since the server started. Have whoever runs the server run perennial reindex and perennial verify."})
-	}
 	past, err := audit.LastChecks(c.ctx, c.Store)
-	if err != nil || past.Ended == nil || past.Ended.Result != observe.Differs {
+	if err != nil {
 		return err
 	}
-	v.Held = append(v.Held, ui.Notice{Tone: ui.Bad, Title: "The journal and the database do not agree",
-		Text: "The check of " + past.Ended.At.In(c.here().zone).Format(ui.DateTime) + " found " + ui.Count(past.Ended.Differences, "difference", "differences") +
-			". See Integrity, and have whoever runs the server run perennial verify."})
+	if n := past.Gaps.Count(); n > 0 {
+		v.Held = append(v.Held, ui.Notice{Tone: ui.Bad, Title: "Logs were without entries",
+			Text: "Since " + past.Gaps.Since.In(c.here().zone).Format(ui.DateTime) + " the index or the database kept " + ui.Count(n, "entry", "entries") +
+				" from logs. Have whoever runs the server run perennial reindex and perennial verify. This goes when a check finds everything in its place."})
+	}
+	if d := past.Doubt; d != nil {
+		v.Held = append(v.Held, ui.Notice{Tone: ui.Bad, Title: "The journal and the database do not agree",
+			Text: "The check of " + d.At.In(c.here().zone).Format(ui.DateTime) + " found " + ui.Count(d.Differences, "difference", "differences") +
+				". See Integrity, and have whoever runs the server run perennial verify."})
+	}
 	return nil
 }
 

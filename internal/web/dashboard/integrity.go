@@ -113,7 +113,13 @@ func (c *call) verifyNow() (answer, error) {
 		defer cancel()
 		stop := context.AfterFunc(d.ending, cancel)
 		defer stop()
-		report, err := audit.Verify(ctx, d.Store, func(done, total int64) {
+		check := d.Check
+		if check == nil {
+			check = func(ctx context.Context, progress audit.Progress) (*audit.Report, error) {
+				return audit.Verify(ctx, d.Store, progress)
+			}
+		}
+		report, err := check(ctx, func(done, total int64) {
 			d.verifyMu.Lock()
 			defer d.verifyMu.Unlock()
 			d.verified.done, d.verified.total = done, total

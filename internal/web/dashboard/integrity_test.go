@@ -1,9 +1,11 @@
 package dashboard
 
 import (
+	"context"
 	"strings"
 	"testing"
 
+	"perennial/internal/audit"
 	"perennial/internal/auth"
 	"perennial/internal/journal"
 	"perennial/internal/observe"
@@ -11,13 +13,20 @@ import (
 
 func TestVerifyNow(t *testing.T) {
 	w, b, _ := owned(t, auth.ProviderConfig{})
+	derived := false
+	w.d.Check = func(ctx context.Context, progress audit.Progress) (*audit.Report, error) {
+		return audit.Check(ctx, w.Store, audit.Options{Progress: progress, Derived: []audit.Derived{{Name: "it", Compare: func(context.Context, bool, func(audit.Problem)) (string, string, error) {
+			derived = true
+			return "it", "", nil
+		}}}})
+	}
 	w.want(b.get("/integrity"), 200, "/integrity", "Never checked from here")
 	from := w.next()
 	w.want(b.post("/integrity/verify"), 200, "/integrity", "Integrity")
 	w.d.work.Wait()
 	w.made(from, "log.verified")
 	e := w.entries(from)[0]
-	if string(e.Detail("result")) != `"holds"` || e.Actor.ID != string(w.memberID("olga@example.com")) {
+	if string(e.Detail("result")) != `"holds"` || !derived || string(e.Detail("derived")) != "true" || e.Actor.ID != string(w.memberID("olga@example.com")) {
 		t.Errorf("the entry: %+v", e)
 	}
 	w.want(b.get("/integrity"), 200, "/integrity", "Everything holds.")
@@ -59,7 +68,10 @@ func TestHomeTellsWhatTheLastCheckFound(t *testing.T) {
 			t.Errorf("after %s: the page says nothing:\n%s", v.Result, s.body)
 		}
 	}
-	if s := checked(observe.Verification{Result: observe.Holds}); strings.Contains(s.body, words) {
+	if s := checked(observe.Verification{Result: observe.Holds}); !strings.Contains(s.body, words) {
+		t.Error("a check that looked at less takes the warning back")
+	}
+	if s := checked(observe.Verification{Result: observe.Holds, Derived: true}); strings.Contains(s.body, words) {
 		t.Error("everything holds again, and the page warns")
 	}
 }
