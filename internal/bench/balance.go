@@ -1,7 +1,10 @@
 package bench
 
 import (
+	"cmp"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -14,6 +17,7 @@ import (
 	"perennial/internal/journal"
 	"perennial/internal/payment"
 	"perennial/internal/payment/simulated"
+	"perennial/internal/program"
 	"perennial/internal/server"
 	"perennial/internal/subscription"
 )
@@ -40,7 +44,7 @@ type books struct {
 	going  []*subscription.Subscription           // with a good card
 	all    int                                    // subscriptions
 
-	twice, missed, other int
+	twice, missed, other, early int
 }
 
 // balance holds the gateway's ledger against the orders, to the cent.
@@ -50,11 +54,20 @@ func (b *billingRun) balance() error {
 		last: map[id.ID]*billing.Order{}, gone: map[id.ID][]*subscription.Subscription{}}
 	err := b.work.open(b.ctx, func(i *server.Instance, g *simulated.Gateway, _ *engine.Engine) error {
 		k.i = i
-		k.charges(g)
+		if err := k.charges(g); err != nil {
+			return err
+		}
 		if err := k.each(journal.Order, func(s journal.State) error { k.order(s.(*billing.Order)); return nil }); err != nil {
 			return err
 		}
 		k.other += len(k.taken)
+		head, err := i.Store.ReadHead(b.ctx, i.Store.Read)
+		if err != nil {
+			return err
+		}
+		if head.RecordedAt.After(onTheDay()) {
+			k.early++
+		}
 		return k.each(journal.Subscription, func(s journal.State) error { return k.subscription(s.(*subscription.Subscription)) })
 	})
 	if err != nil {
@@ -74,19 +87,40 @@ func (b *billingRun) balance() error {
 	}
 	none("billing.twice", "billed or charged twice", k.twice)
 	none("billing.missed", "not billed", k.missed)
+	none("billing.early", "billed for another day, or dated by a clock that is wrong", k.early)
 	none("billing.unbalanced", "orders that are not what the gateway took", k.other)
 	b.add(Figure{Key: "billing.taken", Name: "taken by the gateway's own ledger", Value: float64(k.sum) / 100, Unit: currency})
 	return nil
 }
 
-// charges reads the ledger. What was taken twice for one thing is one too many, whatever the orders say.
-func (k *books) charges(g *simulated.Gateway) {
-	for _, e := range g.Ledger() {
+// charges reads the ledger, and what the gateway was made to forget: a charge that is in both was taken twice.
+func (k *books) charges(g *simulated.Gateway) error {
+	entries := g.Ledger()
+	if lost := filepath.Join(k.b.work.Data, lostLedger); exists(lost) {
+		old, err := simulated.Open(lost, onTheDay, simulated.Options{})
+		if err != nil {
+			return err
+		}
+		entries = append(entries, old.Ledger()...)
+		if err := old.Close(); err != nil {
+			return err
+		}
+	}
+	for _, e := range entries {
 		if e.Kind == simulated.Charge && e.Status == payment.Succeeded {
+			if _, again := k.taken[e.GatewayID]; again {
+				k.twice++
+			}
 			k.taken[e.GatewayID] = e.Amount.Minor
 			k.sum += e.Amount.Minor
 		}
 	}
+	return nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // each gives every thing of a kind, in order of its id.
@@ -112,6 +146,9 @@ func (k *books) each(kind journal.Kind, do func(journal.State) error) error {
 func (k *books) order(o *billing.Order) {
 	if k.orders[o.SubscriptionID]++; k.orders[o.SubscriptionID] > 1 {
 		k.twice++
+	}
+	if o.BillingDate != k.today {
+		k.early++
 	}
 	var took int64
 	for _, a := range o.Attempts {
@@ -147,15 +184,16 @@ func (k *books) subscription(s *subscription.Subscription) error {
 		k.missed += k.orders[s.ID] // which would be one too many
 		return nil
 	}
-	row, err := k.i.Store.Load(k.b.ctx, k.i.Store.Read, journal.Ref{Kind: journal.PaymentMethod, ID: s.PaymentMethodID})
+	rd := program.NewReader(k.b.ctx, k.i.Store, k.i.Store.Read)
+	c, err := journal.Get[customer.Customer](rd, journal.Customer, s.CustomerID)
 	if err != nil {
 		return err
 	}
-	if m, ok := row.State.(*customer.PaymentMethod); !ok || m.GatewayReference.Value != simulated.OK {
-		return nil
+	m, err := journal.Get[customer.PaymentMethod](rd, journal.PaymentMethod, cmp.Or(s.PaymentMethodID, c.DefaultPaymentMethodID))
+	if err == nil && m.GatewayReference.Value == simulated.OK {
+		k.going = append(k.going, s)
 	}
-	k.going = append(k.going, s)
-	return nil
+	return err
 }
 
 // merges looks at what can only be seen when all is known: that what was merged away was billed before or after it, not both, and that all
@@ -170,9 +208,9 @@ func (k *books) merges() {
 		}
 	}
 	for _, s := range k.going {
-		unpaid := func(it subscription.Item) bool { return !it.OneTime && !k.items[it.ID] }
-		if s.Status != subscription.Active || s.NextBillingDate == nil || !s.NextBillingDate.After(k.today) ||
-			len(k.gone[s.ID]) == 0 && slices.ContainsFunc(s.Items, unpaid) {
+		// An item that came by a merge has a new id, and was paid under its old one perhaps. Ids go up with the time.
+		unpaid := func(it subscription.Item) bool { return it.ID <= k.b.lastItem && !k.items[it.ID] }
+		if s.Status != subscription.Active || s.NextBillingDate == nil || !s.NextBillingDate.After(k.today) || slices.ContainsFunc(s.Items, unpaid) {
 			k.missed++
 		}
 	}

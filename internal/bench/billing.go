@@ -37,6 +37,8 @@ type BillingOptions struct {
 	InFlight      int           // calls of the gateway at once
 	Crashes       int           // how often the process that bills is killed; 0: it bills in this process, and is measured
 	Seed          uint64        // of when it is killed, and of what people do
+	Lives         []Life        // what its lives are like, in turns; nil: Lives
+	Spoil         Spoil         // a rule that is switched off, so that the run has to fail
 
 	Found func(ctx context.Context, p *program.Program, ids *id.Maker) (key string, err error)
 	// Work gives the command line of a process that calls BillingWork for a folder; needed for crashes.
@@ -72,7 +74,10 @@ func Billing(ctx context.Context, o BillingOptions) (_ *Report, err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	r := &run{Options: Options{Profile: o.Profile, Say: o.Say}, ctx: ctx, dir: dir, out: &Report{
 		Began: began.UTC(), System: runtime.GOOS + "/" + runtime.GOARCH, CPU: processor(), CPUs: runtime.NumCPU(), Go: runtime.Version()}}
-	b := &billingRun{run: r, o: o, work: BillingWork{Data: filepath.Join(dir, "shop"), Database: o.Database, Latency: o.Latency, InFlight: o.InFlight}}
+	b := &billingRun{run: r, o: o, work: BillingWork{Data: filepath.Join(dir, "shop"), Database: o.Database, Latency: o.Latency, InFlight: o.InFlight, Spoil: o.Spoil}}
+	if len(o.Lives) == 0 {
+		b.o.Lives = Lives
+	}
 	steps := []func() error{b.furnish, b.measured, b.balance}
 	if o.Crashes > 0 {
 		steps[1] = b.killed
@@ -90,10 +95,11 @@ func Billing(ctx context.Context, o BillingOptions) (_ *Report, err error) {
 // billingRun is a day under way. It belongs to one goroutine.
 type billingRun struct {
 	*run
-	o      BillingOptions
-	work   BillingWork
-	people []id.ID // subscriptions whose notes people change meanwhile; none of them is due
-	due    int     // subscriptions that can be paid
+	o        BillingOptions
+	work     BillingWork
+	lastItem id.ID   // of those that are due, which are made before the day
+	people   []id.ID // subscriptions whose notes people change meanwhile; none of them is due
+	due      int     // subscriptions that can be paid
 }
 
 // furnish makes the shop and its subscriptions, without durability: that is not what is measured.
@@ -133,6 +139,10 @@ func (b *billingRun) furnish() error {
 		}
 		first, reference := day, simulated.OK
 		key, person := i.IDs.New(id.Subscription), i.IDs.New(id.Customer)
+		parts := items()
+		if n < b.o.Subscriptions {
+			b.lastItem = parts[len(parts)-1].ID
+		}
 		switch {
 		case n >= b.o.Subscriptions:
 			first = day.AddDays(30)
@@ -148,7 +158,7 @@ func (b *billingRun) furnish() error {
 				Region: new("Maine"), PostalCode: new("04101"), Country: new("US")}}),
 			journal.Bind(customer.AddPaymentMethod{ID: i.IDs.New(id.PaymentMethod), CustomerID: person, Gateway: "simulated", Fields: customer.PaymentMethodFields{GatewayReference: new(reference),
 				Brand: new("Visa"), Last4: new("4242"), ExpMonth: new(12), ExpYear: new(2040)}}),
-			journal.Bind(subscription.Create{ID: key, CustomerID: person, Items: items(),
+			journal.Bind(subscription.Create{ID: key, CustomerID: person, Items: parts,
 				BillingPolicy: &catalog.Policy{Interval: civil.Month, IntervalCount: 1}, NextBillingDate: &first}))
 		for _, c := range all {
 			if err := l.submit(&program.Request{Meta: system, Command: c}); err != nil {

@@ -59,7 +59,7 @@ func TestBillingSurvivesKills(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, key := range []string{"billing.twice", "billing.missed", "billing.unbalanced", "billing.verify", "billing.held"} {
+	for _, key := range []string{"billing.twice", "billing.missed", "billing.early", "billing.unbalanced", "billing.verify", "billing.held"} {
 		if f, ok := r.Figure(key); !ok || !*f.Met {
 			t.Errorf("%s: %+v", key, f)
 		}

@@ -24,25 +24,25 @@ import (
 	"perennial/internal/server"
 )
 
-// life is one life of the process that bills, which ends with kill -9.
-type life struct {
-	trouble Trouble
-	moves   bool // people split and merge
-	copied  bool // a copy of the database is made before it, which the next life has
+// Life is one life of the process that bills, which ends with kill -9.
+type Life struct {
+	Trouble Trouble
+	Moves   bool // people split and merge
+	Copied  bool // a copy of the database is made before it, which the next life has
 }
 
-// lives come in turns. What people split in a history that is lost with a copy is not part of it: its charge is a stray, which no rule can
+// Lives come in turns. What people split in a history that is lost with a copy is not part of it: its charge is a stray, which no rule can
 // ascribe to anything.
-var lives = []life{
-	{moves: true},
-	{copied: true}, {trouble: Restored},
-	{trouble: Jumps, moves: true},
-	{copied: true}, {trouble: KeysAsOld},
-	{trouble: Wrong, moves: true},
-	{trouble: Refused, moves: true},
+var Lives = []Life{
+	{Moves: true},
+	{Copied: true}, {Trouble: Restored},
+	{Trouble: Jumps, Moves: true},
+	{Copied: true}, {Trouble: KeysAsOld},
+	{Trouble: Wrong, Moves: true},
+	{Trouble: Refused, Moves: true},
 }
 
-func (l life) old() bool { return l.trouble == Restored || l.trouble == KeysAsOld }
+func (l Life) old() bool { return l.Trouble == Restored || l.Trouble == KeysAsOld }
 
 const (
 	entryBytes = 300             // of the gateway's ledger, about
@@ -90,36 +90,36 @@ type crashes struct {
 
 // next lives one life, and brings about what comes before and after it.
 func (c *crashes) next() (done bool, err error) {
-	l := life{moves: true}
+	l := Life{Moves: true}
 	if c.kills < c.o.Crashes {
-		l = lives[c.kills%len(lives)]
+		l = c.o.Lives[c.kills%len(c.o.Lives)]
 	}
-	if l.copied {
+	if l.Copied {
 		if err := c.copy(); err != nil {
 			return false, err
 		}
 	}
 	if l.old() {
-		if err := c.putBack(l.trouble); err != nil {
+		if err := c.putBack(l.Trouble); err != nil {
 			return false, err
 		}
 	}
 	w := c.work
-	w.Moves, w.Trouble, w.Seed = l.moves, l.trouble, c.rnd.Uint64()
+	w.Moves, w.Trouble, w.Seed = l.Moves, l.Trouble, c.rnd.Uint64()
 	entries := 1 + c.rnd.IntN(2*c.o.Subscriptions/(c.o.Crashes+1))
-	if l.copied { // more than the attempts that are open in the copy: those the database knows, so nothing would be noticed
+	if l.Copied { // more than the attempts that are open in the copy: those the database knows, so nothing would be noticed
 		entries += 4 * c.o.InFlight
 	}
 	before := c.ledger()
 	if done, err = c.live(w, before+entryBytes*int64(entries)); err != nil {
-		return false, fmt.Errorf("bench: a life with the trouble %q: %w", l.trouble, err)
+		return false, fmt.Errorf("bench: a life with the trouble %q: %w", l.Trouble, err)
 	}
 	if done {
 		return true, nil
 	}
 	c.kills++
-	c.Say(fmt.Sprintf("kill %d of %d: %s", c.kills, c.o.Crashes, cmp.Or(string(l.trouble), "untroubled")))
-	held := l.trouble == Refused
+	c.Say(fmt.Sprintf("kill %d of %d: %s", c.kills, c.o.Crashes, cmp.Or(string(l.Trouble), "untroubled")))
+	held := l.Trouble == Refused
 	if l.old() {
 		if held, err = c.accept(); err != nil {
 			return false, err
@@ -129,7 +129,7 @@ func (c *crashes) next() (done bool, err error) {
 		c.held += int((c.ledger() - before + entryBytes/2) / entryBytes)
 	}
 	if held || !l.old() {
-		c.seen[l.trouble]++
+		c.seen[l.Trouble]++
 	}
 	return false, nil
 }
@@ -164,7 +164,8 @@ func (c *crashes) live(w BillingWork, until int64) (done bool, err error) {
 		if now > size && w.Trouble == Untroubled {
 			size, patience = now, time.Now().Add(stuck)
 		}
-		if late := time.Now().After(patience); !last && (now >= until || late) || last && late {
+		enough := !last && w.Trouble == Untroubled && now >= until // the others live until their trouble is over
+		if late := time.Now().After(patience); late || enough {
 			if err := cmd.Process.Signal(syscall.SIGKILL); err != nil {
 				return false, err
 			}
@@ -226,6 +227,11 @@ func (c *crashes) putBack(t Trouble) error {
 	if t == KeysAsOld {
 		keys := filepath.Join(c.work.Data, "keys")
 		if err := errors.Join(os.RemoveAll(keys), os.Rename(filepath.Join(from, "keys"), keys)); err != nil {
+			return err
+		}
+	}
+	if c.work.Spoil == Forgotten {
+		if err := c.forget(); err != nil {
 			return err
 		}
 	}

@@ -52,7 +52,14 @@ type BillingWork struct {
 	InFlight       int
 	Moves          bool // people split and merge meanwhile, and take back what they did
 	Trouble        Trouble
+	Spoil          Spoil
 	Seed           uint64 // of what people do
+}
+
+// Arguments are the command line of the program that calls Do.
+func (w BillingWork) Arguments() []string {
+	return []string{"bench", "billing", "--work", w.Data, "--database", w.Database, "--latency", w.Latency.String(), "--in-flight", fmt.Sprint(w.InFlight),
+		fmt.Sprintf("--moves=%t", w.Moves), "--trouble", string(w.Trouble), "--spoil", string(w.Spoil), "--seed", fmt.Sprint(w.Seed)}
 }
 
 func (w BillingWork) config(clock program.Clock) server.Config {
@@ -104,7 +111,10 @@ func (w BillingWork) Do(ctx context.Context, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	s, err := server.Start(ctx, i, g, nil, nil)
+	if w.Spoil == Believed {
+		i.Gate.Heed(nil)
+	}
+	s, err := server.Start(ctx, i, w.spoiled(g), nil, nil)
 	if err != nil {
 		return errors.Join(err, i.Close(context.WithoutCancel(ctx)))
 	}
@@ -119,7 +129,7 @@ func (w BillingWork) Do(ctx context.Context, out io.Writer) (err error) {
 		return err
 	}
 	if w.Moves {
-		work.Go(func() { newPeople(i, g, w.Seed).move(beside) })
+		work.Go(func() { newPeople(i, g, w).move(beside) })
 	}
 	work.Go(func() {
 		for _, d := range w.Trouble.jumps() {
@@ -169,16 +179,17 @@ func left(ctx context.Context, i *server.Instance) (int, error) {
 
 // people do what they may.
 type people struct {
-	i   *server.Instance
-	rnd *mathrand.Rand
+	i     *server.Instance
+	rnd   *mathrand.Rand
+	spoil Spoil
 	// charged are the subscriptions that the gateway charged before. What people split off one whose order was lost with a newer database
 	// has another key there, so the money of then would be a stray, which somebody has to look at.
 	charged map[id.ID]bool
 	split   []subscription.Split // what was split off and is not merged yet
 }
 
-func newPeople(i *server.Instance, g *simulated.Gateway, seed uint64) *people {
-	p := &people{i: i, rnd: mathrand.New(mathrand.NewPCG(seed, 1)), charged: map[id.ID]bool{}}
+func newPeople(i *server.Instance, g *simulated.Gateway, w BillingWork) *people {
+	p := &people{i: i, spoil: w.Spoil, rnd: mathrand.New(mathrand.NewPCG(w.Seed, 1)), charged: map[id.ID]bool{}}
 	for _, e := range g.Ledger() {
 		if e.Kind == simulated.Charge && e.Status == payment.Succeeded {
 			p.charged[subscriptionOf(i, e.Key)] = true
@@ -220,12 +231,12 @@ func (p *people) move(ctx context.Context) {
 			if p.rnd.IntN(2) == 0 {
 				merge.ID, merge.Into = merge.Into, merge.ID
 			}
-			if p.do(ctx, journal.Bind(merge)) != nil {
+			if p.do(ctx, p.spoil.merge(merge)) != nil {
 				p.split = slices.Delete(p.split, n, n+1)
 			}
 		case len(s.Items) > 1:
 			split := subscription.Split{ID: s.ID, NewID: ids.New(id.Subscription), ItemIDs: []id.ID{s.Items[len(s.Items)-1].ID}}
-			if p.do(ctx, journal.Bind(split)) != nil {
+			if p.do(ctx, p.spoil.split(split)) != nil {
 				p.split = append(p.split, split)
 			}
 		}

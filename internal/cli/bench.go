@@ -95,13 +95,14 @@ type benchBillingCommand struct {
 	Work          string        `help:"Bill the shop of a folder, and end." type:"path" hidden:""`
 	Moves         bool          `help:"With --work: people split and merge meanwhile." hidden:""`
 	Trouble       string        `help:"With --work: what goes wrong." hidden:""`
+	Spoil         string        `help:"With --work: the rule that is switched off." hidden:""`
 }
 
 // Run measures, and prints a table. Its exit code says whether every goal was met that has to be: no charge twice, none missed.
 func (c benchBillingCommand) Run(w *world) error {
 	if c.Work != "" {
 		return bench.BillingWork{Data: c.Work, Database: c.Database, Latency: c.Latency, InFlight: c.InFlight,
-			Moves: c.Moves, Trouble: bench.Trouble(c.Trouble), Seed: c.Seed}.Do(w.ctx, w.out)
+			Moves: c.Moves, Trouble: bench.Trouble(c.Trouble), Spoil: bench.Spoil(c.Spoil), Seed: c.Seed}.Do(w.ctx, w.out)
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -109,10 +110,7 @@ func (c benchBillingCommand) Run(w *world) error {
 	}
 	o := bench.BillingOptions{Dir: c.Dir, Database: c.Database, Subscriptions: c.Subscriptions, Latency: c.Latency, InFlight: c.InFlight, Crashes: c.Crashes, Seed: c.Seed, Profile: c.Profile,
 		Found: foundBench,
-		Work: func(b bench.BillingWork) []string {
-			return []string{self, "bench", "billing", "--work", b.Data, "--database", b.Database, "--latency", b.Latency.String(), "--in-flight", fmt.Sprint(b.InFlight),
-				fmt.Sprintf("--moves=%t", b.Moves), "--trouble", string(b.Trouble), "--seed", fmt.Sprint(b.Seed)}
-		},
+		Work: func(b bench.BillingWork) []string { return append([]string{self}, b.Arguments()...) },
 		Say: func(what string) { fmt.Fprintf(w.err, "Measuring: %s\n", what) }}
 	r, err := bench.Billing(w.ctx, o)
 	switch {

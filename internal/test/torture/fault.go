@@ -44,6 +44,8 @@ func scenarios(short bool) []scenario {
 			repeat(1, "kill -9 of PostgreSQL", killPostgres),
 			repeat(2, "one of two stopped for a while", freezeServer(2*time.Second)),
 		}},
+		billing("sqlite billing", false),
+		billing("postgres billing", true),
 	}
 }
 

@@ -103,7 +103,23 @@ func (r *run) start(ctx context.Context) error {
 	return nil
 }
 
+// sameGateway gives a further server the gateway's account of the first one: to a server with another one the shop's gateway was changed.
+func (r *run) sameGateway(n int) error {
+	to := fmt.Sprintf("%s%d", r.data, n)
+	if n == 0 {
+		return nil
+	}
+	account, err := os.ReadFile(filepath.Join(r.data, "gateway.jsonl.id"))
+	if err != nil {
+		return err
+	}
+	return errors.Join(os.MkdirAll(to, 0o700), os.WriteFile(filepath.Join(to, "gateway.jsonl.id"), account, 0o600))
+}
+
 func (r *run) startOne(n int) (*process, error) {
+	if err := r.sameGateway(n); err != nil {
+		return nil, err
+	}
 	p := &process{cmd: r.command(append([]string{"serve", "--listen", "127.0.0.1:0", "--rate-limit", "0"}, r.place(n)...)...), end: make(chan struct{})}
 	log, err := os.OpenFile(filepath.Join(r.dir, fmt.Sprintf("server%d.log", n)), os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600)
 	if err != nil {

@@ -27,6 +27,10 @@ const (
 	guards
 	comesBack
 	stops
+	charged
+	billed
+	books
+	idle
 	invariants
 )
 
@@ -38,7 +42,7 @@ var names = [invariants]struct{ name, words string }{
 	answers:      {"answers", "no answer but those that were promised: made, or unavailable"},
 	seqs:         {"seq", "seq has no gap and no repetition"},
 	versions:     {"target-version", "target_version of each thing has no gap, and points to its entry before"},
-	times:        {"recorded-at", "recorded_at never goes back"},
+	times:        {"recorded-at", "recorded_at never goes back, and is of no clock that is wrong"},
 	leaves:       {"leaf", "the stored bytes of each entry are its leaf"},
 	tree:         {"tree", "the head's tree is that of the entries"},
 	prefixes:     {"checkpoint", "every checkpoint ever seen is a prefix of the final tree"},
@@ -46,6 +50,10 @@ var names = [invariants]struct{ name, words string }{
 	guards:       {"guards", "the database itself still refuses: its triggers and grants are there"},
 	comesBack:    {"comes-back", "the server starts again after the fault, and answers"},
 	stops:        {"stops", "a server that is told to stop answers what is under way and ends without an error"},
+	charged:      {"charged-once", "nobody is charged twice, and no item is in two paid orders of one date"},
+	billed:       {"billed", "whoever can pay is billed for the day, with all that they have"},
+	books:        {"books", "each order was paid what the gateway took for it, and it took nothing else"},
+	idle:         {"idle", "nothing is charged beside an old copy or a wrong key"},
 }
 
 func (i invariant) String() string { return names[i].name }

@@ -25,7 +25,7 @@ func sabotages() []scenario {
 	commit := spoil("synchronous_commit=off", acknowledged, commitLater, killPostgres)
 	commit.postgres = true
 	commit.settings = []string{"wal_writer_delay=10s", "wal_writer_flush_after=1GB", "wal_buffers=64MB"}
-	return []scenario{
+	return append([]scenario{
 		off,
 		spoil("dropped trigger", guards, nil, rogueSQLite(false)),
 		spoil("rogue writer through the hole", replay, nil, rogueSQLite(true)),
@@ -33,7 +33,7 @@ func sabotages() []scenario {
 		spoil("forgotten answers", once, nil, forgetAnswers),
 		spoil("old copy put back", prefixes, copyData, putBack),
 		commit,
-	}
+	}, billingSabotages()...)
 }
 
 // relax starts the server again with synchronous=OFF, after an end in order: what it had until then is on the disk.

@@ -63,7 +63,8 @@ type scenario struct {
 	env      []string // of each server, see Program
 	prepare  fault    // before the shop is made; may be nil
 	rounds   []round
-	sabotage bool // red has to be broken
+	billing  *billingDay // in place of rounds; nil: none
+	sabotage bool        // red has to be broken
 	red      invariant
 }
 
@@ -141,6 +142,9 @@ func (r *run) play(ctx context.Context) (err error) {
 		if r.url, err = r.pg.Create(""); err != nil {
 			return err
 		}
+	}
+	if r.billing != nil {
+		return r.billing.play(ctx, r)
 	}
 	if r.prepare != nil {
 		if err := r.prepare(ctx, r); err != nil {
