@@ -17,26 +17,46 @@ import (
 const (
 	gapsEvery = time.Minute // between two entries of gaps at least
 	gapsMost  = 500         // entries that one of them names
+	gapsWait  = 20 * gapsMost
 )
 
 // logCheck is who acts when a gap in a log is found.
 var logCheck = journal.Actor{Kind: journal.ActorSystem, ID: "log_check"}
 
-// gaps are entries that logs were without, and that are not in the journal yet. Readers add to them and never wait.
+// gaps are entries that logs were without, and that are not in the journal yet. Readers add to them and never wait. Each entry waits once,
+// and gapsWait of them at most: what is dropped is met again by the next reader.
 type gaps struct {
-	mu    sync.Mutex
-	found []observe.FindGap // guarded by mu
-	wake  chan struct{}     // holds one token while there may be something
+	mu      sync.Mutex
+	found   []observe.FindGap // guarded by mu
+	waiting map[int64]bool    // guarded by mu; the seqs in found
+	wake    chan struct{}     // holds one token while there may be something
 }
 
 func (g *gaps) add(by observe.FoundBy, hidden, unreadable []int64) {
 	g.mu.Lock()
-	g.found = append(g.found, observe.FindGap{By: by, Hidden: hidden, Unreadable: unreadable})
+	more := observe.FindGap{By: by, Hidden: g.fresh(hidden), Unreadable: g.fresh(unreadable)}
+	if len(more.Hidden)+len(more.Unreadable) > 0 {
+		g.found = append(g.found, more)
+	}
 	g.mu.Unlock()
 	select {
 	case g.wake <- struct{}{}:
 	default:
 	}
+}
+
+// fresh takes down the seqs that are not waiting yet. The caller holds mu.
+func (g *gaps) fresh(seqs []int64) (out []int64) {
+	if g.waiting == nil {
+		g.waiting = map[int64]bool{}
+	}
+	for _, seq := range seqs {
+		if !g.waiting[seq] && len(g.waiting) < gapsWait {
+			g.waiting[seq] = true
+			out = append(out, seq)
+		}
+	}
+	return out
 }
 
 // take gives what is waiting of those who found the first of it, at most gapsMost entries.
@@ -46,6 +66,9 @@ func (g *gaps) take() (out observe.FindGap, some bool) {
 	room := gapsMost
 	move := func(to, from *[]int64) {
 		n := min(room, len(*from))
+		for _, seq := range (*from)[:n] {
+			delete(g.waiting, seq)
+		}
 		*to, *from = append(*to, (*from)[:n]...), (*from)[n:]
 		room -= n
 	}

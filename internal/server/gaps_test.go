@@ -151,3 +151,29 @@ func TestACheckOfLessTakesNothingBack(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// However often a log is read, each entry that it is without waits once, and no more wait than fit.
+func TestGapsWaitOnce(t *testing.T) {
+	g := &gaps{wake: make(chan struct{}, 1)}
+	for range 1000 {
+		g.add(observe.ByReading, []int64{7, 9}, []int64{8})
+	}
+	if got, _ := g.take(); len(got.Hidden) != 2 || len(got.Unreadable) != 1 {
+		t.Errorf("got %+v", got)
+	}
+	if _, some := g.take(); some {
+		t.Error("something waits still")
+	}
+	g.add(observe.ByReading, []int64{7}, nil) // met again after it was taken
+	if got, _ := g.take(); len(got.Hidden) != 1 {
+		t.Errorf("got %+v", got)
+	}
+	many := make([]int64, 3*gapsWait)
+	for i := range many {
+		many[i] = int64(i)
+	}
+	g.add(observe.ByReading, many, many)
+	if n := len(g.waiting); n != gapsWait {
+		t.Errorf("%d wait", n)
+	}
+}
