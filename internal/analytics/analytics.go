@@ -28,13 +28,13 @@ import (
 	"os"
 	"runtime/debug"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"perennial/internal/civil"
 	"perennial/internal/db"
 	"perennial/internal/fault"
+	"perennial/internal/follow"
 	"perennial/internal/store"
 )
 
@@ -47,12 +47,27 @@ type Analytics struct {
 	path string                // of a file of its own; empty in PostgreSQL
 	d    atomic.Pointer[db.DB] // where the sums are: the file, or the PostgreSQL of the store; replaced by anew, under mu
 	key  [32]byte
-	most int64        // entries in one transaction
-	done atomic.Int64 // entries below this are counted
 
-	mu     sync.Mutex // one of this process counts at a time
-	closed bool       // guarded by mu
+	f      *follow.Follower
+	row    *follow.Row
+	closed bool // changes while nobody counts (f.Alone)
 }
+
+// countPause is how long whoever follows live waits between two rounds: who asks for a report does not wait for it.
+const countPause = 2 * time.Second
+
+// newAnalytics makes figures that are nowhere yet.
+func newAnalytics(s *store.Store, clock func() time.Time, log *slog.Logger) *Analytics {
+	a := &Analytics{s: s, clock: clock, log: log, key: s.Keys.Folder().Derive("analytics " + string(s.Shop))}
+	a.d.Store(s.DB)
+	a.row = &follow.Row{DB: a.d.Load, Store: s, Table: "rollup_followed", Column: "version", Version: formatVersion, First: ", day, zone", Values: ", '', 'UTC'", Clear: a.clear}
+	a.f = &follow.Follower{Name: "analytics", Store: s, Log: log, Place: a.row, Batch: batchLength, Take: a.take, Pause: countPause,
+		Round: func(ctx context.Context, _ bool) error { return a.CatchUp(ctx) }}
+	return a
+}
+
+// Follower is what keeps the figures up to date.
+func (a *Analytics) Follower() *follow.Follower { return a.f }
 
 // Open opens the file at path, and makes it when it is missing, damaged, or of another version. What it holds is dropped when it does
 // not belong to the journal of the store. In PostgreSQL the sums are in tables, and there is no file. log may be nil.
@@ -60,8 +75,7 @@ func Open(ctx context.Context, s *store.Store, path string, clock func() time.Ti
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	a := &Analytics{s: s, clock: clock, log: log, key: s.Keys.Folder().Derive("analytics " + string(s.Shop)), most: batchLength}
-	a.d.Store(s.DB)
+	a := newAnalytics(s, clock, log)
 	if s.DB.Engine == db.SQLite {
 		a.path = path
 		d, err := openFile(ctx, path)
@@ -85,19 +99,18 @@ func Open(ctx context.Context, s *store.Store, path string, clock func() time.Ti
 
 // Close closes the file. Nothing may be called after it.
 func (a *Analytics) Close() error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.path == "" || a.closed {
-		return nil
-	}
-	a.closed = true
-	return a.d.Load().Close()
+	return a.f.Alone(func() error {
+		if a.path == "" || a.closed {
+			return nil
+		}
+		a.closed = true
+		return a.d.Load().Close()
+	})
 }
 
 // OpenReadOnly opens figures to compare them, also beside a server. It is nil when there is no file, or it is one of another version.
 func OpenReadOnly(ctx context.Context, s *store.Store, path string) (*Analytics, error) {
-	a := &Analytics{s: s, log: slog.New(slog.DiscardHandler), key: s.Keys.Folder().Derive("analytics " + string(s.Shop)), most: batchLength}
-	a.d.Store(s.DB)
+	a := newAnalytics(s, nil, slog.New(slog.DiscardHandler))
 	if s.DB.Engine != db.SQLite {
 		return a, nil
 	}
@@ -141,19 +154,19 @@ func (a *Analytics) told(ctx context.Context, err error) error {
 
 // mend puts an empty file in the place of a damaged one. Reports that are being made from it fail.
 func (a *Analytics) mend(ctx context.Context, why error) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.closed {
-		return why
-	}
-	a.done.Store(0)
-	err := a.d.Load().Close()
-	d, aerr := a.anew(ctx, why)
-	if aerr != nil {
-		return errors.Join(err, aerr)
-	}
-	a.d.Store(d)
-	return nil
+	return a.f.Alone(func() error {
+		if a.closed {
+			return why
+		}
+		a.f.Moved(0)
+		err := a.d.Load().Close()
+		d, aerr := a.anew(ctx, why)
+		if aerr != nil {
+			return errors.Join(err, aerr)
+		}
+		a.d.Store(d)
+		return nil
+	})
 }
 
 // anew removes the file and makes it again.
@@ -205,56 +218,39 @@ func remove(path string) error {
 	return nil
 }
 
-// ours drops what was counted of another journal: a restored backup has other entries from some seq on, or none.
+// ours drops what was counted of another journal (a restored backup has other entries from some seq on, or none), or by other rules.
 func (a *Analytics) ours(ctx context.Context) error {
-	p, err := a.position(ctx, a.d.Load().Reader, "")
-	if err != nil || p.next == 0 {
-		return err
-	}
-	ours, err := a.follows(ctx, p)
+	p, err := a.position(ctx, a.d.Load().Reader)
 	if err != nil {
 		return err
 	}
-	if ours {
-		a.done.Store(p.next)
-		return nil
-	}
-	a.log.Warn("the figures are of another journal, of another version, or of a time zone whose rules changed, and are counted anew")
-	return a.forget(ctx)
-}
-
-// follows says whether what is counted up to a position is of this journal and by today's rules.
-func (a *Analytics) follows(ctx context.Context, p position) (bool, error) {
-	last, err := a.s.Event(ctx, a.s.Read, store.Closed, p.next-1)
-	if err != nil && fault.As(err).Kind != fault.NotFound {
-		return false, err
-	}
-	return err == nil && string(last.Leaf[:]) == string(p.leaf) && p.version == formatVersion && p.rules == zoneRules(p.zone), nil
-}
-
-// forget drops everything that was counted.
-func (a *Analytics) forget(ctx context.Context) error {
-	a.done.Store(0)
-	tx, err := a.d.Load().Writer.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback()
-	for _, t := range tables {
-		if _, err := tx.ExecContext(ctx, `DELETE FROM `+t+` WHERE shop_id = $1`, a.s.Shop); err != nil { //nolint:gosec // the names are the list above
+	if p.rules != zoneRules(p.zone) {
+		a.log.Warn("the figures are of a time zone whose rules changed, and are counted anew")
+		if err := a.f.Restart(ctx); err != nil {
 			return err
 		}
 	}
-	return tx.Commit()
+	return a.f.Check(ctx)
+}
+
+// clear drops everything that was counted.
+func (a *Analytics) clear(ctx context.Context, tx *sql.Tx) error {
+	for _, t := range tables {
+		text := `DELETE FROM ` + t + ` WHERE shop_id = $1`
+		if t == "rollup_followed" {
+			text = `UPDATE rollup_followed SET day = '', zone = 'UTC' WHERE shop_id = $1`
+		}
+		if _, err := tx.ExecContext(ctx, text, a.s.Shop); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Rebuild drops everything and counts it anew. progress is called with the number of entries done; it may be nil.
 func (a *Analytics) Rebuild(ctx context.Context, progress func(done int64)) error {
-	a.mu.Lock()
-	err := a.forget(ctx)
-	a.mu.Unlock()
-	if err != nil {
-		return db.Fault(err)
+	if err := a.f.Restart(ctx); err != nil {
+		return err
 	}
 	return a.catchUp(ctx, progress)
 }
@@ -271,45 +267,20 @@ func (a *Analytics) CatchUp(ctx context.Context) error {
 }
 
 func (a *Analytics) catchUp(ctx context.Context, progress func(int64)) error {
-	began := a.done.Load()
+	began := a.f.Next()
 	defer func() {
-		if a.done.Load()-began > 10*a.most {
+		if a.f.Next()-began > 10*a.f.Batch {
 			debug.FreeOSMemory() // a long way leaves a large heap, which a quiet process would keep
 		}
 	}()
-	for {
-		more, err := a.step(ctx)
-		if err != nil {
-			return db.Fault(err)
-		}
-		if progress != nil {
-			progress(a.done.Load())
-		}
-		if !more {
-			break
-		}
+	if err := a.f.CatchUp(ctx, progress); err != nil {
+		return err
 	}
 	for {
 		if more, err := a.look(ctx); err != nil || !more {
 			return db.Fault(err)
 		}
 	}
-}
-
-// step counts one batch. Between batches others may count or report.
-func (a *Analytics) step(ctx context.Context) (more bool, err error) {
-	head, err := a.s.ReadHead(ctx, a.s.Read)
-	if err != nil || a.done.Load() > head.Seq {
-		return false, err
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	next, err := a.batch(ctx, head.Seq)
-	if err != nil {
-		return false, err
-	}
-	a.done.Store(next)
-	return next <= head.Seq, nil
 }
 
 // fresh counts what little is not counted yet, so that whoever made a change finds it in the report. While much is missing, after a
@@ -319,17 +290,17 @@ func (a *Analytics) fresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if behind := head.Seq + 1 - a.done.Load(); behind <= 0 || behind > a.most {
+	if behind := head.Seq + 1 - a.f.Next(); behind == 0 || behind > a.f.Batch {
 		return nil
 	}
-	if _, err = a.step(ctx); err == nil {
+	if _, err = a.f.Step(ctx, head.Seq); err == nil {
 		_, err = a.look(ctx)
 	}
 	return err
 }
 
 // Counted is how many entries are counted: all below this seq.
-func (a *Analytics) Counted() int64 { return a.done.Load() }
+func (a *Analytics) Counted() int64 { return a.f.Next() }
 
 // snapshot runs f with one state of the tables.
 func (a *Analytics) snapshot(ctx context.Context, f func(q db.Querier) error) error {
@@ -351,8 +322,7 @@ func (a *Analytics) snapshot(ctx context.Context, f func(q db.Querier) error) er
 
 // position is how far the journal is counted.
 type position struct {
-	next    int64
-	leaf    []byte
+	follow.Position
 	version int
 	day     string // of the last event
 	zone    string // of the shop, as the journal says so far
@@ -368,29 +338,28 @@ func zoneRules(zone string) string {
 	return rules
 }
 
-// position reads the row; lock is what keeps others from reading it.
-func (a *Analytics) position(ctx context.Context, q db.Querier, lock string) (p position, err error) {
-	p.rules = "UTC"
-	err = q.QueryRowContext(ctx, `SELECT next, leaf_hash, version, day, zone FROM rollup_followed WHERE shop_id = $1`+lock, a.s.Shop).
-		Scan(&p.next, &p.leaf, &p.version, &p.day, &p.rules)
+// position reads the row. When there is none, or nothing is counted, the zone's rules are those of today.
+func (a *Analytics) position(ctx context.Context, q db.Querier) (p position, err error) {
+	var leaf []byte
+	p.rules, p.version = "UTC", formatVersion
+	err = q.QueryRowContext(ctx, `SELECT next, leaf_hash, version, day, zone FROM rollup_followed WHERE shop_id = $1`, a.s.Shop).
+		Scan(&p.Next, &leaf, &p.version, &p.day, &p.rules)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = nil
 	}
-	p.zone, _, _ = strings.Cut(p.rules, " ")
+	copy(p.Leaf[:], leaf)
+	if p.zone, _, _ = strings.Cut(p.rules, " "); p.Next == 0 {
+		p.rules = zoneRules(p.zone)
+	}
 	return p, err
 }
 
-// locked gives the position in a transaction that nobody else's can pass.
-func (a *Analytics) locked(ctx context.Context, tx *sql.Tx) (position, error) {
-	if _, err := tx.ExecContext(ctx, `INSERT INTO rollup_followed (shop_id, next, leaf_hash, version, day, zone) VALUES ($1, 0, $2, $3, '', 'UTC') ON CONFLICT DO NOTHING`,
-		a.s.Shop, []byte{}, formatVersion); err != nil {
-		return position{}, err
+// follows says whether what is counted up to a position is of this journal and by today's rules.
+func (a *Analytics) follows(ctx context.Context, p position) (bool, error) {
+	if p.version != formatVersion || p.rules != zoneRules(p.zone) {
+		return false, nil
 	}
-	lock := ""
-	if a.d.Load().Engine == db.Postgres {
-		lock = ` FOR UPDATE`
-	}
-	return a.position(ctx, tx, lock)
+	return a.f.Ours(ctx, p.Position)
 }
 
 // today is the shop's day.

@@ -54,7 +54,7 @@ func (a *Analytics) Compare(ctx context.Context, all bool, wrong func(seq int64,
 
 func (a *Analytics) compare(ctx context.Context, all bool, small int64, wrong func(seq int64, key, detail string)) (c Compared, err error) {
 	err = a.snapshot(ctx, func(q db.Querier) error {
-		p, err := a.position(ctx, q, "")
+		p, err := a.position(ctx, q)
 		if err != nil {
 			return err
 		}
@@ -62,8 +62,8 @@ func (a *Analytics) compare(ctx context.Context, all bool, small int64, wrong fu
 		if err != nil {
 			return err
 		}
-		c = Compared{Entries: p.next, Of: max(p.next, head.Seq+1), All: all || p.next <= small}
-		if p.next == 0 {
+		c = Compared{Entries: p.Next, Of: max(p.Next, head.Seq+1), All: all || p.Next <= small}
+		if p.Next == 0 {
 			return nil
 		}
 		if ours, err := a.follows(ctx, p); err != nil || !ours {
@@ -100,7 +100,8 @@ func (a *Analytics) second(ctx context.Context) (*Analytics, error) {
 			return nil, errors.Join(err, d.Close())
 		}
 	}
-	again := &Analytics{s: a.s, clock: a.clock, log: a.log, key: a.key, most: a.most}
+	again := newAnalytics(a.s, a.clock, a.log)
+	again.f.Batch = a.f.Batch
 	again.d.Store(d)
 	return again, nil
 }
@@ -121,9 +122,9 @@ type comparison struct {
 }
 
 func (x *comparison) countAll() error {
-	for next := int64(0); next < x.at.next; {
+	for next := int64(0); next < x.at.Next; {
 		var err error
-		if next, err = x.again.batch(x.ctx, x.at.next-1); err != nil {
+		if next, err = x.again.f.Step(x.ctx, x.at.Next-1); err != nil {
 			return err
 		}
 	}
@@ -193,11 +194,13 @@ func (x *comparison) count(list []*journal.Event) error {
 		return err
 	}
 	defer tx.Rollback()
+	if _, _, err := x.again.row.Lock(x.ctx, tx); err != nil {
+		return err
+	}
 	b, err := x.again.begin(x.ctx, tx)
 	if err != nil {
 		return err
 	}
-	b.at.leaf = []byte{} // nobody follows these figures
 	if err := b.load(list); err != nil {
 		return err
 	}
@@ -226,7 +229,7 @@ func (x *comparison) chain(ref journal.Ref) (out []*journal.Event, err error) {
 		if err != nil {
 			return nil, err
 		}
-		if seq < x.at.next {
+		if seq < x.at.Next {
 			out = append(out, st.Event)
 		}
 		seq = st.TargetPrevSeq
@@ -288,7 +291,7 @@ func (x *comparison) dayAt(seq int64) (string, error) {
 // pickDays adds the sales of some days.
 func (x *comparison) pickDays(seqs map[int64]bool) error {
 	for range sampledDays {
-		day, err := x.dayAt(rand.Int64N(x.at.next)) //nolint:gosec // any sample will do
+		day, err := x.dayAt(rand.Int64N(x.at.Next)) //nolint:gosec // any sample will do
 		if err != nil {
 			return err
 		}
@@ -297,7 +300,7 @@ func (x *comparison) pickDays(seqs map[int64]bool) error {
 		}
 		var serr error
 		from := func(reached func(string) bool) int64 {
-			return int64(sort.Search(int(x.at.next), func(i int) bool {
+			return int64(sort.Search(int(x.at.Next), func(i int) bool {
 				at, err := x.dayAt(int64(i))
 				serr = errors.Join(serr, err)
 				return err != nil || reached(at)
@@ -331,7 +334,7 @@ func (x *comparison) pickSubscriptions(seqs map[int64]bool) error {
 		if len(x.subs) == sampledSubscriptions {
 			break
 		}
-		st, err := x.a.s.Event(x.ctx, x.a.s.Read, store.Closed, rand.Int64N(x.at.next)) //nolint:gosec // any sample will do
+		st, err := x.a.s.Event(x.ctx, x.a.s.Read, store.Closed, rand.Int64N(x.at.Next)) //nolint:gosec // any sample will do
 		if err != nil {
 			return err
 		}
@@ -348,7 +351,7 @@ func (x *comparison) pickSubscriptions(seqs map[int64]bool) error {
 		}
 		for _, s := range steps {
 			t, _ := journal.Lookup(s.Type)
-			if s.Seq < x.at.next && (t.Target == journal.Subscription || s.Type == journal.BillingAttemptFailed) {
+			if s.Seq < x.at.Next && (t.Target == journal.Subscription || s.Type == journal.BillingAttemptFailed) {
 				seqs[s.Seq] = true
 			}
 		}
@@ -607,7 +610,7 @@ func (x *comparison) states() error {
 // schedules compares the orders to come of subscriptions that no entry has changed since they were looked at.
 func (x *comparison) schedules(has map[id.ID]standing) error {
 	prices, newest, err := x.a.pricesAt(x.ctx)
-	if err != nil || newest >= x.at.next {
+	if err != nil || newest >= x.at.Next {
 		return err
 	}
 	last, err := civil.Parse(x.at.day)
@@ -632,7 +635,7 @@ func (x *comparison) schedules(has map[id.ID]standing) error {
 		}
 		for _, row := range rows {
 			s := row.State.(*subscription.Subscription)
-			if row.LastSeq >= x.at.next {
+			if row.LastSeq >= x.at.Next {
 				continue
 			}
 			is, looked, until := has[s.ID], last, last.AddDays(Horizon+ahead)

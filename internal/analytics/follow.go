@@ -16,6 +16,7 @@ import (
 	"perennial/internal/catalog"
 	"perennial/internal/civil"
 	"perennial/internal/db"
+	"perennial/internal/follow"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/settings"
@@ -47,50 +48,33 @@ type batch struct {
 	reasons [][]any
 }
 
-// batch counts entries up to head, in a transaction of its own. It gives the first seq that is not counted.
-func (a *Analytics) batch(ctx context.Context, head int64) (next int64, err error) {
-	tx, err := a.d.Load().Writer.BeginTx(ctx, nil)
+// take counts a run of entries.
+func (a *Analytics) take(ctx context.Context, r *follow.Run) error {
+	b, err := a.begin(ctx, r.Tx)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	defer tx.Rollback()
-	b, err := a.begin(ctx, tx)
-	if err != nil {
-		return 0, err
-	}
-	if b.at.next > head {
-		return b.at.next, tx.Commit()
-	}
-	end := min(head+1, b.at.next+a.most)
-	var list []*journal.Event
-	for st, err := range a.s.Events(ctx, a.s.Read, store.Closed, b.at.next, end) {
-		if err != nil {
-			return 0, err
-		}
-		list = append(list, st.Event)
+	list := make([]*journal.Event, len(r.Events))
+	for i, st := range r.Events {
+		list[i] = st.Event
 		b.events[st.Seq] = st.Event
-		b.at.leaf = st.Leaf[:]
 	}
 	if err := b.load(list); err != nil {
-		return 0, err
+		return err
 	}
 	for _, e := range list {
 		if err := b.take(e); err != nil {
-			return 0, fmt.Errorf("analytics: count event %d: %w", e.Seq, err)
+			return fmt.Errorf("analytics: count event %d: %w", e.Seq, err)
 		}
 	}
-	b.at.next = end
-	if err := b.write(); err != nil {
-		return 0, err
-	}
-	return end, tx.Commit()
+	return b.write()
 }
 
-// begin begins a batch where the last one ended.
+// begin begins a batch in a transaction that has the position.
 func (a *Analytics) begin(ctx context.Context, tx *sql.Tx) (b *batch, err error) {
 	b = &batch{a: a, ctx: ctx, tx: tx, events: map[int64]*journal.Event{}, known: map[id.ID]*known{}, changed: map[id.ID]bool{},
 		plans: map[id.ID][]catalog.Pricing{}, priced: map[id.ID]bool{}, sums: map[cell]sum{}}
-	if b.at, err = a.locked(ctx, tx); err != nil {
+	if b.at, err = a.position(ctx, tx); err != nil {
 		return nil, err
 	}
 	b.loc = b.at.location()
@@ -354,7 +338,7 @@ func (b *batch) add(e *journal.Event, facts []Fact) {
 	}
 }
 
-// write writes what was counted, and how far.
+// write writes what was counted.
 func (b *batch) write() error {
 	if err := b.a.addSums(b.ctx, b.tx, b.sums); err != nil {
 		return err
@@ -386,7 +370,6 @@ func (b *batch) write() error {
 		` ON CONFLICT (shop_id, id) DO UPDATE SET plan_id = excluded.plan_id, covered = excluded.covered, body = excluded.body`, rows); err != nil {
 		return err
 	}
-	_, err := b.tx.ExecContext(b.ctx, `UPDATE rollup_followed SET next = $2, leaf_hash = $3, version = $4, day = $5, zone = $6 WHERE shop_id = $1`,
-		b.a.s.Shop, b.at.next, b.at.leaf, formatVersion, b.at.day, zoneRules(b.at.zone))
+	_, err := b.tx.ExecContext(b.ctx, `UPDATE rollup_followed SET day = $2, zone = $3 WHERE shop_id = $1`, b.a.s.Shop, b.at.day, zoneRules(b.at.zone))
 	return err
 }

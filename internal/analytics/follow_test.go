@@ -185,7 +185,7 @@ func TestCountingTogether(t *testing.T) {
 		counters[2] = s.figures(t)
 	}
 	for _, c := range counters {
-		c.most = 3
+		c.f.Batch = 3
 	}
 	const subs = 40
 	ctx, stop := context.WithCancel(t.Context())

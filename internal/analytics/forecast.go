@@ -37,14 +37,23 @@ type planned struct {
 
 // look counts the orders to come of some subscriptions that changed, or that were not looked at far enough into the future.
 func (a *Analytics) look(ctx context.Context) (more bool, err error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	err = a.f.Alone(func() error {
+		more, err = a.lookAt(ctx)
+		return err
+	})
+	return more, err
+}
+
+func (a *Analytics) lookAt(ctx context.Context) (more bool, err error) {
 	tx, err := a.d.Load().Writer.BeginTx(ctx, nil)
 	if err != nil {
 		return false, err
 	}
 	defer tx.Rollback()
-	at, err := a.locked(ctx, tx)
+	if _, _, err := a.row.Lock(ctx, tx); err != nil {
+		return false, err
+	}
+	at, err := a.position(ctx, tx)
 	if err != nil {
 		return false, err
 	}

@@ -93,11 +93,11 @@ func reported[R any](ctx context.Context, a *Analytics, q Query, links map[strin
 	}
 	out := &Report[R]{Query: q, Currency: currency, Links: links}
 	err = a.snapshot(ctx, func(sq db.Querier) error {
-		at, err := a.position(ctx, sq, "")
+		at, err := a.position(ctx, sq)
 		if err != nil {
 			return err
 		}
-		out.Counted = at.next
+		out.Counted = at.Next
 		r := &reader{ctx, a, sq, q, currency, today}
 		out.Period = Period{q.From, q.To}
 		if out.Rows, out.Total, err = part(r, out.Period); err != nil || !q.Compare {

@@ -97,12 +97,12 @@ func dump(t testing.TB, a *Analytics) map[string][]string {
 func TestAYear(t *testing.T) {
 	y := live(t, 60)
 	ctx := t.Context()
-	y.most = 37 // so that operations are cut in every way
+	y.f.Batch = 37 // so that operations are cut in every way
 	must(t, y.CatchUp(ctx))
 	lived := dump(t, y.Analytics)
 
 	t.Run("a rebuild gives the same", func(t *testing.T) {
-		y.most = batchLength
+		y.f.Batch = batchLength
 		must(t, y.Rebuild(ctx, nil))
 		if diff := cmp.Diff(lived, dump(t, y.Analytics)); diff != "" {
 			t.Errorf("-lived +rebuilt:\n%s", diff)

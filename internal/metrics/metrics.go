@@ -33,6 +33,7 @@ type Sources struct {
 	Missed     func() int   // entries that an index kept from a log, as far as anybody looked since the start
 	Counted    func() int64 // the last seq that is in the reports, -1 for none
 	Messages   func() Messages
+	Followers  func() []Follower
 	Waiting    func() int // commands that wait for the writer
 	Streams    func() int // clients that follow the journal
 	Checkpoint func() Checkpoint
@@ -51,6 +52,13 @@ type Messages struct {
 	Waiting int64 // to be sent, those that will be tried again included
 	Sent    int64 // since the start
 	Failed  int64 // tries without success since the start
+}
+
+// Follower is how one who follows the journal is.
+type Follower struct {
+	Name    string
+	Lag     int64 // entries that are committed and not taken
+	Failing time.Duration
 }
 
 // Described is a metric as it is documented.
@@ -110,6 +118,10 @@ func New(s Sources) *Metrics {
 	m.gauge("perennial_messages_waiting", "Messages that are to be sent, those that will be tried again included; 0 where this process sends none.", nil, func() float64 { return float64(s.Messages().Waiting) })
 	m.counted("perennial_messages_sent_total", "Messages that a mail server took.", func() float64 { return float64(s.Messages().Sent) })
 	m.counted("perennial_messages_failed_tries_total", "Tries to send a message that no mail server took.", func() float64 { return float64(s.Messages().Failed) })
+	m.followers("perennial_follower_lag_entries", "Entries that are committed and not taken yet, by who follows the journal; 0 where another process does.", s.Followers,
+		func(f Follower) float64 { return float64(f.Lag) })
+	m.followers("perennial_follower_failing_seconds", "For how long a follower has failed at each try; 0 when the last one went well.", s.Followers,
+		func(f Follower) float64 { return f.Failing.Seconds() })
 	m.gauge("perennial_checkpoint_entries", "Entries that the newest signed checkpoint is over.", nil, func() float64 { return float64(s.Checkpoint().Size) })
 	m.gauge("perennial_checkpoint_unsigned_entries", "Entries that no signed checkpoint is over yet.", nil, func() float64 {
 		size := s.Checkpoint().Size
@@ -192,6 +204,27 @@ func (m *Metrics) flags(name, help, label string, values []string, is func(value
 			}
 			return 0
 		}))
+	}
+}
+
+// followers is a gauge for each follower.
+func (m *Metrics) followers(name, help string, list func() []Follower, value func(f Follower) float64) {
+	m.add(perFollower{prometheus.NewDesc(name, help, []string{"follower"}, nil), list, value}, name, "gauge", help, "follower")
+}
+
+type perFollower struct {
+	desc  *prometheus.Desc
+	list  func() []Follower
+	value func(f Follower) float64
+}
+
+// Describe implements prometheus.Collector.
+func (p perFollower) Describe(to chan<- *prometheus.Desc) { to <- p.desc }
+
+// Collect implements prometheus.Collector.
+func (p perFollower) Collect(to chan<- prometheus.Metric) {
+	for _, f := range p.list() {
+		to <- prometheus.MustNewConstMetric(p.desc, prometheus.GaugeValue, p.value(f), f.Name)
 	}
 }
 

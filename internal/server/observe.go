@@ -24,7 +24,7 @@ func (s *Server) observe() {
 	zones, origin := civil.ZoneData()
 	s.metrics = metrics.New(metrics.Sources{
 		Zones: zones, ZonesOrigin: origin,
-		Head: s.Program.Head, Indexed: func() int64 { return s.Finder.Indexed() - 1 }, Missed: s.Finder.Missed, Counted: func() int64 { return s.Analytics.Counted() - 1 }, Messages: s.messageFigures, Waiting: s.Program.Waiting, Streams: func() int { return s.api.Streams() },
+		Head: s.Program.Head, Indexed: func() int64 { return s.Finder.Indexed() - 1 }, Missed: s.Finder.Missed, Counted: func() int64 { return s.Analytics.Counted() - 1 }, Messages: s.messageFigures, Followers: s.followerFigures, Waiting: s.Program.Waiting, Streams: func() int { return s.api.Streams() },
 		Checkpoint: func() metrics.Checkpoint {
 			if g := s.signing.Load(); g != nil {
 				return g.last
@@ -66,6 +66,17 @@ func (s *Server) messageFigures() metrics.Messages {
 		return metrics.Messages{}
 	}
 	return metrics.Messages{Lag: s.letters.Lag(), Waiting: s.letters.Waiting(), Sent: s.letters.Sent(), Failed: s.letters.Failed()}
+}
+
+func (s *Server) followerFigures() (out []metrics.Follower) {
+	for _, f := range s.followers.Figures() {
+		m := metrics.Follower{Name: f.Name, Lag: f.Lag}
+		if !f.Since.IsZero() {
+			m.Failing = s.Program.Now().Sub(f.Since)
+		}
+		out = append(out, m)
+	}
+	return out
 }
 
 // request is what is told of one request.

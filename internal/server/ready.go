@@ -23,6 +23,7 @@ import (
 const (
 	readyWithin = 2 * time.Second // for the database's answer
 	lagLimit    = 100_000         // entries; a search indexes what is missing first, and would take seconds
+	failsLong   = time.Minute     // of failing after which a follower is a warning
 	diskLow     = 1 << 30         // bytes free on the volume of the data folder, below which it warns
 	diskFull    = 32 << 20        // and below which nothing more should be sent here
 )
@@ -81,6 +82,12 @@ func (s *Server) ready(ctx context.Context) readiness {
 			r.Reasons = append(r.Reasons, x)
 		}
 	}
+	for _, f := range s.followers.Figures() {
+		if !f.Since.IsZero() && s.Program.Now().Sub(f.Since) >= failsLong {
+			r.Warnings = append(r.Warnings, reason{"follower_failing", fmt.Sprintf("What follows the journal as %s fails at each try since %s, and is %d entries behind: %s",
+				f.Name, f.Since.UTC().Format("2 January 2006, 15:04:05"), f.Lag, publicly(f.Err))})
+		}
+	}
 	if past, err := s.pastChecks(ctx); err == nil {
 		r.Warnings = append(r.Warnings, checkWarnings(past)...)
 	}
@@ -91,6 +98,14 @@ func (s *Server) ready(ctx context.Context) readiness {
 	}
 	r.Ready = len(r.Reasons) == 0
 	return r
+}
+
+// publicly is an error as anybody may read it: /readyz needs no key.
+func publicly(err error) string {
+	if f := fault.As(err); f.Kind != fault.Internal {
+		return f.Public
+	}
+	return "the log says why."
 }
 
 // checkWarnings says what the last check of the whole journal came to, by whomever and in whichever process it was made.

@@ -20,6 +20,7 @@ import (
 	"perennial/internal/engine"
 	"perennial/internal/fault"
 	"perennial/internal/find"
+	"perennial/internal/follow"
 	"perennial/internal/gate"
 	"perennial/internal/id"
 	"perennial/internal/journal"
@@ -59,6 +60,8 @@ type Server struct {
 	once    sync.Once
 	err     error
 
+	followers *follow.Group
+
 	connecting sync.Mutex
 	connected  bool        // guarded by connecting; the gateway's account is the shop's
 	unknown    atomic.Bool // the gateway's account has still to be compared with the shop's, or its charges with the orders
@@ -88,7 +91,6 @@ const (
 	indexPause       = 200 * time.Millisecond // between two batches of the index
 	lettersEvery     = 20 * time.Second       // messages that are due
 	lettersPause     = time.Second            // between two looks at new entries
-	countPause       = 2 * time.Second        // between two batches of the reports; who asks for one does not wait for it
 	stopWithin       = 20 * time.Second       // for what is under way
 )
 
@@ -151,6 +153,7 @@ func Start(ctx context.Context, i *Instance, gateway payment.Gateway, extra *acc
 	if extra != nil {
 		mux.Mount(extra, extra)
 	}
+	s.followers = follow.New(i.Program, i.Config.Log, s.list()...)
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
 	front := access.NewMux("")
@@ -171,15 +174,10 @@ func Start(ctx context.Context, i *Instance, gateway payment.Gateway, extra *acc
 	}
 	s.work.Go(func() { s.witness(run) })
 	s.work.Go(func() { s.sign(run) })
-	s.work.Go(func() { s.bill(run) })
-	s.work.Go(func() { s.index(run) })
-	s.work.Go(func() { s.count(run) })
 	s.work.Go(func() { s.sweep(run) })
 	s.work.Go(func() { s.prove(run) })
 	s.work.Go(func() { s.recordGaps(run) })
-	if s.letters != nil {
-		s.work.Go(func() { s.write(run) })
-	}
+	s.followers.Start(run)
 	return s, nil
 }
 
@@ -205,6 +203,7 @@ func (s *Server) Stop(ctx context.Context) error {
 				err = errors.Join(err, serr, h.Close())
 			}
 		}
+		s.followers.Stop()
 		s.work.Wait()
 		s.api.FlushDenials(ctx)
 		s.Dashboard.FlushTallies(ctx)
@@ -239,74 +238,43 @@ func (s *Server) serve(l net.Listener, mux *access.Mux, withMetrics bool) {
 	})
 }
 
-// follow calls work once, and then whenever something was committed or a while has passed. due says that it is not for a
-// commit. It does not call it again before a pause is over, so that many commits are one call.
-func (s *Server) follow(ctx context.Context, name string, every, pause time.Duration, work func(ctx context.Context, due bool) error) {
-	grown, done := s.Program.Watch()
-	defer done()
-	t := time.NewTicker(every)
-	defer t.Stop()
-	for due := true; ; {
-		if err := work(ctx, due); err != nil && ctx.Err() == nil && !gate.Held(err) { // the gate says it once
-			s.Config.Log.Error(name, "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(pause):
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-			due = true
-		case <-grown:
-			due = false
-		}
-	}
-}
-
 // bill looks for what is due at its interval, and charges what a person asked for (an extra order, a new card) as soon as it is
 // committed. It is the one goroutine that uses the engine.
-func (s *Server) bill(ctx context.Context) {
-	s.follow(ctx, "billing", cmp.Or(s.Config.BillingEvery, billingEvery), settlePause, func(ctx context.Context, due bool) error {
-		if s.unknown.Load() && due && s.Gate.Ask(gate.Charge, gate.GatewayUnknown) == nil {
-			s.reconnect(ctx)
-		}
-		if s.unknown.Load() { // nothing is charged until the gateway's account is known
-			s.metrics.BillingHeld()
-			return s.Gate.Ask(gate.Charge)
-		}
-		if !due {
-			return s.engine.Wake(ctx)
-		}
-		if err := s.reports.Pump(ctx); err != nil && ctx.Err() == nil && !gate.Held(err) {
-			s.Config.Log.Error("the reports of the gateway", "error", err)
-		}
-		err := s.engine.Run(ctx)
-		switch {
-		case gate.Held(err):
-			s.metrics.BillingHeld()
-		case ctx.Err() == nil:
-			s.metrics.BillingRun(time.Now(), err)
-		}
-		return err
-	})
+func (s *Server) bill(ctx context.Context, due bool) error {
+	if s.unknown.Load() && due && s.Gate.Ask(gate.Charge, gate.GatewayUnknown) == nil {
+		s.reconnect(ctx)
+	}
+	if s.unknown.Load() { // nothing is charged until the gateway's account is known
+		s.metrics.BillingHeld()
+		return s.Gate.Ask(gate.Charge)
+	}
+	if !due {
+		return s.engine.Wake(ctx)
+	}
+	if err := s.reports.Pump(ctx); err != nil && ctx.Err() == nil && !gate.Held(err) {
+		s.Config.Log.Error("the reports of the gateway", "error", err)
+	}
+	err := s.engine.Run(ctx)
+	switch {
+	case gate.Held(err):
+		s.metrics.BillingHeld()
+	case ctx.Err() == nil:
+		s.metrics.BillingRun(time.Now(), err)
+	}
+	return err
 }
 
-// index follows the journal, so that a search after a busy time finds little left to do.
-func (s *Server) index(ctx context.Context) {
-	s.follow(ctx, "index", sweepEvery, indexPause, func(ctx context.Context, _ bool) error { return s.Finder.CatchUp(ctx) })
-}
-
-// count follows the journal for the reports.
-func (s *Server) count(ctx context.Context) {
-	s.follow(ctx, "analytics", sweepEvery, countPause, func(ctx context.Context, _ bool) error { return s.Analytics.CatchUp(ctx) })
-}
-
-// write follows the journal for the messages to subscribers, and sends what is due.
-func (s *Server) write(ctx context.Context) {
-	s.follow(ctx, "messages", lettersEvery, lettersPause, func(ctx context.Context, _ bool) error { return s.letters.Run(ctx) })
+// list gives the followers that live with the server: who follows the journal has its line here.
+func (s *Server) list() []*follow.Follower {
+	list := []*follow.Follower{
+		{Name: "billing", Every: cmp.Or(s.Config.BillingEvery, billingEvery), Pause: settlePause, Longest: settlePause, Round: s.bill},
+		{Name: "index", Pause: indexPause, Round: func(ctx context.Context, _ bool) error { return s.Finder.CatchUp(ctx) }},
+		s.Analytics.Follower(),
+	}
+	if s.letters != nil {
+		list = append(list, &follow.Follower{Name: "messages", Every: lettersEvery, Pause: lettersPause, Round: func(ctx context.Context, _ bool) error { return s.letters.Run(ctx) }})
+	}
+	return list
 }
 
 // signIns gives a customer's sign-ins before an entry, newest first.

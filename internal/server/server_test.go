@@ -25,6 +25,7 @@ import (
 	"perennial/internal/catalog"
 	"perennial/internal/fault"
 	"perennial/internal/find"
+	"perennial/internal/follow"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/payment/simulated"
@@ -409,9 +410,8 @@ func TestTheBackgroundWorks(t *testing.T) {
 		s := &Server{Instance: i, engine: newEngine(i, gateway)}
 		s.reports = NewReports(i.Program, i.Store, s.engine, gateway, i.Config.Log)
 		s.observe()
-		ctx, stop := context.WithCancel(t.Context())
-		s.work.Go(func() { s.index(ctx) })
-		s.work.Go(func() { s.bill(ctx) })
+		s.followers = follow.New(i.Program, i.Config.Log, s.list()...)
+		s.followers.Start(t.Context())
 		synctest.Wait()
 		found(t, i)
 		product(t, i)
@@ -421,8 +421,7 @@ func TestTheBackgroundWorks(t *testing.T) {
 			t.Errorf("%d entries are indexed", got)
 		}
 		time.Sleep(2 * billingEvery)
-		stop()
-		s.work.Wait()
+		s.followers.Stop()
 		if err := i.Close(t.Context()); err != nil {
 			t.Error(err)
 		}

@@ -98,6 +98,17 @@ func (s *Store) Event(ctx context.Context, q db.Querier, p Privacy, seq int64) (
 	return s.unpack(ctx, q, p, e)
 }
 
+// Leaf gives the leaf hash of an event; zero when the database has none.
+func (s *Store) Leaf(ctx context.Context, q db.Querier, seq int64) (leaf seal.Hash, err error) {
+	var b []byte
+	err = q.QueryRowContext(ctx, `SELECT leaf_hash FROM event WHERE shop_id = $1 AND seq = $2`, s.Shop, seq).Scan(&b)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	copy(leaf[:], b)
+	return leaf, err
+}
+
 // EventByID reads one event by its id.
 func (s *Store) EventByID(ctx context.Context, q db.Querier, p Privacy, key id.ID) (Stored, error) {
 	shop, seq, err := id.ParseEvent(string(key))

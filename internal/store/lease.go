@@ -55,6 +55,15 @@ func (s *Store) Lease(ctx context.Context, job, holder string, while time.Durati
 	return n > 0, db.Fault(err)
 }
 
+// Yield gives a job back before its lease runs out.
+func (s *Store) Yield(ctx context.Context, job, holder string) error {
+	if s.DB.Engine != db.Postgres {
+		return nil
+	}
+	_, err := s.DB.Writer.ExecContext(ctx, `DELETE FROM lease WHERE shop_id = $1 AND name = $2 AND holder = $3`, s.Shop, job, holder)
+	return db.Fault(err)
+}
+
 // Alive says every few seconds that a process lives, until the context ends, and gives back then what it has. What it has in
 // hand goes to the others a few seconds after it died.
 func (s *Store) Alive(ctx context.Context, holder string) error {

@@ -19,6 +19,8 @@ type Walk struct {
 	Newest   bool  // newest first
 	// Containing leaves out events whose stored bytes do not hold, for each group, one of its texts.
 	Containing [][]string
+	// Types leaves out events of all others: names, or families such as "order.*". nil leaves out none.
+	Types []string
 }
 
 // walkPage is how many events are read at a time, so that a slow consumer holds no snapshot open.
@@ -32,6 +34,11 @@ func (s *Store) Walk(ctx context.Context, q db.Querier, p Privacy, w Walk) iter.
 		order = "DESC"
 	}
 	where, args := s.containing(w.Containing, []any{s.Shop, w.From, w.To})
+	if len(w.Types) > 0 {
+		var types string
+		types, args = ofTypes(w.Types, args)
+		where += types
+	}
 	query := fmt.Sprintf(`SELECT `+eventColumns+` FROM event WHERE shop_id = $1 AND seq >= $2 AND seq < $3%s ORDER BY seq %s LIMIT %d`, where, order, walkPage)
 	return func(yield func(Stored, error) bool) {
 		for {
@@ -56,6 +63,23 @@ func (s *Store) Walk(ctx context.Context, q db.Querier, p Privacy, w Walk) iter.
 			}
 		}
 	}
+}
+
+// ofTypes is the condition that an event is of one of some types or families.
+func ofTypes(types []string, args []any) (string, []any) {
+	var or []string
+	for _, t := range types {
+		family, whole := strings.CutSuffix(t, "*")
+		if !whole {
+			args = append(args, t)
+			or = append(or, fmt.Sprintf("type = $%d", len(args)))
+			continue
+		}
+		next := strings.TrimSuffix(family, ".") + "/" // what follows a dot
+		args = append(args, family, next)
+		or = append(or, fmt.Sprintf("type >= $%d AND type < $%d", len(args)-1, len(args)))
+	}
+	return " AND (" + strings.Join(or, " OR ") + ")", args
 }
 
 // containing is the condition that the stored bytes hold, for each group, one of its texts.
