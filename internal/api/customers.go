@@ -329,8 +329,16 @@ func (a *API) paymentMethods() {
 		}, viewPaymentMethod)
 }
 
-func (a *API) portalLink(_ context.Context, in *onThingMaybe[portalLinkBody]) (plan, viewOf[portalLinkView], error) {
-	l := notify.NewPortalLink(cmp.Or(a.PortalURL, a.BaseURL+"/portal"), id.ID(in.ID), a.newID(id.SignIn), a.now())
+func (a *API) portalLink(ctx context.Context, in *onThingMaybe[portalLinkBody]) (plan, viewOf[portalLinkView], error) {
+	basis := "" // of nobody, whom the command does not know either
+	who, err := journal.Find[customer.Customer](program.NewReader(ctx, a.Store, a.Store.Read), journal.Customer, id.ID(in.ID))
+	if err != nil {
+		return plan{}, nil, err
+	}
+	if who != nil {
+		basis = notify.Mailbox(a.Store, who)
+	}
+	l := notify.NewPortalLink(cmp.Or(a.PortalURL, a.BaseURL+"/portal"), id.ID(in.ID), a.newID(id.SignIn), basis, a.now())
 	if b := in.Body; b != nil && b.Mail {
 		if !a.Mails {
 			return plan{}, nil, fault.New(fault.Unavailable, "no_mail", "This server sends no messages. Give the link to the customer yourself.")

@@ -34,6 +34,7 @@ const (
 	AddressChanged       Name = "address_changed"
 	PaymentMethodChanged Name = "payment_method_changed"
 	NewDevice            Name = "new_device"
+	EmailChanged         Name = "email_changed"
 	ExportReady          Name = "export_ready"
 	TeamInvitation       Name = "team_invitation"
 	AccountChanged       Name = "account_changed"
@@ -75,6 +76,8 @@ var Kinds = []Kind{
 	{AddressChanged, "Address changed", "When a subscription goes to another address.", false, with(aboutSub, "if_not_you")},
 	{PaymentMethodChanged, "Payment method changed", "When a subscription is paid in another way.", false, with(aboutSub, "card", "if_not_you")},
 	{NewDevice, "Sign-in from a new device", "When somebody signs in to the Portal from a device that was not seen before.", false, with(everywhere, "device", "time")},
+	{EmailChanged, "E-mail address changed", "When the e-mail address of a subscriber is changed, whoever did it. It goes to the address before.", true,
+		with(everywhere, "time")},
 	{ExportReady, "Copy of the data made", "When the team makes a copy of all that the store keeps about a subscriber.", false, with(everywhere, "time", "if_not_reached")},
 	{TeamInvitation, "Invitation to the team", "When somebody is invited to the team.", true, []string{"shop_name", "link", "inviter"}},
 	{AccountChanged, "Account of the team changed", "When somebody of the team gets another way to sign in, or gives rights away: a passkey, an authenticator app, a password, an API key, an invitation, a role.", true, []string{"shop_name", "what", "time", "device"}},

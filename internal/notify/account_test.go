@@ -4,8 +4,10 @@ import (
 	"strings"
 	"testing"
 
+	"perennial/internal/customer"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/privacy"
 	"perennial/internal/program"
 	"perennial/internal/team"
 )
@@ -54,5 +56,37 @@ func TestWhoseAccountItIs(t *testing.T) {
 		if len(got) != 1 || !strings.Contains(got[0], "To: <"+tt.to+">") || !strings.Contains(strings.ReplaceAll(got[0], "=\r\n", ""), tt.words) || !strings.Contains(got[0], "Firefox on Linux") {
 			t.Errorf("%q: %d messages: %q", tt.words, len(got), got)
 		}
+	}
+}
+
+// The mailbox that was the customer's hears that it is no more, whoever changed the address.
+func TestTheAddressBeforeHearsOfTheChange(t *testing.T) {
+	w := newWorld(t)
+	w.run()
+	change := func(email string) []string {
+		t.Helper()
+		before := len(w.post.letters())
+		w.Do(journal.Bind(customer.UpdateProfile{ID: w.ada, Email: &email}))
+		w.run()
+		return w.post.letters()[before:]
+	}
+	plain := func(s string) string { return strings.ReplaceAll(s, "=\r\n", "") }
+	got := change("new@example.com")
+	if len(got) != 1 || !strings.Contains(got[0], "To: <ada@example.com>") || !strings.Contains(plain(got[0]), "die E-Mail-Adresse Ihres Kontos wurde am") {
+		t.Errorf("%d messages: %q", len(got), got)
+	}
+	if strings.Contains(got[0], "new@example.com") {
+		t.Errorf("the mailbox before learns the new address: %q", got)
+	}
+	if got := change("NEW@example.com"); len(got) > 0 {
+		t.Errorf("the same mailbox hears of it: %q", got)
+	}
+	email := "third@example.com"
+	before := len(w.post.letters())
+	w.Do(journal.Bind(customer.UpdateProfile{ID: w.ada, Email: &email}))
+	w.Do(journal.Bind(privacy.Redact{CustomerID: w.ada, ConfirmEmail: email}))
+	w.run()
+	if got := w.post.letters()[before:]; len(got) > 0 {
+		t.Errorf("something is sent to an address that was erased: %q", got)
 	}
 }

@@ -212,8 +212,11 @@ func (n *Notifier) news(ctx context.Context, from, to int64) (list []store.Poste
 			return nil, store.Fault(err)
 		}
 		told, ok := tells(st.Event)
-		if !ok && st.Seq >= n.since.Since { // the build before told members nothing
+		switch fresh := st.Seq >= n.since.Since; { // the build before told neither members nor the address before
+		case !ok && fresh:
 			told, ok = tellsMember(st.Event)
+		case told.Name == message.EmailChanged:
+			ok = fresh
 		}
 		if ok && st.RecordedAt.After(old) {
 			told.Seq, told.Event = st.Seq, st.ID
@@ -358,6 +361,7 @@ var byType = map[journal.Name]message.Name{
 	journal.BillingAttemptActionRequired:       message.ActionRequired,
 	journal.PaymentMethodExpiring:              message.CardExpiring,
 	journal.CustomerLoggedIn:                   message.NewDevice,
+	journal.CustomerEmailChanged:               message.EmailChanged,
 	journal.CustomerDataRequested:              message.ExportReady,
 }
 
@@ -553,7 +557,11 @@ func (n *Notifier) compose(ctx context.Context, key id.ID, what note) (*mail.Mes
 	if reminders[what.Name] && general.SupportEmail != "" {
 		unsubscribe = "mailto:" + general.SupportEmail
 	}
-	m := Letter(general, who.Email.Value, out)
+	to := who.Email.Value
+	if v.to != "" {
+		to = v.to
+	}
+	m := Letter(general, to, out)
 	m.Unsubscribe, m.ID = unsubscribe, string(key)
 	return &m, text, nil
 }

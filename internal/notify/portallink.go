@@ -1,7 +1,9 @@
 package notify
 
 import (
+	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"perennial/internal/auth"
@@ -9,6 +11,7 @@ import (
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/message"
+	"perennial/internal/plain"
 	"perennial/internal/store"
 )
 
@@ -24,12 +27,26 @@ type PortalLink struct {
 	Machinery func(b *store.Batch) error
 }
 
-// NewPortalLink makes a link for a customer into the Portal at an address. signIn is the id of the attempt that it becomes.
-func NewPortalLink(portal string, customerID, signIn id.ID, now time.Time) PortalLink {
+// Mailbox is what a customer's sessions, codes and links stand on: who reads a mailbox that is the customer's no more is not them.
+func Mailbox(s *store.Store, who *customer.Customer) string {
+	return s.Basis([]byte("mailbox"), []byte(who.ID), []byte(plain.EmailKey(who.Email.Value)))
+}
+
+// Sessions are a customer's running sessions in the Portal, with the looks that the team takes there. One that stands on a mailbox that is
+// the customer's no more is none. What the build before made stands on nothing.
+func Sessions(ctx context.Context, s *store.Store, who *customer.Customer, now time.Time) ([]store.Session, error) {
+	list, err := s.Sessions(ctx, s.Read, who.Ref(), now, time.Time{})
+	return slices.DeleteFunc(list, func(n store.Session) bool { return n.Basis != "" && n.Basis != Mailbox(s, who) }), store.Fault(err)
+}
+
+// NewPortalLink makes a link for a customer into the Portal at an address. signIn is the id of the attempt that it becomes, basis the
+// customer's Mailbox.
+func NewPortalLink(portal string, customerID, signIn id.ID, basis string, now time.Time) PortalLink {
 	secret := auth.NewSecret()
 	c := customer.PortalLink{CustomerID: customerID, SignInID: signIn, ExpiresAt: now.Add(linkLifetime)}
 	return PortalLink{URL: portal + "/link/" + string(signIn) + "." + secret, Expires: c.ExpiresAt, Command: journal.Bind(c), Machinery: func(b *store.Batch) error {
-		return b.PutLink(store.Link{ID: signIn, Purpose: store.PortalLink, Owner: journal.Ref{Kind: journal.Customer, ID: customerID}, ExpiresAt: c.ExpiresAt}, secret)
+		return b.PutLink(store.Link{ID: signIn, Purpose: store.PortalLink, Owner: journal.Ref{Kind: journal.Customer, ID: customerID}, Basis: basis,
+			ExpiresAt: c.ExpiresAt}, secret)
 	}}
 }
 

@@ -12,6 +12,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/go-json-experiment/json"
+
 	"perennial/internal/billing"
 	"perennial/internal/catalog"
 	"perennial/internal/civil"
@@ -20,6 +22,7 @@ import (
 	"perennial/internal/journal"
 	"perennial/internal/message"
 	"perennial/internal/money"
+	"perennial/internal/plain"
 	"perennial/internal/query"
 	"perennial/internal/settings"
 	"perennial/internal/store"
@@ -50,6 +53,7 @@ type values struct {
 	key     id.ID
 	p       *lang.Printer
 	event   *journal.Event // nil: it tells of no entry
+	to      string         // where the message goes; empty: to the subscriber
 	out     map[string]string
 }
 
@@ -146,6 +150,12 @@ func (v *values) fill() (out map[string]string, ok bool, err error) {
 		v.out["device"], v.out["time"] = v.device(v.event.Source.UserAgent.Value), v.p.Time(v.event.RecordedAt.In(settings.Zone(v.general)))
 		v.out["portal_link"] += "/account" // where the devices are
 	}
+	if v.what.Name == message.EmailChanged {
+		if v.to = v.addressBefore(); v.to == "" {
+			return nil, false, nil
+		}
+		v.out["time"] = v.p.Time(v.event.RecordedAt.In(settings.Zone(v.general)))
+	}
 	if v.what.Name == message.ExportReady {
 		v.out["time"] = v.p.Time(v.event.RecordedAt.In(settings.Zone(v.general)))
 		if v.out["if_not_reached"], err = v.orTell("if_not_reached"); err != nil {
@@ -164,6 +174,16 @@ func (v *values) fill() (out map[string]string, ok bool, err error) {
 		}
 	}
 	return v.out, true, nil
+}
+
+// addressBefore is the e-mail address that the entry changed; empty when it was erased, or is the same mailbox.
+func (v *values) addressBefore() string {
+	var before journal.Personal[string]
+	c, ok := v.event.Change("email")
+	if !ok || json.Unmarshal(c.Before, &before) != nil || before.Erased || plain.EmailKey(before.Value) == plain.EmailKey(v.who.Email.Value) {
+		return ""
+	}
+	return before.Value
 }
 
 // about fills in what a message says of a subscription.

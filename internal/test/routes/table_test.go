@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"perennial/internal/access"
+	"perennial/internal/journal"
 )
 
 var update = flag.Bool("update", false, "rewrite docs/routes.md")
@@ -83,4 +84,38 @@ func whoOf(r access.Route) string {
 		words += "; shown again"
 	}
 	return words
+}
+
+// outlasting are the changes that give somebody a way in which is there when the session is over.
+var outlasting = []journal.Name{journal.APIKeyCreated, journal.CustomerEmailChanged, journal.CustomerMagicLinkCreated, journal.TeamMemberInvited, journal.TeamMemberLinkCreated,
+	journal.TeamMemberPasswordChanged, journal.TeamMemberSecondFactorDisabled, journal.TeamMemberSecondFactorEnabled}
+
+// heard are the routes that make one without showing again who they are, and why a borrowed session gets nothing for itself by it.
+var heard = map[string]string{
+	"POST /account/password":           "asks for the password itself",
+	"POST /account/authenticator/off":  "asks for a code itself",
+	"POST /customers/{id}/edit":        "the address before hears of it",
+	"POST /events/{id}/undo":           "the address before hears of it",
+	"POST /customers/{id}/portal-link": "lets in the member's own power over a customer, for ten minutes",
+}
+
+// TestWhatOutlastsASession holds the rows against the changes that outlast a session: a session alone makes none of them.
+func TestWhatOutlastsASession(t *testing.T) {
+	found := map[string]bool{}
+	for _, r := range newHouse(t).s.Routes() {
+		if !slices.Contains([]access.Who{access.Member, access.Permitted, access.Customer, access.Alone}, r.Who) || r.Fresh {
+			continue
+		}
+		for _, e := range r.Events {
+			if slices.Contains(outlasting, e) && heard[r.Pattern] == "" {
+				t.Errorf("%s makes %s with a session alone", r.Pattern, e)
+			}
+			found[r.Pattern] = found[r.Pattern] || slices.Contains(outlasting, e)
+		}
+	}
+	for pattern := range heard {
+		if !found[pattern] {
+			t.Errorf("%s needs no reason", pattern)
+		}
+	}
 }

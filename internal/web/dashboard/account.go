@@ -32,7 +32,7 @@ func (d *Dashboard) registerAccount() {
 		d.on(route{pattern: "POST /account/passkeys/begin", who: signedIn, confirm: true, unnumbered: true}, (*call).beginPasskey)
 		d.on(route{pattern: "POST /account/passkeys", who: signedIn, confirm: true, events: factorOn}, (*call).addPasskey)
 	}
-	d.on(route{pattern: "POST /account/passkeys/{passkey}/remove", who: signedIn, events: factorOff}, func(c *call) (answer, error) {
+	d.on(route{pattern: "POST /account/passkeys/{passkey}/remove", who: signedIn, confirm: true, events: factorOff}, func(c *call) (answer, error) {
 		return c.done("/account", "The passkey is removed.", c.change(journal.Bind(team.RemovePasskey{ID: c.member.ID, Passkey: id.ID(c.r.PathValue("passkey")), Actor: c.meta.Actor})))
 	})
 	d.on(route{pattern: "POST /account/sessions/{session}/end", who: signedIn, events: []journal.Name{journal.TeamMemberLoggedOut}}, (*call).endSession)

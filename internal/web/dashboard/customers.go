@@ -352,7 +352,7 @@ func (c *call) customerShown(who *customer.Customer, shown revealed) (answer, er
 		}
 	}
 	v.Zone = c.here().zone
-	if v.Sessions, err = c.portalSessions(who.Ref()); err != nil {
+	if v.Sessions, err = c.portalSessions(who); err != nil {
 		return answer{}, err
 	}
 	l := observe.Log{Name: "customer", Customer: who.ID}
@@ -377,10 +377,10 @@ func (c *call) customerShown(who *customer.Customer, shown revealed) (answer, er
 }
 
 // portalSessions are a customer's running sessions in the Portal, with the looks that the team takes there.
-func (c *call) portalSessions(who journal.Ref) (out []sessionView, err error) {
-	list, err := c.Store.Sessions(c.ctx, c.Store.Read, who, c.Program.Now(), time.Time{})
+func (c *call) portalSessions(who *customer.Customer) (out []sessionView, err error) {
+	list, err := notify.Sessions(c.ctx, c.Store, who, c.Program.Now())
 	if err != nil {
-		return nil, store.Fault(err)
+		return nil, err
 	}
 	for _, s := range list {
 		from, err := c.origin(c.ctx, s.ID)
@@ -424,7 +424,8 @@ func (c *call) portalLink() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	link := notify.NewPortalLink(cmp.Or(c.PortalURL, c.BaseURL+"/portal"), who.ID, c.IDs.New(id.SignIn), c.Program.Now())
+	link := notify.NewPortalLink(cmp.Or(c.PortalURL, c.BaseURL+"/portal"), who.ID, c.IDs.New(id.SignIn), notify.Mailbox(c.Store, who),
+		c.Program.Now())
 	mailed := c.Mail != nil && c.r.PostFormValue("mail") != ""
 	if mailed {
 		if err := link.Mail(c.Store, c.IDs.New(id.Message), who.ID, c.Program.Now()); err != nil {

@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -22,6 +21,7 @@ import (
 	"perennial/internal/journal"
 	"perennial/internal/kinds"
 	"perennial/internal/money"
+	"perennial/internal/notify"
 	"perennial/internal/program"
 	"perennial/internal/query"
 	"perennial/internal/settings"
@@ -453,7 +453,7 @@ func (c *call) accountPage(typed url.Values, p ui.Problems) (answer, error) {
 		}
 	}
 	now := c.Program.Now()
-	sessions, err := c.Store.Sessions(c.ctx, c.Store.Read, c.who.Ref(), now, time.Time{})
+	sessions, err := notify.Sessions(c.ctx, c.Store, c.who, now)
 	if err != nil {
 		return answer{}, err
 	}
@@ -595,7 +595,7 @@ func (c *call) changeAddress() (answer, error) {
 
 func (c *call) endSession() (answer, error) {
 	key := id.ID(c.r.PathValue("session"))
-	list, err := c.Store.Sessions(c.ctx, c.Store.Read, c.who.Ref(), c.Program.Now(), time.Time{})
+	list, err := notify.Sessions(c.ctx, c.Store, c.who, c.Program.Now())
 	if err != nil {
 		return answer{}, err
 	}

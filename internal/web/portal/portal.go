@@ -35,6 +35,7 @@ import (
 	"perennial/internal/gate"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/notify"
 	"perennial/internal/payment"
 	"perennial/internal/plain"
 	"perennial/internal/program"
@@ -417,7 +418,7 @@ func (c *call) identify() error {
 		return store.Fault(err)
 	}
 	who, ok := row.State.(*customer.Customer)
-	if !ok || who.Status != customer.Active {
+	if !ok || who.Status != customer.Active || s.Basis != "" && s.Basis != notify.Mailbox(c.Store, who) {
 		return nil
 	}
 	if s.Viewer != "" {

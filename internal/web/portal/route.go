@@ -49,11 +49,11 @@ func (r route) row() access.Route {
 // open says that nobody has to be signed in.
 func (r route) open() bool { return r.who == everybody || r.who == withLink }
 
-// undoEvents are those of taking back what a customer did.
+// undoEvents are those of taking back what a customer did. Their e-mail address, with which they get in, only the store changes.
 func undoEvents() []journal.Name {
 	return slices.DeleteFunc(kinds.UndoTypes(), func(typ journal.Name) bool {
 		kind, _, _ := strings.Cut(string(typ), ".")
-		return !slices.Contains([]string{"subscription", "customer", "address", "payment_method"}, kind)
+		return typ == journal.CustomerEmailChanged || !slices.Contains([]string{"subscription", "customer", "address", "payment_method"}, kind)
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 	"perennial/internal/customer"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/notify"
 	"perennial/internal/program"
 	"perennial/internal/store"
 	"perennial/internal/subscription"
@@ -25,12 +26,22 @@ func (w *world) sql(text string, args ...any) {
 	}
 }
 
+func (w *world) customer(who id.ID) *customer.Customer {
+	w.t.Helper()
+	c, err := journal.Get[customer.Customer](program.NewReader(w.t.Context(), w.Store, w.Store.Read), journal.Customer, who)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return c
+}
+
 // portalLink has a link made for a customer, as the API makes it, and gives its address and id.
 func (w *world) portalLink(who id.ID) (string, id.ID) {
 	w.t.Helper()
 	c := customer.PortalLink{CustomerID: who, SignInID: w.IDs.New(id.SignIn), ExpiresAt: w.clock().Add(10 * time.Minute)}
 	if _, err := w.Program.Do(w.t.Context(), &program.Request{Meta: shop.System, Command: journal.Bind(c), Machinery: func(b *store.Batch) error {
-		return b.PutLink(store.Link{ID: c.SignInID, Purpose: store.PortalLink, Owner: journal.Ref{Kind: journal.Customer, ID: who}, ExpiresAt: c.ExpiresAt}, "secret")
+		return b.PutLink(store.Link{ID: c.SignInID, Purpose: store.PortalLink, Owner: journal.Ref{Kind: journal.Customer, ID: who},
+			Basis: notify.Mailbox(w.Store, w.customer(who)), ExpiresAt: c.ExpiresAt}, "secret")
 	}}); err != nil {
 		w.t.Fatal(err)
 	}

@@ -149,7 +149,7 @@ func (p *Portal) sendCode(ctx context.Context, w awaited, meta program.Meta, lan
 	meta.Actor = journal.Actor{Kind: journal.ActorCustomer, ID: string(who.ID)}
 	_, err = p.Program.Do(ctx, &program.Request{Meta: meta, Command: journal.Bind(customer.SendCode{SignInID: w.Attempt, CustomerID: who.ID, ExpiresAt: expires}),
 		Machinery: func(b *store.Batch) error {
-			return errors.Join(b.PutLink(store.Link{ID: w.Attempt, Purpose: codePurpose, Owner: who.Ref(), ExpiresAt: expires}, code), post(b))
+			return errors.Join(b.PutLink(store.Link{ID: w.Attempt, Purpose: codePurpose, Owner: who.Ref(), Basis: notify.Mailbox(p.Store, who), ExpiresAt: expires}, code), post(b))
 		}})
 	return err
 }
@@ -200,7 +200,7 @@ func (c *call) enterCode() (answer, error) {
 	case link.Used:
 		c.reject(w, "used")
 		return wrong(c.say("code.used"))
-	case !c.Program.Now().Before(link.ExpiresAt):
+	case !c.Program.Now().Before(link.ExpiresAt) || !c.standsOn(link.Owner.ID, link.Basis):
 		c.reject(w, "expired")
 		return wrong(c.say("code.old"))
 	}
@@ -241,6 +241,13 @@ func (c *call) begin(n store.Session, how customer.Method, machinery func(b *sto
 		lifetime = viewAsLifetime
 	}
 	n.ExpiresAt = c.Program.Now().Add(lifetime)
+	if n.Viewer == "" { // a look is the member's, who may look or may not
+		who, err := journal.Get[customer.Customer](c.reader(), journal.Customer, n.Owner.ID)
+		if err != nil {
+			return err
+		}
+		n.Basis = notify.Mailbox(c.Store, who)
+	}
 	secret := auth.NewSecret()
 	c.cause = n.Cause
 	c.actAs(n.Owner.ID, n.Viewer)
@@ -272,7 +279,7 @@ func (c *call) useLink() (answer, error) {
 		return answer{}, err
 	}
 	over := fault.New(fault.Gone, "link_over", "This link is over, or was used already. Sign in with your e-mail address, or ask the store for a new link.")
-	if !ok || l.Used || l.Purpose != store.PortalLink || !c.Program.Now().Before(l.ExpiresAt) {
+	if !ok || l.Used || l.Purpose != store.PortalLink || !c.Program.Now().Before(l.ExpiresAt) || !c.standsOn(l.Owner.ID, l.Basis) {
 		return answer{}, over
 	}
 	made, err := c.Store.First(c.ctx, c.Store.Read, journal.Ref{Kind: journal.SignIn, ID: l.ID})
@@ -291,6 +298,15 @@ func (c *call) useLink() (answer, error) {
 		err = over
 	}
 	return answer{to: "/portal"}, err
+}
+
+// standsOn says whether a code or a link went to the mailbox that is the customer's now. What the build before made stands on nothing.
+func (c *call) standsOn(who id.ID, basis string) bool {
+	if basis == "" {
+		return true
+	}
+	now, err := journal.Find[customer.Customer](c.reader(), journal.Customer, who)
+	return err == nil && now != nil && basis == notify.Mailbox(c.Store, now)
 }
 
 func (c *call) signOut() (answer, error) {
