@@ -1,3 +1,5 @@
+// Package kinds has one row for each kind of thing: how it becomes a row of a table, who may read and change it, its page, its name, and
+// what may be undone of it. program runs commands and knows no kind; it is handed the rows (Mappings).
 package kinds
 
 import (

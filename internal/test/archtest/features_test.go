@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -22,16 +23,16 @@ func sources(t *testing.T, below string) (out []source) {
 	t.Helper()
 	root, _ := goList(t, "-m", "-f", "{{.Dir}}\n{{.Path}}")
 	files := token.NewFileSet()
-	err := filepath.WalkDir(filepath.Join(root, below), func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+	err := filepath.WalkDir(filepath.Join(root, below), func(file string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
 			return err
 		}
-		file, err := parser.ParseFile(files, path, nil, parser.SkipObjectResolution)
+		parsed, err := parser.ParseFile(files, file, nil, parser.SkipObjectResolution)
 		if err != nil {
 			return err
 		}
-		inside, err := filepath.Rel(root, path)
-		out = append(out, source{filepath.ToSlash(inside), file})
+		inside, err := filepath.Rel(root, file)
+		out = append(out, source{filepath.ToSlash(inside), parsed})
 		return err
 	})
 	if err != nil {
@@ -208,6 +209,28 @@ func TestEveryRowHasAPackage(t *testing.T) {
 			if !stands(pattern) && pattern != "client" && pattern != "internal/follow" { // these two are being built
 				t.Errorf("%s is in rules.go, and no package stands there", pattern)
 			}
+		}
+	}
+}
+
+// Where engines differ is a short list; whatever else needs to know gets a method of the store.
+func TestWhereEnginesDiffer(t *testing.T) {
+	differs := map[string]bool{}
+	for _, f := range sources(t, "internal") {
+		pkg := path.Dir(f.path)
+		if ofTests(pkg) {
+			continue
+		}
+		if used := selectors([]source{f}, func(string) bool { return false }); used["db.Postgres"] || used["db.SQLite"] || pkg == "internal/db" {
+			differs[pkg] = true
+			if !has(enginePlaces, pkg) {
+				t.Errorf("%s asks which engine it runs on", f.path)
+			}
+		}
+	}
+	for pkg := range strings.FieldsSeq(enginePlaces) {
+		if !differs[pkg] {
+			t.Errorf("%s no longer asks which engine it runs on: take it from enginePlaces", pkg)
 		}
 	}
 }
