@@ -116,7 +116,7 @@ var listed = slices.Concat(Movements, Endings, []Figure{SalesNew, SalesRecurring
 
 func unknownFigure(f Figure) error {
 	var wrong fault.Fields
-	wrong.Add("/query/figure", "There is no figure %q with entries.", string(f))
+	wrong.Add("/query/figure", "unknown_figure", "There is no figure {figure} with entries.", "figure", string(f))
 	return wrong.Err()
 }
 

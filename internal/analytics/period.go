@@ -55,13 +55,13 @@ func (q Query) normal(today civil.Date) (Query, error) {
 	var f fault.Fields
 	switch {
 	case !q.From.Valid() || !q.To.Valid():
-		f.Add("/query/from", "Give dates in the form 2006-01-02.")
+		f.Add("/query/from", "date_invalid", "Give dates in the form 2006-01-02.")
 	case days < 1:
-		f.Add("/query/to", "This has to be after %s, where the report begins.", q.From)
+		f.Add("/query/to", "date_too_early", "This has to be after {first}, where the report begins.", "first", q.From)
 	case q.By != Daily && q.By != Weekly && q.By != Monthly:
-		f.Add("/query/by", "Reports go by day, week or month.")
+		f.Add("/query/by", "not_one_of", "Reports go by day, week or month.", "values", "day, week, month")
 	case days/map[Granularity]int{Daily: 1, Weekly: 7, Monthly: 28}[q.By] > maxPeriods:
-		f.Add("/query/by", "These are more than %d periods. Choose longer ones, or fewer days.", maxPeriods)
+		f.Add("/query/by", "too_many", "These are more than {most} periods. Choose longer ones, or fewer days.", "most", maxPeriods)
 	}
 	return q, f.Err()
 }

@@ -77,7 +77,7 @@ func (r ReportRange) period(f *fault.Fields) (from, to civil.Date) {
 		}
 		d, err := civil.Parse(s)
 		if err != nil {
-			f.Add(at, "Give a date in the form 2006-01-02.")
+			f.Add(at, "date_invalid", "Give a date in the form 2006-01-02.")
 		}
 		return d
 	}

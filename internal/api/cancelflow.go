@@ -242,13 +242,13 @@ func (a *API) cancelResults(ctx context.Context, in *cancelRange) (cancelResults
 	var f fault.Fields
 	if in.To != "" {
 		if to, err = civil.Parse(in.To); err != nil {
-			f.Add("/to", "A day is written YYYY-MM-DD.")
+			f.Add("/to", "date_invalid", "A day is written YYYY-MM-DD.")
 		}
 	}
 	from := to.AddDays(-89)
 	if in.From != "" {
 		if from, err = civil.Parse(in.From); err != nil {
-			f.Add("/from", "A day is written YYYY-MM-DD.")
+			f.Add("/from", "date_invalid", "A day is written YYYY-MM-DD.")
 		}
 	}
 	if err := f.Err(); err != nil {

@@ -358,7 +358,7 @@ func (a *API) listCustomers(ctx context.Context, in *customerFilter, limit int, 
 	if in.Tag != "" {
 		quoted, err := jsontext.AppendQuote(nil, in.Tag)
 		if err != nil {
-			return nil, refused("/query/tag", "This is not valid UTF-8.")
+			return nil, refused("/query/tag", "not_utf8", "This is not valid UTF-8.")
 		}
 		where = append(where, query.Mentions(string(quoted)))
 		keep = func(s journal.State) bool { return slices.Contains(s.(*customer.Customer).Tags, in.Tag) }

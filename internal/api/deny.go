@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 
+	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/plain"
@@ -47,8 +48,9 @@ func (a *API) FlushDenials(ctx context.Context) {
 }
 
 func checkComment(s string) error {
-	if reason := plain.MultiLine(s, 2000); reason != "" {
-		return refused("/comment", "%s", reason)
+	var f fault.Fields
+	if why := plain.MultiLine(s, 2000); why != nil {
+		f.Refuse("/comment", why)
 	}
-	return nil
+	return f.Err()
 }

@@ -143,7 +143,7 @@ func (f *fallback) Unwrap() http.ResponseWriter { return f.ResponseWriter }
 
 func requestID(r *http.Request, newID func(string) id.ID) string {
 	v := r.Header.Get("X-Request-Id")
-	if v == "" || len(v) > 128 || plain.Text(v, 128) != "" {
+	if v == "" || len(v) > 128 || plain.Text(v, 128) != nil {
 		return string(newID(id.Request))
 	}
 	return v
@@ -238,7 +238,7 @@ func readConventions(w http.ResponseWriter, r *http.Request, c *call) error {
 		return err
 	}
 	if r.Method == http.MethodDelete {
-		return refused("", "A DELETE takes no body: its comment is a query parameter.")
+		return refused("", "no_body", "A DELETE takes no body: its comment is a query parameter.")
 	}
 	return nil
 }
@@ -261,7 +261,7 @@ func checkJSON(body []byte, whole bool) error {
 		}
 		if whole && t.Kind() == '0' {
 			if n, err := strconv.ParseInt(t.String(), 10, 64); err != nil || n > maxWhole || n < -maxWhole {
-				f.Add(string(d.StackPointer()), "Give a whole number of at most 2^53 - 1, without a point or an exponent.")
+				f.Add(string(d.StackPointer()), "number_invalid", "Give a whole number of at most 2^53 - 1, without a point or an exponent.")
 			}
 		}
 		if d.StackDepth() > depthLimit {

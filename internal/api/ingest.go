@@ -331,7 +331,7 @@ func reason(f *fault.Error) string {
 // parseLine reads one event from outside. What the rules of the domain refuse is left to them.
 func parseLine(line []byte) (observe.External, error) {
 	if len(line) > lineLimit {
-		return observe.External{}, refused("", "The line is larger than 64 KiB.")
+		return observe.External{}, refused("", "line_too_large", "The line is larger than 64 KiB.")
 	}
 	var l ingestLine
 	if err := json.Unmarshal(line, &l, json.RejectUnknownMembers(true)); err != nil {
@@ -344,7 +344,7 @@ func parseLine(line []byte) (observe.External, error) {
 	if l.OccurredAt != nil {
 		at, err := time.Parse(time.RFC3339Nano, *l.OccurredAt)
 		if err != nil {
-			return rec, refused("/occurred_at", "Give an RFC 3339 time such as 2027-03-01T09:30:00Z.")
+			return rec, refused("/occurred_at", "time_invalid", "Give an RFC 3339 time such as 2027-03-01T09:30:00Z.")
 		}
 		rec.OccurredAt = journal.Truncate(at)
 	}
@@ -360,11 +360,11 @@ func lineFault(err error) error {
 		at := string(s.JSONPointer)
 		switch {
 		case errors.Is(err, json.ErrUnknownName):
-			return refused(at, "There is no such field.")
+			return refused(at, "unknown_field", "There is no such field.")
 		case errors.Is(err, errTarget):
-			return refused(at, "Give the id of a customer, subscription, order, product or variant.")
+			return refused(at, "target_invalid", "Give the id of a customer, subscription, order, product or variant.")
 		}
-		return refused(at, "This value has the wrong type.")
+		return refused(at, "wrong_type", "This value has the wrong type.")
 	}
-	return refused("", "This is not valid JSON: %s.", plain.Escape(jsonReason(err)))
+	return refused("", "json_invalid", "This is not valid JSON: {reason}.", "reason", plain.Escape(jsonReason(err)))
 }

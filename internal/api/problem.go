@@ -3,7 +3,6 @@ package api
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
 	"math"
 	"net/http"
@@ -17,15 +16,24 @@ import (
 
 // Problem is an RFC 9457 answer.
 type Problem struct {
-	Type      string        `json:"type" doc:"A URI that names the sort of problem."`
-	Title     string        `json:"title"`
-	Status    int           `json:"status"`
-	Detail    string        `json:"detail" doc:"What is wrong, in a sentence."`
-	Code      string        `json:"code" doc:"Stable and meant for programs."`
-	Errors    []fault.Field `json:"errors,omitempty" doc:"What is wrong with each field."`
-	RequestID string        `json:"request_id"`
+	Type      string            `json:"type" doc:"A URI that names the sort of problem."`
+	Title     string            `json:"title"`
+	Status    int               `json:"status"`
+	Detail    string            `json:"detail" doc:"What is wrong, in a sentence."`
+	Code      string            `json:"code" doc:"Stable and meant for programs."`
+	Args      map[string]string `json:"args,omitempty" doc:"What the sentence names, for who says it in other words: numbers in decimal, dates as 2027-03-01."`
+	Errors    []FieldProblem    `json:"errors,omitempty" doc:"What is wrong with each field."`
+	RequestID string            `json:"request_id"`
 
 	retryAfter int // seconds; 0: no header
+}
+
+// FieldProblem is what is wrong with one field.
+type FieldProblem struct {
+	Pointer string            `json:"pointer" doc:"A JSON pointer (RFC 6901)."`
+	Code    string            `json:"code" doc:"Stable and meant for programs."`
+	Detail  string            `json:"detail" doc:"What is wrong, in a sentence."`
+	Args    map[string]string `json:"args,omitempty" doc:"What the sentence names, for who says it in other words: numbers in decimal, dates as 2027-03-01."`
 }
 
 func (p *Problem) Error() string { return p.Code + ": " + p.Detail }
@@ -51,13 +59,21 @@ func problemOf(err error, requestID string) *Problem {
 		return p
 	}
 	f := fault.As(err)
-	p := &Problem{Type: "about:blank", Title: http.StatusText(f.Kind.HTTPStatus()), Status: f.Kind.HTTPStatus(), Detail: f.Public, Code: f.Code, Errors: f.Fields, RequestID: requestID}
+	status := f.Kind.HTTPStatus()
+	p := &Problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: f.Public, Code: f.Code, Args: f.Args.Map(), RequestID: requestID}
+	for _, field := range f.Fields {
+		p.Errors = append(p.Errors, problemAt(field.Pointer, &field.Reason))
+	}
 	if f.RetryAfter > 0 {
 		p.retryAfter = int(math.Ceil(f.RetryAfter.Seconds()))
 	} else if f.Kind == fault.Unavailable || f.Kind == fault.TooMany {
 		p.retryAfter = 1
 	}
 	return p
+}
+
+func problemAt(pointer string, why *fault.Reason) FieldProblem {
+	return FieldProblem{Pointer: pointer, Code: why.Code, Detail: why.Detail, Args: why.Args.Map()}
 }
 
 // newProblem makes a problem of what the framework found wrong with a request: its fields, by JSON pointer.
@@ -67,7 +83,7 @@ func newProblem(status int, msg string, errs ...error) huma.StatusError {
 		if err == nil {
 			continue
 		}
-		f := fault.Field{Detail: err.Error()}
+		f := problemAt("", fault.Because("refused", "{reason}", "reason", err.Error()))
 		if d, ok := errors.AsType[*huma.ErrorDetail](err); ok {
 			f = plainly(d)
 		}
@@ -115,38 +131,44 @@ func sentence(s string) string {
 	return s
 }
 
-// said is how the framework's words about a field are told to people. A %s takes what is left of them.
-var said = []struct{ begins, instead string }{
-	{"unexpected property", "There is no such field."},
-	{"required query parameter is missing", "Give this parameter."},
-	{"expected string to be RFC 3339 date-time", "Give an RFC 3339 time such as 2027-03-03T09:30:00Z."},
-	{"expected string to be RFC 3339 date", "Give a day such as 2027-03-03."},
-	{"expected string to match pattern ", "Give a day such as 2027-03-03."}, // nothing but days has a pattern
-	{"expected string", "Give a text."},
-	{"expected integer", "Give a whole number."},
-	{"invalid integer", "Give a whole number."},
-	{"expected number >= ", "Give %s or more."},
-	{"expected number <= ", "Give at most %s."},
-	{"expected boolean", "Give true or false."},
-	{"expected array length <= ", "Give at most %s."},
-	{"expected array", "Give a list."},
-	{"expected object", "Give an object."},
-	{"expected length <= ", "Give at most %s characters."},
-	{"expected value to be one of ", "Give one of %s."},
+// said is how the framework's words about a field are told to people. What is left of them fills the place of arg, if there is one.
+var said = []struct{ begins, code, sentence, arg string }{
+	{"unexpected property", "unknown_field", "There is no such field.", ""},
+	{"required query parameter is missing", "required", "Give this parameter.", ""},
+	{"expected string to be RFC 3339 date-time", "time_invalid", "Give an RFC 3339 time such as 2027-03-03T09:30:00Z.", ""},
+	{"expected string to be RFC 3339 date", "date_invalid", "Give a day such as 2027-03-03.", ""},
+	{"expected string to match pattern ", "date_invalid", "Give a day such as 2027-03-03.", ""}, // nothing but days has a pattern
+	{"expected string", "text_needed", "Give a text.", ""},
+	{"expected integer", "number_invalid", "Give a whole number.", ""},
+	{"invalid integer", "number_invalid", "Give a whole number.", ""},
+	{"expected number >= ", "too_small", "Give {least} or more.", "least"},
+	{"expected number <= ", "too_great", "Give at most {most}.", "most"},
+	{"expected boolean", "boolean_needed", "Give true or false.", ""},
+	{"expected array length <= ", "too_many", "Give at most {most}.", "most"},
+	{"expected array", "list_needed", "Give a list.", ""},
+	{"expected object", "object_needed", "Give an object.", ""},
+	{"expected length <= ", "too_long", "Give at most {most} characters.", "most"},
+	{"expected value to be one of ", "not_one_of", "Give one of {values}.", "values"},
 }
 
 // plainly tells of a field that the framework refused.
-func plainly(d *huma.ErrorDetail) fault.Field {
+func plainly(d *huma.ErrorDetail) FieldProblem {
 	at := pointer(d.Location)
 	if name, ok := strings.CutPrefix(d.Message, "expected required property "); ok {
-		return fault.Field{Pointer: at + fault.Pointer(strings.TrimSuffix(name, " to be present")), Detail: "Give this field."}
+		return problemAt(at+fault.Pointer(strings.TrimSuffix(name, " to be present")), fault.Because("required", "Give this field."))
 	}
 	for _, s := range said {
-		if rest, ok := strings.CutPrefix(d.Message, s.begins); ok {
-			return fault.Field{Pointer: at, Detail: strings.ReplaceAll(s.instead, "%s", strings.Trim(rest, `"`))}
+		rest, ok := strings.CutPrefix(d.Message, s.begins)
+		switch {
+		case !ok:
+			continue
+		case s.arg == "":
+			return problemAt(at, fault.Because(s.code, s.sentence))
+		default:
+			return problemAt(at, fault.Because(s.code, s.sentence, s.arg, strings.Trim(rest, `"`)))
 		}
 	}
-	return fault.Field{Pointer: at, Detail: sentence(d.Message)}
+	return problemAt(at, fault.Because("refused", "{reason}", "reason", sentence(d.Message)))
 }
 
 // pointer turns the framework's "body.items[0].quantity" into "/items/0/quantity"; other places keep their name:
@@ -174,8 +196,8 @@ func writeProblem(w http.ResponseWriter, err error, requestID string) {
 	}
 }
 
-func refused(pointer, format string, args ...any) error {
+func refused(pointer, code, sentence string, pairs ...any) error {
 	var f fault.Fields
-	f.Add(pointer, "%s", fmt.Sprintf(format, args...))
+	f.Add(pointer, code, sentence, pairs...)
 	return f.Err()
 }

@@ -129,7 +129,7 @@ func (a *API) treeSize(ctx context.Context, at string, size int64) (int64, error
 		return 0, store.Fault(err)
 	}
 	if size > head.Seq+1 {
-		return 0, refused(at, "The journal has %d events.", head.Seq+1)
+		return 0, refused(at, "size_beyond_journal", "The journal has {most} events.", "most", head.Seq+1)
 	}
 	if size == 0 {
 		size = head.Seq + 1
@@ -143,7 +143,7 @@ func (a *API) inclusion(ctx context.Context, in *inclusionQuery) (inclusionView,
 		return inclusionView{}, err
 	}
 	if in.Seq >= size {
-		return inclusionView{}, refused("/query/seq", "Among %d events the last seq is %d.", size, size-1)
+		return inclusionView{}, refused("/query/seq", "seq_beyond_size", "Among {size} events the last seq is {last}.", "size", size, "last", size-1)
 	}
 	tree := store.Tree{Ctx: ctx, S: a.Store, Q: a.Store.Read}
 	hashes, err := seal.Inclusion(tree, in.Seq, size)
@@ -163,7 +163,7 @@ func (a *API) consistency(ctx context.Context, in *consistencyQuery) (consistenc
 		return consistencyView{}, err
 	}
 	if in.From > to {
-		return consistencyView{}, refused("/query/from", "The older tree has at most as many events as the newer one: %d.", to)
+		return consistencyView{}, refused("/query/from", "tree_not_older", "The older tree has at most as many events as the newer one: {most}.", "most", to)
 	}
 	hashes, err := seal.Consistency(store.Tree{Ctx: ctx, S: a.Store, Q: a.Store.Read}, in.From, to)
 	if err != nil {

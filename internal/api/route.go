@@ -233,11 +233,11 @@ func checkQuery(query string, known []*huma.Param) error {
 		i := slices.IndexFunc(known, func(p *huma.Param) bool { return p.In == "query" && p.Name == name })
 		switch {
 		case i < 0:
-			f.Add(at, "There is no such parameter.")
+			f.Add(at, "unknown_parameter", "There is no such parameter.")
 		case len(values[name]) > 1 && known[i].Schema.Type != huma.TypeArray:
-			f.Add(at, "Give this once.")
+			f.Add(at, "given_twice", "Give this once.")
 		case name != "cursor" && name != "comment" && slices.ContainsFunc(values[name], unreadable):
-			f.Add(at, "This holds a control character, or is not valid UTF-8.")
+			f.Add(at, "text_unreadable", "This holds a control character, or is not valid UTF-8.")
 		}
 	}
 	return f.Err()

@@ -393,7 +393,7 @@ func (a *API) past(ctx context.Context, ref journal.Ref, in *atInput) (store.Row
 	if in.At != "" {
 		at, err := time.Parse(time.RFC3339Nano, in.At)
 		if err != nil {
-			return store.Row{}, refused("/query/at", "Give a time such as 2027-03-03T09:30:00Z.")
+			return store.Row{}, refused("/query/at", "time_invalid", "Give a time such as 2027-03-03T09:30:00Z.")
 		}
 		bySeq := keep
 		keep = func(e *journal.Event) bool { return bySeq(e) && !e.RecordedAt.After(at) }

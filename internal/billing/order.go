@@ -37,14 +37,14 @@ func (c Refund) Decide(w World, now time.Time) (journal.Decision, error) {
 	if c.Amount != nil {
 		amount = *c.Amount
 		if amount.Currency != left.Currency {
-			f.Add("/amount/currency", "The order was paid in %s.", left.Currency)
+			f.Add("/amount/currency", "wrong_currency", "The order was paid in {currency}.", "currency", left.Currency)
 		}
 		if amount.Minor < 1 {
-			f.Add("/amount/amount", "A refund is at least 1 minor unit.")
+			f.Add("/amount/amount", "refund_too_small", "A refund is at least 1 minor unit.")
 		}
 	}
-	if why := plain.MultiLine(c.Reason, 500); why != "" {
-		f.Add("/reason", "%s", why)
+	if why := plain.MultiLine(c.Reason, 500); why != nil {
+		f.Refuse("/reason", why)
 	}
 	if err := f.Err(); err != nil {
 		return journal.Decision{}, err
@@ -194,9 +194,9 @@ func (c Fulfil) Load(r journal.Reader) (World, error) { return loadOrder(r, c.Or
 // Decide refuses a wrong address, and an order that is not paid or was refunded in full (status_<status>).
 func (c Fulfil) Decide(w World, now time.Time) (journal.Decision, error) {
 	if c.TrackingURL != "" {
-		if why := plain.URL(c.TrackingURL); why != "" {
+		if why := plain.URL(c.TrackingURL); why != nil {
 			var f fault.Fields
-			f.Add("/tracking_url", "%s", why)
+			f.Refuse("/tracking_url", why)
 			return journal.Decision{}, f.Err()
 		}
 	}

@@ -47,26 +47,26 @@ func Undo(_ *journal.Event, _ time.Time, _, restored journal.State, _ *settings.
 
 func name(f *fault.Fields, at, s string, most int) {
 	if strings.TrimSpace(s) == "" {
-		f.Add(at, "This is needed.")
-	} else if why := plain.Text(s, most); why != "" {
-		f.Add(at, "%s", why)
+		f.Add(at, "required", "This is needed.")
+	} else if why := plain.Text(s, most); why != nil {
+		f.Refuse(at, why)
 	}
 }
 
 func within[N int | int64](f *fault.Fields, at string, n, low, high N) {
 	if n < low || n > high {
-		f.Add(at, "Give a whole number from %d to %d.", low, high)
+		f.Add(at, "out_of_range", "Give a whole number from {least} to {most}.", "least", low, "most", high)
 	}
 }
 
 func (d *Flow) check(f *fault.Fields) {
 	name(f, "/name", d.Name, 100)
 	if !slices.Contains([]Status{Active, Off, Deleted}, d.Status) {
-		f.Add("/status", "A flow is active or off.")
+		f.Add("/status", "status_unknown", "A flow is active or off.")
 	}
 	within(f, "/weight", d.Weight, 1, maxWeight)
-	if why := plain.MultiLine(d.Intro, 500); why != "" {
-		f.Add("/intro", "%s", why)
+	if why := plain.MultiLine(d.Intro, 500); why != nil {
+		f.Refuse("/intro", why)
 	}
 	a := d.Audience
 	within(f, "/audience/min_days", a.MinDays, 0, maxDays)
@@ -74,16 +74,16 @@ func (d *Flow) check(f *fault.Fields) {
 	within(f, "/audience/min_value", a.MinValue, 0, maxValue)
 	within(f, "/audience/max_value", a.MaxValue, 0, maxValue)
 	if a.MaxDays > 0 && a.MaxDays < a.MinDays {
-		f.Add("/audience/max_days", "The most days are fewer than the least.")
+		f.Add("/audience/max_days", "most_below_least", "The most days are fewer than the least.")
 	}
 	if a.MaxValue > 0 && a.MaxValue < a.MinValue {
-		f.Add("/audience/max_value", "The greatest value is less than the least.")
+		f.Add("/audience/max_value", "most_below_least", "The greatest value is less than the least.")
 	}
 	if len(a.ProductIDs) > maxProducts {
-		f.Add("/audience/product_ids", "A condition has at most %d products.", maxProducts)
+		f.Add("/audience/product_ids", "too_many", "A condition has at most {most} products.", "most", maxProducts)
 	}
 	if !slices.IsSorted(a.ProductIDs) || len(slices.Compact(slices.Clone(a.ProductIDs))) != len(a.ProductIDs) {
-		f.Add("/audience/product_ids", "The products are not in order, or one is there twice.")
+		f.Add("/audience/product_ids", "not_sorted", "The products are not in order, or one is there twice.")
 	}
 }
 
@@ -91,13 +91,13 @@ func (d *Reason) check(f *fault.Fields) {
 	name(f, "/label", d.Label, 100)
 	within(f, "/position", d.Position, 0, 999)
 	if len(d.Offers) > MaxOffers {
-		f.Add("/offers", "A reason has at most %d offers.", MaxOffers)
+		f.Add("/offers", "too_many", "A reason has at most {most} offers.", "most", MaxOffers)
 	}
 	for i, o := range d.Offers {
 		o.check(f, "/offers/"+strconv.Itoa(i))
 	}
 	if d.Status != Active && d.Status != Deleted {
-		f.Add("/status", "A reason is active or deleted.")
+		f.Add("/status", "status_unknown", "A reason is active or deleted.")
 	}
 }
 
@@ -119,50 +119,50 @@ func OfferKinds() []string {
 func (o Offer) check(f *fault.Fields, at string) {
 	i := slices.Index(OfferKinds(), o.Kind)
 	if i < 0 {
-		f.Add(at+"/kind", "An offer is one of %q.", OfferKinds())
+		f.Add(at+"/kind", "not_one_of", "An offer is one of {values}.", "values", OfferKinds())
 		return
 	}
 	has := offers[i]
-	if why := plain.Text(o.Text, 200); why != "" {
-		f.Add(at+"/text", "%s", why)
+	if why := plain.Text(o.Text, 200); why != nil {
+		f.Refuse(at+"/text", why)
 	}
 	if has.days {
 		within(f, at+"/days", o.Days, 7, maxPause)
 	} else if o.Days != 0 {
-		f.Add(at+"/days", "Only a pause has days.")
+		f.Add(at+"/days", "not_for_this_kind", "Only a pause has days.")
 	}
 	switch most := o.Interval.MaxCount(); {
 	case !has.interval && (o.Interval != "" || o.IntervalCount != 0):
-		f.Add(at+"/interval", "Only a frequency has an interval.")
+		f.Add(at+"/interval", "not_for_this_kind", "Only a frequency has an interval.")
 	case has.interval && most == 0:
-		f.Add(at+"/interval", "An interval is day, week, month or year.")
+		f.Add(at+"/interval", "interval_unknown", "An interval is day, week, month or year.")
 	case has.interval && (o.IntervalCount < 1 || o.IntervalCount > most):
-		f.Add(at+"/interval_count", "An interval is 1 to %d %ss.", most, o.Interval)
+		f.Add(at+"/interval_count", "interval_out_of_range", "An interval is 1 to {most} {interval}s.", "most", most, "interval", o.Interval)
 	}
 	if code, ok := catalog.NormalizeCode(o.Code); has.code && (!ok || code != o.Code) {
-		f.Add(at+"/code", "Give the code of a discount, in capitals.")
+		f.Add(at+"/code", "discount_code_invalid", "Give the code of a discount, in capitals.")
 	} else if !has.code && o.Code != "" {
-		f.Add(at+"/code", "Only a discount has a code.")
+		f.Add(at+"/code", "not_for_this_kind", "Only a discount has a code.")
 	}
 	if has.variantUsed != (o.VariantID != "") {
-		f.Add(at+"/variant_id", "A swap and a gift, and nothing else, name a variant.")
+		f.Add(at+"/variant_id", "not_for_this_kind", "A swap and a gift, and nothing else, name a variant.")
 	}
 }
 
 func (d *Session) check(f *fault.Fields) {
 	if d.SubscriptionID == "" || d.CustomerID == "" || d.FlowID == "" {
-		f.Add("", "A session names its subscription, its customer and its flow.")
+		f.Add("", "session_incomplete", "A session names its subscription, its customer and its flow.")
 	}
 	if (d.Status == Open) != (d.EndedAt == nil) {
-		f.Add("/ended_at", "A session has an end when it is over, and only then.")
+		f.Add("/ended_at", "session_incomplete", "A session has an end when it is over, and only then.")
 	}
 	if (d.Status == Saved) != (d.Accepted != "") {
-		f.Add("/accepted", "A session is saved by the offer that was accepted.")
+		f.Add("/accepted", "session_incomplete", "A session is saved by the offer that was accepted.")
 	}
 	if d.Accepted != "" && !slices.Contains(d.Shown, d.Accepted) {
-		f.Add("/accepted", "Only an offer that was shown can be accepted.")
+		f.Add("/accepted", "session_incomplete", "Only an offer that was shown can be accepted.")
 	}
 	if len(d.Shown) > 0 && d.ReasonID == "" {
-		f.Add("/reason_id", "Offers are those of a reason.")
+		f.Add("/reason_id", "session_incomplete", "Offers are those of a reason.")
 	}
 }

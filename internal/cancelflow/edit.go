@@ -76,7 +76,7 @@ func valid(d interface{ check(f *fault.Fields) }, missing []string) error {
 	var f fault.Fields
 	d.check(&f)
 	for _, at := range missing {
-		f.Add(at, "There is nothing like this in the shop.")
+		f.Add(at, "unknown_thing", "There is nothing like this in the shop.")
 	}
 	return f.Err()
 }
@@ -117,7 +117,7 @@ func (c CreateFlow) Decide(w EditWorld, now time.Time) (journal.Decision, error)
 
 func wrongStatus() error {
 	var f fault.Fields
-	f.Add("/status", "A flow is active or off. Delete it with the action for that.")
+	f.Add("/status", "status_unknown", "A flow is active or off. Delete it with the action for that.")
 	return f.Err()
 }
 

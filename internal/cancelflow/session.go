@@ -99,7 +99,7 @@ func (c Choose) Decide(w World, now time.Time) (journal.Decision, error) {
 	reason := w.reason(c.ReasonID)
 	if reason == nil {
 		var f fault.Fields
-		f.Add("/reason_id", "Choose one of the answers.")
+		f.Add("/reason_id", "choose_one", "Choose one of the answers.")
 		return journal.Decision{}, f.Err()
 	}
 	next := journal.Clone(w.Session)

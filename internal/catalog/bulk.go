@@ -52,7 +52,7 @@ func (c ChangeManyProducts) Load(r journal.Reader) (out []*Product, err error) {
 func (c ChangeManyProducts) Decide(products []*Product, now time.Time) (journal.Decision, error) {
 	var f fault.Fields
 	if len(products) == 0 || len(products) > maxBulk {
-		f.Add("/product", "Tick at least one product, and at most %d.", maxBulk)
+		f.Add("/product", "choose_some", "Tick at least one product, and at most {most}.", "most", maxBulk)
 	}
 	var change UpdateProduct
 	switch c.Setting {
@@ -63,7 +63,7 @@ func (c ChangeManyProducts) Decide(products []*Product, now time.Time) (journal.
 	case SettingArchived:
 		change.Status = new(Archived)
 	default:
-		f.Add("/change", "Choose what to change.")
+		f.Add("/change", "choose_one", "Choose what to change.")
 	}
 	if err := f.Err(); err != nil {
 		return journal.Decision{}, err

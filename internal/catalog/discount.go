@@ -147,7 +147,7 @@ func sameInstant(a, b *journal.Time) bool {
 
 func endsLater(f *fault.Fields, ends *journal.Time, now time.Time) {
 	if ends != nil && !ends.After(now) {
-		f.Add("/ends_at", "A discount ends in the future. Deactivate it to end it now.")
+		f.Add("/ends_at", "not_in_future", "A discount ends in the future. Deactivate it to end it now.")
 	}
 }
 

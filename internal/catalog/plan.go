@@ -247,9 +247,9 @@ func knownProducts(f *fault.Fields, known map[id.ID]*Product, ids, held []id.ID)
 		pointer := "/product_ids/" + strconv.Itoa(i)
 		switch s := known[p]; {
 		case s == nil:
-			f.Add(pointer, "There is no product %s in this shop.", p)
+			f.Add(pointer, "unknown_product", "There is no product {id} in this shop.", "id", p)
 		case s.Status == Archived && !slices.Contains(held, p):
-			f.Add(pointer, "The product %s is archived.", p)
+			f.Add(pointer, "product_archived", "The product {id} is archived.", "id", p)
 		}
 	}
 }

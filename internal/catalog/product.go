@@ -38,7 +38,7 @@ func (c CreateProduct) Decide(_ World, now time.Time) (journal.Decision, error) 
 	var f fault.Fields
 	next.check(&f)
 	if next.Status == Archived {
-		f.Add("/status", "A new product is active or draft.")
+		f.Add("/status", "not_one_of", "A new product is active or draft.", "values", "active, draft")
 	}
 	if err := f.Err(); err != nil {
 		return journal.Decision{}, err
@@ -211,9 +211,9 @@ func (c UpdateVariant) Decide(w World, _ time.Time) (journal.Decision, error) {
 		var f fault.Fields
 		switch {
 		case *b == next.ID:
-			f.Add("/backup_variant_id", "The backup is another variant.")
+			f.Add("/backup_variant_id", "backup_itself", "The backup is another variant.")
 		case *b != "" && (w.Backup == nil || w.Backup.Status == Archived):
-			f.Add("/backup_variant_id", "There is no variant %s that can be sent.", *b)
+			f.Add("/backup_variant_id", "unknown_variant", "There is no variant {id} that can be sent.", "id", *b)
 		}
 		if err := f.Err(); err != nil {
 			return journal.Decision{}, err
@@ -272,7 +272,7 @@ func ChangeInventory(v *Variant, by int64, mentions ...journal.Ref) (d journal.D
 	left := *v.Inventory + by
 	if left < 0 {
 		return journal.Draft{}, v, false, fault.New(fault.Conflict, "out_of_stock",
-			"Only %d of %q are in stock; %d are needed.", *v.Inventory, v.Title, -by)
+			"Only %d of \"{title}\" are in stock; %d are needed.", *v.Inventory, -by).With("title", v.Title)
 	}
 	next = journal.Clone(v)
 	next.Inventory = new(min(left, MaxInventory))
@@ -290,7 +290,7 @@ func (v *Variant) refuse(g *settings.General) error {
 	var f fault.Fields
 	v.check(&f)
 	if v.Price.Currency != "" && v.Price.Currency != g.Currency {
-		f.Add("/price/currency", "The shop sells in %s.", g.Currency)
+		f.Add("/price/currency", "wrong_currency", "The shop sells in {currency}.", "currency", g.Currency)
 	}
 	return f.Err()
 }

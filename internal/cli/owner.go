@@ -43,7 +43,7 @@ func (c ownerCreateCommand) create(w *world, i *server.Instance) error {
 	if password == "" && err != nil {
 		return fault.Wrap(err, fault.Refused, "password", "Give the password as one line of the input.")
 	}
-	if why := team.WeakPassword(password, c.Email); why != "" {
+	if why := team.WeakPassword(password, c.Email); why != nil {
 		return fault.New(fault.Refused, "password", "%s", why)
 	}
 	_, err = i.Program.Do(w.ctx, &program.Request{Meta: founder(), Command: journal.Bind(team.FoundTeam{ID: i.IDs.New(id.TeamMember), Email: c.Email, Name: c.Name,

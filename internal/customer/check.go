@@ -59,24 +59,24 @@ func Check(s journal.State) error {
 
 func (c *Customer) check(f *fault.Fields) {
 	if !c.Email.Erased {
-		if why := plain.Email(c.Email.Value); why != "" {
-			f.Add("/email", "%s", why)
+		if why := plain.Email(c.Email.Value); why != nil {
+			f.Refuse("/email", why)
 		}
 	}
 	personal(f, "/first_name", c.FirstName, maxNameLength)
 	personal(f, "/last_name", c.LastName, maxNameLength)
 	personal(f, "/phone", c.Phone, maxPhoneLength)
-	if why := plain.Locale(c.Locale); why != "" {
-		f.Add("/locale", "%s", why)
+	if why := plain.Locale(c.Locale); why != nil {
+		f.Refuse("/locale", why)
 	}
 	if len(c.Tags) > maxTags {
-		f.Add("/tags", "A customer has at most %d tags.", maxTags)
+		f.Add("/tags", "too_many", "A customer has at most {most} tags.", "most", maxTags)
 	}
 	for _, t := range c.Tags {
-		if why := plain.Text(t, maxTagLength); why != "" {
-			f.Add("/tags", "%s", why)
+		if why := plain.Text(t, maxTagLength); why != nil {
+			f.Refuse("/tags", why)
 		} else if t == "" {
-			f.Add("/tags", "A tag is not empty.")
+			f.Add("/tags", "required", "A tag is not empty.")
 		}
 	}
 }
@@ -106,8 +106,8 @@ func (a *Address) check(f *fault.Fields) {
 	personal(f, "/city", a.City, maxNameLength)
 	personal(f, "/region", a.Region, maxNameLength)
 	personal(f, "/postal_code", a.PostalCode, maxCodeLength)
-	if why := plain.Country(a.Country); why != "" {
-		f.Add("/country", "%s", why)
+	if why := plain.Country(a.Country); why != nil {
+		f.Refuse("/country", why)
 	}
 	personal(f, "/phone", a.Phone, maxPhoneLength)
 }
@@ -121,29 +121,29 @@ func (a *Address) sound() error {
 
 func (p *PaymentMethod) check(f *fault.Fields) {
 	if p.Gateway == "" {
-		f.Add("/gateway", "Name the gateway that keeps the payment method.")
-	} else if why := plain.Text(p.Gateway, maxNameLength); why != "" {
-		f.Add("/gateway", "%s", why)
+		f.Add("/gateway", "required", "Name the gateway that keeps the payment method.")
+	} else if why := plain.Text(p.Gateway, maxNameLength); why != nil {
+		f.Refuse("/gateway", why)
 	}
 	required(f, "/gateway_reference", p.GatewayReference)
 	personal(f, "/gateway_reference", p.GatewayReference, maxReferenceLength)
 	if cardNumber(p.GatewayReference.Value) {
-		f.Add("/gateway_reference", "This looks like a card number. Give the gateway's reference; card numbers are never kept here.")
+		f.Add("/gateway_reference", "card_number", "This looks like a card number. Give the gateway's reference; card numbers are never kept here.")
 	}
-	if why := plain.Text(p.Brand, maxNameLength); why != "" {
-		f.Add("/brand", "%s", why)
+	if why := plain.Text(p.Brand, maxNameLength); why != nil {
+		f.Refuse("/brand", why)
 	}
 	if n := p.Last4.Value; n != "" && (len(n) != 4 || !digits(n)) {
-		f.Add("/last4", "Give the last four digits, or nothing.")
+		f.Add("/last4", "last4_invalid", "Give the last four digits, or nothing.")
 	}
 	if p.ExpMonth == 0 && p.ExpYear == 0 {
 		return
 	}
 	if p.ExpMonth < 1 || p.ExpMonth > 12 {
-		f.Add("/exp_month", "Give a month from 1 to 12.")
+		f.Add("/exp_month", "out_of_range", "Give a month from 1 to 12.", "least", 1, "most", 12)
 	}
 	if p.ExpYear < 2000 || p.ExpYear > 2099 {
-		f.Add("/exp_year", "Give a year from 2000 to 2099.")
+		f.Add("/exp_year", "out_of_range", "Give a year from 2000 to 2099.", "least", 2000, "most", 2099)
 	}
 }
 
@@ -177,14 +177,14 @@ func personal(f *fault.Fields, at string, p journal.Personal[string], most int) 
 	if p.Erased {
 		return
 	}
-	if why := plain.Text(p.Value, most); why != "" {
-		f.Add(at, "%s", why)
+	if why := plain.Text(p.Value, most); why != nil {
+		f.Refuse(at, why)
 	}
 }
 
 func required(f *fault.Fields, at string, p journal.Personal[string]) {
 	if !p.Erased && p.Value == "" {
-		f.Add(at, "This must not be empty.")
+		f.Add(at, "required", "This must not be empty.")
 	}
 }
 
@@ -314,7 +314,7 @@ func (a *Address) shipsAgain(r journal.Reader, was *Address) error {
 	}
 	w, err := UpdateAddress{ID: a.ID, CustomerID: a.CustomerID, Fields: AddressFields{Country: &a.Country}}.Load(r)
 	if err == nil && w.InUse && !w.Shipping.Ships(a.Country) {
-		err = fault.New(fault.Conflict, "undo_not_allowed", "The shop does not send to %s, and a subscription ships to this address.", a.Country)
+		err = fault.New(fault.Conflict, "undo_country", "The shop does not send to {country}, and a subscription ships to this address.").With("country", a.Country)
 	}
 	return err
 }

@@ -250,7 +250,7 @@ func refuseMethod(p *PaymentMethod, today civil.Date) error {
 	var f fault.Fields
 	p.check(&f)
 	if p.Expired(today) {
-		f.Add("/exp_year", "This payment method has expired.")
+		f.Add("/exp_year", "card_expired", "This payment method has expired.")
 	}
 	return f.Err()
 }

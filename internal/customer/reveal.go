@@ -53,7 +53,7 @@ func (c Reveal) Decide(w World, _ time.Time) (journal.Decision, error) {
 		d.Details, d.Mentions = revealDetails{c.Value, c.AddressID}, append(d.Mentions, w.Address.Ref())
 	default:
 		var f fault.Fields
-		f.Add("/value", "This is no value that can be revealed.")
+		f.Add("/value", "not_revealable", "This is no value that can be revealed.")
 		return journal.Decision{}, f.Err()
 	}
 	return journal.Decision{Drafts: []journal.Draft{d}, Result: request}, nil

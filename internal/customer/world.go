@@ -56,11 +56,11 @@ func loadPaymentMethod(r journal.Reader, customer, key id.ID) (World, error) {
 }
 
 func unknown(k journal.Kind, key id.ID) error {
-	return fault.New(fault.NotFound, "unknown_"+string(k), "This customer has no %s %s.", k.Words(), key)
+	return fault.New(fault.NotFound, "unknown_"+string(k), "This customer has no %s {id}.", k.Words()).With("id", key)
 }
 
 func emailOwner(r journal.Reader, address string) (id.ID, error) {
-	if plain.Email(address) != "" {
+	if plain.Email(address) != nil {
 		return "", nil
 	}
 	owner, _, err := r.Reserved(ScopeEmail, plain.EmailKey(address))

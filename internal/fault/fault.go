@@ -59,8 +59,8 @@ func (k Kind) ExitCode() int { return exitCodes[k.known()] }
 
 // Field says what is wrong with one field of a request.
 type Field struct {
-	Pointer string `json:"pointer"` // JSON pointer (RFC 6901)
-	Detail  string `json:"detail"`
+	Pointer string // JSON pointer (RFC 6901)
+	Reason
 }
 
 // Error is a failure.
@@ -68,6 +68,7 @@ type Error struct {
 	Kind       Kind
 	Code       string        // stable, snake_case, for programs
 	Public     string        // a sentence for people, which may leave the program
+	Args       Args          // what the sentence names, for those who say it in other words
 	Fields     []Field       // what is wrong with each field; only of Refused
 	RetryAfter time.Duration // when to try again, of TooMany and Unavailable; 0: the face says
 	Cause      error         // private: for logs alone; may be nil
@@ -99,6 +100,13 @@ func Wrap(cause error, k Kind, code, format string, args ...any) *Error {
 	return &Error{Kind: k, Code: code, Public: fmt.Sprintf(format, args...), Cause: cause}
 }
 
+// With fills the places of the public sentence that are named in braces, and keeps what fills them: pairs are names and values in turn.
+func (e *Error) With(pairs ...any) *Error {
+	args := argsOf(pairs)
+	e.Public, e.Args = args.fill(e.Public), append(e.Args, args...)
+	return e
+}
+
 const (
 	internalCode     = "internal"
 	internalSentence = "Something went wrong here."
@@ -127,10 +135,13 @@ func As(err error) *Error {
 // is ready to use.
 type Fields struct{ list []Field }
 
-// Add says what is wrong with the field at a pointer (see Pointer). The format makes a sentence for people.
-func (f *Fields) Add(pointer, format string, args ...any) {
-	f.list = append(f.list, Field{pointer, fmt.Sprintf(format, args...)})
+// Add says what is wrong with the field at a pointer (see Pointer), as Because does.
+func (f *Fields) Add(pointer, code, sentence string, pairs ...any) {
+	f.Refuse(pointer, Because(code, sentence, pairs...))
 }
+
+// Refuse says why the value at a pointer is refused.
+func (f *Fields) Refuse(pointer string, why *Reason) { f.list = append(f.list, Field{pointer, *why}) }
 
 // Err gives all fields, in the order of Add, as one Refused failure with the code "fields_refused"; nil when there are
 // none.

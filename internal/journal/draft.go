@@ -134,7 +134,7 @@ func Get[T any, P interface {
 }](r Reader, kind Kind, key id.ID) (P, error) {
 	s, err := Find[T, P](r, kind, key)
 	if err == nil && s == nil {
-		return nil, fault.New(fault.NotFound, "unknown_"+string(kind), "There is no %s %s in this shop.", kind.Words(), key)
+		return nil, fault.New(fault.NotFound, "unknown_"+string(kind), "There is no %s {id} in this shop.", kind.Words()).With("id", key)
 	}
 	return s, err
 }

@@ -201,7 +201,7 @@ func FuzzTemplate(f *testing.F) {
 		if err != nil || strings.Contains(m.HTML, "<evil>") || strings.ContainsAny(m.Subject, "\r\n") {
 			t.Fatalf("%v\n%s\n%s", err, m.Subject, m.HTML)
 		}
-		if why := plain.MultiLine(m.Text, len(m.Text)); why != "" {
+		if why := plain.MultiLine(m.Text, len(m.Text)); why != nil {
 			t.Fatalf("%s\n%q", why, m.Text)
 		}
 	})

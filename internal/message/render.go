@@ -1,6 +1,7 @@
 package message
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"html"
@@ -33,14 +34,14 @@ var markdown = goldmark.DefaultParser()
 // check adds what is wrong with a text; at is its JSON pointer.
 func (t Text) check(f *fault.Fields, k Kind, at string) {
 	if !slices.Contains(Languages, t.Language) {
-		f.Add(at+"/language", "There are texts in %s.", strings.Join(Languages, ", "))
+		f.Add(at+"/language", "not_one_of", "There are texts in {values}.", "values", Languages)
 	}
 	_, subject, body := parse(t, k.Variables)
-	if subject != "" {
-		f.Add(at+"/subject", "%s", subject)
+	if subject != nil {
+		f.Refuse(at+"/subject", subject)
 	}
-	if body != "" {
-		f.Add(at+"/body", "%s", body)
+	if body != nil {
+		f.Refuse(at+"/body", body)
 	}
 }
 
@@ -72,22 +73,22 @@ const (
 func isMark(r rune) bool { return firstMark <= r && r <= lastMark }
 
 // parse reads a text, or says what is wrong with its subject and its body.
-func parse(t Text, variables []string) (p *parsed, subject, body string) {
+func parse(t Text, variables []string) (p *parsed, subject, body *fault.Reason) {
 	p = &parsed{variables: variables}
 	var source string
-	if subject = plain.Text(t.Subject, maxSubject); subject == "" {
+	if subject = plain.Text(t.Subject, maxSubject); subject == nil {
 		p.subject, subject = p.mark(t.Subject)
 	}
-	if body = plain.MultiLine(t.Body, maxBody); body == "" {
+	if body = plain.MultiLine(t.Body, maxBody); body == nil {
 		source, body = p.mark(t.Body)
 	}
 	if strings.TrimSpace(t.Subject) == "" {
-		subject = "This is needed."
+		subject = fault.Because("required", "This is needed.")
 	}
 	if strings.TrimSpace(t.Body) == "" {
-		body = "This is needed."
+		body = fault.Because("required", "This is needed.")
 	}
-	if body != "" {
+	if body != nil {
 		return p, subject, body
 	}
 	p.source = []byte(source)
@@ -96,32 +97,42 @@ func parse(t Text, variables []string) (p *parsed, subject, body string) {
 }
 
 // mark puts a character in the place of each variable, or says why it cannot.
-func (p *parsed) mark(s string) (marked, why string) {
+func (p *parsed) mark(s string) (marked string, why *fault.Reason) {
 	if strings.ContainsFunc(s, isMark) {
-		return "", "The text has a character that means nothing."
+		return "", fault.Because("meaningless_character", "The text has a character that means nothing.")
 	}
 	var b strings.Builder
 	for {
 		before, rest, open := strings.Cut(s, "{{")
 		if strings.Contains(before, "}}") {
-			return "", "A variable is written {{name}}, in small letters."
+			return "", fault.Because("variable_invalid", "A variable is written {{name}}, in small letters.")
 		}
 		b.WriteString(before)
 		if !open {
-			return b.String(), ""
+			return b.String(), nil
 		}
 		name, after, closed := strings.Cut(rest, "}}")
 		name = strings.Trim(name, " ")
 		if !closed || name == "" || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz_") != "" {
-			return "", "A variable is written {{name}}, in small letters."
+			return "", fault.Because("variable_invalid", "A variable is written {{name}}, in small letters.")
 		}
 		i := slices.Index(p.variables, name)
 		if i < 0 {
-			return "", fmt.Sprintf("There is no {{%.40s}} in this message. It has: {{%s}}.", name, strings.Join(p.variables, "}}, {{"))
+			return "", fault.Because("unknown_variable", "There is no {{{variable}}} in this message. It has: {values}.",
+				"variable", fmt.Sprintf("%.40s", name), "values", written(p.variables))
 		}
 		b.WriteRune(firstMark + rune(i))
 		s = after
 	}
+}
+
+// written are variables as a text writes them.
+func written(variables []string) []string {
+	out := make([]string, len(variables))
+	for i, v := range variables {
+		out[i] = "{{" + v + "}}"
+	}
+	return out
 }
 
 // variable gives the variable whose mark is all of a text.
@@ -134,49 +145,49 @@ func (p *parsed) variable(s string) (name string, ok bool) {
 }
 
 // refuse says why a part of a text cannot be sent.
-func (p *parsed) refuse(n ast.Node, depth int) string {
+func (p *parsed) refuse(n ast.Node, depth int) *fault.Reason {
 	if depth > maxDepth {
-		return "Lists and quotations are too deep inside each other."
+		return fault.Because("too_deep", "Lists and quotations are too deep inside each other.")
 	}
 	switch n := n.(type) {
 	case *ast.HTMLBlock, *ast.RawHTML:
-		return "HTML is not taken here: write Markdown."
+		return fault.Because("no_html", "HTML is not taken here: write Markdown.")
 	case *ast.Image:
-		return "Pictures are not taken here."
+		return fault.Because("no_pictures", "Pictures are not taken here.")
 	case *ast.CodeBlock, *ast.FencedCodeBlock:
-		return "Blocks of code are not taken here: a line of text begins with fewer than four blanks."
+		return fault.Because("no_code_blocks", "Blocks of code are not taken here: a line of text begins with fewer than four blanks.")
 	case *ast.Link:
-		if why := p.leads(string(n.Destination)); why != "" {
+		if why := p.leads(string(n.Destination)); why != nil {
 			return why
 		}
 		if n.ChildCount() == 0 {
-			return "A link has words: [words]({{portal_link}})."
+			return fault.Because("link_without_words", "A link has words: [words]({{portal_link}}).")
 		}
 	case *ast.Text:
-		if why := p.spelled(n); why != "" {
+		if why := p.spelled(n); why != nil {
 			return why
 		}
 	case *ast.AutoLink:
-		if why := p.leads(string(n.URL(p.source))); n.AutoLinkType == ast.AutoLinkURL && why != "" {
+		if why := p.leads(string(n.URL(p.source))); n.AutoLinkType == ast.AutoLinkURL && why != nil {
 			return why
 		}
 	case *ast.Document, *ast.Paragraph, *ast.TextBlock, *ast.Heading, *ast.List, *ast.ListItem, *ast.Blockquote, *ast.ThematicBreak, *ast.Emphasis,
 		*ast.CodeSpan, *ast.String:
 	default:
-		return "This part of Markdown is not taken here."
+		return fault.Because("markdown_refused", "This part of Markdown is not taken here.")
 	}
 	for c := n.FirstChild(); c != nil; c = c.NextSibling() {
-		if why := p.refuse(c, depth+1); why != "" {
+		if why := p.refuse(c, depth+1); why != nil {
 			return why
 		}
 	}
-	return ""
+	return nil
 }
 
 // spelled says why a text may not have what it spells by numbers or names, such as "&#8238;": what it may not have as it is.
-func (p *parsed) spelled(n *ast.Text) string {
+func (p *parsed) spelled(n *ast.Text) *fault.Reason {
 	if n.IsRaw() {
-		return ""
+		return nil
 	}
 	typed := strings.Map(func(r rune) rune {
 		if isMark(r) {
@@ -186,21 +197,21 @@ func (p *parsed) spelled(n *ast.Text) string {
 	}, string(n.Value(p.source)))
 	s := decode(typed)
 	if strings.ContainsFunc(s, isMark) {
-		return "The text has a character that means nothing."
+		return fault.Because("meaningless_character", "The text has a character that means nothing.")
 	}
 	return plain.MultiLine(s, maxBody)
 }
 
 // leads says why a link may not lead somewhere: it leads to one variable that is an address, or to an address without variables.
-func (p *parsed) leads(to string) string {
+func (p *parsed) leads(to string) *fault.Reason {
 	name, ok := p.variable(to)
 	if ok && slices.Contains(links, name) {
-		return ""
+		return nil
 	}
-	if to = decode(to); ok || strings.ContainsFunc(to, isMark) || plain.URL(to) != "" {
-		return "A link leads to one variable that is an address, such as {{portal_link}}, or to an address that begins with https://."
+	if to = decode(to); ok || strings.ContainsFunc(to, isMark) || plain.URL(to) != nil {
+		return fault.Because("link_refused", "A link leads to one variable that is an address, such as {{portal_link}}, or to an address that begins with https://.")
 	}
-	return ""
+	return nil
 }
 
 // Mail is a message as it is sent.
@@ -210,8 +221,8 @@ type Mail struct{ Subject, Text, HTML string }
 // entry of a list with a link that leads nowhere is left out. The text must have been checked.
 func Render(t Text, shop string, values map[string]string) (Mail, error) {
 	p, subject, body := parse(t, all())
-	if subject != "" || body != "" {
-		return Mail{}, errors.New("message: this text cannot be sent: " + subject + body)
+	if why := cmp.Or(subject, body); why != nil {
+		return Mail{}, errors.New("message: this text cannot be sent: " + why.Detail)
 	}
 	w := &writer{parsed: p, values: values, french: t.Language == "fr"}
 	w.blocks(p.doc)

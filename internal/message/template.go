@@ -130,7 +130,7 @@ func Check(s journal.State) error {
 		x.check(&f, k, fmt.Sprintf("/texts/%d", i))
 	}
 	if k.Needed && t.Disabled {
-		f.Add("/disabled", "This message cannot be switched off.")
+		f.Add("/disabled", "message_needed", "This message cannot be switched off.")
 	}
 	return f.Err()
 }

@@ -111,12 +111,12 @@ func (c External) Decide(w externalWorld, now time.Time) (journal.Decision, erro
 	for i, s := range w.Targets {
 		at := fault.Pointer("targets", i)
 		if s == nil {
-			f.Add(at, "There is no %s %s in this shop.", c.Targets[i].Kind.Words(), c.Targets[i].ID)
+			f.Add(at, "unknown_target", "There is no {kind} {id} in this shop.", "kind", c.Targets[i].Kind.Words(), "id", c.Targets[i].ID)
 			continue
 		}
 		mentions = append(mentions, c.Targets[i])
 		if owner := w.Customers[s.Person()]; owner != nil && owner.Status == customer.Redacted {
-			f.Add(at, "The data of the customer behind it was erased.")
+			f.Add(at, "erased", "The data of the customer behind it was erased.")
 		}
 		if person == "" {
 			person = s.Person()
@@ -146,54 +146,54 @@ func (c External) Decide(w externalWorld, now time.Time) (journal.Decision, erro
 
 func (c External) check(f *fault.Fields, now time.Time) {
 	if !ValidExternal(c.Type) {
-		f.Add("/type", "Give a type of the form external.<name>: 1 to 60 of a-z, 0-9, dot and underscore after external.")
+		f.Add("/type", "external_type_invalid", "Give a type of the form external.<name>: 1 to 60 of a-z, 0-9, dot and underscore after external.")
 	}
 	if !sourceForm.MatchString(c.Source) {
-		f.Add("/source", "Name the source with 1 to 60 of A-Z, a-z, 0-9 and . _ : - that begin with a letter or a digit.")
+		f.Add("/source", "source_invalid", "Name the source with 1 to 60 of A-Z, a-z, 0-9 and . _ : - that begin with a letter or a digit.")
 	}
 	if c.OccurredAt.After(now.Add(maxAhead)) {
-		f.Add("/occurred_at", "This is more than a day in the future.")
+		f.Add("/occurred_at", "too_far_in_future", "This is more than a day in the future.")
 	}
 	if len(c.Targets) > MaxTargets {
-		f.Add("/targets", "An event is about at most %d things.", MaxTargets)
+		f.Add("/targets", "too_many", "An event is about at most {most} things.", "most", MaxTargets)
 	}
-	if why := plain.Text(c.Summary, maxSummaryLength); why != "" {
-		f.Add("/summary", "%s", why)
+	if why := plain.Text(c.Summary, maxSummaryLength); why != nil {
+		f.Refuse("/summary", why)
 	}
-	if why := plain.Text(c.IdempotencyKey, maxKeyLength); why != "" {
-		f.Add("/idempotency_key", "%s", why)
+	if why := plain.Text(c.IdempotencyKey, maxKeyLength); why != nil {
+		f.Refuse("/idempotency_key", why)
 	}
-	if why := checkDetails(c.Details); why != "" {
-		f.Add("/details", "%s", why)
+	if why := checkDetails(c.Details); why != nil {
+		f.Refuse("/details", why)
 	}
 }
 
 // checkDetails gives the reason why details cannot be kept as they are, nothing when they can: the canonical form has
 // only numbers that are exact as a double.
-func checkDetails(v jsontext.Value) string {
+func checkDetails(v jsontext.Value) *fault.Reason {
 	if v == nil {
-		return ""
+		return nil
 	}
 	if v.Kind() != '{' {
-		return "Give an object."
+		return fault.Because("object_needed", "Give an object.")
 	}
 	if len(v) > maxDetailsBytes {
-		return "This is larger than 16 KiB."
+		return fault.Because("too_large", "This is larger than 16 KiB.")
 	}
 	d := jsontext.NewDecoder(strings.NewReader(string(v)))
 	for {
 		t, err := d.ReadToken()
 		if err != nil {
-			return "This is not valid JSON."
+			return fault.Because("details_invalid", "This is not valid JSON.")
 		}
 		if d.StackDepth() > maxDetailsDepth {
-			return "This is nested too deeply."
+			return fault.Because("too_deep", "This is nested too deeply.")
 		}
 		if t.Kind() == '0' && !exact(t.String()) {
-			return "A number in it (" + shorten(t.String()) + ") cannot be kept exactly: give it as text."
+			return fault.Because("number_inexact", "A number in it ({value}) cannot be kept exactly: give it as text.", "value", shorten(t.String()))
 		}
 		if d.StackDepth() == 0 {
-			return ""
+			return nil
 		}
 	}
 }

@@ -1,5 +1,5 @@
-// Package plain holds the rules for text that people type. Every check gives a reason as a sentence, or nothing when the
-// text is fine, so that all wrong fields of a form can be reported together.
+// Package plain holds the rules for text that people type. Every check gives a reason, or nil when the text is
+// fine, so that all wrong fields of a form can be reported together.
 //
 // Text that says one thing and shows another must not be stored: control characters, characters that turn the direction
 // of text around (Unicode Technical Report 36, section 2.5; CVE-2021-42574), tags that are never drawn, code points that
@@ -14,6 +14,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"perennial/internal/fault"
 )
 
 // Mask stands in the place of a value for who may not see it. No text may be it, or a form that was filled in from what was
@@ -21,18 +23,18 @@ import (
 const Mask = "•••"
 
 // Text checks one line of at most maxRunes characters (code points). An empty text is fine.
-func Text(s string, maxRunes int) string { return check(s, maxRunes, "") }
+func Text(s string, maxRunes int) *fault.Reason { return check(s, maxRunes, "") }
 
 // MultiLine checks a text that may also have tabs and line breaks, LF or CRLF; a CRLF, which is how a browser sends a
 // form's line break, counts as one character.
-func MultiLine(s string, maxRunes int) string { return check(s, maxRunes, "\t\n\r") }
+func MultiLine(s string, maxRunes int) *fault.Reason { return check(s, maxRunes, "\t\n\r") }
 
-func check(s string, maxRunes int, breaks string) string {
+func check(s string, maxRunes int, breaks string) *fault.Reason {
 	if !utf8.ValidString(s) { // which also refuses lone surrogates
-		return "This is not valid UTF-8."
+		return fault.Because("not_utf8", "This is not valid UTF-8.")
 	}
 	if strings.TrimSpace(s) == Mask {
-		return "This is only the mask of a hidden value. Leave the field out to keep what is there."
+		return fault.Because("masked", "This is only the mask of a hidden value. Leave the field out to keep what is there.")
 	}
 	n := 0
 	for i, r := range s {
@@ -40,34 +42,36 @@ func check(s string, maxRunes int, breaks string) string {
 			continue
 		}
 		if n++; n > maxRunes {
-			return fmt.Sprintf("This is longer than %d characters.", maxRunes)
+			return fault.Because("too_long", "This is longer than {most} characters.", "most", maxRunes)
 		}
 		// A carriage return alone would let what follows overwrite the line in a terminal.
 		if r != '\r' && strings.ContainsRune(breaks, r) {
 			continue
 		}
-		if why := unseen(r); why != "" {
+		if why := unseen(r); why != nil {
 			return why
 		}
 	}
-	return ""
+	return nil
 }
 
 // unseen is why a code point may not be in a text, or empty.
-func unseen(r rune) string {
+func unseen(r rune) *fault.Reason {
 	switch {
 	case bidi(r):
-		return fmt.Sprintf("This holds a character that turns the direction of text (U+%04X).", r)
+		return fault.Because("character_refused", "This holds a character that turns the direction of text ({character}).", "character", codePoint(r))
 	case unicode.IsControl(r), r == 0x2028, r == 0x2029:
-		return fmt.Sprintf("This holds a control character (U+%04X).", r)
+		return fault.Because("character_refused", "This holds a control character ({character}).", "character", codePoint(r))
 	case r == 0xFEFF, // byte order mark
 		r&0xFFFE == 0xFFFE, r >= 0xFDD0 && r <= 0xFDEF, // noncharacters
 		r >= 0xE0000 && r <= 0xE007F, // tags
 		r >= 0xFFF9 && r <= 0xFFFB:   // interlinear annotation
-		return fmt.Sprintf("This holds a character that cannot be shown (U+%04X).", r)
+		return fault.Because("character_refused", "This holds a character that cannot be shown ({character}).", "character", codePoint(r))
 	}
-	return ""
+	return nil
 }
+
+func codePoint(r rune) string { return fmt.Sprintf("U+%04X", r) }
 
 // bidi says whether a code point is an embedding, override, isolate or mark of the bidirectional algorithm (UAX 9).
 func bidi(r rune) bool {
@@ -80,7 +84,7 @@ func bidi(r rune) bool {
 func Escape(s string) string {
 	clean := true
 	for _, r := range s {
-		if r == utf8.RuneError || unseen(r) != "" {
+		if r == utf8.RuneError || unseen(r) != nil {
 			clean = false
 			break
 		}
@@ -93,7 +97,7 @@ func Escape(s string) string {
 		switch {
 		case r == utf8.RuneError && !strings.HasPrefix(s[i:], "\uFFFD"):
 			fmt.Fprintf(&b, `\x%02x`, s[i])
-		case unseen(r) != "":
+		case unseen(r) != nil:
 			fmt.Fprintf(&b, `\u{%x}`, r)
 		default:
 			b.WriteRune(r)
@@ -102,33 +106,35 @@ func Escape(s string) string {
 	return b.String()
 }
 
-const badEmail = "This is not an e-mail address."
+func badEmail() *fault.Reason {
+	return fault.Because("email_invalid", "This is not an e-mail address.")
+}
 
 // Email checks an e-mail address: one mailbox at one domain (RFC 5321 and 6531), in at most 254 bytes, without a name,
 // comments, quotes, an address literal or space around it. The domain has a dot or is localhost.
-func Email(s string) string {
-	if why := Text(s, 254); why != "" {
+func Email(s string) *fault.Reason {
+	if why := Text(s, 254); why != nil {
 		return why
 	}
 	local, domain, _ := strings.Cut(s, "@")
 	if len(s) > 254 || len(local) > 64 || !dotted(local, letter) || !hostname(domain) {
-		return badEmail
+		return badEmail()
 	}
-	return ""
+	return nil
 }
 
 // NormalEmail reads an address as people type it, with space around it, and gives the form to keep: its domain in lower
 // case, its local part as it was typed, because some server may tell the two apart. The reason is Email's.
-func NormalEmail(s string) (normal, reason string) {
+func NormalEmail(s string) (normal string, reason *fault.Reason) {
 	local, domain, ok := strings.Cut(strings.TrimSpace(s), "@")
 	if !ok {
-		return "", badEmail
+		return "", badEmail()
 	}
 	normal = local + "@" + fold(domain) // before the check, because some letters grow
-	if reason = Email(normal); reason != "" {
+	if reason = Email(normal); reason != nil {
 		return "", reason
 	}
-	return normal, ""
+	return normal, nil
 }
 
 // EmailKey is the form in which two spellings of an address are the same: all of it in lower case, with no space around.
@@ -181,16 +187,16 @@ func hostname(s string) bool {
 }
 
 // URL checks an absolute http or https address of at most 2,000 characters, with a host and without a password in it.
-func URL(s string) string {
-	if why := Text(s, 2000); why != "" {
+func URL(s string) *fault.Reason {
+	if why := Text(s, 2000); why != nil {
 		return why
 	}
 	u, err := url.Parse(s)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil ||
 		strings.ContainsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune(`"<>`, r) }) {
-		return "This is not an address that begins with https:// or http://."
+		return fault.Because("url_invalid", "This is not an address that begins with https:// or http://.")
 	}
-	return ""
+	return nil
 }
 
 // languageTag is what people use of RFC 5646: language, script, region and variants; no extensions, no private use.
@@ -198,19 +204,19 @@ var languageTag = regexp.MustCompile(`^[A-Za-z]{2,3}(-[A-Za-z]{4})?(-([A-Za-z]{2
 
 // Locale checks a BCP 47 language tag, of a language and perhaps a script, a region and variants, in at most 35
 // characters (RFC 5646, section 4.4.1).
-func Locale(s string) string {
+func Locale(s string) *fault.Reason {
 	if len(s) > 35 || !languageTag.MatchString(s) {
-		return "This is not a language tag such as en or de-AT."
+		return fault.Because("locale_invalid", "This is not a language tag such as en or de-AT.")
 	}
-	return ""
+	return nil
 }
 
 // Country checks an ISO 3166-1 alpha-2 code in upper case, one of the 249 that are officially assigned.
-func Country(code string) string {
+func Country(code string) *fault.Reason {
 	if len(code) == 2 && strings.Contains(countries, " "+code+" ") {
-		return ""
+		return nil
 	}
-	return "This is not a country's two-letter code (ISO 3166-1)."
+	return fault.Because("country_invalid", "This is not a country's two-letter code (ISO 3166-1).")
 }
 
 // countries has a space on each side of every code.

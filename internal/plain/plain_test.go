@@ -7,6 +7,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"perennial/internal/fault"
 	"perennial/internal/plain"
 )
 
@@ -43,8 +44,8 @@ var refused = map[string]string{
 
 func TestTextRefuses(t *testing.T) {
 	for s, want := range refused {
-		for name, check := range map[string]func(string, int) string{"Text": plain.Text, "MultiLine": plain.MultiLine} {
-			if got := check(s, 100); !strings.Contains(got, want) {
+		for name, check := range map[string]func(string, int) *fault.Reason{"Text": plain.Text, "MultiLine": plain.MultiLine} {
+			if got := check(s, 100).String(); !strings.Contains(got, want) {
 				t.Errorf("%s(%+q): got %q, want a reason with %s", name, s, got, want)
 			}
 		}
@@ -53,11 +54,11 @@ func TestTextRefuses(t *testing.T) {
 
 func TestTheMaskIsNoText(t *testing.T) {
 	for _, s := range []string{plain.Mask, " " + plain.Mask + "\t"} {
-		if plain.Text(s, 20) == "" || plain.MultiLine(s, 20) == "" {
+		if plain.Text(s, 20) == nil || plain.MultiLine(s, 20) == nil {
 			t.Errorf("%q is taken", s)
 		}
 	}
-	if why := plain.Text("a "+plain.Mask, 20); why != "" {
+	if why := plain.Text("a "+plain.Mask, 20); why != nil {
 		t.Errorf("with words: %s", why)
 	}
 }
@@ -67,20 +68,20 @@ func TestText(t *testing.T) {
 		"", "Coffee", "Zoë Ñandú", "李小龍", "محمد", "שרה", "می\u200cخواهم", "क\u094d\u200dष", "👩\u200d🚀", "e\u0301", "\ufffd", "a\u00a0b", `C:\new`, "<b>", "=1+1",
 	}
 	for _, s := range texts {
-		if got := plain.Text(s, 20); got != "" {
+		if got := plain.Text(s, 20).String(); got != "" {
 			t.Errorf("Text(%+q): got %q", s, got)
 		}
 	}
 	for _, s := range []string{"a\nb", "a\tb", "a\r\nb"} {
-		if got := plain.Text(s, 20); !strings.Contains(got, "control") {
+		if got := plain.Text(s, 20).String(); !strings.Contains(got, "control") {
 			t.Errorf("Text(%q): got %q, want a refusal", s, got)
 		}
-		if got := plain.MultiLine(s, 20); got != "" {
+		if got := plain.MultiLine(s, 20).String(); got != "" {
 			t.Errorf("MultiLine(%q): got %q", s, got)
 		}
 	}
 	for _, s := range []string{"a\r", "\r", "a\r\r\n", "\n\r"} {
-		if got := plain.MultiLine(s, 20); !strings.Contains(got, "U+000D") {
+		if got := plain.MultiLine(s, 20).String(); !strings.Contains(got, "U+000D") {
 			t.Errorf("MultiLine(%q): got %q, want a refusal", s, got)
 		}
 	}
@@ -89,7 +90,7 @@ func TestText(t *testing.T) {
 func TestTextCountsCharacters(t *testing.T) {
 	const long = "This is longer than 3 characters."
 	tests := []struct {
-		check func(string, int) string
+		check func(string, int) *fault.Reason
 		in    string
 		want  string
 	}{
@@ -100,7 +101,7 @@ func TestTextCountsCharacters(t *testing.T) {
 		{plain.MultiLine, "a\r\nb\r\n", long},
 	}
 	for _, tt := range tests {
-		if got := tt.check(tt.in, 3); got != tt.want {
+		if got := tt.check(tt.in, 3).String(); got != tt.want {
 			t.Errorf("%q: got %q, want %q", tt.in, got, tt.want)
 		}
 	}
@@ -125,7 +126,7 @@ func TestEscape(t *testing.T) {
 		}
 	}
 	for s := range refused {
-		if got := plain.Escape(s); plain.Text(got, 100) != "" {
+		if got := plain.Escape(s); plain.Text(got, 100) != nil {
 			t.Errorf("Escape(%+q): got %q, which Text refuses", s, got)
 		}
 	}
@@ -140,7 +141,7 @@ func TestEmail(t *testing.T) {
 		local64 + "@" + strings.Repeat(label63[:61]+".", 3) + "abc", // 254 bytes
 	}
 	for _, s := range good {
-		if got := plain.Email(s); got != "" {
+		if got := plain.Email(s).String(); got != "" {
 			t.Errorf("%q of %d bytes: got %q", s, len(s), got)
 		}
 	}
@@ -156,7 +157,7 @@ func TestEmail(t *testing.T) {
 		local64 + "@" + strings.Repeat(strings.Repeat("é", 31)+".", 3) + "com", // over 254 bytes, not over 254 characters
 	}
 	for _, s := range bad {
-		if got := plain.Email(s); got == "" {
+		if got := plain.Email(s).String(); got == "" {
 			t.Errorf("%q is taken", s)
 		}
 	}
@@ -170,14 +171,14 @@ func TestNormalEmail(t *testing.T) {
 	}
 	for _, tt := range tests {
 		got, why := plain.NormalEmail(tt.in)
-		if got != tt.want || why != "" {
+		if got != tt.want || why != nil {
 			t.Errorf("NormalEmail(%q): got %q, %q, want %q", tt.in, got, why, tt.want)
 		}
 		if got := plain.EmailKey(tt.in); got != tt.key {
 			t.Errorf("EmailKey(%q): got %q, want %q", tt.in, got, tt.key)
 		}
 	}
-	if got, why := plain.NormalEmail("ada"); got != "" || why == "" {
+	if got, why := plain.NormalEmail("ada"); got != "" || why == nil {
 		t.Errorf("got %q, %q, want a reason alone", got, why)
 	}
 }
@@ -203,7 +204,7 @@ func TestURL(t *testing.T) {
 		"https://example.com", "http://localhost:8080/x", "HTTPS://example.com/a%20b?q=1#f", "https://bücher.example/ü", "https://[::1]:80/", "https://example.com/{id}",
 	}
 	for _, s := range good {
-		if got := plain.URL(s); got != "" {
+		if got := plain.URL(s).String(); got != "" {
 			t.Errorf("%q: got %q", s, got)
 		}
 	}
@@ -214,7 +215,7 @@ func TestURL(t *testing.T) {
 		"https://example.com:port", "https://example.com/%zz", "https://example.com/" + strings.Repeat("a", 2000),
 	}
 	for _, s := range bad {
-		if got := plain.URL(s); got == "" {
+		if got := plain.URL(s).String(); got == "" {
 			t.Errorf("%q is taken", s)
 		}
 	}
@@ -222,12 +223,12 @@ func TestURL(t *testing.T) {
 
 func TestLocale(t *testing.T) {
 	for _, s := range []string{"en", "de-AT", "zh-Hant-TW", "zh-Hant", "es-419", "sl-rozaj-biske", "de-CH-1996", "EN-us", "fil"} {
-		if got := plain.Locale(s); got != "" {
+		if got := plain.Locale(s).String(); got != "" {
 			t.Errorf("%q: got %q", s, got)
 		}
 	}
 	for _, s := range []string{"", "e", "en_US", "en-", "-en", "12", "english", "en-U", "en-US-", "en--US", "en-x-twain", "de-DE-u-co-phonebk", "en US", "en\n", "én", "sl-rozaj-biske-rozaj-biske-rozaj-biske"} {
-		if got := plain.Locale(s); got == "" {
+		if got := plain.Locale(s).String(); got == "" {
 			t.Errorf("%q is taken", s)
 		}
 	}
@@ -237,7 +238,7 @@ func TestCountry(t *testing.T) {
 	n := 0
 	for a := 'A'; a <= 'Z'; a++ {
 		for b := 'A'; b <= 'Z'; b++ {
-			if plain.Country(fmt.Sprintf("%c%c", a, b)) == "" {
+			if plain.Country(fmt.Sprintf("%c%c", a, b)) == nil {
 				n++
 			}
 		}
@@ -246,12 +247,12 @@ func TestCountry(t *testing.T) {
 		t.Errorf("got %d countries, want %d", n, want)
 	}
 	for _, s := range []string{"AT", "DE", "GB", "US", "AD", "ZW"} {
-		if got := plain.Country(s); got != "" {
+		if got := plain.Country(s).String(); got != "" {
 			t.Errorf("%s: got %q", s, got)
 		}
 	}
 	for _, s := range []string{"", "A", "us", "USA", "UK", "EU", "XK", "AN", "ZZ", "D ", " D", "  ", "AD AE"} {
-		if got := plain.Country(s); got == "" {
+		if got := plain.Country(s).String(); got == "" {
 			t.Errorf("%q is taken", s)
 		}
 	}
@@ -267,10 +268,10 @@ func FuzzText(f *testing.F) {
 			return // made of characters that are all fine
 		}
 		one, many := plain.Text(s, len(s)), plain.MultiLine(s, len(s))
-		if one == "" && many != "" {
+		if one == nil && many != nil {
 			t.Errorf("%+q is fine in one line, but in many: %s", s, many)
 		}
-		if one == "" {
+		if one == nil {
 			if !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl) || strings.ContainsFunc(s, func(r rune) bool { return unicode.Is(unicode.Bidi_Control, r) }) {
 				t.Errorf("%+q is taken", s)
 			}
@@ -278,11 +279,11 @@ func FuzzText(f *testing.F) {
 				t.Errorf("Escape changes %+q to %q, though nothing is wrong with it", s, got)
 			}
 		}
-		if many == "" && plain.Text(strings.NewReplacer("\r\n", "", "\n", "", "\t", "").Replace(s), len(s)) != "" {
+		if many == nil && plain.Text(strings.NewReplacer("\r\n", "", "\n", "", "\t", "").Replace(s), len(s)) != nil {
 			t.Errorf("%+q is taken in many lines", s)
 		}
 		safe := plain.Escape(s)
-		if why := plain.Text(safe, len(safe)); why != "" {
+		if why := plain.Text(safe, len(safe)); why != nil {
 			t.Errorf("Escape(%+q) is %+q: %s", s, safe, why)
 		}
 		if again := plain.Escape(safe); again != safe {
@@ -300,13 +301,13 @@ func FuzzEmail(f *testing.F) {
 			t.Errorf("the key of %+q is %+q, whose key is %+q", s, key, plain.EmailKey(key))
 		}
 		normal, why := plain.NormalEmail(s)
-		if (normal == "") != (why != "") {
+		if (normal == "") != (why != nil) {
 			t.Fatalf("%+q: got %q and %q", s, normal, why)
 		}
-		if why != "" {
+		if why != nil {
 			return
 		}
-		if strings.Count(normal, "@") != 1 || len(normal) > 300 || strings.ContainsFunc(normal, unicode.IsSpace) || plain.Text(normal, 254) != "" {
+		if strings.Count(normal, "@") != 1 || len(normal) > 300 || strings.ContainsFunc(normal, unicode.IsSpace) || plain.Text(normal, 254) != nil {
 			t.Errorf("%+q is taken as %+q", s, normal)
 		}
 		if plain.EmailKey(normal) != plain.EmailKey(s) {

@@ -77,7 +77,7 @@ func (c Redact) Decide(w World, now time.Time) (journal.Decision, error) {
 	restored := w.Customer.Email.Erased
 	if !restored && plain.EmailKey(c.ConfirmEmail) != plain.EmailKey(w.Customer.Email.Value) {
 		var f fault.Fields
-		f.Add("/confirm_email", "This is not the customer's e-mail address.")
+		f.Add("/confirm_email", "email_differs", "This is not the customer's e-mail address.")
 		return journal.Decision{}, f.Err()
 	}
 	d := journal.Decision{Result: w.Customer.Ref()}

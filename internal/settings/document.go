@@ -206,27 +206,27 @@ func Check(d Document) error {
 
 func (d *General) check(f *fault.Fields) {
 	if d.Name == "" {
-		f.Add("/name", "Give the shop a name.")
-	} else if why := plain.Text(d.Name, maxNameLength); why != "" {
-		f.Add("/name", "%s", why)
+		f.Add("/name", "required", "Give the shop a name.")
+	} else if why := plain.Text(d.Name, maxNameLength); why != nil {
+		f.Refuse("/name", why)
 	}
 	if _, err := civil.Zone(d.TimeZone); err != nil {
-		f.Add("/time_zone", "Give the IANA name of a time zone, such as Europe/Berlin.")
+		f.Add("/time_zone", "time_zone_unknown", "Give the IANA name of a time zone, such as Europe/Berlin.")
 	}
 	if !money.ValidCurrency(d.Currency) {
-		f.Add("/currency", "Give an ISO 4217 currency code, such as USD.")
+		f.Add("/currency", "currency_unknown", "Give an ISO 4217 currency code, such as USD.")
 	}
-	if why := plain.Locale(d.Locale); why != "" {
-		f.Add("/locale", "%s", why)
+	if why := plain.Locale(d.Locale); why != nil {
+		f.Refuse("/locale", why)
 	}
 	if d.SenderName != "" {
-		if why := plain.Text(d.SenderName, maxNameLength); why != "" {
-			f.Add("/sender_name", "%s", why)
+		if why := plain.Text(d.SenderName, maxNameLength); why != nil {
+			f.Refuse("/sender_name", why)
 		}
 	}
 	if d.SupportEmail != "" {
-		if why := plain.Email(d.SupportEmail); why != "" {
-			f.Add("/support_email", "%s", why)
+		if why := plain.Email(d.SupportEmail); why != nil {
+			f.Refuse("/support_email", why)
 		}
 	}
 }
@@ -237,76 +237,76 @@ func (d *Billing) check(f *fault.Fields) {
 	within(f, "/tax_basis_points", d.TaxBasisPoints, 0, maxTaxPoints)
 	within(f, "/max_catch_up_orders", d.MaxCatchUpOrders, 1, 12)
 	if !slices.Contains([]string{"", MissedSkip, MissedRestart, MissedPause}, d.MissedOrders) {
-		f.Add("/missed_orders", "Choose skip, restart or pause.")
+		f.Add("/missed_orders", "not_one_of", "Choose skip, restart or pause.", "values", "skip, restart, pause")
 	}
 	if !slices.Contains([]string{"", StockSkip, StockSwap, StockHold}, d.OutOfStock) {
-		f.Add("/out_of_stock", "Choose skip, swap or hold.")
+		f.Add("/out_of_stock", "not_one_of", "Choose skip, swap or hold.", "values", "skip, swap, hold")
 	}
 	if !slices.Contains([]string{"", SmallFree, SmallCarry}, d.SmallOrders) {
-		f.Add("/small_orders", "Choose free or carry.")
+		f.Add("/small_orders", "not_one_of", "Choose free or carry.", "values", "free, carry")
 	}
 	if d.UpcomingDays < 0 || d.UpcomingDays > 30 {
-		f.Add("/upcoming_days", "Give a whole number of days from 1 to 30.")
+		f.Add("/upcoming_days", "out_of_range", "Give a whole number of days from 1 to 30.", "least", 1, "most", 30)
 	}
 }
 
 func (d *Recovery) check(f *fault.Fields) {
 	if len(d.RetryDays) > maxRetries {
-		f.Add("/retry_days", "A failed payment is tried again at most %d times.", maxRetries)
+		f.Add("/retry_days", "too_many", "A failed payment is tried again at most {most} times.", "most", maxRetries)
 	}
 	for i, day := range d.RetryDays {
 		at := "/retry_days/" + strconv.Itoa(i)
 		within(f, at, day, 1, maxRetryDay)
 		if i > 0 && day <= d.RetryDays[i-1] {
-			f.Add(at, "Each retry comes after the one before it.")
+			f.Add(at, "steps_not_rising", "Each retry comes after the one before it.")
 		}
 	}
 	if len(d.Phases) > 0 && len(d.RetryDays) > 0 {
-		f.Add("/phases", "Give retry days or phases, not both.")
+		f.Add("/phases", "one_or_the_other", "Give retry days or phases, not both.")
 	}
 	if len(d.Phases) > MaxPhases {
-		f.Add("/phases", "There are at most %d phases.", MaxPhases)
+		f.Add("/phases", "too_many", "There are at most {most} phases.", "most", MaxPhases)
 	}
 	retries, days, each := 0, 0, true
 	for i, p := range d.Phases {
 		at := "/phases/" + strconv.Itoa(i)
 		if p.Attempts < 1 || p.Attempts > maxRetries {
-			f.Add(at+"/attempts", "In phase %d, give a whole number of retries from 1 to %d.", i+1, maxRetries)
+			f.Add(at+"/attempts", "phase_out_of_range", "In phase {phase}, give a whole number of retries from 1 to {most}.", "phase", i+1, "most", maxRetries)
 			each = false
 		}
 		if p.IntervalDays < 1 || p.IntervalDays > maxRetryDay {
-			f.Add(at+"/interval_days", "In phase %d, give a whole number of days from 1 to %d.", i+1, maxRetryDay)
+			f.Add(at+"/interval_days", "phase_out_of_range", "In phase {phase}, give a whole number of days from 1 to {most}.", "phase", i+1, "most", maxRetryDay)
 			each = false
 		}
 		retries, days = retries+p.Attempts, days+p.Attempts*p.IntervalDays
 	}
 	if each && (retries > maxPhaseRetries || days > maxPhaseDays) {
-		f.Add("/phases", "All phases together have at most %d retries in %d days.", maxPhaseRetries, maxPhaseDays)
+		f.Add("/phases", "phases_too_long", "All phases together have at most {retries} retries in {days} days.", "retries", maxPhaseRetries, "days", maxPhaseDays)
 	}
 	if d.RetryHour != nil {
 		within(f, "/retry_hour", *d.RetryHour, 0, 23)
 	}
 	switch {
 	case !slices.Contains([]string{EndCancel, EndPause, EndSkip, EndKeep}, d.EndAction):
-		f.Add("/end_action", "Choose cancel, pause, skip or keep.")
+		f.Add("/end_action", "not_one_of", "Choose cancel, pause, skip or keep.", "values", "cancel, pause, skip, keep")
 	case d.EndAction == EndKeep && len(d.Phases)+len(d.RetryDays) == 0:
-		f.Add("/end_action", "To keep trying, say when: give retry days or phases.")
+		f.Add("/end_action", "retries_missing", "To keep trying, say when: give retry days or phases.")
 	}
 }
 
 func (d *Shipping) check(f *fault.Fields) {
 	if !money.ValidCurrency(d.DefaultDeliveryPrice.Currency) {
-		f.Add("/default_delivery_price/currency", "Give an ISO 4217 currency code, such as USD.")
+		f.Add("/default_delivery_price/currency", "currency_unknown", "Give an ISO 4217 currency code, such as USD.")
 	}
 	if m := d.DefaultDeliveryPrice.Minor; m < 0 || m > maxDeliveryMinor {
-		f.Add("/default_delivery_price/amount", "Give a price from 0 to %d minor units.", int64(maxDeliveryMinor))
+		f.Add("/default_delivery_price/amount", "out_of_range", "Give a price from 0 to {most} minor units.", "least", 0, "most", int64(maxDeliveryMinor))
 	}
 	for i, c := range d.Countries {
 		at := "/countries/" + strconv.Itoa(i)
-		if why := plain.Country(c); why != "" {
-			f.Add(at, "%s", why)
+		if why := plain.Country(c); why != nil {
+			f.Refuse(at, why)
 		} else if slices.Contains(d.Countries[:i], c) {
-			f.Add(at, "%s is in the list twice.", c)
+			f.Add(at, "listed_twice", "{value} is in the list twice.", "value", c)
 		}
 	}
 }
@@ -317,36 +317,36 @@ func (d *Portal) check(f *fault.Fields) {
 		at := "/actions/" + strconv.Itoa(i)
 		switch {
 		case !slices.Contains(known, a):
-			f.Add(at, "The portal has no such action. It knows %q.", known)
+			f.Add(at, "not_one_of", "The portal has no such action. It knows {values}.", "values", known)
 		case slices.Contains(d.Actions[:i], a):
-			f.Add(at, "%s is in the list twice.", a)
+			f.Add(at, "listed_twice", "{value} is in the list twice.", "value", a)
 		}
 	}
 	within(f, "/max_skips_in_row", d.MaxSkipsInRow, 0, 52)
 	within(f, "/max_days_ahead", d.MaxDaysAhead, 1, 730)
 	within(f, "/min_days_ahead", d.MinDaysAhead, 0, 60)
 	if d.MinDaysAhead > d.MaxDaysAhead {
-		f.Add("/min_days_ahead", "The nearest day comes before the farthest one.")
+		f.Add("/min_days_ahead", "most_below_least", "The nearest day comes before the farthest one.")
 	}
 	if d.Language != "" && !slices.Contains(PortalLanguages(), d.Language) {
-		f.Add("/language", "The portal speaks %q.", PortalLanguages())
+		f.Add("/language", "not_one_of", "The portal speaks {values}.", "values", PortalLanguages())
 	}
-	if why := plain.MultiLine(d.Welcome, maxWelcomeLength); why != "" {
-		f.Add("/welcome", "%s", why)
+	if why := plain.MultiLine(d.Welcome, maxWelcomeLength); why != nil {
+		f.Refuse("/welcome", why)
 	}
-	if why := plain.Text(d.SupportContact, maxContactLength); why != "" {
-		f.Add("/support_contact", "%s", why)
+	if why := plain.Text(d.SupportContact, maxContactLength); why != nil {
+		f.Refuse("/support_contact", why)
 	}
 	if d.BrandColor != "" {
 		if c, ok := ParseColor(d.BrandColor); !ok {
-			f.Add("/brand_color", "Give a colour such as #2b55c9.")
+			f.Add("/brand_color", "colour_invalid", "Give a colour such as #2b55c9.")
 		} else if Contrast(c, TextOn(c)) < ReadableContrast {
-			f.Add("/brand_color", "No text can be read on this colour.")
+			f.Add("/brand_color", "colour_unreadable", "No text can be read on this colour.")
 		}
 	}
 	if d.LogoURL != "" {
-		if why := plain.URL(d.LogoURL); why != "" || !strings.HasPrefix(d.LogoURL, "https://") {
-			f.Add("/logo_url", "Give an address that begins with https://.")
+		if why := plain.URL(d.LogoURL); why != nil || !strings.HasPrefix(d.LogoURL, "https://") {
+			f.Add("/logo_url", "https_only", "Give an address that begins with https://.")
 		}
 	}
 	if d.CornerRadius != nil {
@@ -364,7 +364,7 @@ func (d *CancelFlow) check(f *fault.Fields) {
 
 func within(f *fault.Fields, at string, n, low, high int) {
 	if n < low || n > high {
-		f.Add(at, "Give a whole number from %d to %d.", low, high)
+		f.Add(at, "out_of_range", "Give a whole number from {least} to {most}.", "least", low, "most", high)
 	}
 }
 

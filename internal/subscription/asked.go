@@ -227,7 +227,7 @@ func (s *Subscription) onShelf(before *Subscription, product func(id.ID) (*catal
 			}
 		}
 		if it.OneTime && p.UpsellLimit > 0 && pieces > p.UpsellLimit {
-			return fault.New(fault.Conflict, "upsell_limit", "At most %d of it can be added to one order.", p.UpsellLimit)
+			return fault.New(fault.Conflict, "upsell_limit", "At most {count} of it can be added to one order.").With("count", p.UpsellLimit)
 		}
 	}
 	return nil
@@ -245,7 +245,7 @@ func (s *Subscription) inStock(before *Subscription, variant func(id.ID) (*catal
 			return err
 		}
 		if v.SoldOut() {
-			return fault.New(fault.Conflict, "out_of_stock", "%s is out of stock.", it.Title)
+			return fault.New(fault.Conflict, "out_of_stock", "{title} is out of stock.").With("title", it.Title)
 		}
 	}
 	return nil
@@ -265,7 +265,9 @@ func bound(s *Subscription, plan *catalog.Plan) error {
 	if *plan.MinCycles == 1 {
 		orders = "order"
 	}
-	return fault.New(fault.Conflict, "min_cycles", "This subscription runs for at least %d %s, and %d came so far. It can be cancelled after that; until then you can write to the store.", *plan.MinCycles, orders, s.Cycle)
+	return fault.New(fault.Conflict, "min_cycles",
+		"This subscription runs for at least {least} %s, and {count} came so far. It can be cancelled after that; until then you can write to the store.", orders).
+		With("least", *plan.MinCycles, "count", s.Cycle)
 }
 
 // beforeCutoff are the actions that change the next order.
@@ -282,13 +284,13 @@ func Offered(s *Subscription, a Action, date *civil.Date, portal *settings.Porta
 		return cutoffPassed(s)
 	}
 	if date != nil && a == ActionReschedule && date.Before(today.AddDays(portal.MinDaysAhead)) {
-		return fault.New(fault.Conflict, "too_early", "Choose a day from %s on.", today.AddDays(portal.MinDaysAhead).Long())
+		return fault.New(fault.Conflict, "too_early", "Choose a day from {first} on.").With("first", today.AddDays(portal.MinDaysAhead))
 	}
 	if date != nil && portal.MaxDaysAhead > 0 && date.After(today.AddDays(portal.MaxDaysAhead)) && slices.Contains([]Action{ActionReschedule, ActionPause, ActionResume, ActionReactivate}, a) {
-		return fault.New(fault.Conflict, "too_far_ahead", "Choose a day up to %s.", today.AddDays(portal.MaxDaysAhead).Long())
+		return fault.New(fault.Conflict, "too_far_ahead", "Choose a day up to {last}.").With("last", today.AddDays(portal.MaxDaysAhead))
 	}
 	if a == ActionSkip && portal.MaxSkipsInRow > 0 && skippedInRow(s, date, today) > portal.MaxSkipsInRow {
-		return fault.New(fault.Conflict, "too_many_skips", "At most %d orders in a row can be skipped. Pause the subscription instead.", portal.MaxSkipsInRow)
+		return fault.New(fault.Conflict, "too_many_skips", "At most {count} orders in a row can be skipped. Pause the subscription instead.").With("count", portal.MaxSkipsInRow)
 	}
 	return nil
 }
@@ -305,7 +307,7 @@ func otherCutoffPassed() error {
 }
 
 func cutoffPassed(s *Subscription) error {
-	return fault.New(fault.Conflict, "cutoff_passed", "The order of %s is being prepared already, so it can no longer be changed.", s.NextBillingDate.Long())
+	return fault.New(fault.Conflict, "cutoff_passed", "The order of {date} is being prepared already, so it can no longer be changed.").With("date", *s.NextBillingDate)
 }
 
 // pastCutoff says whether an action would come too late for the next order.

@@ -60,7 +60,7 @@ func (s *Subscription) checkPolicies() error {
 		s.DeliveryPolicy.Check(&f, "/delivery_policy")
 	}
 	if catalog.DeliveriesPerOrder(s.BillingPolicy, s.DeliveryPolicy) == 0 {
-		f.Add("/delivery_policy", "does not fit the billing policy")
+		f.Add("/delivery_policy", "policies_do_not_fit", "does not fit the billing policy")
 	}
 	return f.Err()
 }

@@ -81,9 +81,9 @@ func (c Create) Decide(w World, now time.Time) (journal.Decision, error) {
 	var f fault.Fields
 	switch {
 	case w.Customer == nil:
-		f.Add("/customer_id", "There is no customer %s in this shop.", c.CustomerID)
+		f.Add("/customer_id", "unknown_customer", "There is no customer {id} in this shop.", "id", c.CustomerID)
 	case w.Customer.Status == customer.Redacted:
-		f.Add("/customer_id", "The customer's personal data was erased.")
+		f.Add("/customer_id", "erased", "The customer's personal data was erased.")
 	default:
 		c.parties(&f, w, s)
 	}
@@ -129,10 +129,10 @@ func (c Create) parties(f *fault.Fields, w World, s *Subscription) {
 func (c Create) items(f *fault.Fields, w World, s *Subscription) {
 	switch {
 	case len(c.Items) == 0:
-		f.Add("/items", "A subscription has at least one item.")
+		f.Add("/items", "required", "A subscription has at least one item.")
 		return
 	case len(c.Items) > MaxItems:
-		f.Add("/items", "A subscription has at most %d items.", MaxItems)
+		f.Add("/items", "too_many", "A subscription has at most {most} items.", "most", MaxItems)
 		return
 	}
 	for i, n := range c.Items {
@@ -140,7 +140,7 @@ func (c Create) items(f *fault.Fields, w World, s *Subscription) {
 	}
 	slices.SortFunc(s.Items, byID)
 	if f.Err() == nil && !s.affordable() {
-		f.Add("/items", "The items of an order come to at most %d minor units.", MaxOrder)
+		f.Add("/items", "order_too_large", "The items of an order come to at most {most} minor units.", "most", MaxOrder)
 	}
 }
 
@@ -148,11 +148,11 @@ func (c Create) items(f *fault.Fields, w World, s *Subscription) {
 func (c Create) rhythm(f *fault.Fields, w World, s *Subscription) func(today civil.Date) civil.Schedule {
 	switch {
 	case c.SellingPlanID != "" && c.BillingPolicy != nil:
-		f.Add("/billing_policy", "Give a selling plan or a billing policy, not both: the plan has a policy of its own.")
+		f.Add("/billing_policy", "one_or_the_other", "Give a selling plan or a billing policy, not both: the plan has a policy of its own.")
 	case c.SellingPlanID != "" && w.Plan == nil:
-		f.Add("/selling_plan_id", "There is no selling plan %s in this shop.", c.SellingPlanID)
+		f.Add("/selling_plan_id", "unknown_selling_plan", "There is no selling plan {id} in this shop.", "id", c.SellingPlanID)
 	case c.SellingPlanID != "" && (w.Group == nil || !catalog.Offered(w.Group, w.Plan)):
-		f.Add("/selling_plan_id", "This selling plan is not offered any more.")
+		f.Add("/selling_plan_id", "selling_plan_archived", "This selling plan is not offered any more.")
 	case c.SellingPlanID != "":
 		s.BillingPolicy, s.DeliveryPolicy = w.Plan.BillingPolicy, w.Plan.DeliveryPolicy
 		if s.BillingPolicy.MaxCycles == nil {
@@ -162,7 +162,7 @@ func (c Create) rhythm(f *fault.Fields, w World, s *Subscription) func(today civ
 		c.BillingPolicy.Check(f, "/billing_policy")
 		s.BillingPolicy = *c.BillingPolicy
 	default:
-		f.Add("/billing_policy", "Give a selling plan or a billing policy.")
+		f.Add("/billing_policy", "required", "Give a selling plan or a billing policy.")
 	}
 	return func(today civil.Date) civil.Schedule {
 		anchorDay := 0

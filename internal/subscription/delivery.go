@@ -97,7 +97,7 @@ func (c ChangePaymentMethod) Decide(w World, _ time.Time) (journal.Decision, err
 	case c.PaymentMethodID != "":
 		method(&f, "/payment_method_id", w.PaymentMethod, c.PaymentMethodID, s.CustomerID)
 	case w.Customer.DefaultPaymentMethodID == "" && s.PaymentMethodID != "":
-		f.Add("/payment_method_id", "The customer has no default payment method that could be charged. Set one first, or choose one here.")
+		f.Add("/payment_method_id", "no_payment_method", "The customer has no default payment method that could be charged. Set one first, or choose one here.")
 	}
 	if err := f.Err(); err != nil {
 		return journal.Decision{}, err
@@ -159,7 +159,7 @@ func (c ChangeBackupPaymentMethod) Decide(w World, _ time.Time) (journal.Decisio
 	switch {
 	case c.PaymentMethodID == "":
 	case c.PaymentMethodID == cmp.Or(s.PaymentMethodID, w.Customer.DefaultPaymentMethodID):
-		f.Add("/payment_method_id", "This is the payment method itself. The backup is another one.")
+		f.Add("/payment_method_id", "backup_itself", "This is the payment method itself. The backup is another one.")
 	default:
 		method(&f, "/payment_method_id", w.PaymentMethod, c.PaymentMethodID, s.CustomerID)
 	}

@@ -45,7 +45,7 @@ func (c ApplyDiscount) Decide(w World, now time.Time) (journal.Decision, error) 
 	}
 	if dis == nil {
 		var f fault.Fields
-		f.Add("/code", "There is no discount with this code.")
+		f.Add("/code", "discount_code_unknown", "There is no discount with this code.")
 		return journal.Decision{}, f.Err()
 	}
 	if err := s.redeemable(dis, now); err != nil {
@@ -70,20 +70,19 @@ func Redeemable(s *Subscription, d *catalog.Discount, now time.Time) error {
 }
 
 func (s *Subscription) redeemable(d *catalog.Discount, now time.Time) error {
-	refused := func(code, form string, args ...any) error {
-		return fault.New(fault.Conflict, code, form, args...)
-	}
+	refused := func(code, sentence string) *fault.Error { return fault.New(fault.Conflict, code, "%s", sentence) }
 	switch {
 	case s.discount(d.Code) >= 0:
-		return refused("already_applied", "The discount %s is on this subscription already.", d.Code)
+		return refused("already_applied", "The discount {code} is on this subscription already.").With("code", d.Code)
 	case len(s.Discounts) >= MaxDiscounts:
-		return refused("too_many_discounts", "A subscription has at most %d discounts.", MaxDiscounts)
+		return refused("too_many_discounts", "A subscription has at most {count} discounts.").With("count", MaxDiscounts)
 	case d.Status != catalog.Active:
-		return refused("discount_inactive", "The discount %s was deactivated.", d.Code)
+		return refused("discount_inactive", "The discount {code} was deactivated.").With("code", d.Code)
 	case d.EndsAt != nil && !now.Before(d.EndsAt.Time):
-		return refused("discount_ended", "The discount %s has ended.", d.Code)
+		return refused("discount_ended", "The discount {code} has ended.").With("code", d.Code)
 	case d.MaxRedemptions != nil && d.Redemptions >= *d.MaxRedemptions:
-		return refused("discount_used_up", "The discount %s was redeemed %d times, which is as often as it can be.", d.Code, d.Redemptions)
+		return refused("discount_used_up", "The discount {code} was redeemed {count} times, which is as often as it can be.").
+			With("code", d.Code, "count", d.Redemptions)
 	}
 	return nil
 }

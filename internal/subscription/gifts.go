@@ -43,20 +43,20 @@ func (c GiftOrder) Decide(w World, _ time.Time) (journal.Decision, error) {
 	}
 	var f fault.Fields
 	if !c.Date.Valid() {
-		f.Add("/date", "Give a date in the form 2006-01-02.")
+		f.Add("/date", "date_invalid", "Give a date in the form 2006-01-02.")
 	}
 	c.Address.check(&f, "/address")
-	if plain.Country(c.Address.Country) == "" {
+	if plain.Country(c.Address.Country) == nil {
 		w.country(&f, "/address/country", c.Address.Country)
 	}
-	if why := plain.MultiLine(c.Message, maxGiftMessage); why != "" {
-		f.Add("/message", "%s", why)
+	if why := plain.MultiLine(c.Message, maxGiftMessage); why != nil {
+		f.Refuse("/message", why)
 	}
 	if err := f.Err(); err != nil {
 		return journal.Decision{}, err
 	}
 	if slices.Contains(s.SkippedDates, c.Date) {
-		return journal.Decision{}, fault.New(fault.Conflict, "order_skipped", "The order of %s is skipped. Put it back first.", c.Date.Long())
+		return journal.Decision{}, fault.New(fault.Conflict, "order_skipped", "The order of {date} is skipped. Put it back first.").With("date", c.Date)
 	}
 	if !s.comes(c.Date) {
 		return journal.Decision{}, refuse(civil.ErrNotOnSchedule, c.Date)
@@ -64,7 +64,7 @@ func (c GiftOrder) Decide(w World, _ time.Time) (journal.Decision, error) {
 	next := journal.Clone(s)
 	gifts := slices.DeleteFunc(next.Gifts.Value, func(g Gift) bool { return g.Date == c.Date })
 	if len(gifts) >= MaxGifts {
-		return journal.Decision{}, fault.New(fault.Conflict, "too_many_gifts", "At most %d orders can be gifts at once.", MaxGifts)
+		return journal.Decision{}, fault.New(fault.Conflict, "too_many_gifts", "At most {count} orders can be gifts at once.").With("count", MaxGifts)
 	}
 	next.Gifts.Value = append(gifts, Gift{Date: c.Date, Address: c.Address, Message: c.Message})
 	slices.SortFunc(next.Gifts.Value, byDate)
@@ -76,21 +76,21 @@ func (a GiftAddress) check(f *fault.Fields, at string) {
 		{"first_name", a.FirstName}, {"last_name", a.LastName}, {"company", a.Company}, {"line1", a.Line1}, {"line2", a.Line2}, {"city", a.City},
 		{"region", a.Region}, {"postal_code", a.PostalCode}, {"phone", a.Phone},
 	} {
-		if why := plain.Text(line.value, maxAddressLine); why != "" {
-			f.Add(at+"/"+line.name, "%s", why)
+		if why := plain.Text(line.value, maxAddressLine); why != nil {
+			f.Refuse(at+"/"+line.name, why)
 		}
 	}
 	if a.FirstName == "" && a.LastName == "" && a.Company == "" {
-		f.Add(at+"/last_name", "Say who the parcel is for.")
+		f.Add(at+"/last_name", "gift_who", "Say who the parcel is for.")
 	}
 	if a.Line1 == "" {
-		f.Add(at+"/line1", "This must not be empty.")
+		f.Add(at+"/line1", "required", "This must not be empty.")
 	}
 	if a.City == "" {
-		f.Add(at+"/city", "This must not be empty.")
+		f.Add(at+"/city", "required", "This must not be empty.")
 	}
-	if why := plain.Country(a.Country); why != "" {
-		f.Add(at+"/country", "%s", why)
+	if why := plain.Country(a.Country); why != nil {
+		f.Refuse(at+"/country", why)
 	}
 }
 

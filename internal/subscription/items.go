@@ -172,7 +172,8 @@ func (c RemoveItem) Decide(w World, _ time.Time) (journal.Decision, error) {
 	}
 	it := s.Items[i]
 	if !it.OneTime && s.recurring() == 1 {
-		return journal.Decision{}, fault.New(fault.Conflict, "last_item", "%s is the last item of the subscription. Swap it for another, or cancel the subscription.", it.Title)
+		return journal.Decision{}, fault.New(fault.Conflict, "last_item", "{title} is the last item of the subscription. Swap it for another, or cancel the subscription.").
+			With("title", it.Title)
 	}
 	next := journal.Clone(s)
 	next.Items = slices.Delete(next.Items, i, i+1)
@@ -187,7 +188,7 @@ func (c RemoveItem) Decide(w World, _ time.Time) (journal.Decision, error) {
 func (s *Subscription) find(item id.ID, a Action) (int, error) {
 	i := slices.IndexFunc(s.Items, func(it Item) bool { return it.ID == item })
 	if i < 0 {
-		return 0, fault.New(fault.NotFound, "unknown_item", "There is no item %s in this subscription.", item)
+		return 0, fault.New(fault.NotFound, "unknown_item", "There is no item {id} in this subscription.").With("id", item)
 	}
 	return i, s.May(a)
 }
@@ -195,7 +196,7 @@ func (s *Subscription) find(item id.ID, a Action) (int, error) {
 // take puts items in, in their order.
 func (s *Subscription) take(items ...Item) error {
 	if len(s.Items)+len(items) > MaxItems {
-		return fault.New(fault.Conflict, "too_many_items", "A subscription has at most %d items.", MaxItems)
+		return fault.New(fault.Conflict, "too_many_items", "A subscription has at most {count} items.").With("count", MaxItems)
 	}
 	s.Items = append(s.Items, items...)
 	slices.SortFunc(s.Items, byID)
@@ -224,7 +225,7 @@ func (s *Subscription) affordable() bool {
 
 func (s *Subscription) fits() error {
 	if !s.affordable() {
-		return fault.New(fault.Conflict, "order_too_large", "The items of an order come to at most %s.", money.Of(MaxOrder, s.Currency).Format())
+		return fault.New(fault.Conflict, "order_too_large", "The items of an order come to at most {most}.").With("most", money.Of(MaxOrder, s.Currency).Format())
 	}
 	return nil
 }
@@ -238,17 +239,17 @@ func (w World) item(f *fault.Fields, at string, n NewItem, currency string) Item
 	}
 	v := w.Variants[n.VariantID]
 	if v == nil {
-		f.Add(at+"/variant_id", "There is no variant %s in this shop.", n.VariantID)
+		f.Add(at+"/variant_id", "unknown_variant", "There is no variant {id} in this shop.", "id", n.VariantID)
 		return it
 	}
 	p := w.Products[v.ProductID]
 	switch {
 	case p == nil || !catalog.Sellable(p, v):
-		f.Add(at+"/variant_id", "%s is not sold at the moment.", title(p, v))
+		f.Add(at+"/variant_id", "not_sold", "{title} is not sold at the moment.", "title", title(p, v))
 	case n.UnitPrice != nil:
 		it.UnitPrice = *n.UnitPrice
 	case v.Price.Currency != currency:
-		f.Add(at+"/variant_id", "The variant's price is in %s, the subscription in %s.", v.Price.Currency, currency)
+		f.Add(at+"/variant_id", "wrong_currency", "The variant has no price in {currency}, the subscription's currency.", "currency", currency)
 	case n.OneTime:
 		it.UnitPrice = catalog.OncePrice(p, v)
 	default:
@@ -260,7 +261,7 @@ func (w World) item(f *fault.Fields, at string, n NewItem, currency string) Item
 
 func quantity(f *fault.Fields, at string, n int) {
 	if n < 1 || n > MaxQuantity {
-		f.Add(at+"/quantity", "A quantity is 1 to %d.", MaxQuantity)
+		f.Add(at+"/quantity", "out_of_range", "A quantity is 1 to {most}.", "least", 1, "most", MaxQuantity)
 	}
 }
 

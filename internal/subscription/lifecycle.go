@@ -134,8 +134,8 @@ func (c Cancel) Decide(w World, now time.Time) (journal.Decision, error) {
 		return journal.Decision{}, err
 	}
 	var f fault.Fields
-	if why := plain.MultiLine(c.Reason, maxReason); why != "" {
-		f.Add("/reason", "%s", why)
+	if why := plain.MultiLine(c.Reason, maxReason); why != nil {
+		f.Refuse("/reason", why)
 	}
 	if err := f.Err(); err != nil {
 		return journal.Decision{}, err
@@ -167,13 +167,13 @@ func (c Reactivate) Decide(w World, now time.Time) (journal.Decision, error) {
 		return journal.Decision{}, err
 	}
 	if s.MergedInto != "" {
-		return journal.Decision{}, fault.New(fault.Conflict, "merged_away", "The subscription was merged into %s, which has its items now.", s.MergedInto)
+		return journal.Decision{}, fault.New(fault.Conflict, "merged_away", "The subscription was merged into {into}, which has its items now.").With("into", s.MergedInto)
 	}
 	if err := erased(w.Customer); err != nil {
 		return journal.Decision{}, err
 	}
 	if s.allBilled() {
-		return journal.Decision{}, fault.New(fault.Conflict, "cycles_billed", "All %d orders of the subscription were made. Create a new one.", s.Cycle)
+		return journal.Decision{}, fault.New(fault.Conflict, "cycles_billed", "All {count} orders of the subscription were made. Create a new one.").With("count", s.Cycle)
 	}
 	next, err := s.restarted(c.NextBillingDate, w.today(now))
 	if err != nil {

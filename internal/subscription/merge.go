@@ -60,7 +60,8 @@ func (c Merge) Decide(w World, now time.Time) (journal.Decision, error) {
 	}
 	if last, next := from.LastBillingDate, into.NextBillingDate; last != nil && !next.After(*last) {
 		return journal.Decision{}, fault.New(fault.Conflict, "billed_already",
-			"These items were billed on %s already, and the other subscription's next order is of %s. Merge them after that order.", last.Long(), next.Long())
+			"These items were billed on {billed} already, and the other subscription's next order is of {next}. Merge them after that order.").
+			With("billed", last, "next", next)
 	}
 	if len(c.ItemIDs) < len(from.Items) {
 		return journal.Decision{}, fmt.Errorf("subscription: %d ids for the %d items of %s", len(c.ItemIDs), len(from.Items), from.ID)
@@ -91,14 +92,14 @@ func (c Merge) Decide(w World, now time.Time) (journal.Decision, error) {
 func (c Merge) target(from, into *Subscription) error {
 	var f fault.Fields
 	switch {
-	case c.Into == c.ID:
-		f.Add("/into", "Choose another subscription than this one.")
+	case c.Into == c.ID || c.Into == "":
+		f.Add("/into", "other_subscription_needed", "Choose another subscription than this one.")
 	case into == nil:
-		f.Add("/into", "There is no subscription %s in this shop.", c.Into)
+		f.Add("/into", "unknown_subscription", "There is no subscription {id} in this shop.", "id", c.Into)
 	case into.CustomerID != from.CustomerID:
 		return fault.New(fault.Conflict, "other_customer", "The other subscription belongs to another customer.")
 	case into.Currency != from.Currency:
-		return fault.New(fault.Conflict, "other_currency", "The other subscription is in %s, this one in %s.", into.Currency, from.Currency)
+		return fault.New(fault.Conflict, "other_currency", "The other subscription is in {other}, this one in {currency}.").With("other", into.Currency, "currency", from.Currency)
 	case into.Status != Active:
 		return fault.New(fault.Conflict, "status_"+string(into.Status), "The other subscription %s, so nothing can be merged into it.", is[into.Status])
 	}
@@ -111,8 +112,8 @@ type splitInto struct {
 
 // Split makes a new subscription of some items; from active. The new one goes on like this one: the same rhythm, next
 // order, count of orders, plan, address and payment methods, and the discounts in percent; amounts off, gifts, note and
-// attributes stay here. Both keep an item that is not a one-time one (last_item). It is refused while an order of the rhythm can still
-// be paid (charge_open, order_open).
+// attributes stay here. Both keep an item that is not a one-time one (split_leaves_nothing, split_takes_nothing). It is refused while an
+// order of the rhythm can still be paid (charge_open, order_open).
 type Split struct {
 	ID      id.ID
 	NewID   id.ID
@@ -137,14 +138,14 @@ func (c Split) Decide(w World, now time.Time) (journal.Decision, error) {
 	}
 	var f fault.Fields
 	if len(c.ItemIDs) == 0 {
-		f.Add("/item_ids", "Choose the items of the new subscription.")
+		f.Add("/item_ids", "split_items_needed", "Choose the items of the new subscription.")
 	}
 	for i, item := range c.ItemIDs {
 		at := "/item_ids/" + strconv.Itoa(i)
 		if !slices.ContainsFunc(s.Items, func(it Item) bool { return it.ID == item }) {
-			f.Add(at, "There is no item %s in this subscription.", item)
+			f.Add(at, "unknown_item", "There is no item {id} in this subscription.", "id", item)
 		} else if slices.Contains(c.ItemIDs[:i], item) {
-			f.Add(at, "This item is in the list twice.")
+			f.Add(at, "listed_twice", "This item is in the list twice.", "value", item)
 		}
 	}
 	if err := f.Err(); err != nil {
@@ -159,9 +160,9 @@ func (c Split) Decide(w World, now time.Time) (journal.Decision, error) {
 	made.Items = slices.DeleteFunc(made.Items, func(it Item) bool { return !goes(it) })
 	switch {
 	case rest.recurring() == 0:
-		return journal.Decision{}, fault.New(fault.Conflict, "last_item", "Nothing would stay in this subscription. Leave at least one item that comes with every order.")
+		return journal.Decision{}, fault.New(fault.Conflict, "split_leaves_nothing", "Nothing would stay in this subscription. Leave at least one item that comes with every order.")
 	case made.recurring() == 0:
-		return journal.Decision{}, fault.New(fault.Conflict, "last_item", "The new subscription needs at least one item that comes with every order.")
+		return journal.Decision{}, fault.New(fault.Conflict, "split_takes_nothing", "The new subscription needs at least one item that comes with every order.")
 	}
 	made.ID, made.CreatedAt, made.ExtraOrders = c.NewID, journal.At(now), 0
 	made.Discounts = slices.DeleteFunc(made.Discounts, func(a AppliedDiscount) bool { return a.Kind != catalog.KindPercentage })

@@ -77,8 +77,8 @@ func TestSplit(t *testing.T) {
 	}
 	equal(t, "nothing", s.refused(split()), []string{"/item_ids"})
 	equal(t, "unknown, and twice", s.refused(split("item_none", "item_2", "item_2")), []string{"/item_ids/0", "/item_ids/2"})
-	equal(t, "all", s.refused(split("item_1", "item_2")), []string{"last_item"})
-	equal(t, "only a one-time item", s.refused(split("item_3")), []string{"last_item"})
+	equal(t, "all", s.refused(split("item_1", "item_2")), []string{"split_leaves_nothing"})
+	equal(t, "only a one-time item", s.refused(split("item_3")), []string{"split_takes_nothing"})
 	before := s.sub("sub_1")
 	d, events, err := s.try(split("item_2", "item_3"))
 	if err != nil {

@@ -67,25 +67,25 @@ func (c ChangeAttributes) Decide(w World, _ time.Time) (journal.Decision, error)
 }
 
 func note(f *fault.Fields, s string) {
-	if why := plain.MultiLine(s, maxNote); why != "" {
-		f.Add("/note", "%s", why)
+	if why := plain.MultiLine(s, maxNote); why != nil {
+		f.Refuse("/note", why)
 	}
 }
 
 func attributes(f *fault.Fields, m map[string]string) {
 	if len(m) > maxAttributes {
-		f.Add("/attributes", "A subscription has at most %d attributes.", maxAttributes)
+		f.Add("/attributes", "too_many", "A subscription has at most {most} attributes.", "most", maxAttributes)
 		return
 	}
 	for _, name := range slices.Sorted(maps.Keys(m)) {
 		at := fault.Pointer("attributes", name)
 		if name == "" {
-			f.Add(at, "An attribute has a name.")
-		} else if why := plain.Text(name, maxAttributeName); why != "" {
-			f.Add(at, "The name: %s", why)
+			f.Add(at, "required", "An attribute has a name.")
+		} else if why := plain.Text(name, maxAttributeName); why != nil {
+			f.Refuse(at, why.About("The name"))
 		}
-		if why := plain.MultiLine(m[name], maxAttributeValue); why != "" {
-			f.Add(at, "%s", why)
+		if why := plain.MultiLine(m[name], maxAttributeValue); why != nil {
+			f.Refuse(at, why)
 		}
 	}
 }

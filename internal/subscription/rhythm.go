@@ -63,13 +63,14 @@ func (s *Subscription) prepaidStays(date civil.Date) error {
 	r := s.schedule().Rhythm
 	r.Every = s.DeliveryPolicy.Every()
 	if second := r.At(s.Position*n + 1); !date.Before(second) {
-		return fault.New(fault.Conflict, "not_before_delivery", "The order pays for %d deliveries, and the second is on %s. Choose an earlier day, or move all orders.", n, second.Long())
+		return fault.New(fault.Conflict, "not_before_delivery", "The order pays for {count} deliveries, and the second is on {date}. Choose an earlier day, or move all orders.").
+			With("count", n, "date", second)
 	}
 	if s.Position == 0 {
 		return nil
 	}
 	if last := r.At(s.Position*n - 1); !date.After(last) {
-		return fault.New(fault.Conflict, "not_after_deliveries", "The order before is delivered until %s. Choose a later day, or move all orders.", last.Long())
+		return fault.New(fault.Conflict, "not_after_deliveries", "The order before is delivered until {date}. Choose a later day, or move all orders.").With("date", last)
 	}
 	return nil
 }
@@ -108,26 +109,26 @@ func maybe(d civil.Date) *civil.Date {
 
 // refusals are what package civil refuses, in words.
 var refusals = []struct {
-	err        error
-	code, form string
+	err            error
+	code, sentence string
 }{
-	{civil.ErrNotOnSchedule, "not_scheduled", "No order comes on %s."},
-	{civil.ErrAlreadySkipped, "already_skipped", "The order of %s is skipped already."},
-	{civil.ErrNotSkipped, "not_skipped", "No order of %s was skipped."},
-	{civil.ErrPast, "date_passed", "The order of %s cannot be put back: the day has passed."},
-	{civil.ErrNextMoved, "next_moved", "The order of %s cannot be put back while the order after it is moved. Move that one back first."},
-	{civil.ErrNotAfterPrevious, "not_after_previous", "%s is not after the order before it, which was billed or skipped. Choose a later day."},
-	{civil.ErrNotBeforeFollowing, "not_before_following", "%s is not before the order that follows. Choose an earlier day, or move all orders."},
+	{civil.ErrNotOnSchedule, "not_scheduled", "No order comes on {date}."},
+	{civil.ErrAlreadySkipped, "already_skipped", "The order of {date} is skipped already."},
+	{civil.ErrNotSkipped, "not_skipped", "No order of {date} was skipped."},
+	{civil.ErrPast, "date_passed", "The order of {date} cannot be put back: the day has passed."},
+	{civil.ErrNextMoved, "next_moved", "The order of {date} cannot be put back while the order after it is moved. Move that one back first."},
+	{civil.ErrNotAfterPrevious, "not_after_previous", "{date} is not after the order before it, which was billed or skipped. Choose a later day."},
+	{civil.ErrNotBeforeFollowing, "not_before_following", "{date} is not before the order that follows. Choose an earlier day, or move all orders."},
 }
 
 // refuse says why package civil refused a date (Conflict).
 func refuse(err error, date civil.Date) error {
 	if errors.Is(err, civil.ErrTooManySkipped) {
-		return fault.New(fault.Conflict, "too_many_skipped", "At most %d orders can be skipped at once. Pause the subscription instead.", civil.MaxSkipped)
+		return fault.New(fault.Conflict, "too_many_skipped", "At most {count} orders can be skipped at once. Pause the subscription instead.").With("count", civil.MaxSkipped)
 	}
 	for _, r := range refusals {
 		if errors.Is(err, r.err) {
-			return fault.New(fault.Conflict, r.code, r.form, date.Long())
+			return fault.New(fault.Conflict, r.code, "%s", r.sentence).With("date", date)
 		}
 	}
 	return err

@@ -198,7 +198,7 @@ func OrderedNow(s *Subscription, order id.ID) (journal.Draft, error) {
 func given(at string, d civil.Date) error {
 	var f fault.Fields
 	if !d.Valid() {
-		f.Add(at, "Give a date in the form 2006-01-02.")
+		f.Add(at, "date_invalid", "Give a date in the form 2006-01-02.")
 	}
 	return f.Err()
 }

@@ -46,7 +46,7 @@ var undoing = map[journal.Name]Action{
 // undo_payment_failed, undo_date_passed, undo_last_item, undo_not_allowed. Restore adds undo_billed.
 func Undo(e *journal.Event, now time.Time, current, restored journal.State, general *settings.General) error {
 	s, back := current.(*Subscription), restored.(*Subscription)
-	no := func(code, form string, args ...any) error { return fault.New(fault.Conflict, code, form, args...) }
+	no := func(code, sentence string) *fault.Error { return fault.New(fault.Conflict, code, "%s", sentence) }
 	action, ok := undoing[e.Type]
 	switch {
 	case !ok:
@@ -54,9 +54,9 @@ func Undo(e *journal.Event, now time.Time, current, restored journal.State, gene
 	case s.Note.Erased || s.Gifts.Erased || s.Attributes.Erased || s.CancelReason.Erased:
 		return no("erased", "The customer's personal data was erased.")
 	case s.MergedInto != "" && e.Type == journal.SubscriptionCancelled:
-		return no("merged_away", "The subscription was merged into %s, which has its items now.", s.MergedInto)
+		return no("merged_away", "The subscription was merged into {into}, which has its items now.").With("into", s.MergedInto)
 	case back.Status == Failed && s.Status != Failed:
-		return no("undo_payment_failed", "Before this a payment had failed, and that order is over. %s the subscription instead.", again[s.Status])
+		return no("undo_payment_failed", "Before this a payment had failed, and that order is over. "+again[s.Status]+" the subscription instead.")
 	case back.recurring() == 0:
 		return no("undo_last_item", "Nothing would be left in the subscription. Add another item first, or cancel it.")
 	}
@@ -64,7 +64,7 @@ func Undo(e *journal.Event, now time.Time, current, restored journal.State, gene
 		return err
 	}
 	if d, passed := passedDate(e, s, back, settings.Today(general, now)); passed {
-		return no("undo_date_passed", "This cannot be put back any more: %s has passed.", d.Long())
+		return no("undo_date_passed", "This cannot be put back any more: {date} has passed.").With("date", d)
 	}
 	if err := Check(back); err != nil {
 		return fault.Wrap(err, fault.Conflict, "undo_not_allowed", "What this entry changed does not fit with what came after it.")
@@ -81,7 +81,7 @@ func Restore(r journal.Reader, later []*journal.Event, current, restored *Subscr
 		was := slices.ContainsFunc(current.Items, func(x Item) bool { return x.ID == it.ID && x.OneTime })
 		if billed && it.OneTime && !was {
 			return fault.New(fault.Conflict, "undo_billed",
-				"%s was for one order, and an order was billed since. Add it again if it is to come with the next one.", it.Title)
+				"{title} was for one order, and an order was billed since. Add it again if it is to come with the next one.").With("title", it.Title)
 		}
 	}
 	if key := restored.ShippingAddressID; key != "" && key != current.ShippingAddressID {
@@ -121,7 +121,7 @@ func shipsAgain(r journal.Reader, address id.ID) error {
 		return err
 	}
 	if !w.Shipping.Ships(a.Country) {
-		return fault.New(fault.Conflict, "undo_not_allowed", "The shop does not send to %s.", a.Country)
+		return fault.New(fault.Conflict, "undo_country", "The shop does not send to {country}.").With("country", a.Country)
 	}
 	return nil
 }

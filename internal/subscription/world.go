@@ -159,10 +159,10 @@ func erased(c *customer.Customer) error {
 // price adds what is wrong with a price of a request.
 func price(f *fault.Fields, at string, a money.Amount, currency string) {
 	if a.Currency != currency {
-		f.Add(at+"/currency", "The price must be in %s.", currency)
+		f.Add(at+"/currency", "wrong_currency", "The price must be in {currency}.", "currency", currency)
 	}
 	if a.Minor < 0 || a.Minor > catalog.MaxPrice {
-		f.Add(at+"/amount", "A price is 0 to %d minor units.", catalog.MaxPrice)
+		f.Add(at+"/amount", "out_of_range", "A price is 0 to {most} minor units.", "least", 0, "most", catalog.MaxPrice)
 	}
 }
 
@@ -171,11 +171,11 @@ func ahead(f *fault.Fields, at string, d, today civil.Date, least int) {
 	first := today.AddDays(least)
 	switch {
 	case !d.Valid():
-		f.Add(at, "Give a date in the form 2006-01-02.")
+		f.Add(at, "date_invalid", "Give a date in the form 2006-01-02.")
 	case d.Before(first):
-		f.Add(at, "The date must be %s or later.", first.Long())
+		f.Add(at, "date_too_early", "The date must be {first} or later.", "first", first)
 	case d.After(today.AddMonths(MaxMonthsAhead)):
-		f.Add(at, "The date must not be more than ten years ahead.")
+		f.Add(at, "date_too_late", "The date must not be more than ten years ahead.")
 	}
 }
 
@@ -183,9 +183,9 @@ func ahead(f *fault.Fields, at string, d, today civil.Date, least int) {
 func (w World) address(f *fault.Fields, at string, key, owner id.ID) {
 	switch a := w.Address; {
 	case a == nil || a.CustomerID != owner:
-		f.Add(at, "The customer has no address %s.", key)
+		f.Add(at, "unknown_address", "The customer has no address {id}.", "id", key)
 	case a.Status != customer.StatusActive:
-		f.Add(at, "This address was removed.")
+		f.Add(at, "address_removed", "This address was removed.")
 	default:
 		w.country(f, at, a.Country)
 	}
@@ -193,7 +193,7 @@ func (w World) address(f *fault.Fields, at string, key, owner id.ID) {
 
 func (w World) country(f *fault.Fields, at, code string) {
 	if !w.Shipping.Ships(code) {
-		f.Add(at, "The shop does not send to %s.", code)
+		f.Add(at, "country_not_served", "The shop does not send to {country}.", "country", code)
 	}
 }
 
@@ -201,8 +201,8 @@ func (w World) country(f *fault.Fields, at, code string) {
 func method(f *fault.Fields, at string, p *customer.PaymentMethod, key, owner id.ID) {
 	switch {
 	case p == nil || p.CustomerID != owner:
-		f.Add(at, "The customer has no payment method %s.", key)
+		f.Add(at, "unknown_payment_method", "The customer has no payment method {id}.", "id", key)
 	case p.Status != customer.StatusActive:
-		f.Add(at, "This payment method cannot be used any more.")
+		f.Add(at, "payment_method_unusable", "This payment method cannot be used any more.")
 	}
 }

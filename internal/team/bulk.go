@@ -60,13 +60,13 @@ func (c ChangeManyPermissions) Load(r journal.Reader) (w BulkWorld, err error) {
 func (c ChangeManyPermissions) Decide(w BulkWorld, now time.Time) (journal.Decision, error) {
 	var f fault.Fields
 	if len(w.Members) == 0 || len(w.Members) > maxBulk {
-		f.Add("/members", "Choose at least one person, and at most %d.", maxBulk)
+		f.Add("/members", "choose_some", "Choose at least one person, and at most {most}.", "most", maxBulk)
 	}
 	named := granted(&f, "/permissions", c.Permissions)
 	switch c.Mode {
 	case BulkDefaults, BulkSet, BulkAdd, BulkRemove:
 	default:
-		f.Add("/mode", "Choose what to do with the permissions.")
+		f.Add("/mode", "choose_one", "Choose what to do with the permissions.")
 	}
 	if err := f.Err(); err != nil {
 		return journal.Decision{}, err

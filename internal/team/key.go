@@ -113,16 +113,16 @@ func revoked() error {
 func keyName(f *fault.Fields, s string) string {
 	s = strings.TrimSpace(s)
 	if s == "" {
-		f.Add("/name", "Give the key a name that says who uses it.")
-	} else if why := plain.Text(s, maxNameLength); why != "" {
-		f.Add("/name", "%s", why)
+		f.Add("/name", "required", "Give the key a name that says who uses it.")
+	} else if why := plain.Text(s, maxNameLength); why != nil {
+		f.Refuse("/name", why)
 	}
 	return s
 }
 
 func keyPermissions(f *fault.Fields, list []Permission) []Permission {
 	if len(list) == 0 {
-		f.Add("/permissions", "Give the key at least one permission.")
+		f.Add("/permissions", "required", "Give the key at least one permission.")
 	}
 	return granted(f, "/permissions", list)
 }

@@ -104,7 +104,7 @@ func (c Invite) Decide(w World, now time.Time) (journal.Decision, error) {
 	if c.Permissions != nil {
 		list := granted(&f, "/permissions", *c.Permissions)
 		if c.Role == Owner || c.Role == Admin {
-			f.Add("/permissions", "Owners and admins may do everything. Leave the permissions out.")
+			f.Add("/permissions", "role_has_everything", "Owners and admins may do everything. Leave the permissions out.")
 		}
 		next.Permissions = &list
 	}
@@ -399,7 +399,7 @@ func otherOwners(r journal.Reader, besides id.ID) (n int, err error) {
 }
 
 func emailOwner(r journal.Reader, address string) (id.ID, error) {
-	if plain.Email(strings.TrimSpace(address)) != "" {
+	if plain.Email(strings.TrimSpace(address)) != nil {
 		return "", nil
 	}
 	owner, _, err := r.Reserved(ScopeEmail, plain.EmailKey(address))
@@ -488,23 +488,23 @@ func password(hash string) ([]journal.Secret, error) {
 
 func email(f *fault.Fields, s string) journal.Personal[string] {
 	s = strings.TrimSpace(s)
-	if why := plain.Email(s); why != "" {
-		f.Add("/email", "%s", why)
+	if why := plain.Email(s); why != nil {
+		f.Refuse("/email", why)
 	}
 	return journal.Secluded(s)
 }
 
 func name(f *fault.Fields, s string) journal.Personal[string] {
 	s = strings.TrimSpace(s)
-	if why := plain.Text(s, maxNameLength); why != "" {
-		f.Add("/name", "%s", why)
+	if why := plain.Text(s, maxNameLength); why != nil {
+		f.Refuse("/name", why)
 	}
 	return journal.Secluded(s)
 }
 
 func role(f *fault.Fields, r Role) Role {
 	if r.rank() == rankNobody {
-		f.Add("/role", "Choose owner, admin or member.")
+		f.Add("/role", "not_one_of", "Choose owner, admin or member.", "values", "owner, admin, member")
 	}
 	return r
 }
@@ -513,7 +513,7 @@ func role(f *fault.Fields, r Role) Role {
 func granted(f *fault.Fields, at string, list []Permission) []Permission {
 	for i, p := range list {
 		if !Known(p) {
-			f.Add(fmt.Sprintf("%s/%d", at, i), "There is no such permission.")
+			f.Add(fmt.Sprintf("%s/%d", at, i), "unknown_permission", "There is no such permission.")
 		}
 	}
 	return NewSet(list).List()

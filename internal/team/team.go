@@ -125,16 +125,16 @@ const (
 )
 
 // WeakPassword says why a password cannot be chosen, or nothing. Length is what counts (NIST SP 800-63B, section 5.1.1.2).
-func WeakPassword(password, email string) string {
+func WeakPassword(password, email string) *fault.Reason {
 	switch runes := []rune(password); {
 	case len(runes) < passwordMin:
-		return fmt.Sprintf("Take at least %d characters. A few words in a row are good.", passwordMin)
+		return fault.Because("too_short", "Take at least {least} characters. A few words in a row are good.", "least", passwordMin)
 	case len(runes) > passwordMax:
-		return fmt.Sprintf("Take at most %d characters.", passwordMax)
+		return fault.Because("too_long", "Take at most {most} characters.", "most", passwordMax)
 	case strings.EqualFold(password, email) || strings.Count(password, string(runes[0])) == len(runes):
-		return "This is too easy to guess."
+		return fault.Because("guessable", "This is too easy to guess.")
 	}
-	return ""
+	return nil
 }
 
 // Check names an invariant of a state of this package that is broken, if any.
@@ -146,7 +146,7 @@ func Check(s journal.State) error {
 		switch {
 		case s.ID == "":
 			return fmt.Errorf("team: a key without an id")
-		case s.Name == "" || plain.Text(s.Name, maxNameLength) != "":
+		case s.Name == "" || plain.Text(s.Name, maxNameLength) != nil:
 			return fmt.Errorf("team: key %s has no proper name", s.ID)
 		case len(s.Permissions) == 0:
 			return fmt.Errorf("team: key %s has no permissions", s.ID)
@@ -162,9 +162,9 @@ func Check(s journal.State) error {
 			return fmt.Errorf("team: member %s has the role %q", s.ID, s.Role)
 		case s.Status != Invited && s.Status != Active && s.Status != Removed:
 			return fmt.Errorf("team: member %s has the status %q", s.ID, s.Status)
-		case !s.Email.Erased && plain.Email(s.Email.Value) != "":
+		case !s.Email.Erased && plain.Email(s.Email.Value) != nil:
 			return fmt.Errorf("team: member %s has no e-mail address", s.ID)
-		case !s.Name.Erased && plain.Text(s.Name.Value, maxNameLength) != "":
+		case !s.Name.Erased && plain.Text(s.Name.Value, maxNameLength) != nil:
 			return fmt.Errorf("team: member %s has no proper name", s.ID)
 		case s.RecoveryCodes < 0 || s.RecoveryCodes > RecoveryCodes || s.RecoveryCodes > 0 && !s.AuthenticatorApp:
 			return fmt.Errorf("team: member %s has %d recovery codes", s.ID, s.RecoveryCodes)

@@ -65,14 +65,14 @@ func (q *Filter) Parse(zone *time.Location) (find.Filter, error) {
 			known = observe.ValidExternal(t)
 		}
 		if !known && !slices.Contains(families, t) {
-			f.Add("/query/type", "There is no event type %q. See /event-types.", t)
+			f.Add("/query/type", "unknown_event_type", "There is no event type {type}. See /event-types.", "type", t)
 		}
 		flt.Hidden = flt.Hidden || row.Hidden || t == "log.*"
 	}
 	oneOf := func(name string, values, known []string) {
 		for _, v := range values {
 			if !slices.Contains(known, v) {
-				f.Add("/query/"+name, "%q is none of %s.", v, strings.Join(known, ", "))
+				f.Add("/query/"+name, "unknown_filter", "{value} is none of {values}.", "value", v, "values", known)
 			}
 		}
 	}
@@ -104,7 +104,7 @@ func instant(f *fault.Fields, at, s string, zone *time.Location) time.Time {
 	}
 	t, err := time.Parse(time.RFC3339Nano, s)
 	if err != nil {
-		f.Add(at, "Give an RFC 3339 time such as 2027-03-01T00:00:00Z, or a date such as 2027-03-01.")
+		f.Add(at, "time_invalid", "Give an RFC 3339 time such as 2027-03-01T00:00:00Z, or a date such as 2027-03-01.")
 		return time.Time{}
 	}
 	if short := journal.Truncate(t); short.Before(t) {

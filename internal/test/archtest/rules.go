@@ -4,7 +4,7 @@ package archtest
 // only what the line says. "*" is anything; a path that ends in /... is that package and all below it. Packages of tests have no
 // line: they import what they like, and only tests import them.
 var layers = []layer{
-	{name: "vocabulary", packages: "internal/id internal/money internal/civil internal/fault internal/plain",
+	{name: "vocabulary", packages: "internal/id internal/money internal/civil internal/fault internal/plain", ordered: true,
 		may: "", outside: ""},
 	{name: "verifier", packages: "verify", // an auditor can read all of it
 		may: "", outside: "golang.org/x/mod"},

@@ -88,7 +88,7 @@ func (c *call) reauthenticate() error {
 	if !ok {
 		c.failSignIn(c.member.ID, "", team.WrongPassword)
 		var f fault.Fields
-		f.Add("/current", "This is not your password.")
+		f.Add("/current", "password_wrong", "This is not your password.")
 		return f.Err()
 	}
 	c.limits.Succeed(try)

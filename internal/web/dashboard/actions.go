@@ -66,7 +66,7 @@ func (in *input) date(name string) *civil.Date {
 	}
 	d, err := civil.Parse(s)
 	if err != nil {
-		in.wrong.Add("/"+name, "Give a date, such as 2027-03-01.")
+		in.wrong.Add("/"+name, "date_invalid", "Give a date, such as 2027-03-01.")
 		return nil
 	}
 	return &d
@@ -75,7 +75,7 @@ func (in *input) date(name string) *civil.Date {
 // need reads a date that must be there.
 func (in *input) need(name string) civil.Date {
 	if in.text(name) == "" {
-		in.wrong.Add("/"+name, "Choose a date.")
+		in.wrong.Add("/"+name, "date_required", "Choose a date.")
 	}
 	if d := in.date(name); d != nil {
 		return *d
@@ -90,7 +90,7 @@ func (in *input) number(name string, otherwise int) int {
 	}
 	n, err := strconv.Atoi(s)
 	if err != nil {
-		in.wrong.Add("/"+name, "Give a whole number.")
+		in.wrong.Add("/"+name, "number_invalid", "Give a whole number.")
 	}
 	return n
 }
@@ -99,7 +99,7 @@ func (in *input) number(name string, otherwise int) int {
 func (in *input) amount(name, currency string) money.Amount {
 	minor, ok := minorOf(in.text(name), money.Digits(currency))
 	if !ok {
-		in.wrong.Add("/"+name, "Give an amount such as %s.", strings.Fields(money.Of(1250, currency).String())[0])
+		in.wrong.Add("/"+name, "amount_invalid", "Give an amount such as {example}.", "example", strings.Fields(money.Of(1250, currency).String())[0])
 	}
 	return money.Of(minor, currency)
 }
@@ -123,7 +123,7 @@ func (in *input) pairs(field string) map[string]string {
 		}
 		name, value, ok := strings.Cut(line, ":")
 		if name = strings.TrimSpace(name); !ok || name == "" {
-			in.wrong.Add("/"+field, "Write each line as name: value.")
+			in.wrong.Add("/"+field, "line_invalid", "Write each line as name: value.")
 		}
 		out[name] = strings.TrimSpace(value)
 	}

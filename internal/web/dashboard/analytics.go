@@ -72,7 +72,7 @@ func (c *call) analyticsPage() (answer, error) {
 	day := func(name, s string) (d civil.Date) {
 		if s != "" {
 			if d, err = civil.Parse(s); err != nil {
-				bad.Add("/query/"+name, "Give a date such as 2027-03-01.")
+				bad.Add("/query/"+name, "date_invalid", "Give a date such as 2027-03-01.")
 			}
 		}
 		return d

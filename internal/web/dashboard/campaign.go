@@ -67,7 +67,7 @@ func recoveryDocument(_ *call, d settings.Document, in *input) settings.Document
 	for _, s := range in.words("retry_days") {
 		n, err := strconv.Atoi(s)
 		if err != nil {
-			in.wrong.Add("/retry_days", "Give whole numbers with commas between them.")
+			in.wrong.Add("/retry_days", "numbers_invalid", "Give whole numbers with commas between them.")
 		}
 		r.RetryDays = append(r.RetryDays, n)
 	}
@@ -78,7 +78,7 @@ func recoveryDocument(_ *call, d settings.Document, in *input) settings.Document
 		attempts, err := strconv.Atoi(row.Attempts)
 		days, err2 := strconv.Atoi(row.Interval)
 		if err != nil || err2 != nil {
-			in.wrong.Add("/phases", "Give two whole numbers for phase %d, or none.", i+1)
+			in.wrong.Add("/phases", "phase_incomplete", "Give two whole numbers for phase {phase}, or none.", "phase", i+1)
 		}
 		r.Phases = append(r.Phases, settings.RecoveryPhase{Attempts: attempts, IntervalDays: days, Silent: !row.Tell})
 	}

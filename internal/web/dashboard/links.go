@@ -149,8 +149,8 @@ var newPasswordEvents = []journal.Name{journal.TeamMemberPasswordChanged, journa
 
 // newPassword checks a password that somebody chooses.
 func newPassword(f *fault.Fields, password, email string) {
-	if why := team.WeakPassword(password, email); why != "" {
-		f.Add("/password", "%s", why)
+	if why := team.WeakPassword(password, email); why != nil {
+		f.Refuse("/password", why)
 	}
 }
 
@@ -162,8 +162,8 @@ func (c *call) setUp() (answer, error) {
 	v := newPersonView{Setup: true, Shop: c.shopName(c.ctx), Email: strings.TrimSpace(c.r.PostFormValue("email")), Name: strings.TrimSpace(c.r.PostFormValue("name"))}
 	password := c.r.PostFormValue("password")
 	var f fault.Fields
-	if why := plain.Email(v.Email); why != "" {
-		f.Add("/email", "%s", why)
+	if why := plain.Email(v.Email); why != nil {
+		f.Refuse("/email", why)
 	}
 	newPassword(&f, password, v.Email)
 	if err := f.Err(); err != nil {

@@ -334,7 +334,7 @@ func (c *call) remove() (answer, error) {
 		return answer{}, err
 	}
 	reason := strings.TrimSpace(c.r.PostFormValue("reason"))
-	if why := plain.MultiLine(reason, 2000); why != "" {
+	if why := plain.MultiLine(reason, 2000); why != nil {
 		return answer{}, fault.New(fault.Refused, "reason", "%s", why)
 	}
 	list, err := c.sessionIDs(m.ID)

@@ -89,7 +89,7 @@ var settingsPages = []settingsPage{
 			b.UpcomingDays = in.number("upcoming_days", settings.DefaultUpcomingDays)
 			points, ok := minorOf(in.text("tax"), 2)
 			if !ok {
-				in.wrong.Add("/tax", "Give a number such as 19 or 7.7.")
+				in.wrong.Add("/tax", "percent_invalid", "Give a number such as 19 or 7.7.")
 			}
 			b.TaxBasisPoints = int(points)
 			return b

@@ -71,9 +71,9 @@ func (c *call) savedViews() (v savedViews, err error) {
 func (c *call) saveView() (answer, error) {
 	name := strings.TrimSpace(c.r.PostFormValue("name"))
 	view := store.SavedView{Name: name, Query: kept(c.r.PostForm).Encode()}
-	if why := plain.Text(name, viewNameLength); why != "" || name == "" || view.Query == "" {
-		if why == "" {
-			why = "Give the view a name, and choose something to see first."
+	if why := plain.Text(name, viewNameLength); why != nil || name == "" || view.Query == "" {
+		if why == nil {
+			why = fault.Because("required", "Give the view a name, and choose something to see first.")
 		}
 		return answer{}, fault.New(fault.Refused, "view_name", "%s", why)
 	}

@@ -486,7 +486,7 @@ func (c *call) form(a action, v url.Values, p ui.Problems) (answer, error) {
 	view := formView{At: ui.WithoutPreview(c.r.URL.Path), Version: c.version, Back: back, Lead: c.lead(a), Verb: c.say(a.verb), Danger: a.danger, Problems: p}
 	out := answer{title: c.say(a.title), crumbs: []ui.Link{{Href: "/portal", Text: c.say("home.title")}, {Href: back, Text: contents(s)}}}
 	if why := c.notNow(a, s); why != nil {
-		view.Refusal = c.refusal(fault.As(why), s)
+		view.Refusal = c.refusal(fault.As(why))
 		out.body = formBody(view)
 		return out, nil
 	}
@@ -557,12 +557,12 @@ func (c *call) foresee(v *formView, s *subscription.Subscription, cmd journal.Co
 			return err
 		}
 		if len(f.Fields) == 0 {
-			v.Trouble = c.refusal(f, s)
+			v.Trouble = c.refusal(f)
 		}
 		for _, wrong := range f.Fields {
 			empty := func(f field) bool { return f.Name == fieldOf(wrong) && f.Value == "" }
 			if !slices.ContainsFunc(v.Fields, empty) { // what is still to be filled in is no trouble
-				v.Trouble = c.wrong(wrong.Detail)
+				v.Trouble = c.wrong(wrong)
 			}
 		}
 		return nil
@@ -617,7 +617,7 @@ func (c *call) act(a action) (answer, error) {
 	out, err := c.runOn(s.Ref(), c.asked(a, s, c.r.PostForm))
 	if err != nil {
 		status := fault.As(err).Kind
-		p, err := c.wrongWith(err, s)
+		p, err := c.wrongWith(err)
 		if err != nil {
 			return answer{}, err
 		}

@@ -370,7 +370,7 @@ func TestUndosOfTheCustomerAreHeldToTheStoresRules(t *testing.T) {
 	moved := regexp.MustCompile(`/portal/undo/evt_[a-z0-9_]+`).FindString(s.body)
 	w.Do(journal.Bind(settings.Update{Document: &settings.Shipping{DefaultDeliveryPrice: w.subscription(w.hers).DeliveryPrice, Countries: []string{"DE"}}}))
 	w.want(v.post(moved), 409, moved, "The store does not send there.")
-	if _, err := w.Try(journal.Bind(kinds.Undo{Event: id.ID(strings.TrimPrefix(moved, "/portal/undo/"))})); fault.As(err).Code != "undo_not_allowed" {
+	if _, err := w.Try(journal.Bind(kinds.Undo{Event: id.ID(strings.TrimPrefix(moved, "/portal/undo/"))})); fault.As(err).Code != "undo_country" {
 		t.Errorf("the team's undo: %v", err)
 	}
 }

@@ -230,7 +230,7 @@ func (c *call) addCard() (answer, error) {
 
 // wrongCard is a refusal as the form of a card shows it.
 func (c *call) wrongCard(err error) (ui.Problems, error) {
-	p, err := c.wrongWith(err, nil)
+	p, err := c.wrongWith(err)
 	if _, old := p["exp_year"]; old {
 		p = ui.Problems{"expiry": c.say("newcard.expired")}
 	}

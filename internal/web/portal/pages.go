@@ -470,17 +470,17 @@ func (c *call) accountPage(typed url.Values, p ui.Problems) (answer, error) {
 }
 
 // wrongWith turns a refusal into what is wrong with the fields of a form; other failures stay what they are.
-func (c *call) wrongWith(err error, s *subscription.Subscription) (ui.Problems, error) {
+func (c *call) wrongWith(err error) (ui.Problems, error) {
 	f := fault.As(err)
 	if f.Kind != fault.Refused && f.Kind != fault.Conflict && f.Kind != fault.Stale {
 		return nil, err
 	}
 	p := ui.Problems{}
 	for _, field := range f.Fields {
-		p[fieldOf(field)] = c.wrong(field.Detail)
+		p[fieldOf(field)] = c.wrong(field)
 	}
 	if len(f.Fields) == 0 {
-		p[""] = c.refusal(f, s)
+		p[""] = c.refusal(f)
 	}
 	return p, nil
 }
@@ -504,7 +504,7 @@ func (c *call) changeProfile() (answer, error) {
 	out, err := c.runOn(c.who.Ref(), journal.Bind(customer.UpdateProfile{ID: c.who.ID, FirstName: given("first_name"), LastName: given("last_name"), Phone: given("phone")}))
 	if err != nil {
 		status := fault.As(err).Kind
-		p, err := c.wrongWith(err, nil)
+		p, err := c.wrongWith(err)
 		if err != nil {
 			return answer{}, err
 		}
@@ -582,7 +582,7 @@ func (c *call) changeAddress() (answer, error) {
 	out, err := c.runOn(a.Ref(), cmd)
 	if err != nil {
 		status := fault.As(err).Kind
-		p, err := c.wrongWith(err, nil)
+		p, err := c.wrongWith(err)
 		if err != nil {
 			return answer{}, err
 		}
@@ -699,11 +699,6 @@ func (c *call) undo() (answer, error) {
 	cmd, err := c.askedBack(st)
 	if err != nil {
 		return answer{}, err
-	}
-	if cmd.ID != "" {
-		if c.about, err = journal.Get[subscription.Subscription](c.reader(), journal.Subscription, cmd.ID); err != nil {
-			return answer{}, err
-		}
 	}
 	out, err := c.run(cmd)
 	if err != nil {

@@ -41,7 +41,6 @@ import (
 	"perennial/internal/program"
 	"perennial/internal/settings"
 	"perennial/internal/store"
-	"perennial/internal/subscription"
 	"perennial/internal/team"
 	"perennial/internal/web/ui"
 	"perennial/internal/web/ui/lang"
@@ -155,13 +154,12 @@ type call struct {
 	meta  program.Meta
 
 	session    id.ID
-	who        *customer.Customer         // nil for nobody
-	whoVersion int64                      // of who
-	about      *subscription.Subscription // what a failure is about; nil: nothing in particular
-	viewer     id.ID                      // the team member who looks on; empty for the customer themselves
-	cause      id.ID                      // the entry of the link that opened the session; empty when nobody made one
-	steps      int                        // what the form has asked for so far
-	version    int64                      // of what the form is about, as it is now; 0: of nothing that is there
+	who        *customer.Customer // nil for nobody
+	whoVersion int64              // of who
+	viewer     id.ID              // the team member who looks on; empty for the customer themselves
+	cause      id.ID              // the entry of the link that opened the session; empty when nobody made one
+	steps      int                // what the form has asked for so far
+	version    int64              // of what the form is about, as it is now; 0: of nothing that is there
 	general    *settings.General
 	portal     *settings.Portal
 	bill       *settings.Billing
@@ -394,9 +392,9 @@ func (c *call) fail(err error) {
 		title = "failed.title"
 	}
 	var words strings.Builder
-	words.WriteString(c.refusal(f, c.about))
+	words.WriteString(c.refusal(f))
 	for _, field := range f.Fields {
-		words.WriteString(" " + c.wrong(field.Detail))
+		words.WriteString(" " + c.wrong(field))
 	}
 	c.render(answer{status: f.Kind.HTTPStatus(), title: c.say(title), body: plainBody(words.String())})
 }

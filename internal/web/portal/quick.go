@@ -168,7 +168,7 @@ func (c *call) quickPage(p ui.Problems) (answer, error) {
 		out.title, view.Verb, view.Lead = c.say(q.action.title), c.say(q.action.verb), c.lead(*q.action)
 		if q.action.fields != nil && q.action.name != "skip" {
 			if why := c.notNow(*q.action, q.s); why != nil {
-				view.Refusal = c.refusal(fault.As(why), q.s)
+				view.Refusal = c.refusal(fault.As(why))
 			}
 			if view.Fields, err = q.action.fields(c, q.s, v); err != nil {
 				return answer{}, err
@@ -202,7 +202,7 @@ func (c *call) quickAct() (answer, error) {
 		return c.quickCard(q)
 	}
 	if err := c.use(q, q.command(c, q.filledIn(c.r.PostForm))); err != nil {
-		p, err := c.wrongWith(err, q.s)
+		p, err := c.wrongWith(err)
 		if err != nil {
 			return answer{}, err
 		}

@@ -57,7 +57,7 @@ func (p *Portal) registerSignIn() {
 // askForCode has a code sent, if somebody has the address: after the answer, which is the same either way and takes as long.
 func (c *call) askForCode() (answer, error) {
 	email := strings.TrimSpace(c.r.PostFormValue("email"))
-	if _, why := plain.NormalEmail(email); why != "" {
+	if _, why := plain.NormalEmail(email); why != nil {
 		return answer{status: http.StatusUnprocessableEntity, title: c.say("signin.title"), body: signInBody(email, c.say("signin.email_wrong"), c.Mails)}, nil
 	}
 	device, err := c.deviceOf(email)
