@@ -65,7 +65,7 @@ const (
 )
 
 // enginePlaces are the packages that ask which engine they run on.
-const enginePlaces = "internal/db internal/store internal/find internal/analytics internal/audit internal/server"
+const enginePlaces = "internal/db internal/store internal/follow internal/find internal/analytics internal/audit internal/server"
 
 // impure is what a package that only decides has no use for: input, output, waiting, chance.
 const impure = "context crypto/rand database/sql io/fs log log/slog math/rand math/rand/v2 net net/http os os/exec"
