@@ -2,12 +2,14 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"perennial/internal/db"
 	"perennial/internal/gate"
 	"perennial/internal/journal"
 	"perennial/internal/observe"
+	"perennial/internal/payment"
 	"perennial/internal/program"
 )
 
@@ -25,9 +27,17 @@ func (s *Server) remember(ctx context.Context) (answered bool) {
 	err := s.recollect(ctx)
 	if s.unknown.Store(err != nil); err != nil {
 		s.Gate.Raise(gate.Reason{Code: gate.GatewayUnknown, Holds: gate.Charge | gate.Compare | gate.Report,
-			Sentence: "The payment gateway does not say what it charged since the last entry, so nothing is charged: " + reasonOf(err) + ". It is asked again."})
+			Sentence: "The payment gateway does not say what it charged since the last entry, so nothing is charged: " + reasonOf(err) + ". " + permission(err) + "It is asked again."})
 	}
 	return err == nil
+}
+
+// permission says what a key lacks that the gateway knows and that may not read what it charged.
+func permission(err error) string {
+	if o, ok := errors.AsType[*payment.Ours](err); !ok || o.Code != payment.CodeKeyInvalid {
+		return ""
+	}
+	return "A restricted key has to be allowed to read payment intents and refunds. "
 }
 
 func (s *Server) recollect(ctx context.Context) error {

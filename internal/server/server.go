@@ -395,6 +395,9 @@ func (i *Instance) proved(err error) {
 		for _, code := range []string{gate.DatabaseBehind, gate.DatabaseForked, gate.DatabaseUnproved} {
 			i.Gate.Clear(code)
 		}
+	case gate.Held(err): // the clock: its own reason says what to do
+		i.Gate.Raise(gate.Reason{Code: gate.DatabaseUnproved, Holds: gate.All,
+			Sentence: "The database is compared with the last signed checkpoint as soon as entries may be written again. Until then nothing is charged, sent or erased."})
 	case err != nil && f.Code != "journal_empty":
 		i.Gate.Raise(gate.Reason{Code: gate.DatabaseUnproved, Holds: gate.All,
 			Sentence: "Nobody could compare the database with the last signed checkpoint: " + f.Public + " Until then nothing is charged, sent or erased."})
