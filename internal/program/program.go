@@ -207,12 +207,14 @@ func (p *Program) Stop() error {
 	return err
 }
 
+// job is what waits for the writer: a command, or upkeep, which is not decided and needs no transaction of the writer's.
 type job struct {
 	ctx     context.Context
 	req     *Request
 	command id.ID
 	network *journal.Sealed
-	done    chan result
+	upkeep  func(w *store.Writer) error // nil of a command
+	done    chan result                 // of one, so that the writer never waits for a caller who left
 }
 
 type result struct {
@@ -220,8 +222,8 @@ type result struct {
 	err error
 }
 
-// Do runs a command and returns when it is durable. A full queue is refused at once with a TooMany-like Unavailable
-// fault and RetryAfter; a caller that goes away while its command waits is not served, and one that goes away later
+// Do runs a command and returns when it is durable. A full queue refuses it at once: a fault.Unavailable with
+// RetryAfter; a caller that goes away while its command waits is not served, and one that goes away later
 // does not undo anything.
 func (p *Program) Do(ctx context.Context, req *Request) (*Outcome, error) {
 	j, err := p.Submit(ctx, req)
@@ -448,38 +450,28 @@ func (p *Program) Spend(ctx context.Context, thing string, until time.Time) (boo
 	return <-first, nil
 }
 
-// Exclusive runs something that writes but changes nothing (a checkpoint, upkeep of the file) between two batches, with
-// the writing connection to itself.
+// Exclusive runs f between two batches, with the writing connection to itself: a checkpoint, upkeep of the file. It changes nothing that
+// has entries. A stopping program and a full queue refuse it at once, like a command; an error of f is given as it is.
 func (p *Program) Exclusive(ctx context.Context, f func(w *store.Writer) error) error {
-	x := exclusive{f, make(chan error, 1)}
+	j := &job{ctx: ctx, req: &Request{}, upkeep: f, done: make(chan result, 1)}
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
 		return busy("stopping", "The server is stopping. Try again in a moment.")
 	}
 	select {
-	case p.queue <- &job{ctx: ctx, done: make(chan result, 1), req: &Request{Command: x}}:
+	case p.queue <- j:
 	default:
 		p.mu.Unlock()
 		return busy("queue_full", "Too many changes are waiting. Try again in a second.")
 	}
 	p.mu.Unlock()
 	select {
-	case err := <-x.done:
-		return err
+	case r := <-j.done:
+		return r.err
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// exclusive goes through the writer's queue like a command, but is not decided.
-type exclusive struct {
-	f    func(w *store.Writer) error
-	done chan error
-}
-
-func (exclusive) Run(journal.Reader, time.Time) (journal.Decision, error) {
-	return journal.Decision{}, errors.New("program: upkeep is not decided")
 }
 
 // Waiting is how many commands wait for the writer.

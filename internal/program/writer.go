@@ -62,7 +62,7 @@ func (w *writer) drain() {
 
 // take makes a batch of a job and whatever else is waiting.
 func (w *writer) take(first *job) {
-	// Those who were just answered often have the next command ready: together they are one batch, and not two in turns.
+	// Callers just answered usually send again at once; yield so that their next commands join this batch.
 	for n := -1; n < w.p.Waiting(); {
 		n = w.p.Waiting()
 		runtime.Gosched()
@@ -78,21 +78,20 @@ func (w *writer) take(first *job) {
 		room = min(room, w.beside)
 	}
 	jobs = append(jobs, waiting(w.p.behind, room)...)
-	var changes []*job
-	var upkeep []exclusive
+	var changes, upkeep []*job
 	for _, j := range jobs {
-		if x, ok := j.req.Command.(exclusive); ok {
-			upkeep = append(upkeep, x)
-			continue
+		if j.upkeep != nil {
+			upkeep = append(upkeep, j)
+		} else {
+			changes = append(changes, j)
 		}
-		changes = append(changes, j)
 	}
 	if len(changes) > 0 {
 		w.observed(changes)
 	}
 	w.finishErasures(0) // those that a reader or a full disk was in the way of
-	for _, x := range upkeep {
-		x.done <- x.f(w.conn)
+	for _, j := range upkeep {
+		j.done <- result{err: j.upkeep(w.conn)}
 	}
 }
 
