@@ -54,7 +54,6 @@ type FinishAttempt struct {
 	Cause           id.ID // the entry that the answer is to, where it is known
 }
 
-// Load needs the order, all that its payment can come to, and the payment method that was charged.
 func (c FinishAttempt) Load(r journal.Reader) (World, error) {
 	w, err := loadCase(r, c.OrderID)
 	if err != nil {
@@ -134,10 +133,8 @@ type DelayAttempt struct {
 	Code      string
 }
 
-// Load needs the order.
 func (c DelayAttempt) Load(r journal.Reader) (World, error) { return loadOrder(r, c.OrderID) }
 
-// Decide is the rule.
 func (c DelayAttempt) Decide(w World, _ time.Time) (journal.Decision, error) {
 	next := journal.Clone(w.Order)
 	d := journal.Decision{Result: next.Ref()}
@@ -171,10 +168,8 @@ type RetryOrder struct {
 	Cause     id.ID      // the entry that brings it about, where it is known
 }
 
-// Load needs the order and all that its payment can come to.
 func (c RetryOrder) Load(r journal.Reader) (World, error) { return loadCase(r, c.OrderID) }
 
-// Decide is the rule.
 func (c RetryOrder) Decide(w World, now time.Time) (journal.Decision, error) {
 	o, s := w.Order, w.Subscription
 	if o.Status != Pending {
@@ -222,10 +217,8 @@ func (w World) fresh(m *customer.PaymentMethod) bool {
 // charge that waits for the customer is given up with it, see Unwanted, and so is one that the gateway refuses because of the shop.
 type CancelOrder struct{ OrderID id.ID }
 
-// Load needs the order and all that giving it up can come to.
 func (c CancelOrder) Load(r journal.Reader) (World, error) { return loadCase(r, c.OrderID) }
 
-// Decide is the rule.
 func (c CancelOrder) Decide(w World, now time.Time) (journal.Decision, error) {
 	o := w.Order
 	if o.Status != Pending {
@@ -256,10 +249,8 @@ type CloseStale struct {
 	Cause   id.ID // the entry that ended the waiting, where it is known
 }
 
-// Load needs the order and all that giving it up can come to.
 func (c CloseStale) Load(r journal.Reader) (World, error) { return loadCase(r, c.OrderID) }
 
-// Decide is the rule.
 func (c CloseStale) Decide(w World, now time.Time) (journal.Decision, error) {
 	if !Stale(w.Order, w.Subscription) {
 		return journal.Decision{Result: w.Order.Ref()}, nil

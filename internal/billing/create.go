@@ -36,12 +36,10 @@ type CreateOrder struct {
 	Due            civil.Date // orders of this day and before are due
 }
 
-// Load needs all that an order is made of.
 func (c CreateOrder) Load(r journal.Reader) (w World, err error) {
 	return w, w.loadNew(r, c.SubscriptionID)
 }
 
-// Decide is the rule.
 func (c CreateOrder) Decide(w World, now time.Time) (journal.Decision, error) {
 	s := w.Subscription
 	if s.Status != subscription.Active || s.NextBillingDate == nil {
@@ -112,12 +110,10 @@ type OrderNow struct {
 	AttemptID      id.ID
 }
 
-// Load needs all that an order is made of.
 func (c OrderNow) Load(r journal.Reader) (w World, err error) {
 	return w, w.loadNew(r, c.SubscriptionID)
 }
 
-// Decide is the rule.
 func (c OrderNow) Decide(w World, now time.Time) (journal.Decision, error) {
 	s := w.Subscription
 	asked, err := subscription.OrderedNow(s, c.OrderID)

@@ -37,10 +37,8 @@ type disputeDetails struct {
 	Reason string       `json:"reason"`
 }
 
-// Load needs the order.
 func (c RecordDispute) Load(r journal.Reader) (World, error) { return loadOrder(r, c.OrderID) }
 
-// Decide is the rule.
 func (c RecordDispute) Decide(w World, _ time.Time) (journal.Decision, error) {
 	o := w.Order
 	d := journal.Decision{Result: o.Ref()}

@@ -26,7 +26,6 @@ type refundDetails struct {
 	Reason journal.Personal[string] `json:"reason,omitzero"`
 }
 
-// Load needs the order.
 func (c Refund) Load(r journal.Reader) (World, error) { return loadOrder(r, c.OrderID) }
 
 // Decide refuses wrong fields, an order that nothing was paid for (nothing_paid, or its status), and too much.
@@ -148,10 +147,8 @@ type repaymentDetails struct {
 	Code      string       `json:"code,omitzero"`
 }
 
-// Load needs the order.
 func (c FinishRepayment) Load(r journal.Reader) (World, error) { return loadOrder(r, c.OrderID) }
 
-// Decide is the rule.
 func (c FinishRepayment) Decide(w World, now time.Time) (journal.Decision, error) {
 	next := journal.Clone(w.Order)
 	for i := range next.Repayments {
@@ -188,7 +185,6 @@ type Fulfil struct {
 	TrackingURL string // may be empty
 }
 
-// Load needs the order.
 func (c Fulfil) Load(r journal.Reader) (World, error) { return loadOrder(r, c.OrderID) }
 
 // Decide refuses a wrong address, and an order that is not paid or was refunded in full (status_<status>).

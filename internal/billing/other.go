@@ -40,10 +40,8 @@ type otherDetails struct {
 	GatewayID string       `json:"gateway_id"`
 }
 
-// Load needs the order.
 func (c NoteOtherCharge) Load(r journal.Reader) (World, error) { return loadOrder(r, c.OrderID) }
 
-// Decide is the rule.
 func (c NoteOtherCharge) Decide(w World, _ time.Time) (journal.Decision, error) {
 	d := journal.Decision{Result: w.Order.Ref()}
 	is := TakenCharge{line(c.GatewayID, 200), c.Amount}
@@ -80,10 +78,8 @@ type EndOtherCharge struct {
 	Accept  bool
 }
 
-// Load needs the order and all that its payment can come to.
 func (c EndOtherCharge) Load(r journal.Reader) (World, error) { return loadCase(r, c.OrderID) }
 
-// Decide is the rule.
 func (c EndOtherCharge) Decide(w World, now time.Time) (journal.Decision, error) {
 	o := w.Order
 	open, ok := Differing(o)

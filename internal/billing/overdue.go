@@ -23,7 +23,6 @@ type caughtUpDetails struct {
 	Skipped       int        `json:"skipped"`
 }
 
-// Load needs nothing.
 func (CaughtUp) Load(journal.Reader) (World, error) { return World{}, nil }
 
 // Decide refuses nothing: it tells what happened.

@@ -147,10 +147,8 @@ type differenceDetails struct {
 	Theirs    *money.Amount `json:"theirs,omitzero"`
 }
 
-// Load needs the order.
 func (c Reconcile) Load(r journal.Reader) (World, error) { return loadOrder(r, c.OrderID) }
 
-// Decide refuses nothing.
 func (c Reconcile) Decide(w World, _ time.Time) (journal.Decision, error) {
 	o, found := w.Order, Differ(w.Order, c.Books)
 	d := journal.Decision{Result: o.Ref()}
@@ -227,7 +225,6 @@ type ReconciledDetails struct {
 	Strays  []Stray    `json:"strays,omitzero"`
 }
 
-// Load needs nothing.
 func (Reconciled) Load(journal.Reader) (World, error) { return World{}, nil }
 
 // Decide refuses nothing: it tells what was seen.

@@ -100,7 +100,6 @@ func (c CreateFlow) Load(r journal.Reader) (w EditWorld, err error) {
 	return w, err
 }
 
-// Decide is the rule.
 func (c CreateFlow) Decide(w EditWorld, now time.Time) (journal.Decision, error) {
 	next := c.Fields.over(&Flow{ID: c.ID, Status: Off, Weight: 1, CreatedAt: journal.At(now)})
 	if err := valid(next, w.Missing); err != nil {
@@ -127,7 +126,6 @@ type UpdateFlow struct {
 	Fields FlowFields
 }
 
-// Load needs the flow.
 func (c UpdateFlow) Load(r journal.Reader) (w EditWorld, err error) {
 	if w.Flow, err = journal.Get[Flow](r, journal.CancelFlow, c.ID); err != nil {
 		return w, err
@@ -154,7 +152,6 @@ func (c UpdateFlow) Decide(w EditWorld, _ time.Time) (journal.Decision, error) {
 // DeleteFlow takes a flow out of use for good; its reasons go with it, and what came of its sessions stays.
 type DeleteFlow struct{ ID id.ID }
 
-// Load needs the flow.
 func (c DeleteFlow) Load(r journal.Reader) (w EditWorld, err error) {
 	w.Flow, err = journal.Get[Flow](r, journal.CancelFlow, c.ID)
 	return w, err
@@ -253,7 +250,6 @@ type CreateReason struct {
 	Fields   ReasonFields
 }
 
-// Load needs the flow and its reasons.
 func (c CreateReason) Load(r journal.Reader) (w EditWorld, err error) {
 	if w.Flow, err = journal.Get[Flow](r, journal.CancelFlow, c.FlowID); err != nil {
 		return w, err
@@ -268,7 +264,6 @@ func (c CreateReason) Load(r journal.Reader) (w EditWorld, err error) {
 	return w, err
 }
 
-// Decide is the rule.
 func (c CreateReason) Decide(w EditWorld, _ time.Time) (journal.Decision, error) {
 	if err := there(w.Flow.Status, "flow"); err != nil {
 		return journal.Decision{}, err
@@ -300,7 +295,6 @@ type UpdateReason struct {
 	Fields ReasonFields
 }
 
-// Load needs the reason.
 func (c UpdateReason) Load(r journal.Reader) (w EditWorld, err error) {
 	if w.Reason, err = journal.Get[Reason](r, journal.CancelReason, c.ID); err != nil {
 		return w, err
@@ -324,7 +318,6 @@ func (c UpdateReason) Decide(w EditWorld, _ time.Time) (journal.Decision, error)
 // DeleteReason takes a reason out of its flow. Its closer answers are not asked for any more.
 type DeleteReason struct{ ID id.ID }
 
-// Load needs the reason.
 func (c DeleteReason) Load(r journal.Reader) (w EditWorld, err error) {
 	w.Reason, err = journal.Get[Reason](r, journal.CancelReason, c.ID)
 	return w, err

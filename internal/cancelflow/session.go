@@ -38,7 +38,6 @@ type Start struct {
 	SubscriptionID id.ID
 }
 
-// Load needs the subscription, the active flows and the customer's sessions.
 func (c Start) Load(r journal.Reader) (w World, err error) {
 	if w.Subscription, err = journal.Get[subscription.Subscription](r, journal.Subscription, c.SubscriptionID); err != nil {
 		return w, err
@@ -53,7 +52,6 @@ func (c Start) Load(r journal.Reader) (w World, err error) {
 	return w, err
 }
 
-// Decide is the rule.
 func (c Start) Decide(w World, now time.Time) (journal.Decision, error) {
 	s := w.Subscription
 	if err := s.May(subscription.ActionCancel); err != nil {
@@ -88,10 +86,8 @@ type Choose struct {
 	ReasonID id.ID
 }
 
-// Load needs the session and its flow.
 func (c Choose) Load(r journal.Reader) (World, error) { return load(r, c.Session) }
 
-// Decide is the rule.
 func (c Choose) Decide(w World, now time.Time) (journal.Decision, error) {
 	if err := w.open(); err != nil {
 		return journal.Decision{}, err
@@ -165,7 +161,6 @@ func (c Accept) decide(w World, now time.Time) (journal.Decision, error) {
 // Keep ends a session with the subscription as it was.
 type Keep struct{ Session id.ID }
 
-// Load needs the session.
 func (c Keep) Load(r journal.Reader) (World, error) { return load(r, c.Session) }
 
 // Decide refuses a session that is over (session_over).

@@ -36,7 +36,6 @@ type bulkDetails struct {
 	Changed int            `json:"changed"`
 }
 
-// Load needs the products.
 func (c ChangeManyProducts) Load(r journal.Reader) (out []*Product, err error) {
 	for _, key := range slices.Compact(slices.Sorted(slices.Values(c.Products))) {
 		p, err := journal.Get[Product](r, journal.Product, key)

@@ -81,7 +81,6 @@ type UpdateDiscount struct {
 	EndsAt         Nullable[time.Time]
 }
 
-// Load needs the discount.
 func (c UpdateDiscount) Load(r journal.Reader) (w World, err error) {
 	w.Discount, err = journal.Get[Discount](r, journal.Discount, c.ID)
 	return w, err
@@ -120,7 +119,6 @@ func (c UpdateDiscount) Decide(w World, now time.Time) (journal.Decision, error)
 // keep it.
 type DeactivateDiscount struct{ ID id.ID }
 
-// Load needs the discount.
 func (c DeactivateDiscount) Load(r journal.Reader) (World, error) {
 	return UpdateDiscount{ID: c.ID}.Load(r)
 }

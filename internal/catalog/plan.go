@@ -18,7 +18,6 @@ type CreateGroup struct {
 	ProductIDs []id.ID
 }
 
-// Load needs the products.
 func (c CreateGroup) Load(r journal.Reader) (w World, err error) {
 	w.Products, err = products(r, c.ProductIDs)
 	return w, err
@@ -43,7 +42,6 @@ type UpdateGroup struct {
 	ProductIDs *[]id.ID
 }
 
-// Load needs the group and the products.
 func (c UpdateGroup) Load(r journal.Reader) (w World, err error) {
 	if w.Group, err = journal.Get[Group](r, journal.SellingPlanGroup, c.ID); err != nil {
 		return w, err
@@ -88,7 +86,6 @@ func (c UpdateGroup) Decide(w World, _ time.Time) (journal.Decision, error) {
 // that undoing this one entry brings everything back. Subscriptions keep their rhythm and their price.
 type DeleteGroup struct{ ID id.ID }
 
-// Load needs the group.
 func (c DeleteGroup) Load(r journal.Reader) (w World, err error) {
 	w.Group, err = journal.Get[Group](r, journal.SellingPlanGroup, c.ID)
 	return w, err
@@ -115,7 +112,6 @@ type CreatePlan struct {
 	MaxCycles      *int
 }
 
-// Load needs the group.
 func (c CreatePlan) Load(r journal.Reader) (w World, err error) {
 	w.Group, err = journal.Get[Group](r, journal.SellingPlanGroup, c.GroupID)
 	return w, err
@@ -151,7 +147,6 @@ type UpdatePlan struct {
 	MaxCycles      Nullable[int]
 }
 
-// Load needs the plan.
 func (c UpdatePlan) Load(r journal.Reader) (w World, err error) {
 	w.Plan, err = journal.Get[Plan](r, journal.SellingPlan, c.ID)
 	return w, err
@@ -185,7 +180,6 @@ func (c UpdatePlan) Decide(w World, _ time.Time) (journal.Decision, error) {
 // DeletePlan archives a plan. Subscriptions on it keep their rhythm and their price.
 type DeletePlan struct{ ID id.ID }
 
-// Load needs the plan.
 func (c DeletePlan) Load(r journal.Reader) (World, error) { return UpdatePlan{ID: c.ID}.Load(r) }
 
 // Decide refuses nothing: a deleted plan stays deleted.

@@ -23,7 +23,6 @@ type CreateProduct struct {
 	UpsellDiscount, UpsellLimit int
 }
 
-// Load needs nothing.
 func (CreateProduct) Load(journal.Reader) (World, error) { return World{}, nil }
 
 // Decide refuses wrong fields.
@@ -61,7 +60,6 @@ type UpdateProduct struct {
 	UpsellDiscount, UpsellLimit *int
 }
 
-// Load needs the product.
 func (c UpdateProduct) Load(r journal.Reader) (w World, err error) {
 	w.Product, err = journal.Get[Product](r, journal.Product, c.ID)
 	return w, err
@@ -129,7 +127,6 @@ func (c UpdateProduct) Decide(w World, _ time.Time) (journal.Decision, error) {
 // (Sellable), so that undoing this one entry brings everything back. Subscriptions that hold it go on.
 type ArchiveProduct struct{ ID id.ID }
 
-// Load needs the product.
 func (c ArchiveProduct) Load(r journal.Reader) (World, error) { return UpdateProduct{ID: c.ID}.Load(r) }
 
 // Decide refuses nothing: an archived product stays archived.
@@ -148,7 +145,6 @@ type CreateVariant struct {
 	Inventory   *int64
 }
 
-// Load needs the product and the shop's currency.
 func (c CreateVariant) Load(r journal.Reader) (w World, err error) {
 	if w.Product, err = journal.Get[Product](r, journal.Product, c.ProductID); err != nil {
 		return w, err
@@ -186,7 +182,6 @@ type UpdateVariant struct {
 	BackupVariantID *id.ID // another variant, or empty for none
 }
 
-// Load needs the variant and the shop's currency.
 func (c UpdateVariant) Load(r journal.Reader) (w World, err error) {
 	if w.Variant, err = journal.Get[Variant](r, journal.Variant, c.ID); err != nil {
 		return w, err
@@ -242,7 +237,6 @@ func (c UpdateVariant) Decide(w World, _ time.Time) (journal.Decision, error) {
 // ArchiveVariant takes a variant out of sale. Subscriptions that hold it go on.
 type ArchiveVariant struct{ ID id.ID }
 
-// Load needs the variant.
 func (c ArchiveVariant) Load(r journal.Reader) (w World, err error) {
 	w.Variant, err = journal.Get[Variant](r, journal.Variant, c.ID)
 	return w, err

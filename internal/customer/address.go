@@ -47,7 +47,6 @@ type AddAddress struct {
 	Fields     AddressFields
 }
 
-// Load needs the customer.
 func (c AddAddress) Load(r journal.Reader) (World, error) { return loadCustomer(r, c.CustomerID) }
 
 // Decide refuses wrong fields and an erased customer (status_redacted).
@@ -80,7 +79,6 @@ type UpdateAddress struct {
 	Fields     AddressFields
 }
 
-// Load needs the address, its customer, and, for another country, whether a subscription ships there.
 func (c UpdateAddress) Load(r journal.Reader) (World, error) {
 	w, err := loadAddress(r, c.CustomerID, c.ID)
 	if err != nil || c.Fields.Country == nil {
@@ -124,7 +122,6 @@ type RemoveAddress struct {
 	CustomerID id.ID
 }
 
-// Load needs the address, its customer, and whether a subscription uses it.
 func (c RemoveAddress) Load(r journal.Reader) (World, error) {
 	w, err := loadAddress(r, c.CustomerID, c.ID)
 	if err == nil {
@@ -162,7 +159,6 @@ type SetDefaultAddress struct {
 	AddressID  id.ID
 }
 
-// Load needs the address and its customer.
 func (c SetDefaultAddress) Load(r journal.Reader) (World, error) {
 	return loadAddress(r, c.CustomerID, c.AddressID)
 }

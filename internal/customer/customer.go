@@ -87,19 +87,16 @@ type PaymentMethod struct {
 	RenewedAt        *journal.Time            `json:"renewed_at"`  // when its reference or its expiry last changed: what was tried before was another card
 }
 
-// Ref names the row.
 func (c *Customer) Ref() journal.Ref { return journal.Ref{Kind: journal.Customer, ID: c.ID} }
 
 // Person is the customer.
 func (c *Customer) Person() id.ID { return c.ID }
 
-// Ref names the row.
 func (a *Address) Ref() journal.Ref { return journal.Ref{Kind: journal.Address, ID: a.ID} }
 
 // Person is the customer, whose key seals the address.
 func (a *Address) Person() id.ID { return a.CustomerID }
 
-// Ref names the row.
 func (p *PaymentMethod) Ref() journal.Ref { return journal.Ref{Kind: journal.PaymentMethod, ID: p.ID} }
 
 // Person is the customer, whose key seals the reference.

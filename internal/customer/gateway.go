@@ -64,7 +64,6 @@ type gatewayErasedDetails struct {
 	Elsewhere []string `json:"elsewhere,omitzero"`
 }
 
-// Load needs the customer.
 func (c NoteGatewayErased) Load(r journal.Reader) (World, error) { return loadCustomer(r, c.ID) }
 
 // Decide refuses a customer of whom nothing is to be deleted (not_due).
@@ -89,7 +88,6 @@ type gatewayErasureFailedDetails struct {
 	Code string `json:"code"`
 }
 
-// Load needs the customer.
 func (c NoteGatewayErasureFailed) Load(r journal.Reader) (World, error) { return loadCustomer(r, c.ID) }
 
 // Decide refuses a customer of whom nothing is to be deleted (not_due). What was told before changes nothing.

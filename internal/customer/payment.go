@@ -56,7 +56,6 @@ type AddPaymentMethod struct {
 	Fields     PaymentMethodFields
 }
 
-// Load needs the customer.
 func (c AddPaymentMethod) Load(r journal.Reader) (World, error) {
 	return loadCustomer(r, c.CustomerID)
 }
@@ -92,7 +91,6 @@ type UpdatePaymentMethod struct {
 	Fields     PaymentMethodFields
 }
 
-// Load needs the payment method and its customer.
 func (c UpdatePaymentMethod) Load(r journal.Reader) (World, error) {
 	return loadPaymentMethod(r, c.CustomerID, c.ID)
 }
@@ -130,7 +128,6 @@ type RemovePaymentMethod struct {
 	CustomerID id.ID
 }
 
-// Load needs the payment method, its customer, and whether a subscription uses it.
 func (c RemovePaymentMethod) Load(r journal.Reader) (World, error) {
 	w, err := loadPaymentMethod(r, c.CustomerID, c.ID)
 	if err == nil {
@@ -181,7 +178,6 @@ type SetDefaultPaymentMethod struct {
 	PaymentMethodID id.ID
 }
 
-// Load needs the payment method and its customer.
 func (c SetDefaultPaymentMethod) Load(r journal.Reader) (World, error) {
 	return loadPaymentMethod(r, c.CustomerID, c.PaymentMethodID)
 }
@@ -211,7 +207,6 @@ type SetBackupPaymentMethod struct {
 	PaymentMethodID id.ID
 }
 
-// Load needs the customer and the payment method, if there is one.
 func (c SetBackupPaymentMethod) Load(r journal.Reader) (World, error) {
 	if c.PaymentMethodID == "" {
 		return loadCustomer(r, c.CustomerID)
@@ -276,12 +271,10 @@ type NoteExpiry struct {
 	CustomerID id.ID
 }
 
-// Load needs the payment method and its customer.
 func (c NoteExpiry) Load(r journal.Reader) (World, error) {
 	return loadPaymentMethod(r, c.CustomerID, c.ID)
 }
 
-// Decide is the rule.
 func (c NoteExpiry) Decide(w World, now time.Time) (journal.Decision, error) {
 	p := w.PaymentMethod
 	d := journal.Decision{Result: p.Ref()}

@@ -71,7 +71,6 @@ type UpdateProfile struct {
 	Tags      *[]string
 }
 
-// Load needs the customer and who has the new e-mail address.
 func (c UpdateProfile) Load(r journal.Reader) (World, error) {
 	w, err := loadCustomer(r, c.ID)
 	if err == nil && c.Email != nil {
@@ -132,7 +131,6 @@ type linkDetails struct {
 	ExpiresAt journal.Time `json:"expires_at"`
 }
 
-// Load needs the customer.
 func (c PortalLink) Load(r journal.Reader) (World, error) { return loadCustomer(r, c.CustomerID) }
 
 // Decide refuses a customer who was erased.
@@ -159,7 +157,6 @@ type RequestData struct {
 	RequestID  id.ID
 }
 
-// Load needs the customer.
 func (c RequestData) Load(r journal.Reader) (World, error) { return loadCustomer(r, c.CustomerID) }
 
 // Decide refuses a customer who was erased: there is nothing left to hand out.

@@ -29,7 +29,6 @@ type revealDetails struct {
 	Of    id.ID  `json:"of"`
 }
 
-// Load needs the customer, and the address.
 func (c Reveal) Load(r journal.Reader) (w World, err error) {
 	if w, err = loadCustomer(r, c.CustomerID); err == nil && c.Value == RevealAddress {
 		w.Address, err = journal.Get[Address](r, journal.Address, c.AddressID)

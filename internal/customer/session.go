@@ -26,7 +26,6 @@ type SendCode struct {
 	ExpiresAt  time.Time
 }
 
-// Load needs the customer.
 func (c SendCode) Load(r journal.Reader) (World, error) { return loadCustomer(r, c.CustomerID) }
 
 // Decide refuses a customer who was erased.
@@ -48,10 +47,8 @@ type rejectDetails struct {
 	Why string `json:"why"`
 }
 
-// Load needs the customer.
 func (c RejectCode) Load(r journal.Reader) (World, error) { return loadCustomer(r, c.CustomerID) }
 
-// Decide refuses nothing.
 func (c RejectCode) Decide(World, time.Time) (journal.Decision, error) {
 	return observed(journal.CustomerLoginCodeRejected, journal.Ref{Kind: journal.SignIn, ID: c.SignInID}, c.CustomerID, rejectDetails{c.Why}), nil
 }
@@ -67,7 +64,6 @@ type logInDetails struct {
 	Method Method `json:"method"`
 }
 
-// Load needs the customer.
 func (c LogIn) Load(r journal.Reader) (World, error) { return loadCustomer(r, c.CustomerID) }
 
 // Decide refuses a customer who was erased.
@@ -88,10 +84,8 @@ type EndSessions struct {
 	Why        string // "signed_out" or "revoked"
 }
 
-// Load needs the customer.
 func (c EndSessions) Load(r journal.Reader) (World, error) { return loadCustomer(r, c.CustomerID) }
 
-// Decide refuses nothing.
 func (c EndSessions) Decide(World, time.Time) (journal.Decision, error) {
 	d := journal.Decision{Result: journal.Ref{Kind: journal.Customer, ID: c.CustomerID}}
 	for _, s := range c.Sessions {

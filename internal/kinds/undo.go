@@ -43,7 +43,6 @@ var along = map[journal.Name][]journal.Name{
 	journal.SubscriptionPaymentMethodChanged:   {journal.SubscriptionPaymentMethodChanged},
 }
 
-// Load implements journal.Decider.
 func (c Undo) Load(r journal.Reader) (UndoWorld, error) {
 	var w UndoWorld
 	var err error
@@ -114,7 +113,6 @@ type overlay struct {
 	states map[journal.Ref]journal.State
 }
 
-// State implements journal.Reader.
 func (o overlay) State(ref journal.Ref) (journal.State, bool, error) {
 	if s, ok := o.states[ref]; ok {
 		return s, true, nil

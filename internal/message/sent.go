@@ -29,7 +29,6 @@ type sent struct {
 // Load needs nothing: what was sent was sent.
 func (Record) Load(journal.Reader) (struct{}, error) { return struct{}{}, nil }
 
-// Decide refuses nothing.
 func (c Record) Decide(struct{}, time.Time) (journal.Decision, error) {
 	d := journal.Draft{Type: journal.NotificationSent, Target: journal.Ref{Kind: journal.Message, ID: c.ID}, Mentions: append([]journal.Ref{{Kind: journal.Customer, ID: c.Customer}, {Kind: journal.TeamMember, ID: c.Member}}, c.About...),
 		Details: sent{c.Name, "email", c.Language, c.Tries}, CausedBy: c.CausedBy}

@@ -22,7 +22,6 @@ type UpdateText struct {
 	Text Text
 }
 
-// Load needs the template.
 func (c UpdateText) Load(r journal.Reader) (w World, err error) { return load(r, c.Name) }
 
 // Decide refuses wrong fields.
@@ -50,10 +49,8 @@ func (c UpdateText) Decide(w World, _ time.Time) (journal.Decision, error) {
 // Disable stops a message. Refusal: message_needed.
 type Disable struct{ Name Name }
 
-// Load needs the template.
 func (c Disable) Load(r journal.Reader) (World, error) { return load(r, c.Name) }
 
-// Decide is the rule.
 func (c Disable) Decide(w World, _ time.Time) (journal.Decision, error) {
 	k, ok := Of(c.Name)
 	if !ok {
@@ -70,10 +67,8 @@ func (c Disable) Decide(w World, _ time.Time) (journal.Decision, error) {
 // Enable sends a message again that was stopped.
 type Enable struct{ Name Name }
 
-// Load needs the template.
 func (c Enable) Load(r journal.Reader) (World, error) { return load(r, c.Name) }
 
-// Decide is the rule.
 func (c Enable) Decide(w World, _ time.Time) (journal.Decision, error) {
 	if _, ok := Of(c.Name); !ok {
 		return journal.Decision{}, unknown(c.Name)

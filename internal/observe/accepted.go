@@ -55,10 +55,8 @@ type noticeDetails struct {
 	First   string       `json:"first_charge"`
 }
 
-// Load needs nothing.
 func (NoticeRestore) Load(journal.Reader) (World, error) { return World{}, nil }
 
-// Decide refuses nothing.
 func (c NoticeRestore) Decide(World, time.Time) (journal.Decision, error) {
 	return entry(c.Shop, RestoreNoticed, noticeDetails{c.Since, c.Charges, c.First}), nil
 }
@@ -91,7 +89,6 @@ type restoreDetails struct {
 	Signed  int64        `json:"signed"`
 }
 
-// Load needs nothing.
 func (AcceptRestore) Load(journal.Reader) (World, error) { return World{}, nil }
 
 // Decide refuses a word without who and why.
@@ -114,7 +111,6 @@ type clockDetails struct {
 	Last    journal.Time `json:"last_entry"`
 }
 
-// Load needs nothing.
 func (AcceptClock) Load(journal.Reader) (World, error) { return World{}, nil }
 
 // Decide refuses a word without who and why.
@@ -148,7 +144,6 @@ type connectDetails struct {
 	Because    string `json:"because,omitzero"`
 }
 
-// Load needs nothing.
 func (ConnectGateway) Load(journal.Reader) (World, error) { return World{}, nil }
 
 // Decide refuses another account without a word.

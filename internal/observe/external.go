@@ -76,7 +76,6 @@ type externalWorld struct {
 	Customers map[id.ID]*customer.Customer
 }
 
-// Load needs the targets and their customers.
 func (c External) Load(r journal.Reader) (externalWorld, error) {
 	w := externalWorld{Customers: map[id.ID]*customer.Customer{}}
 	if len(c.Targets) > MaxTargets {

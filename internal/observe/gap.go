@@ -22,7 +22,6 @@ type FindGap struct {
 	Unreadable []int64 `json:"unreadable,omitempty"` // seqs that are named elsewhere, and that the database does not give
 }
 
-// Load needs nothing.
 func (FindGap) Load(journal.Reader) (World, error) { return World{}, nil }
 
 // Decide refuses nothing. It stands on the chain of the checks of the whole journal, by which no index is asked for it.

@@ -48,10 +48,8 @@ type viewDetails struct {
 	SubscriptionID id.ID  `json:"subscription_id,omitzero"`
 }
 
-// Load needs nothing.
 func (ViewLog) Load(journal.Reader) (World, error) { return World{}, nil }
 
-// Decide refuses nothing.
 func (c ViewLog) Decide(World, time.Time) (journal.Decision, error) {
 	return journal.Decision{
 		Drafts: []journal.Draft{{Type: journal.LogViewed, Target: c.Log.Ref(), Mentions: c.Log.mentions(),
@@ -73,10 +71,8 @@ type exportDetails struct {
 	Filter jsontext.Value `json:"filter,omitzero"`
 }
 
-// Load needs nothing.
 func (ExportLog) Load(journal.Reader) (World, error) { return World{}, nil }
 
-// Decide refuses nothing.
 func (c ExportLog) Decide(World, time.Time) (journal.Decision, error) {
 	return journal.Decision{
 		Drafts: []journal.Draft{{Type: journal.LogExported, Target: c.Log.Ref(), Mentions: c.Log.mentions(),

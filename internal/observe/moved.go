@@ -19,10 +19,8 @@ type moveDetails struct {
 	Entries int64  `json:"entries"`
 }
 
-// Load needs nothing.
 func (Move) Load(journal.Reader) (World, error) { return World{}, nil }
 
-// Decide refuses nothing.
 func (c Move) Decide(World, time.Time) (journal.Decision, error) {
 	ref := journal.Ref{Kind: journal.Shop, ID: c.Shop}
 	return journal.Decision{Drafts: []journal.Draft{{Type: journal.ShopMoved, Target: ref, Details: moveDetails{c.To, c.Entries}}}, Result: ref}, nil

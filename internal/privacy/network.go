@@ -26,7 +26,6 @@ type networkDetails struct {
 	Month string `json:"month"`
 }
 
-// Load needs the settings.
 func (ExpireNetwork) Load(r journal.Reader) (w NetworkWorld, err error) {
 	if w.General, err = journal.Find[settings.General](r, journal.Settings, settings.PageGeneral); err != nil {
 		return w, err

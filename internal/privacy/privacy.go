@@ -40,7 +40,6 @@ type World struct {
 	Stock          billing.Stock // of the orders that are cancelled
 }
 
-// Load needs all of it.
 func (c Redact) Load(r journal.Reader) (w World, err error) {
 	if w.Customer, err = journal.Get[customer.Customer](r, journal.Customer, c.CustomerID); err != nil {
 		return w, err

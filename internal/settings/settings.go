@@ -145,7 +145,6 @@ type CancelFlow struct {
 	DiscountCooldownDays int  `json:"discount_cooldown_days"` // 1 to 3,650: how long a customer who accepted a discount is offered none
 }
 
-// Ref names the row of the page.
 func (*CancelFlow) Ref() journal.Ref { return page(PageCancelFlow) }
 
 // Person is nobody: settings are not personal.
@@ -153,37 +152,31 @@ func (*CancelFlow) Person() id.ID { return "" }
 
 func page(p id.ID) journal.Ref { return journal.Ref{Kind: journal.Settings, ID: p} }
 
-// Ref names the row of the page.
 func (*General) Ref() journal.Ref { return page(PageGeneral) }
 
 // Person is nobody: settings are not personal.
 func (*General) Person() id.ID { return "" }
 
-// Ref names the row of the page.
 func (*Billing) Ref() journal.Ref { return page(PageBilling) }
 
 // Person is nobody: settings are not personal.
 func (*Billing) Person() id.ID { return "" }
 
-// Ref names the row of the page.
 func (*Recovery) Ref() journal.Ref { return page(PageRecovery) }
 
 // Person is nobody: settings are not personal.
 func (*Recovery) Person() id.ID { return "" }
 
-// Ref names the row of the page.
 func (*Shipping) Ref() journal.Ref { return page(PageShipping) }
 
 // Person is nobody: settings are not personal.
 func (*Shipping) Person() id.ID { return "" }
 
-// Ref names the row of the page.
 func (*Portal) Ref() journal.Ref { return page(PagePortal) }
 
 // Person is nobody: settings are not personal.
 func (*Portal) Person() id.ID { return "" }
 
-// Ref names the row of the page.
 func (*Log) Ref() journal.Ref { return page(PageLog) }
 
 // Person is nobody: settings are not personal.

@@ -252,7 +252,6 @@ func (b *Batch) ExecContext(ctx context.Context, query string, args ...any) (sql
 	return b.Prepared.ExecContext(ctx, query, args...)
 }
 
-// QueryContext implements db.Querier.
 func (b *Batch) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
 	if err := b.send(); err != nil {
 		return nil, err
@@ -260,7 +259,6 @@ func (b *Batch) QueryContext(ctx context.Context, query string, args ...any) (*s
 	return b.Prepared.QueryContext(ctx, query, args...)
 }
 
-// QueryRowContext implements db.Querier.
 func (b *Batch) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
 	_ = b.send() // after an error the query is refused, and Ready tells of the first
 	return b.Prepared.QueryRowContext(ctx, query, args...)

@@ -34,7 +34,6 @@ type Create struct {
 	Attributes        map[string]string
 }
 
-// Load needs everything that the command names, and the customer's defaults.
 func (c Create) Load(r journal.Reader) (w World, err error) {
 	if w.General, err = journal.Get[settings.General](r, journal.Settings, settings.PageGeneral); err != nil {
 		return w, err
@@ -71,7 +70,6 @@ func (c Create) Load(r journal.Reader) (w World, err error) {
 	return w, err
 }
 
-// Decide is the rule.
 func (c Create) Decide(w World, now time.Time) (journal.Decision, error) {
 	currency := w.General.Currency
 	s := &Subscription{

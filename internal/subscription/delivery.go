@@ -20,7 +20,6 @@ type ChangeShippingAddress struct {
 	AllSubscriptions bool
 }
 
-// Load needs the subscription, the address, the countries that the shop sends to, and the others that follow.
 func (c ChangeShippingAddress) Load(r journal.Reader) (World, error) {
 	w, err := load(r, c.ID)
 	if err != nil {
@@ -38,7 +37,6 @@ func (c ChangeShippingAddress) Load(r journal.Reader) (World, error) {
 	return w, err
 }
 
-// Decide is the rule.
 func (c ChangeShippingAddress) Decide(w World, _ time.Time) (journal.Decision, error) {
 	s := w.Subscription
 	if err := s.May(ActionShippingAddress); err != nil {
@@ -69,7 +67,6 @@ type ChangePaymentMethod struct {
 	AllSubscriptions bool
 }
 
-// Load needs the subscription, the payment method, and the others that follow.
 func (c ChangePaymentMethod) Load(r journal.Reader) (World, error) {
 	w, err := withMethod(r, c.ID, c.PaymentMethodID)
 	if err != nil {
@@ -86,7 +83,6 @@ func (c ChangePaymentMethod) Load(r journal.Reader) (World, error) {
 	return w, err
 }
 
-// Decide is the rule.
 func (c ChangePaymentMethod) Decide(w World, _ time.Time) (journal.Decision, error) {
 	s := w.Subscription
 	if err := s.May(ActionPaymentMethod); err != nil {
@@ -140,7 +136,6 @@ type ChangeBackupPaymentMethod struct {
 	PaymentMethodID id.ID
 }
 
-// Load needs the subscription, its customer and the payment method.
 func (c ChangeBackupPaymentMethod) Load(r journal.Reader) (World, error) {
 	w, err := withMethod(r, c.ID, c.PaymentMethodID)
 	if err == nil {
@@ -149,7 +144,6 @@ func (c ChangeBackupPaymentMethod) Load(r journal.Reader) (World, error) {
 	return w, err
 }
 
-// Decide is the rule.
 func (c ChangeBackupPaymentMethod) Decide(w World, _ time.Time) (journal.Decision, error) {
 	s := w.Subscription
 	if err := s.May(ActionBackupPaymentMethod); err != nil {
@@ -177,10 +171,8 @@ type ChangeDeliveryPrice struct {
 	Price money.Amount
 }
 
-// Load needs the subscription.
 func (c ChangeDeliveryPrice) Load(r journal.Reader) (World, error) { return load(r, c.ID) }
 
-// Decide is the rule.
 func (c ChangeDeliveryPrice) Decide(w World, _ time.Time) (journal.Decision, error) {
 	s := w.Subscription
 	if err := s.May(ActionDeliveryPrice); err != nil {

@@ -19,7 +19,6 @@ type ApplyDiscount struct {
 	Code string // in any case
 }
 
-// Load needs the subscription and the discount that holds the code.
 func (c ApplyDiscount) Load(r journal.Reader) (World, error) {
 	w, err := load(r, c.ID)
 	if err != nil {
@@ -37,7 +36,6 @@ func (c ApplyDiscount) Load(r journal.Reader) (World, error) {
 	return w, err
 }
 
-// Decide is the rule.
 func (c ApplyDiscount) Decide(w World, now time.Time) (journal.Decision, error) {
 	s, dis := w.Subscription, w.Discount
 	if err := s.May(ActionDiscount); err != nil {
@@ -94,10 +92,8 @@ type RemoveDiscount struct {
 	Code string // in any case
 }
 
-// Load needs the subscription.
 func (c RemoveDiscount) Load(r journal.Reader) (World, error) { return load(r, c.ID) }
 
-// Decide is the rule.
 func (c RemoveDiscount) Decide(w World, _ time.Time) (journal.Decision, error) {
 	s := w.Subscription
 	code, _ := catalog.NormalizeCode(c.Code)

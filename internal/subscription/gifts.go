@@ -26,7 +26,6 @@ type GiftOrder struct {
 	Message string // at most 500 characters; may be empty
 }
 
-// Load needs the subscription and the countries that the shop sends to.
 func (c GiftOrder) Load(r journal.Reader) (World, error) {
 	w, err := load(r, c.ID)
 	if err != nil {
@@ -35,7 +34,6 @@ func (c GiftOrder) Load(r journal.Reader) (World, error) {
 	return w, w.shipping(r)
 }
 
-// Decide is the rule.
 func (c GiftOrder) Decide(w World, _ time.Time) (journal.Decision, error) {
 	s := w.Subscription
 	if err := s.May(ActionGift); err != nil {

@@ -32,12 +32,10 @@ type AddItem struct {
 	Item NewItem
 }
 
-// Load needs the subscription and the variant.
 func (c AddItem) Load(r journal.Reader) (World, error) {
 	return withVariant(r, c.ID, c.Item.VariantID)
 }
 
-// Decide is the rule.
 func (c AddItem) Decide(w World, _ time.Time) (journal.Decision, error) {
 	s := w.Subscription
 	if err := s.May(ActionAddItem); err != nil {
@@ -68,10 +66,8 @@ type ChangeItem struct {
 	UnitPrice *money.Amount
 }
 
-// Load needs the subscription.
 func (c ChangeItem) Load(r journal.Reader) (World, error) { return load(r, c.ID) }
 
-// Decide is the rule.
 func (c ChangeItem) Decide(w World, _ time.Time) (journal.Decision, error) {
 	s := w.Subscription
 	action := ActionChangeQuantity
@@ -122,10 +118,8 @@ type SwapItem struct {
 	Quantity  *int // nil: as before
 }
 
-// Load needs the subscription and the new variant.
 func (c SwapItem) Load(r journal.Reader) (World, error) { return withVariant(r, c.ID, c.VariantID) }
 
-// Decide is the rule.
 func (c SwapItem) Decide(w World, now time.Time) (journal.Decision, error) {
 	s := w.Subscription
 	i, err := s.find(c.ItemID, ActionSwapItem)
@@ -160,10 +154,8 @@ type RemoveItem struct {
 	ItemID id.ID
 }
 
-// Load needs the subscription.
 func (c RemoveItem) Load(r journal.Reader) (World, error) { return load(r, c.ID) }
 
-// Decide is the rule.
 func (c RemoveItem) Decide(w World, _ time.Time) (journal.Decision, error) {
 	s := w.Subscription
 	i, err := s.find(c.ItemID, ActionRemoveItem)

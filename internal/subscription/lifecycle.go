@@ -20,10 +20,8 @@ type Pause struct {
 	Until *civil.Date // the first day active again, after today; nil: open end
 }
 
-// Load needs the subscription.
 func (c Pause) Load(r journal.Reader) (World, error) { return load(r, c.ID) }
 
-// Decide is the rule.
 func (c Pause) Decide(w World, now time.Time) (journal.Decision, error) {
 	s := w.Subscription
 	if err := s.May(ActionPause); err != nil {
@@ -56,10 +54,8 @@ type Resume struct {
 	NextBillingDate *civil.Date // today or later
 }
 
-// Load needs the subscription.
 func (c Resume) Load(r journal.Reader) (World, error) { return load(r, c.ID) }
 
-// Decide is the rule.
 func (c Resume) Decide(w World, now time.Time) (journal.Decision, error) {
 	s := w.Subscription
 	if err := s.May(ActionResume); err != nil {
@@ -98,10 +94,8 @@ func (s *Subscription) restarted(at *civil.Date, today civil.Date) (*Subscriptio
 // late this runs, so that a downtime changes no date. A subscription that is not due stays as it is.
 type ResumeDue struct{ ID id.ID }
 
-// Load needs the subscription.
 func (c ResumeDue) Load(r journal.Reader) (World, error) { return load(r, c.ID) }
 
-// Decide is the rule.
 func (c ResumeDue) Decide(w World, now time.Time) (journal.Decision, error) {
 	s := w.Subscription
 	if s.Status != Paused || s.PausedUntil == nil || s.PausedUntil.After(w.today(now)) {
@@ -121,13 +115,11 @@ type Cancel struct {
 	Reason string // at most 500 characters; may be empty
 }
 
-// Load needs the subscription.
 func (c Cancel) Load(r journal.Reader) (w World, err error) {
 	w.Subscription, err = journal.Get[Subscription](r, journal.Subscription, c.ID)
 	return w, err
 }
 
-// Decide is the rule.
 func (c Cancel) Decide(w World, now time.Time) (journal.Decision, error) {
 	s := w.Subscription
 	if err := s.May(ActionCancel); err != nil {
@@ -157,10 +149,8 @@ type Reactivate struct {
 	NextBillingDate *civil.Date // today or later
 }
 
-// Load needs the subscription and its customer.
 func (c Reactivate) Load(r journal.Reader) (World, error) { return withCustomer(r, c.ID) }
 
-// Decide is the rule.
 func (c Reactivate) Decide(w World, now time.Time) (journal.Decision, error) {
 	s := w.Subscription
 	if err := s.May(ActionReactivate); err != nil {

@@ -28,7 +28,6 @@ type Merge struct {
 	ItemIDs []id.ID // new ids, at least one for each item; MaxItems are always enough
 }
 
-// Load needs both subscriptions and their orders that are not paid.
 func (c Merge) Load(r journal.Reader) (World, error) {
 	w, err := load(r, c.ID)
 	if err != nil {
@@ -44,7 +43,6 @@ func (c Merge) Load(r journal.Reader) (World, error) {
 	return w, err
 }
 
-// Decide is the rule.
 func (c Merge) Decide(w World, now time.Time) (journal.Decision, error) {
 	from, into := w.Subscription, w.Into
 	if err := from.May(ActionMerge); err != nil {
@@ -120,7 +118,6 @@ type Split struct {
 	ItemIDs []id.ID // items of this subscription
 }
 
-// Load needs the subscription and its order that is not paid.
 func (c Split) Load(r journal.Reader) (World, error) {
 	w, err := load(r, c.ID)
 	if err != nil {
@@ -130,7 +127,6 @@ func (c Split) Load(r journal.Reader) (World, error) {
 	return w, err
 }
 
-// Decide is the rule.
 func (c Split) Decide(w World, now time.Time) (journal.Decision, error) {
 	s := w.Subscription
 	if err := s.May(ActionSplit); err != nil {

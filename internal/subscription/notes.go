@@ -24,10 +24,8 @@ type ChangeNote struct {
 	Note string // at most 2,000 characters; empty takes it away
 }
 
-// Load needs the subscription and its customer.
 func (c ChangeNote) Load(r journal.Reader) (World, error) { return withCustomer(r, c.ID) }
 
-// Decide is the rule.
 func (c ChangeNote) Decide(w World, _ time.Time) (journal.Decision, error) {
 	if err := erased(w.Customer); err != nil {
 		return journal.Decision{}, err
@@ -48,10 +46,8 @@ type ChangeAttributes struct {
 	Attributes map[string]string // at most 50, of at most 40 and 500 characters
 }
 
-// Load needs the subscription and its customer.
 func (c ChangeAttributes) Load(r journal.Reader) (World, error) { return withCustomer(r, c.ID) }
 
-// Decide is the rule.
 func (c ChangeAttributes) Decide(w World, _ time.Time) (journal.Decision, error) {
 	if err := erased(w.Customer); err != nil {
 		return journal.Decision{}, err

@@ -22,10 +22,8 @@ type Skip struct {
 	Date *civil.Date // nil: the next order
 }
 
-// Load needs the subscription.
 func (c Skip) Load(r journal.Reader) (World, error) { return load(r, c.ID) }
 
-// Decide is the rule.
 func (c Skip) Decide(w World, _ time.Time) (journal.Decision, error) {
 	s := w.Subscription
 	if err := s.May(ActionSkip); err != nil {
@@ -67,10 +65,8 @@ type Unskip struct {
 	Date civil.Date
 }
 
-// Load needs the subscription.
 func (c Unskip) Load(r journal.Reader) (World, error) { return load(r, c.ID) }
 
-// Decide is the rule.
 func (c Unskip) Decide(w World, now time.Time) (journal.Decision, error) {
 	s := w.Subscription
 	if err := s.May(ActionUnskip); err != nil {
@@ -98,10 +94,8 @@ type Reschedule struct {
 	NewRhythm bool // keep_rhythm: false
 }
 
-// Load needs the subscription.
 func (c Reschedule) Load(r journal.Reader) (World, error) { return load(r, c.ID) }
 
-// Decide is the rule.
 func (c Reschedule) Decide(w World, now time.Time) (journal.Decision, error) {
 	s := w.Subscription
 	if err := s.May(ActionReschedule); err != nil {
@@ -141,10 +135,8 @@ type ChangeFrequency struct {
 	IntervalCount int
 }
 
-// Load needs the subscription.
 func (c ChangeFrequency) Load(r journal.Reader) (World, error) { return load(r, c.ID) }
 
-// Decide is the rule.
 func (c ChangeFrequency) Decide(w World, _ time.Time) (journal.Decision, error) {
 	s := w.Subscription
 	if err := s.May(ActionFrequency); err != nil {

@@ -44,7 +44,6 @@ type bulkDetails struct {
 	Changed     int          `json:"changed"`
 }
 
-// Load needs the members and who acts.
 func (c ChangeManyPermissions) Load(r journal.Reader) (w BulkWorld, err error) {
 	for _, key := range slices.Compact(slices.Sorted(slices.Values(c.Members))) {
 		m, err := journal.Get[TeamMember](r, journal.TeamMember, key)

@@ -29,7 +29,6 @@ type denial struct {
 
 const maxPathLength = 300
 
-// Load needs nothing.
 func (c RecordDenial) Load(journal.Reader) (World, error) { return World{}, nil }
 
 // Decide refuses nothing that people can do. What cannot be shown of a path is kept escaped, and a long

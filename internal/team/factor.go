@@ -52,7 +52,6 @@ type EnableAuthenticator struct {
 	Actor    journal.Actor
 }
 
-// Load needs the member.
 func (c EnableAuthenticator) Load(r journal.Reader) (World, error) { return loadMember(r, c.ID) }
 
 // Decide refuses as the type says, and a second app (Conflict, factor_exists).
@@ -76,7 +75,6 @@ type DisableAuthenticator struct {
 	Actor journal.Actor
 }
 
-// Load needs the member and who acts.
 func (c DisableAuthenticator) Load(r journal.Reader) (World, error) {
 	return loadChange(r, c.ID, c.Actor)
 }
@@ -99,7 +97,6 @@ type UseRecoveryCode struct {
 	Left []byte // hashes of the codes that are left
 }
 
-// Load needs the member.
 func (c UseRecoveryCode) Load(r journal.Reader) (World, error) { return loadMember(r, c.ID) }
 
 // Decide refuses a code where none is left (Conflict, no_recovery_codes).
@@ -127,7 +124,6 @@ type AddPasskey struct {
 	Actor      journal.Actor
 }
 
-// Load needs the member.
 func (c AddPasskey) Load(r journal.Reader) (World, error) { return loadMember(r, c.ID) }
 
 // Decide refuses as the type says, and more than 20 passkeys (Conflict, too_many_passkeys).
@@ -154,7 +150,6 @@ type RemovePasskey struct {
 	Actor   journal.Actor
 }
 
-// Load needs the member and who acts.
 func (c RemovePasskey) Load(r journal.Reader) (World, error) { return loadChange(r, c.ID, c.Actor) }
 
 // Decide refuses who may not (Forbidden, owner_only) and a passkey that is not there (NotFound, unknown_passkey).

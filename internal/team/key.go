@@ -57,7 +57,6 @@ type UpdateKey struct {
 	Actor       journal.Actor
 }
 
-// Load needs the key and who acts.
 func (c UpdateKey) Load(r journal.Reader) (World, error) {
 	w, err := loadKey(r, c.ID)
 	if err != nil {
@@ -91,10 +90,8 @@ func (c UpdateKey) Decide(w World, _ time.Time) (journal.Decision, error) {
 // RevokeKey ends a key for ever. A revoked key stays revoked.
 type RevokeKey struct{ ID id.ID }
 
-// Load needs the key.
 func (c RevokeKey) Load(r journal.Reader) (World, error) { return loadKey(r, c.ID) }
 
-// Decide refuses nothing.
 func (c RevokeKey) Decide(w World, _ time.Time) (journal.Decision, error) {
 	next := journal.Clone(w.Key)
 	next.Status = Revoked

@@ -136,7 +136,6 @@ type Join struct {
 	PasswordHash string  // encoded argon2id; empty for who signs in without a password
 }
 
-// Load needs the member.
 func (c Join) Load(r journal.Reader) (World, error) { return loadMember(r, c.ID) }
 
 // Decide refuses those who are in the team already, and those who were removed.
@@ -172,10 +171,8 @@ type ChangeRole struct {
 	Actor journal.Actor
 }
 
-// Load needs the member, who acts, and how many other owners there are.
 func (c ChangeRole) Load(r journal.Reader) (World, error) { return loadChange(r, c.ID, c.Actor) }
 
-// Decide refuses as the type says.
 func (c ChangeRole) Decide(w World, _ time.Time) (journal.Decision, error) {
 	if err := present(w.Member); err != nil {
 		return journal.Decision{}, err
@@ -205,7 +202,6 @@ type ChangePermissions struct {
 	Actor       journal.Actor
 }
 
-// Load needs the member and who acts.
 func (c ChangePermissions) Load(r journal.Reader) (World, error) { return loadChange(r, c.ID, c.Actor) }
 
 // Decide refuses as the type says, and what the actor cannot give.
@@ -241,7 +237,6 @@ type ChangeProfile struct {
 	Actor journal.Actor
 }
 
-// Load needs the member, who acts, and who has the new e-mail address.
 func (c ChangeProfile) Load(r journal.Reader) (World, error) {
 	w, err := loadChange(r, c.ID, c.Actor)
 	if err == nil && c.Email != nil {
@@ -284,10 +279,8 @@ type Remove struct {
 	Actor journal.Actor
 }
 
-// Load needs the member, who acts, and how many other owners there are.
 func (c Remove) Load(r journal.Reader) (World, error) { return loadChange(r, c.ID, c.Actor) }
 
-// Decide refuses as the type says.
 func (c Remove) Decide(w World, _ time.Time) (journal.Decision, error) {
 	if w.Member.Status == Removed {
 		return journal.Decision{Result: w.Member.Ref()}, nil
@@ -313,7 +306,6 @@ type SetPassword struct {
 	Actor        journal.Actor
 }
 
-// Load needs the member.
 func (c SetPassword) Load(r journal.Reader) (World, error) { return loadMember(r, c.ID) }
 
 // Decide refuses those who have not joined (status_invited) or were removed.
@@ -343,7 +335,6 @@ type ChangeDefaults struct {
 	Actor       journal.Actor
 }
 
-// Load needs the team's row and who acts.
 func (c ChangeDefaults) Load(r journal.Reader) (w World, err error) {
 	err = w.loadActor(r, c.Actor)
 	return w, err

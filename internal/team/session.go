@@ -35,10 +35,8 @@ type logInDetails struct {
 	Method Method `json:"method"`
 }
 
-// Load needs the member.
 func (c LogIn) Load(r journal.Reader) (World, error) { return loadMember(r, c.Member) }
 
-// Decide refuses as the type says.
 func (c LogIn) Decide(w World, _ time.Time) (journal.Decision, error) {
 	if c.Session == "" {
 		return journal.Decision{}, errors.New("team: a sign-in without a session")
@@ -79,7 +77,6 @@ type failDetails struct {
 	Email journal.Personal[string] `json:"email,omitzero"`
 }
 
-// Load needs nothing.
 func (FailLogIn) Load(journal.Reader) (World, error) { return World{}, nil }
 
 // Decide refuses nothing that people can do.
@@ -121,10 +118,8 @@ type endDetails struct {
 	Why Ending `json:"why"`
 }
 
-// Load needs the member and who acts.
 func (c EndSessions) Load(r journal.Reader) (World, error) { return loadChange(r, c.Member, c.Actor) }
 
-// Decide refuses as the type says.
 func (c EndSessions) Decide(w World, _ time.Time) (journal.Decision, error) {
 	if !own(w.Member, c.Actor) {
 		if err := w.authority(c.Actor).over(w.Member.Role); err != nil {
@@ -171,7 +166,6 @@ type linkDetails struct {
 	ExpiresAt journal.Time `json:"expires_at"`
 }
 
-// Load needs the member and who acts.
 func (c MakeLink) Load(r journal.Reader) (World, error) { return loadChange(r, c.Member, c.Actor) }
 
 // Decide refuses as the type says, and a purpose that does not fit the person.

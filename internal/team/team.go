@@ -86,19 +86,16 @@ type Key struct {
 	CreatedAt   journal.Time `json:"created_at"`
 }
 
-// Ref names the row.
 func (*Defaults) Ref() journal.Ref { return journal.Ref{Kind: journal.Team, ID: TeamID} }
 
 // Person is nobody.
 func (*Defaults) Person() id.ID { return "" }
 
-// Ref names the row.
 func (m *TeamMember) Ref() journal.Ref { return journal.Ref{Kind: journal.TeamMember, ID: m.ID} }
 
 // Person is the member, whose key seals name and e-mail.
 func (m *TeamMember) Person() id.ID { return m.ID }
 
-// Ref names the row.
 func (k *Key) Ref() journal.Ref { return journal.Ref{Kind: journal.APIKey, ID: k.ID} }
 
 // Person is nobody.

@@ -36,13 +36,11 @@ func NewWorld(shop id.ID) *World {
 	}
 }
 
-// State implements journal.Reader.
 func (w *World) State(ref journal.Ref) (journal.State, bool, error) {
 	s, ok := w.States[ref]
 	return s, ok, nil
 }
 
-// Where implements journal.Reader.
 func (w *World) Where(kind journal.Kind, column, value string) ([]id.ID, error) {
 	col := w.Columns[kind][column]
 	if col == nil {
@@ -58,7 +56,6 @@ func (w *World) Where(kind journal.Kind, column, value string) ([]id.ID, error) 
 	return out, nil
 }
 
-// Reserved implements journal.Reader.
 func (w *World) Reserved(scope, value string) (id.ID, bool, error) {
 	owner, ok := w.Names[[2]string{scope, value}]
 	return owner, ok, nil
