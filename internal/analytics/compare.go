@@ -22,6 +22,7 @@ import (
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/settings"
+	"perennial/internal/query"
 	"perennial/internal/store"
 	"perennial/internal/subscription"
 )
@@ -625,11 +626,7 @@ func (x *comparison) schedules(has map[id.ID]standing) error {
 	}
 	slices.Sort(keys)
 	for part := range slices.Chunk(keys, lookLength) {
-		args := make([]any, len(part))
-		for i, key := range part {
-			args[i] = key
-		}
-		rows, err := x.a.s.List(x.ctx, x.a.s.Read, journal.Subscription, `id IN (`+db.Placeholders(2, len(part))+`)`, args...)
+		rows, err := query.ByID(x.ctx, x.a.s, journal.Subscription, part)
 		if err != nil {
 			return err
 		}

@@ -85,8 +85,7 @@ type asked struct {
 // without, they are an error.
 func (f *Finder) events(ctx context.Context, p store.Privacy, flt Filter, after int64, a *asked, yield func(store.Stored, error) bool) error {
 	if f.tables != nil {
-		_, err := f.searchTables(ctx, p, flt, after, a, yield)
-		return err
+		return f.searchTables(ctx, p, flt, after, a, yield)
 	}
 	for mended := 0; ; mended++ {
 		x := f.file.Load()

@@ -349,14 +349,14 @@ func (l *list) read(ctx context.Context, at int64) error {
 }
 
 // searchTables gives what the shared index finds after a seq. The entries are read some at a time.
-func (f *Finder) searchTables(ctx context.Context, p store.Privacy, flt Filter, after int64, a *asked, yield func(store.Stored, error) bool) (more bool, err error) {
+func (f *Finder) searchTables(ctx context.Context, p store.Privacy, flt Filter, after int64, a *asked, yield func(store.Stored, error) bool) error {
 	q, want, none, err := ask(ctx, f.s, f.tables.names.find, flt, after, a)
 	if err != nil || none {
-		return err != nil, err
+		return err
 	}
 	take := 8
 	var seqs []int64
-	more = true
+	more := true
 	flush := func() error {
 		found, lost, err := f.s.PickSome(ctx, f.s.DB.Reader, p, seqs)
 		if err == nil && len(lost) > 0 && a == nil {
@@ -379,14 +379,14 @@ func (f *Finder) searchTables(ctx context.Context, p store.Privacy, flt Filter, 
 	}
 	for seq, err := range f.tables.search(ctx, q, f.done.Load()-1) {
 		if err != nil {
-			return true, err
+			return err
 		}
 		if seqs = append(seqs, seq); len(seqs) < take {
 			continue
 		}
 		if err := flush(); err != nil || !more {
-			return more, err
+			return err
 		}
 	}
-	return more, flush()
+	return flush()
 }

@@ -80,7 +80,7 @@ var All = []Kind{
 			})},
 		Look: always(team.SubscriptionsView), Edit: always(team.SubscriptionsEdit),
 		Page:   "/subscriptions/",
-		Called: called(func(v *subscription.Subscription, _ Names) string { return contents(v) }),
+		Called: called(func(v *subscription.Subscription, _ Names) string { return Contents(v) }),
 		Naming: []string{"items"}, Renames: []journal.Name{journal.SubscriptionItemAdded, journal.SubscriptionItemRemoved, journal.SubscriptionItemQuantityChanged, journal.SubscriptionItemSwapped, journal.SubscriptionOneTimeItemAdded, journal.SubscriptionOneTimeItemRemoved, journal.SubscriptionRenewed, journal.SubscriptionMerged, journal.SubscriptionSplit},
 		Undo:    subscription.Undo,
 		Restore: restoreSubscription,
@@ -299,8 +299,8 @@ func upperFirst(s string) string {
 	return strings.ToUpper(string(r)) + s[n:]
 }
 
-// contents says what is in a subscription: "2 × Coffee and 1 more".
-func contents(s *subscription.Subscription) string {
+// Contents says what is in a subscription: "2 × Coffee and 1 more".
+func Contents(s *subscription.Subscription) string {
 	if len(s.Items) == 0 {
 		return "Subscription"
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
@@ -54,23 +55,29 @@ func (b inbox) Data(r io.Reader) error {
 func serve(t *testing.T, refuse *smtp.SMTPError) (inbox, *mail.SMTP) {
 	t.Helper()
 	b := inbox{make(chan string, 1), refuse}
+	s, err := mail.NewSMTP("smtp://"+b.listen(t, nil), "shop@harbor.example", time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b, s
+}
+
+// listen starts the server, and gives where it is. security may be nil.
+func (b inbox) listen(t *testing.T, security *tls.Config) string {
+	t.Helper()
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	server := smtp.NewServer(b)
-	server.Domain, server.ErrorLog = "localhost", slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	server.Domain, server.ErrorLog, server.TLSConfig = "localhost", slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), security
 	done := make(chan struct{})
 	go func() { defer close(done); _ = server.Serve(l) }() // ends with Close
 	t.Cleanup(func() {
 		_, _ = server.Close(), l.Close() // Close alone misses a Serve that has only just begun
 		<-done
 	})
-	s, err := mail.NewSMTP("smtp://"+l.Addr().String(), "shop@harbor.example", time.Now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b, s
+	return l.Addr().String()
 }
 
 var hello = mail.Message{To: "ada@example.com", FromName: "Röst & Co", Subject: "Schön", Text: "Grüße\n", ReplyTo: "help@harbor.example", HTML: "<p>Grüße</p>", Unsubscribe: "mailto:help@harbor.example", ID: "msg_1"}

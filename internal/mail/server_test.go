@@ -8,7 +8,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"log/slog"
 	"math/big"
 	"net"
 	netmail "net/mail"
@@ -16,8 +15,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/emersion/go-smtp"
 
 	"perennial/internal/mail"
 )
@@ -103,17 +100,7 @@ func TestSelfSignedOnThisMachine(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := inbox{got: make(chan string, 1)}
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := smtp.NewServer(b)
-	server.Domain, server.ErrorLog = "localhost", slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
-	server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, MinVersion: tls.VersionTLS12}
-	done := make(chan struct{})
-	go func() { defer close(done); _ = server.Serve(l) }() // ends with Close
-	t.Cleanup(func() { _, _ = server.Close(), l.Close(); <-done })
-	_, port, _ := net.SplitHostPort(l.Addr().String())
+	_, port, _ := net.SplitHostPort(b.listen(t, &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, MinVersion: tls.VersionTLS12}))
 	for _, host := range []string{"localhost", "127.0.0.1"} {
 		s, err := mail.NewSMTP("smtp://"+net.JoinHostPort(host, port), "shop@harbor.example", time.Now)
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -445,7 +446,8 @@ func (b *Batch) Close(to string) error {
 // FormsKept is for how long it is known what a form came to.
 const FormsKept = 8 * 24 * time.Hour
 
-// FormHash is how many bytes of a form's hash tell it from others under its key: what marks the rows of forms among the kept answers.
+// FormHash is how many bytes of a form's hash tell it from others under its key: what marks the rows of forms among the kept answers. The index
+// idempotency_form is over rows of this length.
 const FormHash = 12
 
 // formsSwept is how many forms SweepForms deletes at once at most.
@@ -453,7 +455,7 @@ const formsSwept = 1000
 
 // SweepForms deletes what forms came to that were sent long ago.
 func (b *Batch) SweepForms() error {
-	_, err := b.ExecContext(b.ctx, `DELETE FROM idempotency WHERE shop_id = $1 AND caller_key IN (SELECT caller_key FROM idempotency WHERE shop_id = $1 AND length(request_hash) = 12 AND created_at < $2 LIMIT $3)`,
+	_, err := b.ExecContext(b.ctx, `DELETE FROM idempotency WHERE shop_id = $1 AND caller_key IN (SELECT caller_key FROM idempotency WHERE shop_id = $1 AND length(request_hash) = `+strconv.Itoa(FormHash)+` AND created_at < $2 LIMIT $3)`,
 		b.s.Shop, stamp(b.Now.Add(-FormsKept)), formsSwept)
 	return err
 }

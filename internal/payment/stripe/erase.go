@@ -25,14 +25,20 @@ func (g *Gateway) EraseCustomer(ctx context.Context, e payment.Erasure) (int, er
 		}
 	}
 	gone := 0
-	for _, c := range of {
-		deleted, err := g.erase(ctx, c, e.CustomerID, e.References)
-		if err != nil {
-			return gone, err
+	erase := func(customers, references []string) error {
+		for _, c := range customers {
+			deleted, err := g.erase(ctx, c, e.CustomerID, references)
+			if err != nil {
+				return err
+			}
+			if deleted {
+				gone++
+			}
 		}
-		if deleted {
-			gone++
-		}
+		return nil
+	}
+	if err := erase(of, e.References); err != nil {
+		return gone, err
 	}
 	for _, r := range e.Shared {
 		if err := g.detach(ctx, r); err != nil {
@@ -53,16 +59,8 @@ func (g *Gateway) EraseCustomer(ctx context.Context, e payment.Erasure) (int, er
 			found = append(found, c.ID)
 		}
 	}
-	for _, c := range found {
-		deleted, err := g.erase(ctx, c, e.CustomerID, nil)
-		if err != nil {
-			return gone, err
-		}
-		if deleted {
-			gone++
-		}
-	}
-	return gone, nil
+	err := erase(found, nil)
+	return gone, err
 }
 
 // erase deletes a customer, or only their cards of the references when Stripe says that they are another customer's of ours.

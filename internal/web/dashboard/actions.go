@@ -17,6 +17,7 @@ import (
 	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/kinds"
 	"perennial/internal/money"
 	"perennial/internal/program"
 	"perennial/internal/query"
@@ -312,7 +313,7 @@ var subActions = []subAction{
 			o := []ui.Option{{Label: "Choose one"}}
 			for _, r := range rows {
 				if other := r.State.(*subscription.Subscription); other.ID != s.ID {
-					o = append(o, ui.Option{Value: string(other.ID), Label: contents(other) + ", next on " + dates(other.NextBillingDate, "no date")})
+					o = append(o, ui.Option{Value: string(other.ID), Label: kinds.Contents(other) + ", next on " + dates(other.NextBillingDate, "no date")})
 				}
 			}
 			return []formField{{kind: "select", Field: ui.Field{Name: "into", Label: "Into", Value: v.Get("into")}, options: o}}, err
@@ -558,7 +559,7 @@ func (c *call) actionForm(a subAction, v url.Values, p problems) (answer, error)
 	}
 	back := "/subscriptions/" + string(s.ID)
 	view := actionView{At: ui.WithoutPreview(c.r.URL.Path), Back: back, Lead: a.lead, Verb: a.verb, Danger: a.danger, Version: version, Comment: v.Get("comment"), Problems: p}
-	out := answer{title: a.title, narrow: true, head: ui.Head{Crumbs: []ui.Link{{Href: "/subscriptions", Text: "Subscriptions"}, {Href: back, Text: contents(s)}}}}
+	out := answer{title: a.title, narrow: true, head: ui.Head{Crumbs: []ui.Link{{Href: "/subscriptions", Text: "Subscriptions"}, {Href: back, Text: kinds.Contents(s)}}}}
 	if err := s.May(a.rule); err != nil {
 		view.Refusal = fault.As(err).Public
 		out.body = actionBody(view)

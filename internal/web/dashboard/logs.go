@@ -22,7 +22,6 @@ import (
 	"perennial/internal/program"
 	"perennial/internal/settings"
 	"perennial/internal/store"
-	"perennial/internal/subscription"
 	"perennial/internal/team"
 	"perennial/internal/view"
 	"perennial/internal/web/ui"
@@ -72,7 +71,7 @@ func (c *call) subscriptionLog() (observe.Log, answer, error) {
 	}
 	at := "/subscriptions/" + string(s.ID)
 	return observe.Log{Name: "subscription", Subscription: s.ID, Customer: s.CustomerID}, answer{title: "Subscription Audit Log", head: ui.Head{
-		Crumbs: []ui.Link{{Href: "/subscriptions", Text: "Subscriptions"}, {Href: at, Text: contents(s)}}, Lead: "Everything about this subscription, whoever acted."}}, nil
+		Crumbs: []ui.Link{{Href: "/subscriptions", Text: "Subscriptions"}, {Href: at, Text: kinds.Contents(s)}}, Lead: "Everything about this subscription, whoever acted."}}, nil
 }
 
 // logView is a page of a log.
@@ -565,18 +564,6 @@ func (c *call) viewed(l observe.Log) {
 	if _, err := c.Program.Submit(c.ctx, &program.Request{Meta: c.meta, Command: journal.Bind(observe.ViewLog{Log: l})}); err != nil {
 		c.Log.Warn("record the reading of a log", "request_id", c.meta.Source.RequestID, "error", err)
 	}
-}
-
-// contents says what is in a subscription: "2 × Coffee and 1 more".
-func contents(s *subscription.Subscription) string {
-	if len(s.Items) == 0 {
-		return "Subscription"
-	}
-	t := fmt.Sprintf("%d × %s", s.Items[0].Quantity, s.Items[0].Title)
-	if n := len(s.Items) - 1; n > 0 {
-		t += fmt.Sprintf(" and %d more", n)
-	}
-	return t
 }
 
 // logOf is what the journal says about one thing, newest first, for who may read everything.

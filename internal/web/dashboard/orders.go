@@ -14,6 +14,7 @@ import (
 	"perennial/internal/find"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/kinds"
 	"perennial/internal/money"
 	"perennial/internal/observe"
 	"perennial/internal/query"
@@ -299,7 +300,7 @@ func (c *call) orderPage() (answer, error) {
 		return answer{}, err
 	}
 	if sub != nil {
-		v.Subscription = ui.Link{Href: "/subscriptions/" + string(sub.ID), Text: contents(sub)}
+		v.Subscription = ui.Link{Href: "/subscriptions/" + string(sub.ID), Text: kinds.Contents(sub)}
 	}
 	v.Facts = []ui.Pair{{Term: "Customer", Value: ui.Anchor(v.Customer)}, {Term: "Subscription", Value: ui.Anchor(v.Subscription)}, {Term: "Due", Value: ui.Text(o.BillingDate.Long())}}
 	if o.Cycle != nil {

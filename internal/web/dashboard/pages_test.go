@@ -166,6 +166,8 @@ func TestForgedFormsAnywhere(t *testing.T) {
 
 // TestWhatIsMasked looks at every page that shows a person with the eyes of who may not see personal data.
 func TestWhatIsMasked(t *testing.T) {
+	// Ids, the numbers of forms and of orders are random, and may have the digits of a card in them.
+	random := regexp.MustCompile(`[A-Za-z0-9_-]{16,}|[A-Z0-9]{7}-[0-9]+`)
 	w, owner, _ := owned(t, auth.ProviderConfig{})
 	f := furnish(w)
 	ben := w.hire(owner, "ben@example.com", "192.0.2.3", "role", "member", "defaults", "yes")
@@ -185,8 +187,12 @@ func TestWhatIsMasked(t *testing.T) {
 		"/past/customer/" + string(f.ada) + "?at_seq=99999", "/past/address/" + string(f.home) + "?at_seq=99999", "/search?q=Lovelace", "/customers?q=Lovelace", at + "/addresses/" + string(f.home) + "/remove"} {
 		s := ben.get(path)
 		for _, v := range values {
-			alone := regexp.MustCompile(`\b` + regexp.QuoteMeta(v) + `\b`) // an id may have the digits of a card inside
-			if alone.MatchString(strings.ReplaceAll(s.body, "?q=Lovelace", "")) && (v != "Lovelace" || !strings.Contains(path, "q=Lovelace")) {
+			body := strings.ReplaceAll(s.body, "?q=Lovelace", "")
+			if strings.Trim(v, "0123456789") == "" {
+				body = random.ReplaceAllString(body, "")
+			}
+			alone := regexp.MustCompile(`\b` + regexp.QuoteMeta(v) + `\b`)
+			if alone.MatchString(body) && (v != "Lovelace" || !strings.Contains(path, "q=Lovelace")) {
 				t.Errorf("%s shows %s (%d)", path, v, s.status)
 			}
 		}

@@ -16,6 +16,7 @@ import (
 	"perennial/internal/find"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/kinds"
 	"perennial/internal/money"
 	"perennial/internal/observe"
 	"perennial/internal/query"
@@ -202,7 +203,7 @@ func (c *call) subscriptionRows(rows []store.Row) ([]subscriptionRow, error) {
 	out := make([]subscriptionRow, len(rows))
 	for i, r := range rows {
 		s := r.State.(*subscription.Subscription)
-		out[i] = subscriptionRow{ID: s.ID, Contents: contents(s), Badge: badgeOf(s), Next: nextWords(s), Every: every(s.BillingPolicy), Value: c.cash(worth(s))}
+		out[i] = subscriptionRow{ID: s.ID, Contents: kinds.Contents(s), Badge: badgeOf(s), Next: nextWords(s), Every: every(s.BillingPolicy), Value: c.cash(worth(s))}
 		if who := people[s.CustomerID]; who != nil {
 			out[i].Name, out[i].Email = c.called(who), c.personal(who.Email)
 		}
@@ -350,14 +351,14 @@ func (c *call) subscriptionPage() (answer, error) {
 	}
 	v := subscriptionView{S: s, Version: version, MayEdit: c.permitted(team.SubscriptionsEdit), Locale: c.here()}
 	at := "/subscriptions/" + string(s.ID)
-	a := answer{title: contents(s), head: ui.Head{Crumbs: []ui.Link{{Href: "/subscriptions", Text: "Subscriptions"}}}}
+	a := answer{title: kinds.Contents(s), head: ui.Head{Crumbs: []ui.Link{{Href: "/subscriptions", Text: "Subscriptions"}}}}
 	if c.r.FormValue("at_seq") != "" || c.r.FormValue("at") != "" {
 		if v.Past, err = c.pastSubscription(s); err != nil {
 			return answer{}, err
 		}
 		v.S = v.Past.state
 		s, v.MayEdit = v.S, false
-		a.title = contents(s) + ", as it was"
+		a.title = kinds.Contents(s) + ", as it was"
 		a.head.Crumbs = append(a.head.Crumbs, ui.Link{Href: at, Text: "As it is now"})
 	}
 	a.head.Badge = new(badgeOf(s))
