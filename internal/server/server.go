@@ -16,6 +16,7 @@ import (
 	"perennial/internal/access"
 	"perennial/internal/api"
 	"perennial/internal/audit"
+	"perennial/internal/auth"
 	"perennial/internal/db"
 	"perennial/internal/engine"
 	"perennial/internal/fault"
@@ -73,6 +74,7 @@ type Server struct {
 	checked    atomic.Pointer[audit.PastChecks] // as they were last read; nil before
 	nightly    string                           // this process, among those that share the check at night
 	gaps       gaps
+	strangers  *auth.Strangers // one bound for all faces
 }
 
 // signing is how the last try to sign a checkpoint ended.
@@ -414,7 +416,8 @@ func (s *Server) subscribers(mux *access.Mux, base string) error {
 	if sender != nil {
 		s.mail = heldMail{sender, i.Gate}
 	}
-	s.portal, err = portal.New(portal.Config{Program: i.Program, Store: i.Store, Finder: i.Finder, IDs: i.IDs, Log: i.Config.Log, BaseURL: base, PortalURL: i.Config.portal(base), FrameAncestors: i.Config.FrameAncestors, Mails: sender != nil, Gateway: s.gateway, Gate: i.Gate, AskAgain: s.engine.AskAgain, Noted: noted,
+	s.strangers = auth.NewStrangers()
+	s.portal, err = portal.New(portal.Config{Program: i.Program, Strangers: s.strangers, Store: i.Store, Finder: i.Finder, IDs: i.IDs, Log: i.Config.Log, BaseURL: base, PortalURL: i.Config.portal(base), FrameAncestors: i.Config.FrameAncestors, Mails: sender != nil, Gateway: s.gateway, Gate: i.Gate, AskAgain: s.engine.AskAgain, Noted: noted,
 		Member: func(r *http.Request) (id.ID, error) { return s.Dashboard.Member(r) }})
 	if err != nil {
 		return fault.Wrap(err, fault.Refused, "portal_url", "The Portal cannot be at %s: its address has to look like https://store.example/account, in frames of origins such as https://store.example.", i.Config.portal(base))
@@ -440,7 +443,7 @@ func (c Config) portal(base string) string {
 // team puts the Dashboard at the root, behind everything that has an address of its own.
 func (s *Server) team(mux *access.Mux, base string) (err error) {
 	i := s.Instance
-	s.Dashboard, err = dashboard.New(dashboard.Config{Program: i.Program, Store: i.Store, Finder: i.Finder, Analytics: i.Analytics, IDs: i.IDs, Log: i.Config.Log, BaseURL: base, PortalURL: i.Config.portal(base), Provider: i.Config.Provider, Noted: noted,
+	s.Dashboard, err = dashboard.New(dashboard.Config{Program: i.Program, Strangers: s.strangers, Store: i.Store, Finder: i.Finder, Analytics: i.Analytics, IDs: i.IDs, Log: i.Config.Log, BaseURL: base, PortalURL: i.Config.portal(base), Provider: i.Config.Provider, Noted: noted,
 		Gate: i.Gate, Check: s.check, DataCopy: s.api.DataCopy, ViewAs: s.portal.ViewAs, Mail: s.mail, Values: s.samples.Values})
 	if err != nil {
 		return fault.Wrap(err, fault.Refused, "public_url", "The address %s cannot be used: it has to look like https://shop.example.", base)

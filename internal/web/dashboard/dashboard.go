@@ -44,7 +44,8 @@ type Config struct {
 	Log       *slog.Logger
 	// BaseURL is where people reach the server: "https://shop.example". Cookies are for https only when it is https.
 	BaseURL   string
-	PortalURL string // where subscribers reach the Portal; empty: /portal of BaseURL
+	PortalURL string          // where subscribers reach the Portal; empty: /portal of BaseURL
+	Strangers *auth.Strangers // bounds what strangers make all faces write; nil: this one alone
 	Provider  auth.ProviderConfig
 	// Gate says why nothing is charged or sent now; nil: it always is.
 	Gate *gate.Gate
@@ -99,6 +100,9 @@ func New(c Config) (*Dashboard, error) {
 	forged := http.NewCrossOriginProtection()
 	if err := forged.AddTrustedOrigin(base.Scheme + "://" + base.Host); err != nil {
 		return nil, err
+	}
+	if c.Strangers == nil {
+		c.Strangers = auth.NewStrangers()
 	}
 	d := &Dashboard{Config: c, secure: base.Scheme == "https", limits: auth.NewLimits(), hashing: make(chan struct{}, hashers), mux: access.NewMux(""), forged: forged,
 		box: auth.NewBox(c.Store.Keys.Folder().Derive("dashboard " + string(c.Store.Shop)))}

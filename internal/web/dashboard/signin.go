@@ -155,6 +155,9 @@ func (c *call) hashPassword(password string) (string, error) {
 // admit asks the limits whether an attempt may be looked at, and holds it up as long as they say.
 func (c *call) admit(t auth.Try) error {
 	slow, refused := c.limits.Admit(t, c.Program.Now())
+	if refused == 0 && c.member == nil && t.Device == "" {
+		refused = c.Strangers.Admit(auth.Network(c.r), c.Program.Now())
+	}
 	if refused > 0 {
 		c.failures.Count(c.Program.Now())
 		f := fault.New(fault.TooMany, "too_many_attempts", "There were too many attempts. Try again in %s.", shortly(refused))
@@ -223,7 +226,15 @@ func (c *call) proved(m *team.TeamMember, how team.Method, next string) (answer,
 	if m.AuthenticatorApp {
 		return goTo("/signin/code"), c.keep(stepCookie, step{m.ID, next}, stepLifetime)
 	}
-	return goTo(next), c.begin(m.ID, how, program.Request{})
+	return c.entered(next, c.begin(m.ID, how, program.Request{}))
+}
+
+// entered goes on after signing in. A form that comes twice, by a double click, comes to what the first one came to: in, or to the sign-in.
+func (c *call) entered(next string, err error) (answer, error) {
+	if err != nil && fault.As(err).Code == program.SentAlready().(*fault.Error).Code {
+		err = nil
+	}
+	return goTo(next), err
 }
 
 func (c *call) signInWithCode() (answer, error) {
@@ -238,6 +249,9 @@ func (c *call) signInWithCode() (answer, error) {
 	try := auth.Try{Account: string(m.ID), Network: auth.Network(c.r), Device: c.knownDevice(m.ID), Code: true}
 	if err := c.admit(try); err != nil {
 		return answer{}, err
+	}
+	if err := c.first(); err != nil {
+		return c.entered(s.Next, err)
 	}
 	code := strings.TrimSpace(c.r.PostFormValue("code"))
 	seed, err := c.seed(m)

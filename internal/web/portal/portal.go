@@ -58,6 +58,7 @@ type Config struct {
 	BaseURL        string                               // where people reach the server
 	PortalURL      string                               // where subscribers reach the Portal, behind a proxy; empty: /portal of BaseURL
 	FrameAncestors []string                             // who may show the Portal in a frame, as CSP says it; empty: nobody
+	Strangers      *auth.Strangers                      // bounds what strangers make all faces write; nil: this one alone
 	Mails          bool                                 // false: no codes can be sent, and only links let people in
 	Gateway        payment.Gateway                      // what takes new cards; nil: nothing does
 	Gate           *gate.Gate                           // says whether the gateway may be used now; nil: always
@@ -115,6 +116,9 @@ func New(c Config) (*Portal, error) {
 	}
 	if at.Host == "" || at.Path == "" || at.RawQuery != "" || at.Fragment != "" || path.Clean(at.Path) != at.Path || strings.ContainsAny(at.Path, "\"'<>& {}") {
 		return nil, fmt.Errorf("portal: %s is not an address with a path", at)
+	}
+	if c.Strangers == nil {
+		c.Strangers = auth.NewStrangers()
 	}
 	p := &Portal{Config: c, secure: at.Scheme == "https", where: at.String(), base: at.Path, limits: auth.NewLimits(), cards: cardQuotas(),
 		under: make(chan struct{}, laterLimit), mux: access.NewMux(""), forged: http.NewCrossOriginProtection(),

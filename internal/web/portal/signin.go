@@ -64,7 +64,11 @@ func (c *call) askForCode() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if refused := admit(c.limits, plain.EmailKey(email), auth.Network(c.r), device, c.Program.Now()); refused > 0 {
+	refused := admit(c.limits, plain.EmailKey(email), auth.Network(c.r), device, c.Program.Now())
+	if refused == 0 && device == "" {
+		refused = c.Strangers.Admit(auth.Network(c.r), c.Program.Now())
+	}
+	if refused > 0 {
 		return answer{}, &fault.Error{Kind: fault.TooMany, Code: "too_many_attempts", Public: "Too many codes were asked for. Wait a moment, then try again.", RetryAfter: refused}
 	}
 	if first, err := c.first(); err != nil || !first { // of anybody, so that it tells nothing
@@ -162,6 +166,17 @@ func (c *call) enterCode() (answer, error) {
 	}
 	wrong := func(words string) (answer, error) {
 		return answer{status: http.StatusUnprocessableEntity, title: c.say("code.title"), body: codeBody(w.Email, words)}, nil
+	}
+	if device, err := c.deviceOf(w.Email); err != nil {
+		return answer{}, err
+	} else if device == "" {
+		if refused := c.Strangers.Admit(auth.Network(c.r), c.Program.Now()); refused > 0 {
+			return answer{}, &fault.Error{Kind: fault.TooMany, Code: "too_many_attempts", Public: "Too many codes were tried. Wait a moment, then try again.",
+				RetryAfter: refused}
+		}
+	}
+	if first, err := c.first(); err != nil || !first { // a double click: what the first one came to is there, or the sign-in is
+		return answer{to: "/portal"}, err
 	}
 	code := typedCode(c.r.PostFormValue("code"))
 	until := c.Program.Now().Add(codeLifetime)
