@@ -180,7 +180,7 @@ func (c *crashes) live(w BillingWork, until int64) (done bool, err error) {
 			if err := cmd.Process.Signal(syscall.SIGKILL); err != nil {
 				return false, err
 			}
-			<-ended // it was killed
+			<-ended //nolint:errcheck // it was killed
 			if late && w.Trouble == Untroubled {
 				err = fmt.Errorf("nothing moved for %s", stuck)
 			}

@@ -28,11 +28,14 @@ func (w word) operator() observe.Operator {
 type acceptRestoreCommand struct {
 	place
 	word
+	SendWaiting bool `help:"Send what this copy had still to send, too, though it may have been sent already."`
 }
 
 // Run goes on from a restored database. It is done once, so no flag of a service can say it again by mistake.
 func (c acceptRestoreCommand) Run(w *world) error {
-	i, err := server.Open(w.ctx, c.config(w.log))
+	cfg := c.config(w.log)
+	cfg.Accept.Waiting = c.SendWaiting
+	i, err := server.Open(w.ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -47,9 +50,9 @@ func (c acceptRestoreCommand) accept(w *world, i *server.Instance) error {
 	if err != nil {
 		return err
 	}
-	waiting, err := i.Store.PostsWaiting(w.ctx, i.Store.Read)
-	if err != nil {
-		return err
+	unsent := fmt.Sprintf("Messages that this copy had still to send may have been sent: %d are left out.", g.Unsent)
+	if c.SendWaiting {
+		unsent = "Messages that this copy had still to send are sent, though they may have been sent already."
 	}
 	given := ""
 	if g.Size > 0 {
@@ -57,7 +60,7 @@ func (c acceptRestoreCommand) accept(w *world, i *server.Instance) error {
 	}
 	_, err = fmt.Fprintf(w.out, "The shop goes on from this database: %s entries.%s"+
 		"what was recorded after %s may be missing. An entry says so. Start the server.\n"+
-		"Messages may reach people a second time: those that this copy has still to send (%d are waiting), and those about orders that are made again.\n",
-		thousands(g.Ours), cmp.Or(given, " Only the gateway told that it is an older copy;\n"), g.Since.UTC().Format("2 January 2006, 15:04 UTC"), waiting)
+		"%s\nMessages about orders that are made again may reach people a second time.\n",
+		thousands(g.Ours), cmp.Or(given, " Only the gateway told that it is an older copy;\n"), g.Since.UTC().Format("2 January 2006, 15:04 UTC"), unsent)
 	return err
 }

@@ -110,8 +110,8 @@ func (c benchBillingCommand) Run(w *world) error {
 	}
 	o := bench.BillingOptions{Dir: c.Dir, Database: c.Database, Subscriptions: c.Subscriptions, Latency: c.Latency, InFlight: c.InFlight, Crashes: c.Crashes, Seed: c.Seed, Profile: c.Profile,
 		Found: foundBench,
-		Work: func(b bench.BillingWork) []string { return append([]string{self}, b.Arguments()...) },
-		Say: func(what string) { fmt.Fprintf(w.err, "Measuring: %s\n", what) }}
+		Work:  func(b bench.BillingWork) []string { return append([]string{self}, b.Arguments()...) },
+		Say:   func(what string) { fmt.Fprintf(w.err, "Measuring: %s\n", what) }}
 	r, err := bench.Billing(w.ctx, o)
 	switch {
 	case r == nil:

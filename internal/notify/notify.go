@@ -395,7 +395,7 @@ func (n *Notifier) upcoming(ctx context.Context) error {
 		var list []store.Posted
 		for _, row := range rows {
 			s := row.State.(*subscription.Subscription)
-			p := n.posted("upcoming "+string(s.ID)+" "+s.NextBillingDate.String(), s.NextBillingDate.Start(time.UTC), note{Name: message.OrderUpcoming, Customer: s.CustomerID, Subscription: s.ID, Date: s.NextBillingDate.String()})
+			p := n.posted(upcomingCause+string(s.ID)+" "+s.NextBillingDate.String(), s.NextBillingDate.Start(time.UTC), note{Name: message.OrderUpcoming, Customer: s.CustomerID, Subscription: s.ID, Date: s.NextBillingDate.String()})
 			p.Before = !settings.Today(general, n.since.SinceAt).AddDays(ahead).Before(*s.NextBillingDate)
 			list = append(list, p)
 		}

@@ -114,6 +114,8 @@ type GivenUp struct {
 	Root  seal.Hash
 	Ours  int64     // entries that the database has
 	Since time.Time // the newest checkpoint in the database was signed then: what was recorded later may be missing
+
+	Unsent int64 // messages that the database had still to send, and that may have been sent: they are left out
 }
 
 // Lost says how the database differs from the last signed checkpoint, when it is no continuation of it. Otherwise it is refused with

@@ -6,6 +6,7 @@ import (
 	"perennial/internal/fault"
 	"perennial/internal/gate"
 	"perennial/internal/journal"
+	"perennial/internal/notify"
 	"perennial/internal/observe"
 	"perennial/internal/program"
 )
@@ -28,12 +29,25 @@ func (i *Instance) AcceptRestore(ctx context.Context, by observe.Operator) (prog
 	if err != nil {
 		return g, err
 	}
+	if err := i.leaveOut(ctx, &g); err != nil {
+		return g, err
+	}
 	_, err = i.Program.Do(ctx, &program.Request{Meta: operated(by), Command: journal.Bind(observe.AcceptRestore{Shop: i.Store.Shop, Found: g.Found, Ours: g.Ours, Signed: g.Size,
 		Root: g.Root.String(), Since: journal.At(g.Since), Operator: by})})
 	if err != nil {
 		return g, err
 	}
 	return g, i.Program.GiveUp(ctx)
+}
+
+// leaveOut leaves out the messages that may have been sent, while everything is still held up. The copy may have entries that are up to a
+// minute younger than its newest checkpoint.
+func (i *Instance) leaveOut(ctx context.Context, g *program.GivenUp) (err error) {
+	if i.Config.Accept.Waiting {
+		return nil
+	}
+	g.Unsent, err = notify.LeaveOut(ctx, i.Program, i.Store, g.Since.Add(checkpointEvery))
+	return err
 }
 
 // acceptNotice goes on from a database of which only the gateway told that it is an older copy. No checkpoint is given up. Without such a
@@ -51,6 +65,9 @@ func (i *Instance) acceptNotice(ctx context.Context, by observe.Operator, refuse
 		return g, err
 	}
 	g = program.GivenUp{Found: gate.GatewayAhead, Ours: i.Program.Head() + 1, Since: n.Since.Time}
+	if err := i.leaveOut(ctx, &g); err != nil {
+		return g, err
+	}
 	_, err = i.Program.Do(ctx, &program.Request{Meta: operated(by), Command: journal.Bind(observe.AcceptRestore{Shop: i.Store.Shop, Found: g.Found, Ours: g.Ours, Since: n.Since, Operator: by})})
 	return g, err
 }

@@ -123,6 +123,7 @@ func (c Config) keysPath() string {
 // Accept is what whoever runs the server says goes on, by flags of one start.
 type Accept struct {
 	Clock, Gateway bool
+	Waiting        bool // what a restored copy had still to send is sent, though it may have been
 	observe.Operator
 }
 
