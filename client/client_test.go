@@ -326,4 +326,14 @@ func TestTheDocsShowWhatRuns(t *testing.T) {
 	if len(blocks) < 5 {
 		t.Errorf("there are %d examples", len(blocks))
 	}
+	script, err := os.ReadFile("../clients/typescript/test/run.ts")
+	must(t, err)
+	for _, block := range strings.Split(string(doc), "```ts\n")[1:] {
+		block, _, _ = strings.Cut(block, "```")
+		for line := range strings.Lines(block) {
+			if !strings.Contains(string(script), strings.TrimSpace(line)) {
+				t.Errorf("the TypeScript examples do not have: %s", line)
+			}
+		}
+	}
 }
