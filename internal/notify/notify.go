@@ -263,6 +263,7 @@ func (n *Notifier) recheck(ctx context.Context) error {
 		return store.Fault(err)
 	}
 	last = min(last, n.seen.Load()+1)
+	n.next = max(n.next, n.since.Since) // which LeaveOut may have moved on
 	for n.next < last {
 		end := min(last, n.next+page)
 		list, err := n.news(ctx, n.next, end)

@@ -43,7 +43,7 @@ func TestWhatACopyHadStillToSendIsLeftOut(t *testing.T) {
 					want = 1
 				}
 				if len(got) != want || !strings.Contains(header(got[len(got)-1], "Subject"), "pausiert") {
-					t.Errorf("%d messages, want %d: %q", len(got), want, got)
+					t.Errorf("%d messages, want %d", len(got), want)
 				}
 				if n := w.n.Forged(); n != 0 {
 					t.Errorf("%d messages are taken for changed by hand", n)
