@@ -52,6 +52,7 @@ type Messages struct {
 	Waiting int64 // to be sent, those that will be tried again included
 	Sent    int64 // since the start
 	Failed  int64 // tries without success since the start
+	Forged  int64 // rows since the start that were not as they were written, or were taken out
 }
 
 // Follower is how one who follows the journal is.
@@ -118,6 +119,8 @@ func New(s Sources) *Metrics {
 	m.gauge("perennial_messages_waiting", "Messages that are to be sent, those that will be tried again included; 0 where this process sends none.", nil, func() float64 { return float64(s.Messages().Waiting) })
 	m.counted("perennial_messages_sent_total", "Messages that a mail server took.", func() float64 { return float64(s.Messages().Sent) })
 	m.counted("perennial_messages_failed_tries_total", "Tries to send a message that no mail server took.", func() float64 { return float64(s.Messages().Failed) })
+	m.counted("perennial_messages_forged_total", "Rows of messages that were not as they were written, were put back, or were taken out by hand. None of them was sent as it was.",
+		func() float64 { return float64(s.Messages().Forged) })
 	m.followers("perennial_follower_lag_entries", "Entries that are committed and not taken yet, by who follows the journal; 0 where another process does.", s.Followers,
 		func(f Follower) float64 { return float64(f.Lag) })
 	m.followers("perennial_follower_failing_seconds", "For how long a follower has failed at each try; 0 when the last one went well.", s.Followers,

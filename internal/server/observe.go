@@ -65,7 +65,7 @@ func (s *Server) messageFigures() metrics.Messages {
 	if s.letters == nil {
 		return metrics.Messages{}
 	}
-	return metrics.Messages{Lag: s.letters.Lag(), Waiting: s.letters.Waiting(), Sent: s.letters.Sent(), Failed: s.letters.Failed()}
+	return metrics.Messages{Lag: s.letters.Lag(), Waiting: s.letters.Waiting(), Sent: s.letters.Sent(), Failed: s.letters.Failed(), Forged: s.letters.Forged()}
 }
 
 func (s *Server) followerFigures() (out []metrics.Follower) {
