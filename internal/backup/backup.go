@@ -94,7 +94,8 @@ type Unlock struct {
 // file cannot be opened as a whole.
 func UnpackKeys(r io.Reader, dir string, with Unlock) error {
 	if files, err := os.ReadDir(dir); err == nil && len(files) > 0 {
-		return fault.New(fault.Conflict, "keys_exist", "The keys folder %s is in use. Newer keys know more than a backup: leave them, or move them away first.", dir)
+		return fault.New(fault.Conflict, "keys_exist",
+			"The keys folder %s is in use. Newer keys know more than a backup: leave them, or move them away first.", dir)
 	}
 	files, err := unpack(r, with)
 	if err != nil {

@@ -58,7 +58,14 @@ func Draw(flows []*Flow, s *subscription.Subscription, now time.Time) *Flow {
 
 // Good gives the offers of a reason that can be made now, with their positions: what the subscription's status allows, and no
 // discount for a customer who took one within the cooldown.
-func Good(r *Reason, s *subscription.Subscription, discounts map[string]*catalog.Discount, variants map[id.ID]*catalog.Variant, cooling bool, now time.Time) []int {
+func Good(
+	r *Reason,
+	s *subscription.Subscription,
+	discounts map[string]*catalog.Discount,
+	variants map[id.ID]*catalog.Variant,
+	cooling bool,
+	now time.Time,
+) []int {
 	var out []int
 	for i, o := range r.Offers {
 		a, ok := actions[o.Kind]
@@ -73,7 +80,8 @@ func Good(r *Reason, s *subscription.Subscription, discounts map[string]*catalog
 			}
 		case OfferSwap, OfferGift:
 			v := variants[o.VariantID]
-			if v == nil || v.Status != catalog.Active || v.Inventory != nil && *v.Inventory < 1 || o.Kind == OfferSwap && len(swappable(s, o.VariantID)) == 0 {
+			if v == nil || v.Status != catalog.Active || v.Inventory != nil && *v.Inventory < 1 ||
+				o.Kind == OfferSwap && len(swappable(s, o.VariantID)) == 0 {
 				continue
 			}
 		case OfferFrequency:
@@ -88,8 +96,12 @@ func Good(r *Reason, s *subscription.Subscription, discounts map[string]*catalog
 
 // actions are what the offers do to the subscription.
 var actions = map[string]subscription.Action{
-	OfferSkip: subscription.ActionSkip, OfferPause: subscription.ActionPause, OfferSwap: subscription.ActionSwapItem, OfferFrequency: subscription.ActionFrequency,
-	OfferDiscount: subscription.ActionDiscount, OfferGift: subscription.ActionAddItem,
+	OfferSkip:      subscription.ActionSkip,
+	OfferPause:     subscription.ActionPause,
+	OfferSwap:      subscription.ActionSwapItem,
+	OfferFrequency: subscription.ActionFrequency,
+	OfferDiscount:  subscription.ActionDiscount,
+	OfferGift:      subscription.ActionAddItem,
 }
 
 // swappable are the recurring items that are not the variant already.
@@ -146,7 +158,12 @@ func (o Offer) command(s *subscription.Subscription, in Accept, today civil.Date
 	case OfferGift:
 		free := s.DeliveryPrice
 		free.Minor = 0
-		return journal.Bind(subscription.AddItem{ID: s.ID, Item: subscription.NewItem{ID: in.NewItemID, VariantID: o.VariantID, Quantity: 1, UnitPrice: &free, OneTime: true}})
+		return journal.Bind(
+			subscription.AddItem{
+				ID:   s.ID,
+				Item: subscription.NewItem{ID: in.NewItemID, VariantID: o.VariantID, Quantity: 1, UnitPrice: &free, OneTime: true},
+			},
+		)
 	}
 	return nil
 }

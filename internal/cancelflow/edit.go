@@ -286,7 +286,10 @@ func (c CreateReason) Decide(w EditWorld, _ time.Time) (journal.Decision, error)
 	case w.Parent != nil && w.Parent.ParentID != "":
 		return journal.Decision{}, fault.New(fault.Conflict, "too_deep", "A closer answer has no closer answers of its own.")
 	}
-	return journal.Decision{Drafts: []journal.Draft{{Type: journal.CancelReasonCreated, After: next, Mentions: []journal.Ref{w.Flow.Ref()}}}, Result: next.Ref()}, nil
+	return journal.Decision{
+		Drafts: []journal.Draft{{Type: journal.CancelReasonCreated, After: next, Mentions: []journal.Ref{w.Flow.Ref()}}},
+		Result: next.Ref(),
+	}, nil
 }
 
 // UpdateReason changes a reason.

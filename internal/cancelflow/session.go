@@ -74,8 +74,24 @@ func (c Start) Decide(w World, now time.Time) (journal.Decision, error) {
 	if flow == nil {
 		return d, nil
 	}
-	next := &Session{ID: c.ID, SubscriptionID: s.ID, CustomerID: s.CustomerID, FlowID: flow.ID, Shown: []string{}, Status: Open, StartedAt: journal.At(now)}
-	d.Drafts = append(d.Drafts, journal.Draft{Type: journal.CancelSessionStarted, After: next, Mentions: append(next.mentions(), flow.Ref()), Details: through{flow.Name}})
+	next := &Session{
+		ID:             c.ID,
+		SubscriptionID: s.ID,
+		CustomerID:     s.CustomerID,
+		FlowID:         flow.ID,
+		Shown:          []string{},
+		Status:         Open,
+		StartedAt:      journal.At(now),
+	}
+	d.Drafts = append(
+		d.Drafts,
+		journal.Draft{
+			Type:     journal.CancelSessionStarted,
+			After:    next,
+			Mentions: append(next.mentions(), flow.Ref()),
+			Details:  through{flow.Name},
+		},
+	)
 	d.Result = next.Ref()
 	return d, nil
 }
@@ -168,11 +184,14 @@ func (c Keep) Decide(w World, now time.Time) (journal.Decision, error) {
 	if err := w.open(); err != nil {
 		return journal.Decision{}, err
 	}
-	return journal.Decision{Drafts: []journal.Draft{w.draft(journal.CancelSessionAbandoned, w.Session.ended(Abandoned, now))}, Result: w.Subscription.Ref()}, nil
+	return journal.Decision{
+		Drafts: []journal.Draft{w.draft(journal.CancelSessionAbandoned, w.Session.ended(Abandoned, now))},
+		Result: w.Subscription.Ref(),
+	}, nil
 }
 
-// Complete cancels the subscription, from any point of a session; the reason is the one that was chosen, if any. Refusals: session_over, and
-// those of a cancellation.
+// Complete cancels the subscription, from any point of a session; the reason is the one that was chosen, if any. Refusals:
+// session_over, and those of a cancellation.
 type Complete struct{ Session id.ID }
 
 // Run implements journal.Command.
@@ -181,7 +200,10 @@ func (c Complete) Run(r journal.Reader, now time.Time) (journal.Decision, error)
 	if err != nil {
 		return journal.Decision{}, err
 	}
-	w.Inner, w.Refusal = subscription.Cancel{ID: w.Subscription.ID, Reason: w.Words(w.Session.ReasonID)}.Decide(subscription.World{Subscription: w.Subscription}, now)
+	w.Inner, w.Refusal = subscription.Cancel{
+		ID:     w.Subscription.ID,
+		Reason: w.Words(w.Session.ReasonID),
+	}.Decide(subscription.World{Subscription: w.Subscription}, now)
 	return c.decide(w, now)
 }
 
@@ -261,7 +283,13 @@ type (
 )
 
 func (w World) draft(typ journal.Name, next *Session, mentions ...journal.Ref) journal.Draft {
-	return journal.Draft{Type: typ, Before: w.Session, After: next, Mentions: append(next.mentions(), mentions...), Details: because{w.Words(next.ReasonID)}}
+	return journal.Draft{
+		Type:     typ,
+		Before:   w.Session,
+		After:    next,
+		Mentions: append(next.mentions(), mentions...),
+		Details:  because{w.Words(next.ReasonID)},
+	}
 }
 
 // shop loads the settings.

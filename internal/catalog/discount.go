@@ -63,7 +63,8 @@ func (c CreateDiscount) Decide(w World, now time.Time) (journal.Decision, error)
 		return journal.Decision{}, err
 	}
 	if w.CodeOwner != "" {
-		return journal.Decision{}, fault.New(fault.Conflict, "code_taken", "The code %s is already in use, or was used before. Choose another one.", code)
+		return journal.Decision{}, fault.New(fault.Conflict, "code_taken",
+			"The code %s is already in use, or was used before. Choose another one.", code)
 	}
 	d := created(journal.DiscountCreated, next)
 	d.Reservations = []journal.Reservation{{Scope: ScopeDiscountCode, Value: code, Owner: c.ID}}

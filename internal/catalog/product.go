@@ -28,8 +28,17 @@ func (CreateProduct) Load(journal.Reader) (World, error) { return World{}, nil }
 // Decide refuses wrong fields.
 func (c CreateProduct) Decide(_ World, now time.Time) (journal.Decision, error) {
 	next := &Product{
-		ID: c.ID, Title: c.Title, Description: c.Description, ImageURL: c.ImageURL, Status: c.Status,
-		PortalVisible: c.PortalVisible == nil || *c.PortalVisible, Upsell: c.Upsell, UpsellDiscount: c.UpsellDiscount, UpsellLimit: c.UpsellLimit, CreatedAt: journal.At(now),
+		ID:          c.ID,
+		Title:       c.Title,
+		Description: c.Description,
+		ImageURL:    c.ImageURL,
+		Status:      c.Status,
+		PortalVisible: c.PortalVisible == nil ||
+			*c.PortalVisible,
+		Upsell:         c.Upsell,
+		UpsellDiscount: c.UpsellDiscount,
+		UpsellLimit:    c.UpsellLimit,
+		CreatedAt:      journal.At(now),
 	}
 	if next.Status == "" {
 		next.Status = Active

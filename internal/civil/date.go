@@ -8,8 +8,8 @@
 // that it cannot drift and a short month does not change the day for ever (31 January, 28 February, 31 March). A
 // Schedule is a rhythm with what a subscriber does to it: orders skipped and moved, pauses, new frequencies.
 //
-// Everything here is a pure function of its arguments, of the tz database for Zone: no clock, no zone of the machine. A result outside the range
-// 0001-01-01 to 9999-12-31 is the zero Date, which is no day; nothing wraps around and nothing panics.
+// Everything here is a pure function of its arguments, of the tz database for Zone: no clock, no zone of the machine. A result
+// outside the range 0001-01-01 to 9999-12-31 is the zero Date, which is no day; nothing wraps around and nothing panics.
 //
 // The rules are in docs/billing-rules.md; the tests check its examples, those of the documentation of Stripe and of
 // Kill Bill, and the properties that all rhythms have.

@@ -148,8 +148,8 @@ func ZonePrint(name string) (string, error) {
 	return l.print, nil
 }
 
-// ZoneData says which tz database is in use: its version, such as "2026f", empty when the folder named by ZONEINFO does not say, and where it
-// comes from: "built in" or a folder.
+// ZoneData says which tz database is in use: its version, such as "2026f", empty when the folder named by ZONEINFO does not say, and
+// where it comes from: "built in" or a folder.
 func ZoneData() (version, origin string) {
 	z := zones()
 	return z.version, z.origin

@@ -106,7 +106,8 @@ func (c UpdateAddress) Decide(w World, _ time.Time) (journal.Decision, error) {
 	}
 	if next.Country != w.Address.Country && w.InUse && !w.Shipping.Ships(next.Country) {
 		var f fault.Fields
-		f.Add("/country", "country_not_served", "The shop does not send to {country}, and a subscription ships to this address.", "country", next.Country)
+		f.Add("/country", "country_not_served", "The shop does not send to {country}, and a subscription ships to this address.",
+			"country", next.Country)
 		return journal.Decision{}, f.Err()
 	}
 	var s steps

@@ -116,7 +116,8 @@ func (a *Address) sound() error {
 	if err := status(a, a.Status); err != nil {
 		return err
 	}
-	return erasedTogether(a, a.Status == StatusErased, a.FirstName, a.LastName, a.Company, a.Line1, a.Line2, a.City, a.Region, a.PostalCode, a.Phone)
+	return erasedTogether(a, a.Status == StatusErased, a.FirstName, a.LastName, a.Company, a.Line1, a.Line2, a.City, a.Region,
+		a.PostalCode, a.Phone)
 }
 
 func (p *PaymentMethod) check(f *fault.Fields) {
@@ -128,7 +129,8 @@ func (p *PaymentMethod) check(f *fault.Fields) {
 	required(f, "/gateway_reference", p.GatewayReference)
 	personal(f, "/gateway_reference", p.GatewayReference, maxReferenceLength)
 	if cardNumber(p.GatewayReference.Value) {
-		f.Add("/gateway_reference", "card_number", "This looks like a card number. Give the gateway's reference; card numbers are never kept here.")
+		f.Add("/gateway_reference", "card_number",
+			"This looks like a card number. Give the gateway's reference; card numbers are never kept here.")
 	}
 	if why := plain.Text(p.Brand, maxNameLength); why != nil {
 		f.Refuse("/brand", why)
@@ -314,7 +316,11 @@ func (a *Address) shipsAgain(r journal.Reader, was *Address) error {
 	}
 	w, err := UpdateAddress{ID: a.ID, CustomerID: a.CustomerID, Fields: AddressFields{Country: &a.Country}}.Load(r)
 	if err == nil && w.InUse && !w.Shipping.Ships(a.Country) {
-		err = fault.New(fault.Conflict, "undo_country", "The shop does not send to {country}, and a subscription ships to this address.").With("country", a.Country)
+		err = fault.New(fault.Conflict, "undo_country",
+			"The shop does not send to {country}, and a subscription ships to this address.").With(
+			"country",
+			a.Country,
+		)
 	}
 	return err
 }

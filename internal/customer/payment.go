@@ -65,7 +65,13 @@ func (c AddPaymentMethod) Decide(w World, now time.Time) (journal.Decision, erro
 	if err := w.present(); err != nil {
 		return journal.Decision{}, err
 	}
-	next := &PaymentMethod{ID: c.ID, CustomerID: c.CustomerID, Gateway: strings.TrimSpace(c.Gateway), Status: StatusActive, CreatedAt: journal.At(now)}
+	next := &PaymentMethod{
+		ID:         c.ID,
+		CustomerID: c.CustomerID,
+		Gateway:    strings.TrimSpace(c.Gateway),
+		Status:     StatusActive,
+		CreatedAt:  journal.At(now),
+	}
 	c.Fields.apply(next)
 	if err := refuseMethod(next, settings.Today(w.General, now)); err != nil {
 		return journal.Decision{}, err
@@ -103,7 +109,8 @@ func (c UpdatePaymentMethod) Decide(w World, now time.Time) (journal.Decision, e
 	}
 	next := journal.Clone(w.PaymentMethod)
 	c.Fields.apply(next)
-	if next.GatewayReference.Value != w.PaymentMethod.GatewayReference.Value || next.ExpMonth != w.PaymentMethod.ExpMonth || next.ExpYear != w.PaymentMethod.ExpYear {
+	if next.GatewayReference.Value != w.PaymentMethod.GatewayReference.Value || next.ExpMonth != w.PaymentMethod.ExpMonth ||
+		next.ExpYear != w.PaymentMethod.ExpYear {
 		next.RefusedAt, next.RenewedAt = nil, journal.AtPtr(now) // it is another card now
 	}
 	var err error
@@ -120,8 +127,8 @@ func (c UpdatePaymentMethod) Decide(w World, now time.Time) (journal.Decision, e
 	return s.decision(next), err
 }
 
-// RemovePaymentMethod takes a payment method away, unless an open subscription is charged to it, as its method or as
-// its backup, or because it is the default (Conflict, payment_method_in_use). The customer has no default, or no backup, then. A method that was
+// RemovePaymentMethod takes a payment method away, unless an open subscription is charged to it, as its method or as its backup, or
+// because it is the default (Conflict, payment_method_in_use). The customer has no default, or no backup, then. A method that was
 // removed stays removed.
 type RemovePaymentMethod struct {
 	ID         id.ID
@@ -221,7 +228,8 @@ func (c SetBackupPaymentMethod) Decide(w World, _ time.Time) (journal.Decision, 
 		return journal.Decision{}, err
 	}
 	if c.PaymentMethodID != "" && c.PaymentMethodID == w.Customer.DefaultPaymentMethodID {
-		return journal.Decision{}, fault.New(fault.Conflict, "same_as_default", "This is the default payment method already. Choose another one as its backup.")
+		return journal.Decision{}, fault.New(fault.Conflict, "same_as_default",
+			"This is the default payment method already. Choose another one as its backup.")
 	}
 	next := journal.Clone(w.Customer)
 	next.BackupPaymentMethodID = c.PaymentMethodID

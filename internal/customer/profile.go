@@ -166,7 +166,9 @@ func (c RequestData) Decide(w World, _ time.Time) (journal.Decision, error) {
 	}
 	request := journal.Ref{Kind: journal.Request, ID: c.RequestID}
 	return journal.Decision{
-		Drafts: []journal.Draft{{Type: journal.CustomerDataRequested, Target: request, Mentions: []journal.Ref{w.Customer.Ref()}, Person: c.CustomerID}},
+		Drafts: []journal.Draft{
+			{Type: journal.CustomerDataRequested, Target: request, Mentions: []journal.Ref{w.Customer.Ref()}, Person: c.CustomerID},
+		},
 		Result: request,
 	}, nil
 }
@@ -194,7 +196,8 @@ func RedactOwn(c *Customer, addresses []*Address, methods []*PaymentMethod) ([]j
 	next.Tags = nil
 	next.DefaultAddressID, next.DefaultPaymentMethodID, next.BackupPaymentMethodID = "", "", ""
 	next.GatewayData = GatewayDataDue
-	drafts = append(drafts, journal.Draft{Type: journal.CustomerRedacted, Before: c, After: next, Secrets: []journal.Secret{gatewayReferences(methods)}})
+	drafts = append(drafts,
+		journal.Draft{Type: journal.CustomerRedacted, Before: c, After: next, Secrets: []journal.Secret{gatewayReferences(methods)}})
 	return drafts, moveEmail(c, next)
 }
 

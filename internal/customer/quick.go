@@ -25,7 +25,12 @@ func (c QuickAction) Run(r journal.Reader, now time.Time) (journal.Decision, err
 	if _, err := journal.Get[Customer](r, journal.Customer, c.CustomerID); err != nil {
 		return journal.Decision{}, err
 	}
-	first := journal.Draft{Type: journal.CustomerQuickActionViewed, Target: journal.Ref{Kind: journal.Message, ID: c.Message}, Mentions: append([]journal.Ref{{Kind: journal.Customer, ID: c.CustomerID}}, c.About...), Details: quickDetails{c.Action}}
+	first := journal.Draft{
+		Type:     journal.CustomerQuickActionViewed,
+		Target:   journal.Ref{Kind: journal.Message, ID: c.Message},
+		Mentions: append([]journal.Ref{{Kind: journal.Customer, ID: c.CustomerID}}, c.About...),
+		Details:  quickDetails{c.Action},
+	}
 	if c.Do == nil {
 		return journal.Decision{Drafts: []journal.Draft{first}, Result: first.Target}, nil
 	}

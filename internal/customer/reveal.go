@@ -42,7 +42,13 @@ func (c Reveal) Decide(w World, _ time.Time) (journal.Decision, error) {
 		return journal.Decision{}, err
 	}
 	request := journal.Ref{Kind: journal.Request, ID: c.RequestID}
-	d := journal.Draft{Type: journal.PersonalDataRevealed, Target: request, Mentions: []journal.Ref{w.Customer.Ref()}, Details: revealDetails{c.Value, c.CustomerID}, Person: c.CustomerID}
+	d := journal.Draft{
+		Type:     journal.PersonalDataRevealed,
+		Target:   request,
+		Mentions: []journal.Ref{w.Customer.Ref()},
+		Details:  revealDetails{c.Value, c.CustomerID},
+		Person:   c.CustomerID,
+	}
 	switch c.Value {
 	case RevealName, RevealEmail, RevealPhone:
 	case RevealAddress:

@@ -33,7 +33,8 @@ func (c SendCode) Decide(w World, _ time.Time) (journal.Decision, error) {
 	if err := w.present(); err != nil {
 		return journal.Decision{}, err
 	}
-	return observed(journal.CustomerLoginCodeSent, journal.Ref{Kind: journal.SignIn, ID: c.SignInID}, c.CustomerID, linkDetails{journal.At(c.ExpiresAt)}), nil
+	return observed(journal.CustomerLoginCodeSent, journal.Ref{Kind: journal.SignIn, ID: c.SignInID}, c.CustomerID,
+		linkDetails{journal.At(c.ExpiresAt)}), nil
 }
 
 // RejectCode is the entry of a code or a link that was not accepted.
@@ -50,7 +51,8 @@ type rejectDetails struct {
 func (c RejectCode) Load(r journal.Reader) (World, error) { return loadCustomer(r, c.CustomerID) }
 
 func (c RejectCode) Decide(World, time.Time) (journal.Decision, error) {
-	return observed(journal.CustomerLoginCodeRejected, journal.Ref{Kind: journal.SignIn, ID: c.SignInID}, c.CustomerID, rejectDetails{c.Why}), nil
+	return observed(journal.CustomerLoginCodeRejected, journal.Ref{Kind: journal.SignIn, ID: c.SignInID}, c.CustomerID,
+		rejectDetails{c.Why}), nil
 }
 
 // LogIn is the entry of a session in the Portal that begins.
@@ -89,7 +91,9 @@ func (c EndSessions) Load(r journal.Reader) (World, error) { return loadCustomer
 func (c EndSessions) Decide(World, time.Time) (journal.Decision, error) {
 	d := journal.Decision{Result: journal.Ref{Kind: journal.Customer, ID: c.CustomerID}}
 	for _, s := range c.Sessions {
-		d.Drafts = append(d.Drafts, observed(journal.CustomerLoggedOut, journal.Ref{Kind: journal.Session, ID: s}, c.CustomerID, rejectDetails{c.Why}).Drafts...)
+		d.Drafts = append(
+			d.Drafts,
+			observed(journal.CustomerLoggedOut, journal.Ref{Kind: journal.Session, ID: s}, c.CustomerID, rejectDetails{c.Why}).Drafts...)
 	}
 	return d, nil
 }
@@ -97,7 +101,9 @@ func (c EndSessions) Decide(World, time.Time) (journal.Decision, error) {
 // observed is the decision of an observation that mentions the customer.
 func observed(typ journal.Name, target journal.Ref, customer id.ID, details any) journal.Decision {
 	return journal.Decision{
-		Drafts: []journal.Draft{{Type: typ, Target: target, Mentions: []journal.Ref{{Kind: journal.Customer, ID: customer}}, Person: customer, Details: details}},
+		Drafts: []journal.Draft{
+			{Type: typ, Target: target, Mentions: []journal.Ref{{Kind: journal.Customer, ID: customer}}, Person: customer, Details: details},
+		},
 		Result: target,
 	}
 }

@@ -19,7 +19,8 @@ const backupPages = 2000
 // told of pages.
 func (d *DB) Backup(ctx context.Context, to string, progress func(done, total int64)) (err error) {
 	if d.Engine != SQLite {
-		return fault.New(fault.Refused, "backup_engine", "This shop is in a PostgreSQL. Back it up with the tools of PostgreSQL, pg_basebackup or pg_dump.")
+		return fault.New(fault.Refused, "backup_engine",
+			"This shop is in a PostgreSQL. Back it up with the tools of PostgreSQL, pg_basebackup or pg_dump.")
 	}
 	conn, err := d.Reader.Conn(ctx)
 	if err != nil {

@@ -132,7 +132,8 @@ func Open(ctx context.Context, path string, opt Options) (*DB, error) {
 		log, _ := os.Stat(path + "-wal")
 		if _, err := os.Stat(path + "-shm"); err == nil || log != nil && log.Size() > 0 {
 			return nil, errors.Join(fault.New(fault.Unavailable, "database_unwritable",
-				"The database %s is in use or was not closed, and nothing can be written beside it: copy it with its -wal file to where that can be.", path), d.Close())
+				"The database %s is in use or was not closed, and nothing can be written beside it: copy it with its -wal file to where that can be.",
+				path), d.Close())
 		}
 		if err := errors.Join(d.Close(), d.read(ctx, url.Values{"immutable": {"1"}})); err != nil {
 			return nil, errors.Join(Fault(err), d.Close())
@@ -171,9 +172,9 @@ func dsn(path string, v url.Values) string {
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + v.Encode()
 }
 
-// MoveLog moves what it can of SQLite's write-ahead log into the file, beside whoever reads and writes, and gives how many pages the log has:
-// it begins anew when all of it is moved and nobody reads of it. The log that a commit makes too long is moved by that commit, and
-// everybody waits.
+// MoveLog moves what it can of SQLite's write-ahead log into the file, beside whoever reads and writes, and gives how many pages the
+// log has: it begins anew when all of it is moved and nobody reads of it. The log that a commit makes too long is moved by that
+// commit, and everybody waits.
 func (d *DB) MoveLog(ctx context.Context) (pages int, err error) {
 	if d.mover == nil {
 		return 0, nil
@@ -195,7 +196,8 @@ func writable(path string) error {
 	}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return fault.Wrap(err, fault.Unavailable, "database_unwritable", "The database %s cannot be written: check its permissions and its file system.", path)
+		return fault.Wrap(err, fault.Unavailable, "database_unwritable",
+			"The database %s cannot be written: check its permissions and its file system.", path)
 	}
 	return f.Close()
 }
@@ -274,7 +276,8 @@ func Fault(err error) error {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
 		return fault.Wrap(err, fault.Unavailable, "database_busy", "The database is held by another program. Try again.")
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
-		return fault.Wrap(err, fault.Unavailable, "database_damaged", "The file is not a database, or it is damaged. Run perennial verify, and restore a backup.")
+		return fault.Wrap(err, fault.Unavailable, "database_damaged",
+			"The file is not a database, or it is damaged. Run perennial verify, and restore a backup.")
 	}
 	return err
 }

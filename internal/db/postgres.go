@@ -50,7 +50,8 @@ func Redacted(database string) string {
 func OpenPostgres(ctx context.Context, address string, opt Options) (*DB, error) {
 	base, err := pgx.ParseConfig(address)
 	if err != nil {
-		return nil, fault.New(fault.Unavailable, "database_url", "The address %s is not one of a PostgreSQL: postgres://user:password@host:port/database.", Redacted(address))
+		return nil, fault.New(fault.Unavailable, "database_url",
+			"The address %s is not one of a PostgreSQL: postgres://user:password@host:port/database.", Redacted(address))
 	}
 	base.RuntimeParams["application_name"] = "perennial"
 	base.RuntimeParams["search_path"] = "public"
@@ -84,8 +85,12 @@ func OpenPostgres(ctx context.Context, address string, opt Options) (*DB, error)
 	d.Owner = open("", nil, 2)
 	// Whoever writes looks things up by key, and so do the triggers. A plan that was made while a table was small, and is kept, must
 	// not read all of it when it has grown; and a plan for each time costs more than what it is for.
-	d.Writer = open(Role, map[string]string{"synchronous_commit": commit, "idle_in_transaction_session_timeout": fmt.Sprint(idleInTransaction.Milliseconds()),
-		"enable_seqscan": "off", "jit": "off", "plan_cache_mode": "force_generic_plan"}, 8)
+	d.Writer = open(
+		Role,
+		map[string]string{"synchronous_commit": commit, "idle_in_transaction_session_timeout": fmt.Sprint(idleInTransaction.Milliseconds()),
+			"enable_seqscan": "off", "jit": "off", "plan_cache_mode": "force_generic_plan"},
+		8,
+	)
 	d.Reader = open(Role, nil, max(8, 4*runtime.GOMAXPROCS(0)))
 	return d, d.reachable(ctx, d.Owner)
 }
@@ -185,7 +190,8 @@ func Lost(err error) bool {
 		return true
 	}
 	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
-		errors.Is(err, net.ErrClosed) || pgconn.SafeToRetry(err) || strings.Contains(err.Error(), "conn closed")
+		errors.Is(err, net.ErrClosed) || pgconn.SafeToRetry(err) ||
+		strings.Contains(err.Error(), "conn closed")
 }
 
 // Again says that a transaction failed for a reason that goes away by trying again: a deadlock, a serialisation failure.
@@ -214,15 +220,18 @@ func faultOf(err error) error {
 	case e.Code == "53100":
 		return fault.Wrap(err, fault.Unavailable, "storage_full", "The disk that holds the database is full. Nothing was changed.")
 	case strings.HasPrefix(e.Code, "53"):
-		return later(fault.Wrap(err, fault.Unavailable, "database_busy", "The database has no room for another connection or more work. Try again."))
+		return later(
+			fault.Wrap(err, fault.Unavailable, "database_busy", "The database has no room for another connection or more work. Try again."))
 	case e.Code == "25006":
 		return fault.Wrap(err, fault.Unavailable, "database_unwritable", "The database can only be read. Nothing was changed.")
 	case e.Code == "42501":
-		return fault.Wrap(err, fault.Unavailable, "database_permission", "The database does not permit this to the user of its address: %s.", e.Message)
+		return fault.Wrap(err, fault.Unavailable, "database_permission",
+			"The database does not permit this to the user of its address: %s.", e.Message)
 	case strings.HasPrefix(e.Code, "28"), e.Code == "3D000":
 		return fault.Wrap(err, fault.Unavailable, "database_url", "The database refuses the address: %s.", e.Message)
 	case e.Code == "42P01":
-		return fault.Wrap(err, fault.Unavailable, "schema_unknown", "The database has no tables of perennial, or not all of them. Run perennial migrate.")
+		return fault.Wrap(err, fault.Unavailable, "schema_unknown",
+			"The database has no tables of perennial, or not all of them. Run perennial migrate.")
 	case strings.HasPrefix(e.Code, "58"):
 		return fault.Wrap(err, fault.Unavailable, "storage_failed", "The disk that holds the database reports an error. Nothing was changed.")
 	case strings.HasPrefix(e.Code, "XX001"), strings.HasPrefix(e.Code, "XX002"):

@@ -110,7 +110,15 @@ type person struct {
 }
 
 // Make lives a year. progress is called with the days that are over.
-func Make(ctx context.Context, p *program.Program, s *store.Store, e *engine.Engine, clock *Clock, opt Options, progress func(day int, events int64)) (made Made, err error) {
+func Make(
+	ctx context.Context,
+	p *program.Program,
+	s *store.Store,
+	e *engine.Engine,
+	clock *Clock,
+	opt Options,
+	progress func(day int, events int64),
+) (made Made, err error) {
 	defer fault.Trail(&err, "demo")
 	zone, err := civil.Zone(Zone)
 	if err != nil {
@@ -144,7 +152,14 @@ func days(from, until time.Time, zone *time.Location) int {
 
 // RunThrough lets the engine work through the days up to a time, with nobody doing anything: the gap between the end of a
 // history and now.
-func RunThrough(ctx context.Context, e *engine.Engine, reports Reports, clock *Clock, until time.Time, progress func(done, total int)) error {
+func RunThrough(
+	ctx context.Context,
+	e *engine.Engine,
+	reports Reports,
+	clock *Clock,
+	until time.Time,
+	progress func(done, total int),
+) error {
 	from := clock.Now()
 	total := int(until.Sub(from).Hours()/24) + 1
 	for n := range total {
@@ -268,18 +283,27 @@ func (l *life) setup() program.Meta {
 }
 
 func (l *life) dashboard(member id.ID) program.Meta {
-	return program.Meta{Actor: journal.Actor{Kind: journal.ActorTeamMember, ID: string(member)}, Source: journal.Origin{Channel: journal.ChannelDashboard,
-		RequestID: string(l.p.IDs.New(id.Request)), IP: journal.Secluded(officeIP(member)), UserAgent: journal.Secluded(agents[0])}}
+	return program.Meta{
+		Actor: journal.Actor{Kind: journal.ActorTeamMember, ID: string(member)},
+		Source: journal.Origin{Channel: journal.ChannelDashboard,
+			RequestID: string(l.p.IDs.New(id.Request)), IP: journal.Secluded(officeIP(member)), UserAgent: journal.Secluded(agents[0])},
+	}
 }
 
 func (l *life) portal(p *person) program.Meta {
-	return program.Meta{Actor: journal.Actor{Kind: journal.ActorCustomer, ID: string(p.customer)}, Source: journal.Origin{Channel: journal.ChannelPortal,
-		RequestID: string(l.p.IDs.New(id.Request)), IP: journal.Secluded(p.ip), UserAgent: journal.Secluded(p.agent)}}
+	return program.Meta{
+		Actor: journal.Actor{Kind: journal.ActorCustomer, ID: string(p.customer)},
+		Source: journal.Origin{Channel: journal.ChannelPortal,
+			RequestID: string(l.p.IDs.New(id.Request)), IP: journal.Secluded(p.ip), UserAgent: journal.Secluded(p.agent)},
+	}
 }
 
 func (l *life) key(name string) program.Meta {
-	return program.Meta{Actor: journal.Actor{Kind: journal.ActorAPIKey, ID: string(l.keys[name])}, Source: journal.Origin{Channel: journal.ChannelAPI,
-		RequestID: string(l.p.IDs.New(id.Request)), IP: journal.Secluded("198.51.100.20"), UserAgent: journal.Secluded(name + "/2.4")}}
+	return program.Meta{
+		Actor: journal.Actor{Kind: journal.ActorAPIKey, ID: string(l.keys[name])},
+		Source: journal.Origin{Channel: journal.ChannelAPI,
+			RequestID: string(l.p.IDs.New(id.Request)), IP: journal.Secluded("198.51.100.20"), UserAgent: journal.Secluded(name + "/2.4")},
+	}
 }
 
 func officeIP(member id.ID) string {

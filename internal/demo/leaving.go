@@ -19,7 +19,12 @@ func (l *life) asksWhy() error {
 		below  []string
 	}
 	pause := func(days int) cancelflow.Offer { return cancelflow.Offer{Kind: cancelflow.OfferPause, Days: days} }
-	rarer := cancelflow.Offer{Kind: cancelflow.OfferFrequency, Interval: civil.Month, IntervalCount: 2, Text: "Half as often, for half the price."}
+	rarer := cancelflow.Offer{
+		Kind:          cancelflow.OfferFrequency,
+		Interval:      civil.Month,
+		IntervalCount: 2,
+		Text:          "Half as often, for half the price.",
+	}
 	for _, f := range []struct {
 		name, intro string
 		weight      int
@@ -37,12 +42,25 @@ func (l *life) asksWhy() error {
 		}},
 	} {
 		flow := l.p.IDs.New(id.CancelFlow)
-		if err := l.must(by, journal.Bind(cancelflow.CreateFlow{ID: flow, Fields: cancelflow.FlowFields{Name: &f.name, Intro: &f.intro, Weight: &f.weight}})); err != nil {
+		if err := l.must(
+			by,
+			journal.Bind(cancelflow.CreateFlow{ID: flow, Fields: cancelflow.FlowFields{Name: &f.name, Intro: &f.intro, Weight: &f.weight}}),
+		); err != nil {
 			return err
 		}
 		add := func(parent id.ID, r reason) (id.ID, error) {
 			key := l.p.IDs.New(id.CancelReason)
-			err := l.must(by, journal.Bind(cancelflow.CreateReason{ID: key, FlowID: flow, ParentID: parent, Fields: cancelflow.ReasonFields{Label: &r.label, AskWords: &r.ask, Offers: &r.offers}}))
+			err := l.must(
+				by,
+				journal.Bind(
+					cancelflow.CreateReason{
+						ID:       key,
+						FlowID:   flow,
+						ParentID: parent,
+						Fields:   cancelflow.ReasonFields{Label: &r.label, AskWords: &r.ask, Offers: &r.offers},
+					},
+				),
+			)
 			return key, err
 		}
 		for _, r := range f.reasons {
@@ -56,7 +74,8 @@ func (l *life) asksWhy() error {
 				}
 			}
 		}
-		if err := l.must(by, journal.Bind(cancelflow.UpdateFlow{ID: flow, Fields: cancelflow.FlowFields{Status: new(cancelflow.Active)}})); err != nil {
+		if err := l.must(by,
+			journal.Bind(cancelflow.UpdateFlow{ID: flow, Fields: cancelflow.FlowFields{Status: new(cancelflow.Active)}})); err != nil {
 			return err
 		}
 	}
@@ -80,7 +99,8 @@ func (l *life) leaves(p *person) error {
 	reason := pick(l, w.Reasons)
 	by := l.portal(p)
 	if reason.AskWords {
-		by = l.explained(by, pick(l, []string{"The parcel was two weeks late.", "The bag was torn.", "I wrote twice and heard nothing.", "It tasted stale."}))
+		by = l.explained(by,
+			pick(l, []string{"The parcel was two weeks late.", "The bag was torn.", "I wrote twice and heard nothing.", "It tasted stale."}))
 	}
 	if _, err := l.do(by, journal.Bind(cancelflow.Choose{Session: session, ReasonID: reason.ID})); err != nil {
 		return err

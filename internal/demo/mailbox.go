@@ -179,6 +179,7 @@ func newest(root *os.Root) (list []caught, more bool, err error) {
 func showHTML(w http.ResponseWriter, page string) {
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src https: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'")
+	h.Set("Content-Security-Policy",
+		"sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src https: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'")
 	_, _ = io.WriteString(w, strings.ReplaceAll(page, "<a ", `<a target="_blank" rel="noopener" `)) // the reader may be gone
 }

@@ -92,7 +92,8 @@ func (l *life) swaps(p *person) error {
 		return err
 	}
 	pr := l.products[l.rnd.IntN(6)]
-	return l.command(p, journal.Bind(subscription.SwapItem{ID: p.subscription, ItemID: pick(l, s.Items).ID, VariantID: pick(l, pr.variants).id}))
+	return l.command(p,
+		journal.Bind(subscription.SwapItem{ID: p.subscription, ItemID: pick(l, s.Items).ID, VariantID: pick(l, pr.variants).id}))
 }
 
 func (l *life) moves(p *person) error {
@@ -100,7 +101,8 @@ func (l *life) moves(p *person) error {
 	if err != nil || s.NextBillingDate == nil {
 		return err
 	}
-	return l.command(p, journal.Bind(subscription.Reschedule{ID: p.subscription, Date: s.NextBillingDate.AddDays(1 + l.rnd.IntN(9)), NewRhythm: l.rarely(0.2)}))
+	return l.command(p,
+		journal.Bind(subscription.Reschedule{ID: p.subscription, Date: s.NextBillingDate.AddDays(1 + l.rnd.IntN(9)), NewRhythm: l.rarely(0.2)}))
 }
 
 func (l *life) changesQuantity(p *person) error {
@@ -108,24 +110,50 @@ func (l *life) changesQuantity(p *person) error {
 	if err != nil || len(s.Items) == 0 {
 		return err
 	}
-	return l.command(p, journal.Bind(subscription.ChangeItem{ID: p.subscription, ItemID: pick(l, s.Items).ID, Quantity: new(1 + l.rnd.IntN(4))}))
+	return l.command(p,
+		journal.Bind(subscription.ChangeItem{ID: p.subscription, ItemID: pick(l, s.Items).ID, Quantity: new(1 + l.rnd.IntN(4))}))
 }
 
 func (l *life) addsOnce(p *person) error {
 	pr := l.products[6+l.rnd.IntN(2)]
-	return l.command(p, journal.Bind(subscription.AddItem{ID: p.subscription, Item: subscription.NewItem{ID: l.p.IDs.New(id.Item), VariantID: pr.variants[0].id, Quantity: 1, OneTime: true}}))
+	return l.command(
+		p,
+		journal.Bind(
+			subscription.AddItem{
+				ID:   p.subscription,
+				Item: subscription.NewItem{ID: l.p.IDs.New(id.Item), VariantID: pr.variants[0].id, Quantity: 1, OneTime: true},
+			},
+		),
+	)
 }
 
 func (l *life) changesFrequency(p *person) error {
-	f := pick(l, []civil.Interval{{Unit: civil.Month, Count: 1}, {Unit: civil.Week, Count: 2}, {Unit: civil.Week, Count: 6}, {Unit: civil.Month, Count: 2}})
+	f := pick(
+		l,
+		[]civil.Interval{
+			{Unit: civil.Month, Count: 1},
+			{Unit: civil.Week, Count: 2},
+			{Unit: civil.Week, Count: 6},
+			{Unit: civil.Month, Count: 2},
+		},
+	)
 	return l.command(p, journal.Bind(subscription.ChangeFrequency{ID: p.subscription, Interval: f.Unit, IntervalCount: f.Count}))
 }
 
 func (l *life) movesHouse(p *person) error {
 	a := l.fake.Address()
 	key := l.p.IDs.New(id.Address)
-	out, err := l.do(l.portal(p), journal.Bind(customer.AddAddress{ID: key, CustomerID: p.customer, Fields: customer.AddressFields{FirstName: new(l.fake.FirstName()), LastName: new(l.fake.LastName()),
-		Line1: &a.Street, City: &a.City, Region: &a.State, PostalCode: &a.Zip, Country: new("US")}}))
+	out, err := l.do(
+		l.portal(p),
+		journal.Bind(
+			customer.AddAddress{
+				ID:         key,
+				CustomerID: p.customer,
+				Fields: customer.AddressFields{FirstName: new(l.fake.FirstName()), LastName: new(l.fake.LastName()),
+					Line1: &a.Street, City: &a.City, Region: &a.State, PostalCode: &a.Zip, Country: new("US")},
+			},
+		),
+	)
 	if err != nil || out == nil {
 		return err
 	}
@@ -134,7 +162,10 @@ func (l *life) movesHouse(p *person) error {
 }
 
 func (l *life) ordersNow(p *person) error {
-	if err := l.command(p, journal.Bind(billing.OrderNow{SubscriptionID: p.subscription, OrderID: l.p.IDs.New(id.Order), AttemptID: l.p.IDs.New(id.BillingAttempt)})); err != nil {
+	if err := l.command(
+		p,
+		journal.Bind(billing.OrderNow{SubscriptionID: p.subscription, OrderID: l.p.IDs.New(id.Order), AttemptID: l.p.IDs.New(id.BillingAttempt)}),
+	); err != nil {
 		return err
 	}
 	return l.e.Settle(l.ctx)
@@ -146,14 +177,27 @@ func (l *life) gifts(p *person) error {
 		return err
 	}
 	a := l.fake.Address()
-	return l.command(p, journal.Bind(subscription.GiftOrder{ID: p.subscription, Date: *s.NextBillingDate, Message: "Happy birthday!", Address: subscription.GiftAddress{
-		FirstName: l.fake.FirstName(), LastName: l.fake.LastName(), Line1: a.Street, City: a.City, Region: a.State, PostalCode: a.Zip, Country: "US"}}))
+	return l.command(
+		p,
+		journal.Bind(
+			subscription.GiftOrder{ID: p.subscription, Date: *s.NextBillingDate, Message: "Happy birthday!", Address: subscription.GiftAddress{
+				FirstName:  l.fake.FirstName(),
+				LastName:   l.fake.LastName(),
+				Line1:      a.Street,
+				City:       a.City,
+				Region:     a.State,
+				PostalCode: a.Zip,
+				Country:    "US",
+			}},
+		),
+	)
 }
 
 func (l *life) changesCard(p *person) error {
 	key := l.p.IDs.New(id.PaymentMethod)
 	card := l.card()
-	out, err := l.do(l.portal(p), journal.Bind(customer.AddPaymentMethod{ID: key, CustomerID: p.customer, Gateway: "simulated", Fields: l.cardFields(card)}))
+	out, err := l.do(l.portal(p),
+		journal.Bind(customer.AddPaymentMethod{ID: key, CustomerID: p.customer, Gateway: "simulated", Fields: l.cardFields(card)}))
 	if err != nil || out == nil {
 		return err
 	}
@@ -169,7 +213,8 @@ func (l *life) mendsCard(p *person) error {
 		return err
 	}
 	key := l.p.IDs.New(id.PaymentMethod)
-	out, err := l.do(l.portal(p), journal.Bind(customer.AddPaymentMethod{ID: key, CustomerID: p.customer, Gateway: "simulated", Fields: l.cardFields("sim_ok")}))
+	out, err := l.do(l.portal(p),
+		journal.Bind(customer.AddPaymentMethod{ID: key, CustomerID: p.customer, Gateway: "simulated", Fields: l.cardFields("sim_ok")}))
 	if err != nil || out == nil {
 		return err
 	}
@@ -209,9 +254,18 @@ func (l *life) callsSupport(p *person) error {
 	by := l.dashboard(pick(l, l.support))
 	switch l.rnd.IntN(6) {
 	case 0:
-		_, err = l.do(l.explained(by, "Customer wrote in: on holiday"), journal.Bind(subscription.Pause{ID: p.subscription, Until: new(l.today().AddDays(30))}))
+		_, err = l.do(l.explained(by, "Customer wrote in: on holiday"),
+			journal.Bind(subscription.Pause{ID: p.subscription, Until: new(l.today().AddDays(30))}))
 	case 1:
-		_, err = l.do(by, journal.Bind(subscription.ChangeNote{ID: p.subscription, Note: pick(l, []string{"Leave the parcel with the neighbour", "Prefers whole beans", "Asked for no plastic"})}))
+		_, err = l.do(
+			by,
+			journal.Bind(
+				subscription.ChangeNote{
+					ID:   p.subscription,
+					Note: pick(l, []string{"Leave the parcel with the neighbour", "Prefers whole beans", "Asked for no plastic"}),
+				},
+			),
+		)
 	case 2:
 		if len(s.Items) > 0 {
 			it := s.Items[0]
@@ -219,21 +273,41 @@ func (l *life) callsSupport(p *person) error {
 			if perr != nil {
 				return perr
 			}
-			_, err = l.do(l.explained(by, "Goodwill after a late parcel"), journal.Bind(subscription.ChangeItem{ID: p.subscription, ItemID: it.ID, UnitPrice: &price}))
+			_, err = l.do(l.explained(by, "Goodwill after a late parcel"),
+				journal.Bind(subscription.ChangeItem{ID: p.subscription, ItemID: it.ID, UnitPrice: &price}))
 		}
 	case 3:
-		_, err = l.do(l.explained(by, "Free delivery for a loyal customer"), journal.Bind(subscription.ChangeDeliveryPrice{ID: p.subscription, Price: usd(0)}))
+		_, err = l.do(l.explained(by, "Free delivery for a loyal customer"),
+			journal.Bind(subscription.ChangeDeliveryPrice{ID: p.subscription, Price: usd(0)}))
 	case 4:
 		return l.refunds(p, by)
 	default:
-		_, err = l.do(by, journal.Bind(subscription.ChangeAttributes{ID: p.subscription, Attributes: map[string]string{"grind": pick(l, []string{"whole", "filter", "espresso"})}}))
+		_, err = l.do(
+			by,
+			journal.Bind(
+				subscription.ChangeAttributes{
+					ID:         p.subscription,
+					Attributes: map[string]string{"grind": pick(l, []string{"whole", "filter", "espresso"})},
+				},
+			),
+		)
 	}
 	return err
 }
 
 // refunds sends the money of somebody's last order back, in part or all of it.
 func (l *life) refunds(p *person, by program.Meta) error {
-	rows, err := query.Rows(l.ctx, l.s, query.List{Kind: journal.Order, Where: []query.Filter{query.Is(query.Subscription, p.subscription), query.Is(query.Status, billing.Placed)}, Order: query.Newest, Limit: 1, Steady: true})
+	rows, err := query.Rows(
+		l.ctx,
+		l.s,
+		query.List{
+			Kind:   journal.Order,
+			Where:  []query.Filter{query.Is(query.Subscription, p.subscription), query.Is(query.Status, billing.Placed)},
+			Order:  query.Newest,
+			Limit:  1,
+			Steady: true,
+		},
+	)
 	if err != nil || len(rows) == 0 {
 		return err
 	}
@@ -295,7 +369,8 @@ func (l *life) reprices() error {
 	pr := l.products[l.rnd.IntN(len(l.products))]
 	v := &pr.variants[l.rnd.IntN(len(pr.variants))]
 	v.price += int64(l.rnd.IntN(5)-1) * 50
-	_, err := l.do(l.explained(l.dashboard(l.admin), "Green coffee prices"), journal.Bind(catalog.UpdateVariant{ID: v.id, Price: new(usd(v.price))}))
+	_, err := l.do(l.explained(l.dashboard(l.admin), "Green coffee prices"),
+		journal.Bind(catalog.UpdateVariant{ID: v.id, Price: new(usd(v.price))}))
 	return err
 }
 
@@ -327,18 +402,38 @@ func (l *life) makesDiscount() error {
 		}
 		return -1
 	}, code)
-	_, err := l.do(l.dashboard(pick(l, append(l.support, l.admin))), journal.Bind(catalog.CreateDiscount{ID: l.p.IDs.New(id.Discount), Code: code, Kind: catalog.KindPercentage,
-		Value: int64(5 + l.rnd.IntN(20)), MaxCycles: new(1), MaxRedemptions: new(100)}))
+	_, err := l.do(
+		l.dashboard(pick(l, append(l.support, l.admin))),
+		journal.Bind(catalog.CreateDiscount{ID: l.p.IDs.New(id.Discount), Code: code, Kind: catalog.KindPercentage,
+			Value: int64(5 + l.rnd.IntN(20)), MaxCycles: new(1), MaxRedemptions: new(100)}),
+	)
 	return err
 }
 
 func (l *life) tunesSettings() error {
 	by := l.dashboard(l.owner)
 	if l.rarely(0.5) {
-		_, err := l.do(by, journal.Bind(settings.Update{Document: &settings.Recovery{RetryDays: pick(l, [][]int{{1, 3, 5, 7}, {2, 5, 9}, {1, 2, 4, 8, 12}}), EndAction: pick(l, []string{"pause", "cancel"})}}))
+		_, err := l.do(
+			by,
+			journal.Bind(
+				settings.Update{
+					Document: &settings.Recovery{
+						RetryDays: pick(l, [][]int{{1, 3, 5, 7}, {2, 5, 9}, {1, 2, 4, 8, 12}}),
+						EndAction: pick(l, []string{"pause", "cancel"}),
+					},
+				},
+			),
+		)
 		return err
 	}
-	_, err := l.do(by, journal.Bind(settings.Update{Document: &settings.Portal{Actions: settings.PortalActions(), MaxSkipsInRow: 2 + l.rnd.IntN(3), MaxDaysAhead: 60 + 30*l.rnd.IntN(2)}}))
+	_, err := l.do(
+		by,
+		journal.Bind(
+			settings.Update{
+				Document: &settings.Portal{Actions: settings.PortalActions(), MaxSkipsInRow: 2 + l.rnd.IntN(3), MaxDaysAhead: 60 + 30*l.rnd.IntN(2)},
+			},
+		),
+	)
 	return err
 }
 
@@ -351,8 +446,13 @@ func (l *life) restocks() error {
 // isRefused is an integration that asks for what its key does not allow.
 func (l *life) isRefused() error {
 	who := l.keys["Reporting"]
-	return l.must(l.key("Reporting"), journal.Bind(team.RecordDenial{Refused: who, Who: journal.Ref{Kind: journal.APIKey, ID: who},
-		Permission: pick(l, []team.Permission{team.ProductsEdit, team.CustomersEdit, team.ExportsView}), Path: pick(l, []string{"PATCH /api/v1/products/{id}", "POST /api/v1/customers", "GET /api/v1/exports"}), Count: 1}))
+	return l.must(l.key("Reporting"), journal.Bind(team.RecordDenial{
+		Refused:    who,
+		Who:        journal.Ref{Kind: journal.APIKey, ID: who},
+		Permission: pick(l, []team.Permission{team.ProductsEdit, team.CustomersEdit, team.ExportsView}),
+		Path:       pick(l, []string{"PATCH /api/v1/products/{id}", "POST /api/v1/customers", "GET /api/v1/exports"}),
+		Count:      1,
+	}))
 }
 
 // undoes is somebody of the team who puts back what was done by mistake: the last thing that can be undone.
@@ -395,14 +495,25 @@ func (l *life) plan() {
 	l.bigMoment = map[int]func() error{
 		60: func() error {
 			by := l.dashboard(l.owner)
-			return l.must(by, journal.Bind(team.ChangePermissions{ID: member(), Permissions: &[]team.Permission{team.CustomersView, team.SubscriptionsEdit, team.SubscriptionsView}, Actor: by.Actor}))
+			return l.must(
+				by,
+				journal.Bind(
+					team.ChangePermissions{
+						ID:          member(),
+						Permissions: &[]team.Permission{team.CustomersView, team.SubscriptionsEdit, team.SubscriptionsView},
+						Actor:       by.Actor,
+					},
+				),
+			)
 		},
 		120: func() error {
 			by := l.dashboard(l.owner)
-			return l.must(l.explained(by, "June runs support now"), journal.Bind(team.ChangeRole{ID: l.support[0], Role: team.Admin, Actor: by.Actor}))
+			return l.must(l.explained(by, "June runs support now"),
+				journal.Bind(team.ChangeRole{ID: l.support[0], Role: team.Admin, Actor: by.Actor}))
 		},
 		200: func() error {
-			return l.must(l.explained(l.dashboard(l.owner), "Carrier raised its prices"), journal.Bind(settings.Update{Document: &settings.Shipping{DefaultDeliveryPrice: usd(545), Countries: []string{"US"}}}))
+			return l.must(l.explained(l.dashboard(l.owner), "Carrier raised its prices"),
+				journal.Bind(settings.Update{Document: &settings.Shipping{DefaultDeliveryPrice: usd(545), Countries: []string{"US"}}}))
 		},
 		240: func() error {
 			by := l.dashboard(l.owner)
@@ -446,7 +557,9 @@ func (l *life) strangeCard(day int, reference string) {
 			if err != nil {
 				return err
 			}
-			if p.card != simulated.OK || s.Status != subscription.Active || s.BillingPolicy.Interval != civil.Month || s.BillingPolicy.IntervalCount != 1 || s.NextBillingDate.After(l.today().AddDays(7)) {
+			if p.card != simulated.OK || s.Status != subscription.Active || s.BillingPolicy.Interval != civil.Month ||
+				s.BillingPolicy.IntervalCount != 1 ||
+				s.NextBillingDate.After(l.today().AddDays(7)) {
 				continue
 			}
 			lasts := l.opt.Until.AddDate(2, 0, 0)
@@ -468,7 +581,8 @@ func (l *life) takesCard(p *person, reference string, lasts time.Time) error {
 	key := l.p.IDs.New(id.PaymentMethod)
 	fields := l.cardFields(reference)
 	fields.Brand, fields.ExpMonth, fields.ExpYear = new("visa"), new(int(lasts.Month())), new(lasts.Year())
-	out, err := l.do(l.portal(p), journal.Bind(customer.AddPaymentMethod{ID: key, CustomerID: p.customer, Gateway: "simulated", Fields: fields}))
+	out, err := l.do(l.portal(p),
+		journal.Bind(customer.AddPaymentMethod{ID: key, CustomerID: p.customer, Gateway: "simulated", Fields: fields}))
 	if err != nil || out == nil {
 		return err
 	}

@@ -51,7 +51,8 @@ func (l *life) found() error {
 
 func (l *life) hire() error {
 	l.owner = l.p.IDs.New(id.TeamMember)
-	if err := l.must(l.setup(), journal.Bind(team.FoundTeam{ID: l.owner, Email: OwnerEmail, Name: "Olivia Hart", PasswordHash: hashedPassword()})); err != nil {
+	if err := l.must(l.setup(),
+		journal.Bind(team.FoundTeam{ID: l.owner, Email: OwnerEmail, Name: "Olivia Hart", PasswordHash: hashedPassword()})); err != nil {
 		return err
 	}
 	for _, m := range []struct {
@@ -88,7 +89,8 @@ func (l *life) hire() error {
 		by := l.dashboard(l.owner)
 		hash := make([]byte, 32)
 		copy(hash, key) // nobody holds this key: its text was never made
-		if err := l.must(by, journal.Bind(team.CreateKey{ID: key, Name: k.name, Permissions: k.permissions, Hash: hash, Actor: by.Actor})); err != nil {
+		if err := l.must(by,
+			journal.Bind(team.CreateKey{ID: key, Name: k.name, Permissions: k.permissions, Hash: hash, Actor: by.Actor})); err != nil {
 			return err
 		}
 	}
@@ -116,7 +118,8 @@ func (l *life) stock() error {
 		if p.upsell {
 			limit = 4
 		}
-		if err := l.must(by, journal.Bind(catalog.CreateProduct{ID: pr.id, Title: p.title, Description: p.text, Upsell: p.upsell, UpsellLimit: limit})); err != nil {
+		if err := l.must(by,
+			journal.Bind(catalog.CreateProduct{ID: pr.id, Title: p.title, Description: p.text, Upsell: p.upsell, UpsellLimit: limit})); err != nil {
 			return err
 		}
 		for _, v := range p.variants {
@@ -162,7 +165,18 @@ func (l *life) offer() error {
 		{"Every 2 months", civil.Month, 2, []catalog.Pricing{{Kind: catalog.KindPercentage, Value: 5}, {Kind: catalog.KindPercentage, Value: 10, AfterCycle: 3}}},
 	} {
 		key := l.p.IDs.New(id.SellingPlan)
-		if err := l.must(by, journal.Bind(catalog.CreatePlan{ID: key, GroupID: group, Name: p.name, BillingPolicy: catalog.Policy{Interval: p.unit, IntervalCount: p.count}, Pricing: p.pricing})); err != nil {
+		if err := l.must(
+			by,
+			journal.Bind(
+				catalog.CreatePlan{
+					ID:            key,
+					GroupID:       group,
+					Name:          p.name,
+					BillingPolicy: catalog.Policy{Interval: p.unit, IntervalCount: p.count},
+					Pricing:       p.pricing,
+				},
+			),
+		); err != nil {
 			return err
 		}
 		l.plans = append(l.plans, key)
@@ -184,10 +198,25 @@ func (l *life) offer() error {
 // signUp is a new customer at the storefront.
 func (l *life) signUp() error {
 	first, last := l.fake.FirstName(), l.fake.LastName()
-	p := &person{customer: l.p.IDs.New(id.Customer), address: l.p.IDs.New(id.Address), method: l.p.IDs.New(id.PaymentMethod), subscription: l.p.IDs.New(id.Subscription),
-		email: strings.ToLower(first+"."+last) + l.fake.Numerify("##") + "@mail.example", ip: l.fake.IPv4Address(), agent: pick(l, agents), card: l.card()}
+	p := &person{
+		customer:     l.p.IDs.New(id.Customer),
+		address:      l.p.IDs.New(id.Address),
+		method:       l.p.IDs.New(id.PaymentMethod),
+		subscription: l.p.IDs.New(id.Subscription),
+		email:        strings.ToLower(first+"."+last) + l.fake.Numerify("##") + "@mail.example",
+		ip:           l.fake.IPv4Address(),
+		agent:        pick(l, agents),
+		card:         l.card(),
+	}
 	by := l.key("Storefront")
-	c := customer.Create{ID: p.customer, Email: p.email, FirstName: first, LastName: last, Phone: l.fake.Numerify("+1 555 ### ####"), Locale: "en-US"}
+	c := customer.Create{
+		ID:        p.customer,
+		Email:     p.email,
+		FirstName: first,
+		LastName:  last,
+		Phone:     l.fake.Numerify("+1 555 ### ####"),
+		Locale:    "en-US",
+	}
 	if l.rarely(0.1) {
 		c.Tags = []string{"wholesale"}
 	}
@@ -196,14 +225,26 @@ func (l *life) signUp() error {
 		return err // the address is taken: somebody of the same name
 	}
 	a := l.fake.Address()
-	if err := l.must(by, journal.Bind(customer.AddAddress{ID: p.address, CustomerID: p.customer, Fields: customer.AddressFields{FirstName: &first, LastName: &last,
-		Line1: &a.Street, City: &a.City, Region: &a.State, PostalCode: &a.Zip, Country: new("US")}})); err != nil {
+	if err := l.must(
+		by,
+		journal.Bind(customer.AddAddress{ID: p.address, CustomerID: p.customer, Fields: customer.AddressFields{FirstName: &first, LastName: &last,
+			Line1: &a.Street, City: &a.City, Region: &a.State, PostalCode: &a.Zip, Country: new("US")}}),
+	); err != nil {
 		return err
 	}
-	if err := l.must(by, journal.Bind(customer.AddPaymentMethod{ID: p.method, CustomerID: p.customer, Gateway: "simulated", Fields: l.cardFields(p.card)})); err != nil {
+	if err := l.must(
+		by,
+		journal.Bind(customer.AddPaymentMethod{ID: p.method, CustomerID: p.customer, Gateway: "simulated", Fields: l.cardFields(p.card)}),
+	); err != nil {
 		return err
 	}
-	s := subscription.Create{ID: p.subscription, CustomerID: p.customer, SellingPlanID: l.plans[[]int{0, 0, 0, 0, 0, 1, 2, 3}[l.rnd.IntN(8)]], ShippingAddressID: p.address, PaymentMethodID: p.method}
+	s := subscription.Create{
+		ID:                p.subscription,
+		CustomerID:        p.customer,
+		SellingPlanID:     l.plans[[]int{0, 0, 0, 0, 0, 1, 2, 3}[l.rnd.IntN(8)]],
+		ShippingAddressID: p.address,
+		PaymentMethodID:   p.method,
+	}
 	for range 1 + l.rnd.IntN(2) {
 		pr := l.products[l.rnd.IntN(6)]
 		s.Items = append(s.Items, subscription.NewItem{ID: l.p.IDs.New(id.Item), VariantID: pick(l, pr.variants).id, Quantity: 1 + l.rnd.IntN(2)})
@@ -238,8 +279,13 @@ func (l *life) card() string {
 }
 
 func (l *life) cardFields(reference string) customer.PaymentMethodFields {
-	return customer.PaymentMethodFields{GatewayReference: &reference, Brand: new(pick(l, []string{"visa", "mastercard", "amex"})), Last4: new(l.fake.Numerify("####")),
-		ExpMonth: new(1 + l.rnd.IntN(12)), ExpYear: new(l.opt.Until.Year() + 1 + l.rnd.IntN(3))}
+	return customer.PaymentMethodFields{
+		GatewayReference: &reference,
+		Brand:            new(pick(l, []string{"visa", "mastercard", "amex"})),
+		Last4:            new(l.fake.Numerify("####")),
+		ExpMonth:         new(1 + l.rnd.IntN(12)),
+		ExpYear:          new(l.opt.Until.Year() + 1 + l.rnd.IntN(3)),
+	}
 }
 
 // state reads somebody's subscription as it is.
@@ -253,7 +299,8 @@ func (l *life) state(p *person) (*subscription.Subscription, error) {
 
 // notice looks at the night's orders: those that are paid are sent by the warehouse.
 func (l *life) notice() error {
-	rows, err := query.Rows(l.ctx, l.s, query.List{Kind: journal.Order, Where: []query.Filter{query.After(query.ID, l.lastOrder)}, Steady: true})
+	rows, err := query.Rows(l.ctx, l.s,
+		query.List{Kind: journal.Order, Where: []query.Filter{query.After(query.ID, l.lastOrder)}, Steady: true})
 	if err != nil {
 		return err
 	}
@@ -283,8 +330,17 @@ func (l *life) ship() error {
 				return err
 			}
 			if l.rarely(0.1) {
-				e := observe.External{Source: "carrier", Type: "external.parcel_delivered", OccurredAt: l.clock.Now().Add(-time.Hour), Summary: "Parcel delivered to the door",
-					Targets: []journal.Ref{{Kind: journal.Order, ID: key}, {Kind: journal.Subscription, ID: o.SubscriptionID}, {Kind: journal.Customer, ID: o.CustomerID}}}
+				e := observe.External{
+					Source:     "carrier",
+					Type:       "external.parcel_delivered",
+					OccurredAt: l.clock.Now().Add(-time.Hour),
+					Summary:    "Parcel delivered to the door",
+					Targets: []journal.Ref{
+						{Kind: journal.Order, ID: key},
+						{Kind: journal.Subscription, ID: o.SubscriptionID},
+						{Kind: journal.Customer, ID: o.CustomerID},
+					},
+				}
 				if _, err := l.do(l.key("Warehouse"), journal.Bind(e)); err != nil {
 					return err
 				}

@@ -152,13 +152,21 @@ func (c *Clock) Judge(now time.Time) (Reason, bool) {
 	for _, name := range slices.Sorted(maps.Keys(c.said)) {
 		right := c.should(c.said[name], now)
 		if d := differ(now, right); d != 0 {
-			return clockReason(d, fmt.Sprintf("The clock of this server says %s (UTC), and %s says %s. Set the clock right.", says, name, right.UTC().Format("2 January 2006, 15:04"))), true
+			return clockReason(
+				d,
+				fmt.Sprintf("The clock of this server says %s (UTC), and %s says %s. Set the clock right.", says, name,
+					right.UTC().Format("2 January 2006, 15:04")),
+			), true
 		}
 	}
 	if len(c.said) == 0 {
 		right := c.should(c.own, now)
 		if d := differ(now, right); d != 0 {
-			return clockReason(d, fmt.Sprintf("The clock of this server jumped by %s to %s (UTC). Set it right, or, if it is right now, start the server again.", spell(d), says)), true
+			return clockReason(
+				d,
+				fmt.Sprintf("The clock of this server jumped by %s to %s (UTC). Set it right, or, if it is right now, start the server again.",
+					spell(d), says),
+			), true
 		}
 	}
 	if gap := now.Round(0).Sub(c.last); !c.vouched && gap > c.most {
@@ -166,8 +174,11 @@ func (c *Clock) Judge(now time.Time) (Reason, bool) {
 			"Set it right, or, if it is right, start the server once with --accept-clock and --because.", says, spell(gap))), true
 	}
 	if ahead := c.last.Sub(now.Round(0)); ahead > Tolerance && c.last.After(c.accepted) {
-		return clockReason(-ahead, fmt.Sprintf("The clock of this server says %s (UTC), and the last entry is of %s, %s later. Set the clock right, or, if it is right, "+
-			"start the server once with --accept-clock and --because.", says, c.last.UTC().Format("2 January 2006, 15:04"), spell(ahead))), true
+		return clockReason(
+			-ahead,
+			fmt.Sprintf("The clock of this server says %s (UTC), and the last entry is of %s, %s later. Set the clock right, or, if it is right, "+
+				"start the server once with --accept-clock and --because.", says, c.last.UTC().Format("2 January 2006, 15:04"), spell(ahead)),
+		), true
 	}
 	if c.steady != nil && c.steady()-c.own.steady > follow {
 		c.own = c.mark(now, now) // a clock that is a little fast is not wrong after a year

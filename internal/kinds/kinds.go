@@ -33,7 +33,8 @@ type Kind struct {
 
 	// Called is what it is called today. A nil one: its kind's name will do.
 	Called func(s journal.State, n Names) string
-	// Naming are the fields that its name is made of, of an address all that stand on a parcel, and Renames the types of entries that can change them.
+	// Naming are the fields that its name is made of, of an address all that stand on a parcel, and Renames the types of entries that
+	// can change them.
 	Naming  []string
 	Renames []journal.Name
 
@@ -74,14 +75,32 @@ var byKind = func() map[journal.Kind]Kind {
 // All is the table of kinds.
 var All = []Kind{
 	{
-		Mapping: store.Mapping{Kind: journal.Subscription, Fresh: fresh[subscription.Subscription], Columns: []string{"status", "customer_id", "due_date", "next_billing_date", "product_ids"},
+		Mapping: store.Mapping{
+			Kind:    journal.Subscription,
+			Fresh:   fresh[subscription.Subscription],
+			Columns: []string{"status", "customer_id", "due_date", "next_billing_date", "product_ids"},
 			Values: of(func(v *subscription.Subscription) []any {
 				return []any{string(v.Status), string(v.CustomerID), date(DueDate(v)), date(v.NextBillingDate), productIDs(v)}
-			})},
-		Look: always(team.SubscriptionsView), Edit: always(team.SubscriptionsEdit),
+			}),
+		},
+		Look:   always(team.SubscriptionsView),
+		Edit:   always(team.SubscriptionsEdit),
 		Page:   "/subscriptions/",
 		Called: called(func(v *subscription.Subscription, _ Names) string { return Contents(v) }),
-		Naming: []string{"items"}, Renames: []journal.Name{journal.SubscriptionItemAdded, journal.SubscriptionItemRemoved, journal.SubscriptionItemQuantityChanged, journal.SubscriptionItemSwapped, journal.SubscriptionOneTimeItemAdded, journal.SubscriptionOneTimeItemRemoved, journal.SubscriptionRenewed, journal.SubscriptionMerged, journal.SubscriptionSplit},
+		Naming: []string{
+			"items",
+		},
+		Renames: []journal.Name{
+			journal.SubscriptionItemAdded,
+			journal.SubscriptionItemRemoved,
+			journal.SubscriptionItemQuantityChanged,
+			journal.SubscriptionItemSwapped,
+			journal.SubscriptionOneTimeItemAdded,
+			journal.SubscriptionOneTimeItemRemoved,
+			journal.SubscriptionRenewed,
+			journal.SubscriptionMerged,
+			journal.SubscriptionSplit,
+		},
 		Undo:    subscription.Undo,
 		Restore: restoreSubscription,
 	},
@@ -89,12 +108,18 @@ var All = []Kind{
 		Mapping: store.Mapping{Kind: journal.Customer, Fresh: fresh[customer.Customer], Columns: []string{"status", "gateway_data"},
 			Values:   of(func(v *customer.Customer) []any { return []any{string(v.Status), gatewayData(v)} }),
 			Reserves: func(s journal.State) []journal.Reservation { return customer.Reserves(s.(*customer.Customer)) }},
-		Look: always(team.CustomersView), Edit: always(team.CustomersEdit),
+		Look: always(team.CustomersView),
+		Edit: always(team.CustomersEdit),
 		Page: "/customers/",
 		Called: called(func(v *customer.Customer, n Names) string {
 			return n.Person("customer", v.Email, v.FirstName, v.LastName)
 		}),
-		Naming: []string{"first_name", "last_name", "email"}, Renames: []journal.Name{journal.CustomerProfileUpdated, journal.CustomerEmailChanged},
+		Naming: []string{
+			"first_name",
+			"last_name",
+			"email",
+		},
+		Renames: []journal.Name{journal.CustomerProfileUpdated, journal.CustomerEmailChanged},
 		Undo:    customer.Undo,
 		Restore: restoreCustomer,
 	},
@@ -118,12 +143,17 @@ var All = []Kind{
 		Restore: restoreCustomer,
 	},
 	{
-		Mapping: store.Mapping{Kind: journal.Order, Fresh: fresh[billing.Order], Columns: []string{"status", "customer_id", "subscription_id", "open_attempt", "paid"},
+		Mapping: store.Mapping{
+			Kind:    journal.Order,
+			Fresh:   fresh[billing.Order],
+			Columns: []string{"status", "customer_id", "subscription_id", "open_attempt", "paid"},
 			Values: of(func(v *billing.Order) []any {
 				return []any{string(v.Status), string(v.CustomerID), string(v.SubscriptionID), openAttempt(v), billing.Received(v).Minor}
 			}),
-			Reserves: func(s journal.State) []journal.Reservation { return billing.Reserves(s.(*billing.Order)) }},
-		Look: always(team.SubscriptionsView), Edit: always(team.SubscriptionsEdit),
+			Reserves: func(s journal.State) []journal.Reservation { return billing.Reserves(s.(*billing.Order)) },
+		},
+		Look:   always(team.SubscriptionsView),
+		Edit:   always(team.SubscriptionsEdit),
 		Page:   "/orders/",
 		Called: called(func(v *billing.Order, _ Names) string { return "Order " + v.Number }),
 	},

@@ -14,7 +14,8 @@ import (
 	"perennial/internal/team"
 )
 
-// Undo puts back what one event changed, as a new event that names it, and with it what else its command changed because of it. It is a command like any other.
+// Undo puts back what one event changed, as a new event that names it, and with it what else its command changed because of it. It
+// is a command like any other.
 type Undo struct {
 	Event id.ID
 	Actor journal.Actor // who undoes it: an undo in the team gives nobody more than the actor could give by hand
@@ -152,8 +153,15 @@ func (c Undo) Decide(w UndoWorld, now time.Time) (journal.Decision, error) {
 }
 
 func undoes(w UndoWorld, t journal.Type, restored journal.State) journal.Draft {
-	return journal.Draft{Type: t.Undo, Before: w.Current, After: restored, Mentions: slices.Clone(w.Event.Targets[1:]), Corrects: w.Event.ID, CausedBy: w.Event.ID,
-		Details: detailsFor(string(t.Undo), w.Event)}
+	return journal.Draft{
+		Type:     t.Undo,
+		Before:   w.Current,
+		After:    restored,
+		Mentions: slices.Clone(w.Event.Targets[1:]),
+		Corrects: w.Event.ID,
+		CausedBy: w.Event.ID,
+		Details:  detailsFor(string(t.Undo), w.Event),
+	}
 }
 
 // detailsFor carries over the details that the undoing type has too, such as the date of a skipped order.
@@ -224,12 +232,14 @@ func without(w UndoWorld) (journal.State, journal.Type, error) {
 		for _, l := range w.Later {
 			for _, lc := range l.Changes {
 				if overlap(c.Field, lc.Field) {
-					return nil, t, fault.New(fault.Conflict, "changed_since", "A later change touched the same: %s (%s).", strings.ReplaceAll(lc.Root(), "_", " "), journal.Summary(l))
+					return nil, t, fault.New(fault.Conflict, "changed_since", "A later change touched the same: %s (%s).",
+						strings.ReplaceAll(lc.Root(), "_", " "), journal.Summary(l))
 				}
 			}
 		}
 	}
-	restored, err := journal.Apply(w.Current, func() journal.State { ref := w.Current.Ref(); return Of(ref.Kind).Fresh(ref.ID) }, journal.Inverse(changes))
+	restored, err := journal.Apply(w.Current, func() journal.State { ref := w.Current.Ref(); return Of(ref.Kind).Fresh(ref.ID) },
+		journal.Inverse(changes))
 	if err != nil {
 		return nil, t, fmt.Errorf("kinds: undo %s: %w", e.ID, err)
 	}

@@ -15,7 +15,8 @@ import (
 func (s *SMTP) Sign(keyFile, selector string) error {
 	_, domain, ok := strings.Cut(s.from, "@")
 	if !ok || selector == "" {
-		return fault.New(fault.Unavailable, "dkim_selector", "--dkim-key needs --dkim-selector, the name under which the public key is in DNS, and --mail-from with a domain.")
+		return fault.New(fault.Unavailable, "dkim_selector",
+			"--dkim-key needs --dkim-selector, the name under which the public key is in DNS, and --mail-from with a domain.")
 	}
 	pem, err := os.ReadFile(keyFile)
 	if err != nil {

@@ -116,7 +116,8 @@ func NewSMTP(address, from string, clock func() time.Time) (*SMTP, error) {
 	}
 	if u.User != nil {
 		password, _ := u.User.Password()
-		opts = append(opts, gomail.WithSMTPAuth(gomail.SMTPAuthAutoDiscover), gomail.WithUsername(u.User.Username()), gomail.WithPassword(password))
+		opts = append(opts, gomail.WithSMTPAuth(gomail.SMTPAuthAutoDiscover), gomail.WithUsername(u.User.Username()),
+			gomail.WithPassword(password))
 	}
 	client, err := gomail.NewClient(u.Hostname(), opts...)
 	if err != nil {

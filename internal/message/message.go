@@ -62,10 +62,28 @@ var Kinds = []Kind{
 	{LoginCode, "Code to sign in", "When a subscriber asks for a code to sign in to the Portal.", true, with(everywhere, "code")},
 	{MagicLink, "Link to sign in", "When the team sends a subscriber a link into the Portal.", true, with(everywhere, "link")},
 	{SubscriptionCreated, "Subscription created", "When a subscription begins.", false, aboutSub},
-	{OrderUpcoming, "Upcoming order", "Some days before the next order is made.", false, with(aboutSub, "total", "skip_link", "reschedule_link", "swap_link")},
+	{
+		OrderUpcoming,
+		"Upcoming order",
+		"Some days before the next order is made.",
+		false,
+		with(aboutSub, "total", "skip_link", "reschedule_link", "swap_link"),
+	},
 	{OrderPlaced, "Order placed", "When an order is paid.", false, with(aboutSub, "order_number", "total")},
-	{PaymentFailed, "Payment failed", "Each time a payment fails, but for the silent phases of the recovery settings.", false, with(aboutSub, "order_number", "total", "card", "card_trouble", "next_try", "pay_link", "card_link")},
-	{ActionRequired, "Payment needs a confirmation", "When the bank wants the subscriber to confirm a payment.", false, with(aboutSub, "order_number", "total", "card", "pay_link")},
+	{
+		PaymentFailed,
+		"Payment failed",
+		"Each time a payment fails, but for the silent phases of the recovery settings.",
+		false,
+		with(aboutSub, "order_number", "total", "card", "card_trouble", "next_try", "pay_link", "card_link"),
+	},
+	{
+		ActionRequired,
+		"Payment needs a confirmation",
+		"When the bank wants the subscriber to confirm a payment.",
+		false,
+		with(aboutSub, "order_number", "total", "card", "pay_link"),
+	},
 	{CardExpiring, "Card expires", "Some weeks before a card expires.", false, with(everywhere, "card", "card_link")},
 	{Skipped, "Order skipped", "When an order is skipped.", false, with(aboutSub, "date")},
 	{Rescheduled, "Order moved", "When the next order is moved.", false, with(aboutSub, "date")},
@@ -74,13 +92,42 @@ var Kinds = []Kind{
 	{Cancelled, "Subscription cancelled", "When a subscription is cancelled.", false, with(aboutSub, "reactivate_link")},
 	{Reactivated, "Subscription started again", "When a cancelled subscription goes on.", false, aboutSub},
 	{AddressChanged, "Address changed", "When a subscription goes to another address.", false, with(aboutSub, "if_not_you")},
-	{PaymentMethodChanged, "Payment method changed", "When a subscription is paid in another way.", false, with(aboutSub, "card", "if_not_you")},
-	{NewDevice, "Sign-in from a new device", "When somebody signs in to the Portal from a device that was not seen before.", false, with(everywhere, "device", "time")},
-	{EmailChanged, "E-mail address changed", "When the e-mail address of a subscriber is changed, whoever did it. It goes to the address before.", true,
-		with(everywhere, "time")},
-	{ExportReady, "Copy of the data made", "When the team makes a copy of all that the store keeps about a subscriber.", false, with(everywhere, "time", "if_not_reached")},
+	{
+		PaymentMethodChanged,
+		"Payment method changed",
+		"When a subscription is paid in another way.",
+		false,
+		with(aboutSub, "card", "if_not_you"),
+	},
+	{
+		NewDevice,
+		"Sign-in from a new device",
+		"When somebody signs in to the Portal from a device that was not seen before.",
+		false,
+		with(everywhere, "device", "time"),
+	},
+	{
+		EmailChanged,
+		"E-mail address changed",
+		"When the e-mail address of a subscriber is changed, whoever did it. It goes to the address before.",
+		true,
+		with(everywhere, "time"),
+	},
+	{
+		ExportReady,
+		"Copy of the data made",
+		"When the team makes a copy of all that the store keeps about a subscriber.",
+		false,
+		with(everywhere, "time", "if_not_reached"),
+	},
 	{TeamInvitation, "Invitation to the team", "When somebody is invited to the team.", true, []string{"shop_name", "link", "inviter"}},
-	{AccountChanged, "Account of the team changed", "When somebody of the team gets another way to sign in, or gives rights away: a passkey, an authenticator app, a password, an API key, an invitation, a role.", true, []string{"shop_name", "what", "time", "device"}},
+	{
+		AccountChanged,
+		"Account of the team changed",
+		"When somebody of the team gets another way to sign in, or gives rights away: a passkey, an authenticator app, a password, an API key, an invitation, a role.",
+		true,
+		[]string{"shop_name", "what", "time", "device"},
+	},
 }
 
 // Of gives what there is to know of a message, or false.
@@ -93,12 +140,42 @@ func Of(n Name) (Kind, bool) {
 }
 
 // links are the variables that are addresses. Only they may stand as one.
-var links = []string{"portal_link", "subscription_link", "link", "skip_link", "reschedule_link", "swap_link", "pay_link", "card_link", "reactivate_link"}
+var links = []string{
+	"portal_link",
+	"subscription_link",
+	"link",
+	"skip_link",
+	"reschedule_link",
+	"swap_link",
+	"pay_link",
+	"card_link",
+	"reactivate_link",
+}
 
 // Sample gives values to look at a text with, where nothing better is at hand.
 func Sample(shop string) map[string]string {
-	out := map[string]string{"shop_name": shop, "customer_first_name": "Ada", "support_email": "hello@shop.example", "code": "K7QM-3XRT", "items": "2 × Harbor Blend, 250 g", "rhythm": "every month",
-		"next_date": "3 April 2027", "date": "3 March 2027", "until": "It goes on by itself on 1 June 2027.", "total": "$24.50", "order_number": "A1B2C3-4", "card": "Visa 4242", "card_trouble": "We tried your card Visa 4242. If it is no longer the right one, please give us another.", "next_try": "We will try again on 5 March 2027.", "if_not_you": "If that was not you, please tell us at once (hello@shop.example).", "if_not_reached": "If you did not ask for it, or it does not reach you, tell us (hello@shop.example).", "device": "Firefox on Linux", "time": "3 March 2027, 12:05", "inviter": "Olivia Hart", "what": "A passkey was added to your account."}
+	out := map[string]string{
+		"shop_name":           shop,
+		"customer_first_name": "Ada",
+		"support_email":       "hello@shop.example",
+		"code":                "K7QM-3XRT",
+		"items":               "2 × Harbor Blend, 250 g",
+		"rhythm":              "every month",
+		"next_date":           "3 April 2027",
+		"date":                "3 March 2027",
+		"until":               "It goes on by itself on 1 June 2027.",
+		"total":               "$24.50",
+		"order_number":        "A1B2C3-4",
+		"card":                "Visa 4242",
+		"card_trouble":        "We tried your card Visa 4242. If it is no longer the right one, please give us another.",
+		"next_try":            "We will try again on 5 March 2027.",
+		"if_not_you":          "If that was not you, please tell us at once (hello@shop.example).",
+		"if_not_reached":      "If you did not ask for it, or it does not reach you, tell us (hello@shop.example).",
+		"device":              "Firefox on Linux",
+		"time":                "3 March 2027, 12:05",
+		"inviter":             "Olivia Hart",
+		"what":                "A passkey was added to your account.",
+	}
 	for _, l := range links {
 		out[l] = "https://shop.example/portal"
 	}

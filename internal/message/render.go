@@ -171,8 +171,17 @@ func (p *parsed) refuse(n ast.Node, depth int) *fault.Reason {
 		if why := p.leads(string(n.URL(p.source))); n.AutoLinkType == ast.AutoLinkURL && why != nil {
 			return why
 		}
-	case *ast.Document, *ast.Paragraph, *ast.TextBlock, *ast.Heading, *ast.List, *ast.ListItem, *ast.Blockquote, *ast.ThematicBreak, *ast.Emphasis,
-		*ast.CodeSpan, *ast.String:
+	case *ast.Document,
+		*ast.Paragraph,
+		*ast.TextBlock,
+		*ast.Heading,
+		*ast.List,
+		*ast.ListItem,
+		*ast.Blockquote,
+		*ast.ThematicBreak,
+		*ast.Emphasis,
+		*ast.CodeSpan,
+		*ast.String:
 	default:
 		return fault.Because("markdown_refused", "This part of Markdown is not taken here.")
 	}
@@ -209,7 +218,8 @@ func (p *parsed) leads(to string) *fault.Reason {
 		return nil
 	}
 	if to = decode(to); ok || strings.ContainsFunc(to, isMark) || plain.URL(to) != nil {
-		return fault.Because("link_refused", "A link leads to one variable that is an address, such as {{portal_link}}, or to an address that begins with https://.")
+		return fault.Because("link_refused",
+			"A link leads to one variable that is an address, such as {{portal_link}}, or to an address that begins with https://.")
 	}
 	return nil
 }
@@ -372,7 +382,8 @@ func (w *writer) paragraph(n ast.Node) {
 	default:
 		if l, ok := n.FirstChild().(*ast.Link); ok && n.ChildCount() == 1 { // a paragraph that is one link is a button
 			rich, _ = w.inlines(l)
-			rich = `<a href="` + html.EscapeString(w.target(l)) + `" class="button" style="display:inline-block;padding:11px 20px;border-radius:8px;background:#1f4fd8;color:#ffffff;text-decoration:none;font-weight:600">` + rich + "</a>"
+			rich = `<a href="` + html.EscapeString(
+				w.target(l)) + `" class="button" style="display:inline-block;padding:11px 20px;border-radius:8px;background:#1f4fd8;color:#ffffff;text-decoration:none;font-weight:600">` + rich + "</a>"
 		}
 		rich = `<p style="margin:0 0 14px">` + rich + "</p>"
 	}

@@ -30,8 +30,13 @@ type sent struct {
 func (Record) Load(journal.Reader) (struct{}, error) { return struct{}{}, nil }
 
 func (c Record) Decide(struct{}, time.Time) (journal.Decision, error) {
-	d := journal.Draft{Type: journal.NotificationSent, Target: journal.Ref{Kind: journal.Message, ID: c.ID}, Mentions: append([]journal.Ref{{Kind: journal.Customer, ID: c.Customer}, {Kind: journal.TeamMember, ID: c.Member}}, c.About...),
-		Details: sent{c.Name, "email", c.Language, c.Tries}, CausedBy: c.CausedBy}
+	d := journal.Draft{
+		Type:     journal.NotificationSent,
+		Target:   journal.Ref{Kind: journal.Message, ID: c.ID},
+		Mentions: append([]journal.Ref{{Kind: journal.Customer, ID: c.Customer}, {Kind: journal.TeamMember, ID: c.Member}}, c.About...),
+		Details:  sent{c.Name, "email", c.Language, c.Tries},
+		CausedBy: c.CausedBy,
+	}
 	if c.Tries > 0 {
 		d.Type = journal.NotificationFailed
 	}

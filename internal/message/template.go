@@ -57,7 +57,8 @@ func (c Disable) Decide(w World, _ time.Time) (journal.Decision, error) {
 		return journal.Decision{}, unknown(c.Name)
 	}
 	if k.Needed {
-		return journal.Decision{}, fault.New(fault.Conflict, "message_needed", "Nobody could get in without this message, so it cannot be switched off.")
+		return journal.Decision{}, fault.New(fault.Conflict, "message_needed",
+			"Nobody could get in without this message, so it cannot be switched off.")
 	}
 	next := w.next(c.Name)
 	next.Disabled = true

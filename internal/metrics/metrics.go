@@ -101,53 +101,92 @@ func New(s Sources) *Metrics {
 	m := &Metrics{reg: prometheus.NewRegistry()}
 	m.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.gauge("perennial_build_info", "1, with the program's version.", prometheus.Labels{"version": s.Version}, func() float64 { return 1 })
-	m.gauge("perennial_tzdata_info", "1, with the version of the tz database in use and where it comes from.", prometheus.Labels{"version": s.Zones, "origin": s.ZonesOrigin}, func() float64 { return 1 })
+	m.gauge("perennial_tzdata_info", "1, with the version of the tz database in use and where it comes from.",
+		prometheus.Labels{"version": s.Zones, "origin": s.ZonesOrigin}, func() float64 { return 1 })
 
 	m.gauge("perennial_journal_entries", "Entries in the journal.", nil, func() float64 { return float64(s.Head() + 1) })
-	m.gauge("perennial_journal_head_seq", "Seq of the last committed entry; -1 in an empty journal.", nil, func() float64 { return float64(s.Head()) })
-	m.gauge("perennial_index_seq", "Seq of the last entry that the index has; -1 for none.", nil, func() float64 { return float64(s.Indexed()) })
-	m.gauge("perennial_index_lag_entries", "Entries that are committed and not indexed yet; a search indexes them first.", nil, func() float64 {
-		indexed := s.Indexed()
-		return float64(max(0, s.Head()-indexed))
-	})
-	m.gauge("perennial_log_missing_entries", "Entries that the index or the database kept from a log that somebody read since the start or the last check that held, and that a chain names; anything but 0 is an alarm.", nil, func() float64 { return float64(s.Missed()) })
-	m.gauge("perennial_analytics_lag_entries", "Entries that are committed and not in the reports yet; a report counts them first when they are few.", nil, func() float64 {
-		counted := s.Counted()
-		return float64(max(0, s.Head()-counted))
-	})
-	m.gauge("perennial_messages_lag_entries", "Entries that are committed and were not looked at for messages yet; 0 where this process sends none.", nil, func() float64 { return float64(s.Messages().Lag) })
-	m.gauge("perennial_messages_waiting", "Messages that are to be sent, those that will be tried again included; 0 where this process sends none.", nil, func() float64 { return float64(s.Messages().Waiting) })
+	m.gauge("perennial_journal_head_seq", "Seq of the last committed entry; -1 in an empty journal.", nil,
+		func() float64 { return float64(s.Head()) })
+	m.gauge("perennial_index_seq", "Seq of the last entry that the index has; -1 for none.", nil,
+		func() float64 { return float64(s.Indexed()) })
+	m.gauge(
+		"perennial_index_lag_entries",
+		"Entries that are committed and not indexed yet; a search indexes them first.",
+		nil,
+		func() float64 {
+			indexed := s.Indexed()
+			return float64(max(0, s.Head()-indexed))
+		},
+	)
+	m.gauge("perennial_log_missing_entries",
+		"Entries that the index or the database kept from a log that somebody read since the start or the last check that held, and that a chain names; anything but 0 is an alarm.",
+		nil, func() float64 { return float64(s.Missed()) })
+	m.gauge(
+		"perennial_analytics_lag_entries",
+		"Entries that are committed and not in the reports yet; a report counts them first when they are few.",
+		nil,
+		func() float64 {
+			counted := s.Counted()
+			return float64(max(0, s.Head()-counted))
+		},
+	)
+	m.gauge("perennial_messages_lag_entries",
+		"Entries that are committed and were not looked at for messages yet; 0 where this process sends none.", nil,
+		func() float64 { return float64(s.Messages().Lag) })
+	m.gauge("perennial_messages_waiting",
+		"Messages that are to be sent, those that will be tried again included; 0 where this process sends none.", nil,
+		func() float64 { return float64(s.Messages().Waiting) })
 	m.counted("perennial_messages_sent_total", "Messages that a mail server took.", func() float64 { return float64(s.Messages().Sent) })
-	m.counted("perennial_messages_failed_tries_total", "Tries to send a message that no mail server took.", func() float64 { return float64(s.Messages().Failed) })
-	m.counted("perennial_messages_forged_total", "Rows of messages that were not as they were written, were put back, or were taken out by hand. None of them was sent as it was.",
+	m.counted("perennial_messages_failed_tries_total", "Tries to send a message that no mail server took.",
+		func() float64 { return float64(s.Messages().Failed) })
+	m.counted("perennial_messages_forged_total",
+		"Rows of messages that were not as they were written, were put back, or were taken out by hand. None of them was sent as it was.",
 		func() float64 { return float64(s.Messages().Forged) })
-	m.followers("perennial_follower_lag_entries", "Entries that are committed and not taken yet, by who follows the journal; 0 where another process does.", s.Followers,
+	m.followers("perennial_follower_lag_entries",
+		"Entries that are committed and not taken yet, by who follows the journal; 0 where another process does.", s.Followers,
 		func(f Follower) float64 { return float64(f.Lag) })
-	m.followers("perennial_follower_failing_seconds", "For how long a follower has failed at each try; 0 when the last one went well.", s.Followers,
+	m.followers("perennial_follower_failing_seconds",
+		"For how long a follower has failed at each try; 0 when the last one went well.", s.Followers,
 		func(f Follower) float64 { return f.Failing.Seconds() })
-	m.gauge("perennial_checkpoint_entries", "Entries that the newest signed checkpoint is over.", nil, func() float64 { return float64(s.Checkpoint().Size) })
+	m.gauge("perennial_checkpoint_entries", "Entries that the newest signed checkpoint is over.", nil,
+		func() float64 { return float64(s.Checkpoint().Size) })
 	m.gauge("perennial_checkpoint_unsigned_entries", "Entries that no signed checkpoint is over yet.", nil, func() float64 {
 		size := s.Checkpoint().Size
 		return float64(max(0, s.Head()+1-size))
 	})
-	m.gauge("perennial_checkpoint_age_seconds", "Seconds since the newest checkpoint was signed; 0 when there is none. It grows while nothing is written.", nil, func() float64 {
-		c := s.Checkpoint()
-		if c.At.IsZero() {
+	m.gauge(
+		"perennial_checkpoint_age_seconds",
+		"Seconds since the newest checkpoint was signed; 0 when there is none. It grows while nothing is written.",
+		nil,
+		func() float64 {
+			c := s.Checkpoint()
+			if c.At.IsZero() {
+				return 0
+			}
+			return max(0, s.Now().Sub(c.At).Seconds())
+		},
+	)
+	m.gauge(
+		"perennial_checkpoint_refused",
+		"1 while nothing is signed because the database is behind an earlier checkpoint, or is another one.",
+		nil,
+		func() float64 {
+			if s.Checkpoint().Refused {
+				return 1
+			}
 			return 0
-		}
-		return max(0, s.Now().Sub(c.At).Seconds())
-	})
-	m.gauge("perennial_checkpoint_refused", "1 while nothing is signed because the database is behind an earlier checkpoint, or is another one.", nil, func() float64 {
-		if s.Checkpoint().Refused {
-			return 1
-		}
-		return 0
-	})
+		},
+	)
 
-	m.gauge("perennial_verify_differences", "Differences between the journal and the database that the last check found, in whichever process it was made.", nil, func() float64 {
-		_, n := s.Verified()
-		return float64(n)
-	})
+	m.gauge(
+		"perennial_verify_differences",
+		"Differences between the journal and the database that the last check found, in whichever process it was made.",
+		nil,
+		func() float64 {
+			_, n := s.Verified()
+			return float64(n)
+		},
+	)
 	m.gauge("perennial_verify_timestamp_seconds", "When the last check ended, in Unix time; 0 before the first.", nil, func() float64 {
 		at, _ := s.Verified()
 		if at.IsZero() {
@@ -156,34 +195,48 @@ func New(s Sources) *Metrics {
 		return float64(at.Unix())
 	})
 
-	m.flags("perennial_held", "1 while billing, messages and what else the server does by itself is held up, by reason.", "reason", s.Held, s.IsHeld)
+	m.flags("perennial_held", "1 while billing, messages and what else the server does by itself is held up, by reason.", "reason",
+		s.Held, s.IsHeld)
 
-	m.gauge("perennial_commands_waiting", "Commands that wait for the writer; from 4,096 on they are refused.", nil, func() float64 { return float64(s.Waiting()) })
-	m.commands = m.counters("perennial_commands_total", "Commands by outcome: done, unchanged (nothing to change), repeated (the first answer was given again), refused (by a rule), failed.", "outcome")
+	m.gauge("perennial_commands_waiting", "Commands that wait for the writer; from 4,096 on they are refused.", nil,
+		func() float64 { return float64(s.Waiting()) })
+	m.commands = m.counters("perennial_commands_total",
+		"Commands by outcome: done, unchanged (nothing to change), repeated (the first answer was given again), refused (by a rule), failed.",
+		"outcome")
 	for _, o := range []string{Done, Unchanged, Repeated, Refused, Failed} {
 		m.commands.WithLabelValues(o)
 	}
 	m.entries = m.counter("perennial_entries_written_total", "Entries that this process wrote.")
 	m.batchCommands = m.histogram("perennial_batch_commands", "Commands in one transaction.", prometheus.ExponentialBuckets(1, 2, 11))
-	m.batchTime = m.histogram("perennial_commit_duration_seconds", "Time of one transaction: deciding, writing and making durable.", prometheus.ExponentialBuckets(0.0005, 2, 15))
+	m.batchTime = m.histogram("perennial_commit_duration_seconds", "Time of one transaction: deciding, writing and making durable.",
+		prometheus.ExponentialBuckets(0.0005, 2, 15))
 
-	m.requests = m.counters("perennial_http_requests_total", "HTTP requests by method, pattern of the route and status.", "method", "route", "status")
-	m.requestTime = m.histograms("perennial_http_request_duration_seconds", "Time of an HTTP request by method and pattern of the route, until its last byte.", prometheus.DefBuckets, "method", "route")
+	m.requests = m.counters("perennial_http_requests_total", "HTTP requests by method, pattern of the route and status.", "method",
+		"route", "status")
+	m.requestTime = m.histograms("perennial_http_request_duration_seconds",
+		"Time of an HTTP request by method and pattern of the route, until its last byte.", prometheus.DefBuckets, "method", "route")
 	m.gauge("perennial_stream_clients", "Clients that follow the journal live.", nil, func() float64 { return float64(s.Streams()) })
 
 	m.due = m.counter("perennial_billing_due_total", "Subscriptions that were found due (an order, a retry, the end of a pause).")
 	m.attempts = m.counters("perennial_billing_attempts_total",
-		"Answers of the payment gateway by outcome: succeeded, declined, action_required, silent (no answer; it is asked again), refused (because of the shop; it is tried again).", "outcome")
+		"Answers of the payment gateway by outcome: succeeded, declined, action_required, silent (no answer; it is asked again), refused (because of the shop; it is tried again).",
+		"outcome")
 	for _, o := range []string{"succeeded", "declined", "action_required", Silent, Refused} {
 		m.attempts.WithLabelValues(o)
 	}
-	m.runs = m.counters("perennial_billing_runs_total", "Looks for what is due by outcome: done, failed, held (see perennial_held).", "outcome")
+	m.runs = m.counters("perennial_billing_runs_total", "Looks for what is due by outcome: done, failed, held (see perennial_held).",
+		"outcome")
 	for _, o := range []string{Done, Failed, Held} {
 		m.runs.WithLabelValues(o)
 	}
-	m.gauge("perennial_billing_last_run_timestamp_seconds", "When the last look for what is due ended without a failure, in Unix time; 0 before the first.", nil, func() float64 {
-		return float64(m.lastRun.Load()) / 1000
-	})
+	m.gauge(
+		"perennial_billing_last_run_timestamp_seconds",
+		"When the last look for what is due ended without a failure, in Unix time; 0 before the first.",
+		nil,
+		func() float64 {
+			return float64(m.lastRun.Load()) / 1000
+		},
+	)
 	return m
 }
 
@@ -201,12 +254,14 @@ func (m *Metrics) gauge(name, help string, labels prometheus.Labels, read func()
 func (m *Metrics) flags(name, help, label string, values []string, is func(value string) bool) {
 	m.list = append(m.list, Described{name, "gauge", help, []string{label}})
 	for _, v := range values {
-		m.reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: prometheus.Labels{label: v}}, func() float64 {
-			if is(v) {
-				return 1
-			}
-			return 0
-		}))
+		m.reg.MustRegister(
+			prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: prometheus.Labels{label: v}}, func() float64 {
+				if is(v) {
+					return 1
+				}
+				return 0
+			}),
+		)
 	}
 }
 

@@ -60,8 +60,11 @@ func Shop(ctx context.Context, from, to *store.Store, source *program.Program, m
 		return nil, err
 	}
 	if head.MovedTo == "" {
-		if _, err := source.Do(ctx, &program.Request{Meta: meta, Command: journal.Bind(observe.Move{Shop: from.Shop, To: to.DB.Path, Entries: c.next}),
-			Machinery: func(b *store.Batch) error { return b.Close(to.DB.Path) }}); err != nil {
+		if _, err := source.Do(
+			ctx,
+			&program.Request{Meta: meta, Command: journal.Bind(observe.Move{Shop: from.Shop, To: to.DB.Path, Entries: c.next}),
+				Machinery: func(b *store.Batch) error { return b.Close(to.DB.Path) }},
+		); err != nil {
 			return nil, err
 		}
 	}
@@ -81,7 +84,8 @@ func Shop(ctx context.Context, from, to *store.Store, source *program.Program, m
 		return nil, db.Fault(err)
 	}
 	if was.Seq != is.Seq || was.Edge.Root() != is.Edge.Root() {
-		return nil, fault.New(fault.Internal, "copy_differs", "The copy ends with entry %d and another root than the source, which ends with %d.", is.Seq, was.Seq)
+		return nil, fault.New(fault.Internal, "copy_differs",
+			"The copy ends with entry %d and another root than the source, which ends with %d.", is.Seq, was.Seq)
 	}
 	return &Report{from.Shop, is.Seq + 1, is.Edge.Root().String()}, nil
 }
@@ -128,14 +132,16 @@ func (c *copier) begins() error {
 		return db.Fault(err)
 	}
 	if c.next > source.Seq+1 {
-		return fault.New(fault.Conflict, "copy_ahead", "The copy has %d entries and the source %d: the shop goes on there already.", c.next, source.Seq+1)
+		return fault.New(fault.Conflict, "copy_ahead", "The copy has %d entries and the source %d: the shop goes on there already.",
+			c.next, source.Seq+1)
 	}
 	root, err := seal.RootAt(store.Tree{Ctx: c.ctx, S: c.from, Q: c.from.Read}, c.next)
 	if err != nil {
 		return err
 	}
 	if root != head.Edge.Root() {
-		return fault.New(fault.Conflict, "another_journal", "The first %d entries there are not those of this journal: give an empty database.", c.next)
+		return fault.New(fault.Conflict, "another_journal",
+			"The first %d entries there are not those of this journal: give an empty database.", c.next)
 	}
 	return nil
 }

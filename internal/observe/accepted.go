@@ -21,7 +21,8 @@ type Operator struct {
 // Check refuses a word without who and why.
 func (o Operator) Check() error {
 	line := func(s string, most int) bool {
-		return strings.TrimSpace(s) != "" && utf8.ValidString(s) && utf8.RuneCountInString(s) <= most && !strings.ContainsFunc(s, unicode.IsControl)
+		return strings.TrimSpace(s) != "" && utf8.ValidString(s) && utf8.RuneCountInString(s) <= most &&
+			!strings.ContainsFunc(s, unicode.IsControl)
 	}
 	switch {
 	case !line(o.Because, 500):
@@ -148,7 +149,16 @@ func (ConnectGateway) Load(journal.Reader) (World, error) { return World{}, nil 
 
 // Decide refuses another account without a word.
 func (c ConnectGateway) Decide(World, time.Time) (journal.Decision, error) {
-	d := connectDetails{c.Account.Gateway, c.Account.ID, c.Account.Mode, c.Was.Gateway, c.Was.ID, c.Was.Mode, c.Operator.By, c.Operator.Because}
+	d := connectDetails{
+		c.Account.Gateway,
+		c.Account.ID,
+		c.Account.Mode,
+		c.Was.Gateway,
+		c.Was.ID,
+		c.Was.Mode,
+		c.Operator.By,
+		c.Operator.Because,
+	}
 	if c.Was == (Account{}) {
 		return entry(c.Shop, GatewayConnected, d), nil
 	}
@@ -169,7 +179,18 @@ func entry(shop id.ID, name journal.Name, details any) journal.Decision {
 
 // ReadRestore reads the details of an entry shop.restore_accepted.
 func ReadRestore(e *journal.Event) (c AcceptRestore, err error) {
-	err = read(e, map[string]any{"found": &c.Found, "entries": &c.Ours, "signed": &c.Signed, "root": &c.Root, "missing_since": &c.Since, "by": &c.By, "because": &c.Because})
+	err = read(
+		e,
+		map[string]any{
+			"found":         &c.Found,
+			"entries":       &c.Ours,
+			"signed":        &c.Signed,
+			"root":          &c.Root,
+			"missing_since": &c.Since,
+			"by":            &c.By,
+			"because":       &c.Because,
+		},
+	)
 	return c, err
 }
 

@@ -56,7 +56,11 @@ type externalDetails struct {
 
 // kinds are what an external event can be about, by the prefix of the id.
 var externalKinds = map[string]journal.Kind{
-	id.Customer: journal.Customer, id.Subscription: journal.Subscription, id.Order: journal.Order, id.Product: journal.Product, id.Variant: journal.Variant,
+	id.Customer:     journal.Customer,
+	id.Subscription: journal.Subscription,
+	id.Order:        journal.Order,
+	id.Product:      journal.Product,
+	id.Variant:      journal.Variant,
 }
 
 // ExternalTarget gives an id as the target that it names; false when it is not the id of a customer, subscription, order,
@@ -138,14 +142,17 @@ func (c External) Decide(w externalWorld, now time.Time) (journal.Decision, erro
 		d.Details = journal.Secluded(c.Details)
 	}
 	return journal.Decision{
-		Drafts: []journal.Draft{{Type: journal.Name(c.Type), Target: target, Mentions: mentions, Details: d, Person: person, OccurredAt: c.OccurredAt}},
+		Drafts: []journal.Draft{
+			{Type: journal.Name(c.Type), Target: target, Mentions: mentions, Details: d, Person: person, OccurredAt: c.OccurredAt},
+		},
 		Result: target,
 	}, nil
 }
 
 func (c External) check(f *fault.Fields, now time.Time) {
 	if !ValidExternal(c.Type) {
-		f.Add("/type", "external_type_invalid", "Give a type of the form external.<name>: 1 to 60 of a-z, 0-9, dot and underscore after external.")
+		f.Add("/type", "external_type_invalid",
+			"Give a type of the form external.<name>: 1 to 60 of a-z, 0-9, dot and underscore after external.")
 	}
 	if !sourceForm.MatchString(c.Source) {
 		f.Add("/source", "source_invalid", "Name the source with 1 to 60 of A-Z, a-z, 0-9 and . _ : - that begin with a letter or a digit.")

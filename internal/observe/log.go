@@ -1,8 +1,8 @@
-// Package observe makes the entries about what is only observed and changes no state: a log that was read, exported or checked, a shop that
-// moved, what the operator accepted, and events of other systems, which stand on the same timeline as what happened here. An event from outside
-// mentions the things that it is about, which have to exist, with the customer that they belong to. Its summary is searched and shown to
-// everybody who may see the event, so it must not hold personal values; its details are sealed under the key of the customer that it is
-// about, and erased with that key.
+// Package observe makes the entries about what is only observed and changes no state: a log that was read, exported or checked, a
+// shop that moved, what the operator accepted, and events of other systems, which stand on the same timeline as what happened here.
+// An event from outside mentions the things that it is about, which have to exist, with the customer that they belong to. Its
+// summary is searched and shown to everybody who may see the event, so it must not hold personal values; its details are sealed
+// under the key of the customer that it is about, and erased with that key.
 package observe
 
 import (

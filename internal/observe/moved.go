@@ -23,5 +23,8 @@ func (Move) Load(journal.Reader) (World, error) { return World{}, nil }
 
 func (c Move) Decide(World, time.Time) (journal.Decision, error) {
 	ref := journal.Ref{Kind: journal.Shop, ID: c.Shop}
-	return journal.Decision{Drafts: []journal.Draft{{Type: journal.ShopMoved, Target: ref, Details: moveDetails{c.To, c.Entries}}}, Result: ref}, nil
+	return journal.Decision{
+		Drafts: []journal.Draft{{Type: journal.ShopMoved, Target: ref, Details: moveDetails{c.To, c.Entries}}},
+		Result: ref,
+	}, nil
 }

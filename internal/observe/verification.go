@@ -50,7 +50,18 @@ func ReadVerification(e *journal.Event) (v Verification, ok bool) {
 	if e.Type != journal.LogVerified {
 		return v, false
 	}
-	err := read(e, map[string]any{"result": &v.Result, "entries": &v.Entries, "changes": &v.Changes, "differences": &v.Differences, "checkpoints": &v.Checkpoints,
-		"root": &v.Root, "problem": &v.Problem, "derived": &v.Derived})
+	err := read(
+		e,
+		map[string]any{
+			"result":      &v.Result,
+			"entries":     &v.Entries,
+			"changes":     &v.Changes,
+			"differences": &v.Differences,
+			"checkpoints": &v.Checkpoints,
+			"root":        &v.Root,
+			"problem":     &v.Problem,
+			"derived":     &v.Derived,
+		},
+	)
 	return v, err == nil
 }

@@ -8,8 +8,8 @@
 //   - an [*Ours] error says that this request moved nothing, and that nobody but us is to blame: the request, our key, the
 //     account. ErrKeyReused says the same of this request, and that another one with its key may have moved money.
 //
-// A decline is an answer, not an error: the customer's card or bank said no. Card numbers never pass through here: a payment method is the reference under
-// which the gateway keeps it.
+// A decline is an answer, not an error: the customer's card or bank said no. Card numbers never pass through here: a payment method
+// is the reference under which the gateway keeps it.
 package payment
 
 import (
@@ -87,7 +87,12 @@ type Charge struct {
 
 // GivenUp is the result of the charge of this id that was cancelled while it waited for its customer.
 func GivenUp(chargeID string) ChargeResult {
-	return ChargeResult{GatewayID: chargeID, Status: Declined, Code: CodeCancelled, Message: "The payment was given up before it was confirmed."}
+	return ChargeResult{
+		GatewayID: chargeID,
+		Status:    Declined,
+		Code:      CodeCancelled,
+		Message:   "The payment was given up before it was confirmed.",
+	}
 }
 
 // MaxKey is the longest idempotency key, in bytes. Every gateway that we know takes this much.

@@ -59,7 +59,8 @@ func check(s string, maxRunes int, breaks string) *fault.Reason {
 func unseen(r rune) *fault.Reason {
 	switch {
 	case bidi(r):
-		return fault.Because("character_refused", "This holds a character that turns the direction of text ({character}).", "character", codePoint(r))
+		return fault.Because("character_refused", "This holds a character that turns the direction of text ({character}).", "character",
+			codePoint(r))
 	case unicode.IsControl(r), r == 0x2028, r == 0x2029:
 		return fault.Because("character_refused", "This holds a control character ({character}).", "character", codePoint(r))
 	case r == 0xFEFF, // byte order mark

@@ -43,5 +43,8 @@ func (c ExpireNetwork) Decide(w NetworkWorld, now time.Time) (journal.Decision, 
 		return journal.Decision{}, fault.New(fault.Conflict, "still_kept", "IP addresses and user agents of %s are still kept.", c.Month)
 	}
 	ref := journal.Ref{Kind: journal.Shop, ID: c.Shop}
-	return journal.Decision{Drafts: []journal.Draft{{Type: journal.NetworkDataExpired, Target: ref, Details: networkDetails{c.Month}}}, Result: ref}, nil
+	return journal.Decision{
+		Drafts: []journal.Draft{{Type: journal.NetworkDataExpired, Target: ref, Details: networkDetails{c.Month}}},
+		Result: ref,
+	}, nil
 }

@@ -47,10 +47,12 @@ func (c Redact) Load(r journal.Reader) (w World, err error) {
 	if w.Addresses, err = journal.Where[customer.Address](r, journal.Address, "customer_id", string(c.CustomerID)); err != nil {
 		return w, err
 	}
-	if w.PaymentMethods, err = journal.Where[customer.PaymentMethod](r, journal.PaymentMethod, "customer_id", string(c.CustomerID)); err != nil {
+	if w.PaymentMethods, err = journal.Where[customer.PaymentMethod](r, journal.PaymentMethod, "customer_id",
+		string(c.CustomerID)); err != nil {
 		return w, err
 	}
-	if w.Subscriptions, err = journal.Where[subscription.Subscription](r, journal.Subscription, "customer_id", string(c.CustomerID)); err != nil {
+	if w.Subscriptions, err = journal.Where[subscription.Subscription](r, journal.Subscription, "customer_id",
+		string(c.CustomerID)); err != nil {
 		return w, err
 	}
 	if w.Orders, err = journal.Where[billing.Order](r, journal.Order, "customer_id", string(c.CustomerID)); err != nil {
@@ -103,7 +105,8 @@ func (c Redact) Decide(w World, now time.Time) (journal.Decision, error) {
 	for _, s := range ended {
 		next := journal.Clone(s)
 		journal.Erase(next)
-		d.Drafts = append(d.Drafts, journal.Draft{Type: journal.SubscriptionRedacted, Before: s, After: next, Mentions: []journal.Ref{w.Customer.Ref()}})
+		d.Drafts = append(d.Drafts,
+			journal.Draft{Type: journal.SubscriptionRedacted, Before: s, After: next, Mentions: []journal.Ref{w.Customer.Ref()}})
 	}
 	own, names := customer.RedactOwn(w.Customer, w.Addresses, w.PaymentMethods)
 	d.Drafts = journal.AppendDrafts(d.Drafts, 0, own...)

@@ -89,7 +89,8 @@ func (w *writer) continues(ctx context.Context, b *store.Batch, size int64) erro
 	}
 	if last.Size > size {
 		return fault.New(fault.Unavailable, "database_behind",
-			"The database holds %d entries, but a checkpoint over %d was signed: it was restored from an older copy. Nothing is signed until the newer one is back, or until you go on from this one with perennial accept-restore.", size, last.Size)
+			"The database holds %d entries, but a checkpoint over %d was signed: it was restored from an older copy. Nothing is signed until the newer one is back, or until you go on from this one with perennial accept-restore.",
+			size, last.Size)
 	}
 	root, err := seal.RootAt(store.Tree{Ctx: ctx, S: w.s, Q: b}, last.Size)
 	if err != nil {
@@ -123,7 +124,8 @@ type GivenUp struct {
 func (p *Program) Lost(ctx context.Context) (g GivenUp, err error) {
 	_, err = p.Checkpoint(ctx)
 	if err == nil {
-		return g, fault.New(fault.Conflict, "nothing_to_accept", "The database goes on from the last signed checkpoint: there is nothing to accept.")
+		return g, fault.New(fault.Conflict, "nothing_to_accept",
+			"The database goes on from the last signed checkpoint: there is nothing to accept.")
 	}
 	if g.Found = fault.As(err).Code; g.Found != "database_behind" && g.Found != "database_forked" {
 		return g, err

@@ -22,9 +22,10 @@ type sent struct {
 	Created []id.ID       `json:"created,omitzero"`
 }
 
-// DoOnce is Do for a form that a person sends, which may come twice. key is what the form is known by. A second request under it changes
-// nothing and gives the outcome of the first with its events, Replayed; where the first wrote machinery, which may hold a secret that only it
-// could show, or was somebody else's, it is refused (Conflict, sent_already). What was refused may be sent again.
+// DoOnce is Do for a form that a person sends, which may come twice. key is what the form is known by. A second request under it
+// changes nothing and gives the outcome of the first with its events, Replayed; where the first wrote machinery, which may hold a
+// secret that only it could show, or was somebody else's, it is refused (Conflict, sent_already). What was refused may be sent
+// again.
 func (p *Program) DoOnce(ctx context.Context, req *Request, key [sha256.Size]byte) (*Outcome, error) {
 	h := sha256.Sum256(fmt.Appendf(nil, "%s form %x", p.Store.Shop, key))
 	req.Idempotency = &Idempotency{CallerKey: h[:20], RequestHash: h[sha256.Size-store.FormHash:]}

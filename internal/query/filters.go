@@ -49,8 +49,8 @@ func (f Orders) Where() []Filter {
 	return append(append(IsGiven(Status, f.Status), IsGiven(Customer, f.Customer)...), IsGiven(Subscription, f.Subscription)...)
 }
 
-// Shelf gives the filters for things of a status. Without one, those that were taken away (archived, removed, revoked, deactivated) are left
-// out.
+// Shelf gives the filters for things of a status. Without one, those that were taken away (archived, removed, revoked, deactivated)
+// are left out.
 func Shelf[T ~string](status string, gone T) []Filter {
 	if status == "" {
 		return []Filter{Not(Status, gone)}

@@ -27,9 +27,9 @@ func Inclusion(src Source, seq, size int64) ([]Hash, error) {
 	return tlog.ProveRecord(size, seq, newReader(src, size))
 }
 
-// Consistency proves that the tree of the first to leaves begins with the tree of the first from (RFC 6962, section
-// 2.1.2). It wants 0 <= from <= to. Every tree begins with the empty one, and there is nothing to prove: that proof is empty, not nil, as is
-// that of a tree with itself.
+// Consistency proves that the tree of the first to leaves begins with the tree of the first from (RFC 6962, section 2.1.2). It wants
+// 0 <= from <= to. Every tree begins with the empty one, and there is nothing to prove: that proof is empty, not nil, as is that of
+// a tree with itself.
 func Consistency(src Source, from, to int64) ([]Hash, error) {
 	if from < 0 || from > to || to > MaxSize {
 		return nil, fmt.Errorf("%w: a tree of %d within a tree of %d", ErrRange, from, to)

@@ -138,7 +138,14 @@ func Default(page id.ID, general *General) Document {
 	case PageGeneral:
 		return journal.Clone(general)
 	case PageBilling:
-		return &Billing{BillingHour: 6, MaxCatchUpOrders: 1, MissedOrders: MissedSkip, OutOfStock: StockSkip, SmallOrders: SmallFree, UpcomingDays: DefaultUpcomingDays}
+		return &Billing{
+			BillingHour:      6,
+			MaxCatchUpOrders: 1,
+			MissedOrders:     MissedSkip,
+			OutOfStock:       StockSkip,
+			SmallOrders:      SmallFree,
+			UpcomingDays:     DefaultUpcomingDays,
+		}
 	case PageRecovery:
 		return &Recovery{RetryDays: []int{1, 3, 5, 7}, EndAction: EndPause}
 	case PageShipping:
@@ -271,17 +278,20 @@ func (d *Recovery) check(f *fault.Fields) {
 	for i, p := range d.Phases {
 		at := "/phases/" + strconv.Itoa(i)
 		if p.Attempts < 1 || p.Attempts > maxRetries {
-			f.Add(at+"/attempts", "phase_out_of_range", "In phase {phase}, give a whole number of retries from 1 to {most}.", "phase", i+1, "most", maxRetries)
+			f.Add(at+"/attempts", "phase_out_of_range", "In phase {phase}, give a whole number of retries from 1 to {most}.", "phase", i+1,
+				"most", maxRetries)
 			each = false
 		}
 		if p.IntervalDays < 1 || p.IntervalDays > maxRetryDay {
-			f.Add(at+"/interval_days", "phase_out_of_range", "In phase {phase}, give a whole number of days from 1 to {most}.", "phase", i+1, "most", maxRetryDay)
+			f.Add(at+"/interval_days", "phase_out_of_range", "In phase {phase}, give a whole number of days from 1 to {most}.", "phase",
+				i+1, "most", maxRetryDay)
 			each = false
 		}
 		retries, days = retries+p.Attempts, days+p.Attempts*p.IntervalDays
 	}
 	if each && (retries > maxPhaseRetries || days > maxPhaseDays) {
-		f.Add("/phases", "phases_too_long", "All phases together have at most {retries} retries in {days} days.", "retries", maxPhaseRetries, "days", maxPhaseDays)
+		f.Add("/phases", "phases_too_long", "All phases together have at most {retries} retries in {days} days.", "retries",
+			maxPhaseRetries, "days", maxPhaseDays)
 	}
 	if d.RetryHour != nil {
 		within(f, "/retry_hour", *d.RetryHour, 0, 23)
@@ -299,7 +309,8 @@ func (d *Shipping) check(f *fault.Fields) {
 		f.Add("/default_delivery_price/currency", "currency_unknown", "Give an ISO 4217 currency code, such as USD.")
 	}
 	if m := d.DefaultDeliveryPrice.Minor; m < 0 || m > maxDeliveryMinor {
-		f.Add("/default_delivery_price/amount", "out_of_range", "Give a price from 0 to {most} minor units.", "least", 0, "most", int64(maxDeliveryMinor))
+		f.Add("/default_delivery_price/amount", "out_of_range", "Give a price from 0 to {most} minor units.", "least", 0, "most",
+			int64(maxDeliveryMinor))
 	}
 	for i, c := range d.Countries {
 		at := "/countries/" + strconv.Itoa(i)

@@ -70,7 +70,8 @@ func (c Update) Decide(w World, _ time.Time) (journal.Decision, error) {
 	next := c.Document.tidied()
 	var f fault.Fields
 	next.check(&f)
-	if s, ok := next.(*Shipping); ok && money.ValidCurrency(s.DefaultDeliveryPrice.Currency) && s.DefaultDeliveryPrice.Currency != w.General.Currency {
+	if s, ok := next.(*Shipping); ok && money.ValidCurrency(s.DefaultDeliveryPrice.Currency) &&
+		s.DefaultDeliveryPrice.Currency != w.General.Currency {
 		f.Add("/default_delivery_price/currency", "wrong_currency", "The shop sells in {currency}.", "currency", w.General.Currency)
 	}
 	if err := f.Err(); err != nil {

@@ -18,7 +18,19 @@ import (
 
 // authenticated are the columns of a row that its mac covers, in order: all of them but the mac and the shop.
 var authenticated = map[string][]string{
-	"session":         {"id", "opens", "owner_kind", "owner_id", "viewer", "cause", "basis", "created_at", "seen_at", "expires_at", "ended_at"},
+	"session": {
+		"id",
+		"opens",
+		"owner_kind",
+		"owner_id",
+		"viewer",
+		"cause",
+		"basis",
+		"created_at",
+		"seen_at",
+		"expires_at",
+		"ended_at",
+	},
 	"link":            {"id", "opens", "purpose", "owner_kind", "owner_id", "basis", "expires_at", "used_at"},
 	"outbox":          {"id", "cause", "state", "due_at", "body"},
 	"outbox_followed": {"next", "since", "since_at"},

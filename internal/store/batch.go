@@ -152,10 +152,17 @@ func (w *Writer) Begin(ctx context.Context, now time.Time) (*Batch, error) {
 		var r headRow
 		none := sql.ErrNoRows
 		// Whoever else serves this shop waits for the lock.
-		err = db.Send(ctx, w.conn, []db.Statement{{Text: w.s.DB.BeginWrite()}, {Text: headText + ` FOR UPDATE`, Args: []any{w.s.Shop}, Each: func(scan func(...any) error) error {
-			none = nil
-			return scan(r.columns()...)
-		}}})
+		err = db.Send(
+			ctx,
+			w.conn,
+			[]db.Statement{
+				{Text: w.s.DB.BeginWrite()},
+				{Text: headText + ` FOR UPDATE`, Args: []any{w.s.Shop}, Each: func(scan func(...any) error) error {
+					none = nil
+					return scan(r.columns()...)
+				}},
+			},
+		)
 		if err == nil {
 			b.Head, err = r.head(none)
 		}
@@ -178,7 +185,8 @@ func (w *Writer) Begin(ctx context.Context, now time.Time) (*Batch, error) {
 	}
 	if b.Head.MovedTo != "" {
 		b.Rollback()
-		return nil, fault.New(fault.Unavailable, "journal_moved", "This shop was moved to %s. Nothing can be changed here any more.", b.Head.MovedTo)
+		return nil, fault.New(fault.Unavailable, "journal_moved", "This shop was moved to %s. Nothing can be changed here any more.",
+			b.Head.MovedTo)
 	}
 	b.Now = journal.Truncate(now)
 	if b.Now.Before(b.Head.RecordedAt) {
@@ -305,8 +313,9 @@ func (b *Batch) key(name string) (key vault.Key, found bool, err error) {
 // DestroyKey destroys a person's key with this batch.
 func (b *Batch) DestroyKey(name string) error {
 	b.destroy = append(b.destroy, name)
-	_, err := b.ExecContext(b.ctx, `UPDATE data_key SET wrapped = NULL, destroyed_at = $1 WHERE shop_id = $2 AND id = $3 AND destroyed_at IS NULL`,
-		stamp(b.Now), b.s.Shop, name)
+	_, err := b.ExecContext(b.ctx,
+		`UPDATE data_key SET wrapped = NULL, destroyed_at = $1 WHERE shop_id = $2 AND id = $3 AND destroyed_at IS NULL`, stamp(b.Now),
+		b.s.Shop, name)
 	return err
 }
 
@@ -329,10 +338,10 @@ func (b *Batch) Append(entries []Entry) error {
 			prev = e.Event.TargetPrevSeq
 		}
 		t := e.Event.Target()
-		if _, err := b.ExecContext(b.ctx, `INSERT INTO event (shop_id, seq, recorded_at, type, target_kind, target_id, target_version, target_prev_seq, leaf_hash, body, boxes)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
-			b.s.Shop, e.Event.Seq, stamp(e.Event.RecordedAt), e.Event.Type, t.Kind, t.ID, e.Event.TargetVersion, prev,
-			e.Leaf[:], string(e.Body), vault.JoinCiphertexts(e.Ciphertexts)); err != nil {
+		if _, err := b.ExecContext(b.ctx,
+			`INSERT INTO event (shop_id, seq, recorded_at, type, target_kind, target_id, target_version, target_prev_seq, leaf_hash, body, boxes)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`, b.s.Shop, e.Event.Seq, stamp(e.Event.RecordedAt), e.Event.Type, t.Kind,
+			t.ID, e.Event.TargetVersion, prev, e.Leaf[:], string(e.Body), vault.JoinCiphertexts(e.Ciphertexts)); err != nil {
 			return err
 		}
 	}
@@ -408,7 +417,8 @@ func (b *Batch) WriteSecret(owner journal.Ref, version, seq int64, name string, 
 	if n, err := res.RowsAffected(); err != nil || n > 0 {
 		return err
 	}
-	_, err = b.ExecContext(b.ctx, `INSERT INTO secret (version, last_seq, salt, value, shop_id, owner_kind, owner_id, name) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+	_, err = b.ExecContext(b.ctx,
+		`INSERT INTO secret (version, last_seq, salt, value, shop_id, owner_kind, owner_id, name) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
 		version, seq, salt, value, b.s.Shop, owner.Kind, owner.ID, name)
 	return err
 }
@@ -446,8 +456,8 @@ func (b *Batch) Close(to string) error {
 // FormsKept is for how long it is known what a form came to.
 const FormsKept = 8 * 24 * time.Hour
 
-// FormHash is how many bytes of a form's hash tell it from others under its key: what marks the rows of forms among the kept answers. The index
-// idempotency_form is over rows of this length.
+// FormHash is how many bytes of a form's hash tell it from others under its key: what marks the rows of forms among the kept
+// answers. The index idempotency_form is over rows of this length.
 const FormHash = 12
 
 // formsSwept is how many forms SweepForms deletes at once at most.
@@ -455,8 +465,14 @@ const formsSwept = 1000
 
 // SweepForms deletes what forms came to that were sent long ago.
 func (b *Batch) SweepForms() error {
-	_, err := b.ExecContext(b.ctx, `DELETE FROM idempotency WHERE shop_id = $1 AND caller_key IN (SELECT caller_key FROM idempotency WHERE shop_id = $1 AND length(request_hash) = `+strconv.Itoa(FormHash)+` AND created_at < $2 LIMIT $3)`,
-		b.s.Shop, stamp(b.Now.Add(-FormsKept)), formsSwept)
+	_, err := b.ExecContext(
+		b.ctx,
+		`DELETE FROM idempotency WHERE shop_id = $1 AND caller_key IN (SELECT caller_key FROM idempotency WHERE shop_id = $1 AND length(request_hash) = `+strconv.Itoa(
+			FormHash)+` AND created_at < $2 LIMIT $3)`,
+		b.s.Shop,
+		stamp(b.Now.Add(-FormsKept)),
+		formsSwept,
+	)
 	return err
 }
 
@@ -484,8 +500,15 @@ func (b *Batch) FindAnswer(callerKey []byte) (*FirstAnswer, error) {
 	kept, fetched := b.answers[string(callerKey)]
 	if !fetched {
 		kept = &keptAnswer{}
-		err := b.QueryRowContext(b.ctx, `SELECT request_hash, key_id, answer, created_at, mac FROM idempotency WHERE shop_id = $1 AND caller_key = $2`,
-			b.s.Shop, callerKey).Scan(&kept.requestHash, &kept.keyID, &kept.answer, &kept.at, &kept.mac)
+		err := b.QueryRowContext(b.ctx,
+			`SELECT request_hash, key_id, answer, created_at, mac FROM idempotency WHERE shop_id = $1 AND caller_key = $2`, b.s.Shop,
+			callerKey).Scan(
+			&kept.requestHash,
+			&kept.keyID,
+			&kept.answer,
+			&kept.at,
+			&kept.mac,
+		)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil, nil
 		}
@@ -547,7 +570,8 @@ func (b *Batch) KeepAnswers(answers []Answer) error {
 		}
 		mac := b.s.authentic("idempotency", a.CallerKey, a.RequestHash, keyID, a.Bytes, stamp(b.Now))
 		if b.s.DB.Engine == db.SQLite {
-			if _, err := b.ExecContext(b.ctx, `INSERT INTO idempotency (shop_id, caller_key, request_hash, key_id, answer, created_at, mac) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+			if _, err := b.ExecContext(b.ctx,
+				`INSERT INTO idempotency (shop_id, caller_key, request_hash, key_id, answer, created_at, mac) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
 				b.s.Shop, a.CallerKey, a.RequestHash, keyID, a.Bytes, stamp(b.Now), mac); err != nil {
 				return err
 			}
@@ -559,8 +583,11 @@ func (b *Batch) KeepAnswers(answers []Answer) error {
 	if len(callers) == 0 {
 		return nil
 	}
-	return b.insertMany("idempotency", []column{{"caller_key", "bytea", callers}, {"request_hash", "bytea", requests}, {"key_id", "text", keys},
-		{"answer", "bytea", bytes}, {"created_at", "text", at}, {"mac", "bytea", macs}})
+	return b.insertMany(
+		"idempotency",
+		[]column{{"caller_key", "bytea", callers}, {"request_hash", "bytea", requests}, {"key_id", "text", keys},
+			{"answer", "bytea", bytes}, {"created_at", "text", at}, {"mac", "bytea", macs}},
+	)
 }
 
 // An answer is sealed as a box of its own class: commitment, hash and ciphertext in one.

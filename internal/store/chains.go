@@ -28,7 +28,13 @@ func (s *Store) Chains(ctx context.Context, q db.Querier, of journal.Ref, lo int
 }
 
 // ChainsOfKinds walks the chains of all rows of some kinds, as Chains does.
-func (s *Store) ChainsOfKinds(ctx context.Context, q db.Querier, kinds []journal.Kind, lo int64, most int) (steps []Step, more bool, err error) {
+func (s *Store) ChainsOfKinds(
+	ctx context.Context,
+	q db.Querier,
+	kinds []journal.Kind,
+	lo int64,
+	most int,
+) (steps []Step, more bool, err error) {
 	heads := make([]string, len(kinds))
 	for i, k := range kinds {
 		heads[i] = fmt.Sprintf(`SELECT last_seq FROM %s WHERE shop_id = $1 AND last_seq >= $2`, quoted(k))
@@ -37,7 +43,14 @@ func (s *Store) ChainsOfKinds(ctx context.Context, q db.Querier, kinds []journal
 }
 
 // walkChains walks from the heads that a query gives; its arguments are from $4 on.
-func (s *Store) walkChains(ctx context.Context, q db.Querier, heads string, lo int64, most int, args ...any) (steps []Step, more bool, err error) {
+func (s *Store) walkChains(
+	ctx context.Context,
+	q db.Querier,
+	heads string,
+	lo int64,
+	most int,
+	args ...any,
+) (steps []Step, more bool, err error) {
 	err = db.Each(ctx, q, func(r *sql.Rows) error {
 		l := Step{Prev: journal.NoPrev}
 		var there, prev sql.NullInt64

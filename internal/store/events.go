@@ -127,7 +127,8 @@ func (s *Store) Events(ctx context.Context, q db.Querier, p Privacy, from, to in
 			if to > 0 {
 				end = min(end, to)
 			}
-			rows, err := packedRows(ctx, q, `SELECT `+eventColumns+` FROM event WHERE shop_id = $1 AND seq >= $2 AND seq < $3 ORDER BY seq`, s.Shop, from, end)
+			rows, err := packedRows(ctx, q,
+				`SELECT `+eventColumns+` FROM event WHERE shop_id = $1 AND seq >= $2 AND seq < $3 ORDER BY seq`, s.Shop, from, end)
 			if err != nil {
 				yield(Stored{}, err)
 				return
@@ -165,7 +166,11 @@ func (s *Store) PickSome(ctx context.Context, q db.Querier, p Privacy, seqs []in
 		for _, n := range part {
 			args = append(args, n)
 		}
-		rows, err := packedRows(ctx, q, `SELECT `+eventColumns+` FROM event WHERE shop_id = $1 AND seq IN (`+db.Placeholders(2, len(part))+`)`, args...)
+		rows, err := packedRows(
+			ctx,
+			q,
+			`SELECT `+eventColumns+` FROM event WHERE shop_id = $1 AND seq IN (`+db.Placeholders(2, len(part))+`)`,
+			args...)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -313,7 +318,10 @@ func (t Tree) Leaves(from, to int64) ([]seal.Hash, error) {
 func (t Tree) Node(level int, index int64) (seal.Hash, error) {
 	var h seal.Hash
 	var b []byte
-	if err := t.Q.QueryRowContext(t.Ctx, `SELECT hash FROM tree_node WHERE shop_id = $1 AND level = $2 AND idx = $3`, t.S.Shop, level, index).Scan(&b); err != nil {
+	if err := t.Q.QueryRowContext(t.Ctx, `SELECT hash FROM tree_node WHERE shop_id = $1 AND level = $2 AND idx = $3`, t.S.Shop,
+		level, index).Scan(
+		&b,
+	); err != nil {
 		return h, fmt.Errorf("store: tree node %d/%d: %w", level, index, err)
 	}
 	copy(h[:], b)
@@ -344,6 +352,7 @@ func (s *Store) Checkpoints(ctx context.Context, q db.Querier, before int64, lim
 
 // PutCheckpoint appends a signed checkpoint.
 func (b *Batch) PutCheckpoint(c Checkpoint) error {
-	_, err := b.ExecContext(b.ctx, `INSERT INTO checkpoint (shop_id, size, root, note, signed_at) VALUES ($1, $2, $3, $4, $5)`, b.s.Shop, c.Size, c.Root, c.Note, c.SignedAt)
+	_, err := b.ExecContext(b.ctx, `INSERT INTO checkpoint (shop_id, size, root, note, signed_at) VALUES ($1, $2, $3, $4, $5)`,
+		b.s.Shop, c.Size, c.Root, c.Note, c.SignedAt)
 	return err
 }

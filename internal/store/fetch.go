@@ -43,7 +43,11 @@ func (b *Batch) Fetch(n Needs, callerKeys [][]byte) (f Fetched, err error) {
 	if b.s.DB.Engine != db.Postgres {
 		return f, nil
 	}
-	f = Fetched{Rows: make(map[journal.Ref]Row, len(n.Rows)), Lists: make(map[List][]id.ID, len(n.Lists)), Names: make(map[Name]id.ID, len(n.Names))}
+	f = Fetched{
+		Rows:  make(map[journal.Ref]Row, len(n.Rows)),
+		Lists: make(map[List][]id.ID, len(n.Lists)),
+		Names: make(map[Name]id.ID, len(n.Names)),
+	}
 	ask := b.fetchAnswers(callerKeys)
 	stored, open := map[journal.Kind]*[]storedRow{}, noKeys
 	if len(n.Rows) > 0 {
@@ -58,11 +62,14 @@ func (b *Batch) Fetch(n Needs, callerKeys [][]byte) (f Fetched, err error) {
 		for kind, list := range ids {
 			rows := new([]storedRow)
 			stored[kind] = rows
-			ask = append(ask, db.Statement{Text: rowText(kind) + `id = ANY($2)`, Args: []any{b.s.Shop, list}, Each: func(scan func(...any) error) error {
-				r, err := scanRow(scan)
-				*rows = append(*rows, r)
-				return err
-			}})
+			ask = append(
+				ask,
+				db.Statement{Text: rowText(kind) + `id = ANY($2)`, Args: []any{b.s.Shop, list}, Each: func(scan func(...any) error) error {
+					r, err := scanRow(scan)
+					*rows = append(*rows, r)
+					return err
+				}},
+			)
 		}
 	}
 	newest, err := b.fetchNewest(n.Newest, stored)
@@ -110,14 +117,16 @@ func (b *Batch) fetchAnswers(callerKeys [][]byte) []db.Statement {
 	for _, k := range callerKeys {
 		b.answers[string(k)] = nil
 	}
-	return []db.Statement{{Text: `SELECT caller_key, request_hash, key_id, answer, created_at, mac FROM idempotency WHERE shop_id = $1 AND caller_key = ANY($2)`,
-		Args: []any{b.s.Shop, callerKeys}, Each: func(scan func(...any) error) error {
-			var key []byte
-			var a keptAnswer
-			err := scan(&key, &a.requestHash, &a.keyID, &a.answer, &a.at, &a.mac)
-			b.answers[string(key)] = &a
-			return err
-		}}}
+	return []db.Statement{
+		{Text: `SELECT caller_key, request_hash, key_id, answer, created_at, mac FROM idempotency WHERE shop_id = $1 AND caller_key = ANY($2)`,
+			Args: []any{b.s.Shop, callerKeys}, Each: func(scan func(...any) error) error {
+				var key []byte
+				var a keptAnswer
+				err := scan(&key, &a.requestHash, &a.keyID, &a.answer, &a.at, &a.mac)
+				b.answers[string(key)] = &a
+				return err
+			}},
+	}
 }
 
 // fetchLists asks for lists, with one statement for each column. The OFFSET makes it look each value up by the index, however small
@@ -163,7 +172,8 @@ func (b *Batch) fetchNewest(lists []List, stored map[journal.Kind]*[]storedRow) 
 			rows = new([]storedRow)
 			stored[l.Kind] = rows
 		}
-		text := fmt.Sprintf(`id IN (SELECT (SELECT max(id) FROM %s WHERE shop_id = $1 AND %q = v.value) FROM unnest($2::text[]) AS v(value))`, quoted(l.Kind), l.Column)
+		text := fmt.Sprintf(`id IN (SELECT (SELECT max(id) FROM %s WHERE shop_id = $1 AND %q = v.value) FROM unnest($2::text[]) AS v(value))`,
+			quoted(l.Kind), l.Column)
 		ask = append(ask, db.Statement{Text: rowText(l.Kind) + text, Args: []any{b.s.Shop, list}, Each: func(scan func(...any) error) error {
 			r, err := scanRow(scan)
 			*rows = append(*rows, r)

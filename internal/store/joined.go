@@ -108,8 +108,25 @@ func (b *Batch) appendMany(entries []Entry) error {
 			boxes[i] = []byte{}
 		}
 	}
-	if err := b.insertMany("event", []column{{"seq", "bigint", seq}, {"recorded_at", "text", at}, {"type", "text", typ}, {"target_kind", "text", kind}, {"target_id", "text", target},
-		{"target_version", "bigint", version}, {"target_prev_seq", "bigint", prev}, {"leaf_hash", "bytea", leaf}, {"body", "text", body}, {"boxes", "bytea", boxes}}); err != nil {
+	if err := b.insertMany(
+		"event",
+		[]column{
+			{"seq", "bigint", seq},
+			{"recorded_at", "text", at},
+			{"type", "text", typ},
+			{"target_kind", "text", kind},
+			{"target_id", "text", target},
+			{
+				"target_version",
+				"bigint",
+				version,
+			},
+			{"target_prev_seq", "bigint", prev},
+			{"leaf_hash", "bytea", leaf},
+			{"body", "text", body},
+			{"boxes", "bytea", boxes},
+		},
+	); err != nil {
 		return err
 	}
 	return b.send()

@@ -82,7 +82,8 @@ func (k *Keys) get(ctx context.Context, q db.Querier, key string) (v vault.Key, 
 	}
 	var wrapped []byte
 	var destroyed sql.NullString
-	err = q.QueryRowContext(ctx, `SELECT wrapped, destroyed_at FROM data_key WHERE shop_id = $1 AND id = $2`, k.shop, key).Scan(&wrapped, &destroyed)
+	err = q.QueryRowContext(ctx, `SELECT wrapped, destroyed_at FROM data_key WHERE shop_id = $1 AND id = $2`, k.shop, key).Scan(&wrapped,
+		&destroyed)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return v, false, nil
@@ -109,14 +110,16 @@ func (k *Keys) openAll(keys []string) (ask []db.Statement, open func() error) {
 		return nil, noKeys
 	}
 	wrapped := make(map[string][]byte, len(closed))
-	ask = []db.Statement{{Text: `SELECT id, wrapped FROM data_key WHERE shop_id = $1 AND id = ANY($2) AND destroyed_at IS NULL AND wrapped IS NOT NULL`,
-		Args: []any{k.shop, closed}, Each: func(scan func(...any) error) error {
-			var key string
-			var w []byte
-			err := scan(&key, &w)
-			wrapped[key] = w
-			return err
-		}}}
+	ask = []db.Statement{
+		{Text: `SELECT id, wrapped FROM data_key WHERE shop_id = $1 AND id = ANY($2) AND destroyed_at IS NULL AND wrapped IS NOT NULL`,
+			Args: []any{k.shop, closed}, Each: func(scan func(...any) error) error {
+				var key string
+				var w []byte
+				err := scan(&key, &w)
+				wrapped[key] = w
+				return err
+			}},
+	}
 	return ask, func() (err error) {
 		opened := make(map[string]vault.Key, len(wrapped))
 		for key, w := range wrapped {

@@ -45,7 +45,8 @@ func (s *Store) Lease(ctx context.Context, job, holder string, while time.Durati
 	if s.DB.Engine != db.Postgres {
 		return true, nil
 	}
-	done, err := s.DB.Writer.ExecContext(ctx, `INSERT INTO lease (shop_id, name, holder, until) VALUES ($1, $2, $3, clock_timestamp() + $4 * interval '1 millisecond')
+	done, err := s.DB.Writer.ExecContext(ctx,
+		`INSERT INTO lease (shop_id, name, holder, until) VALUES ($1, $2, $3, clock_timestamp() + $4 * interval '1 millisecond')
 		ON CONFLICT (shop_id, name) DO UPDATE SET holder = excluded.holder, until = excluded.until WHERE lease.holder = excluded.holder OR lease.until < clock_timestamp() OR lease.until > clock_timestamp() + $5 * interval '1 millisecond'`,
 		s.Shop, job, holder, within(while, longest(job)), longest(job).Milliseconds())
 	if err != nil {
@@ -94,10 +95,18 @@ func (s *Store) Release(ctx context.Context, holder string) error {
 	return nil
 }
 
-// Claim lists rows of a kind like List, and takes them in hand for a while: no other process gets them before they are
-// given back by Unclaim, the while is over, or the holder has no lease any more (see Alive). Rows that another process has, or is just writing, are left out. where ends with an order and a
-// limit, as text.
-func (s *Store) Claim(ctx context.Context, kind journal.Kind, holder string, while time.Duration, where, order string, limit int, args ...any) ([]Row, error) {
+// Claim lists rows of a kind like List, and takes them in hand for a while: no other process gets them before they are given back by
+// Unclaim, the while is over, or the holder has no lease any more (see Alive). Rows that another process has, or is just writing,
+// are left out. where ends with an order and a limit, as text.
+func (s *Store) Claim(
+	ctx context.Context,
+	kind journal.Kind,
+	holder string,
+	while time.Duration,
+	where, order string,
+	limit int,
+	args ...any,
+) ([]Row, error) {
 	if s.DB.Engine != db.Postgres {
 		return s.List(ctx, s.Read, kind, fmt.Sprintf("%s ORDER BY %s LIMIT %d", where, order, limit), args...)
 	}
@@ -123,7 +132,8 @@ func (s *Store) Claim(ctx context.Context, kind journal.Kind, holder string, whi
 // placeholder of who asks.
 func (s *Store) Free(kind journal.Kind, column, holder string) string {
 	until := func(row string, longest time.Duration) string {
-		return fmt.Sprintf(`%[1]s.until > clock_timestamp() AND %[1]s.until <= clock_timestamp() + interval '%[2]d milliseconds'`, row, longest.Milliseconds())
+		return fmt.Sprintf(`%[1]s.until > clock_timestamp() AND %[1]s.until <= clock_timestamp() + interval '%[2]d milliseconds'`, row,
+			longest.Milliseconds())
 	}
 	return fmt.Sprintf(`NOT EXISTS (SELECT 1 FROM claim c WHERE c.shop_id = $1 AND c.job = '%s' AND c.id = t.%s AND c.holder <> %s AND %s
 		AND EXISTS (SELECT 1 FROM lease l WHERE l.shop_id = $1 AND l.holder = c.holder AND %s))`, kind, column, holder, until("c", longestClaim), until("l", longestLease))

@@ -58,10 +58,14 @@ const (
 func (s *Store) Followed(ctx context.Context, q db.Querier) (f Following, how string, err error) {
 	var at string
 	var mac []byte
-	err = q.QueryRowContext(ctx, `SELECT next, since, since_at, mac FROM outbox_followed WHERE shop_id = $1`, s.Shop).Scan(&f.Next, &f.Since, &at, &mac)
+	err = q.QueryRowContext(ctx, `SELECT next, since, since_at, mac FROM outbox_followed WHERE shop_id = $1`, s.Shop).Scan(&f.Next,
+		&f.Since, &at, &mac)
 	if errors.Is(err, sql.ErrNoRows) {
 		var sent bool
-		err = q.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM target_head WHERE shop_id = $1 AND kind = $2)`, s.Shop, journal.Message).Scan(&sent)
+		err = q.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM target_head WHERE shop_id = $1 AND kind = $2)`, s.Shop,
+			journal.Message).Scan(
+			&sent,
+		)
 		if sent {
 			return Following{}, FollowingForged, db.Fault(err)
 		}
@@ -153,7 +157,8 @@ func (b *Batch) Post(list ...Posted) error {
 			}
 			continue
 		}
-		if _, err := b.ExecContext(b.ctx, `DELETE FROM outbox WHERE shop_id = $1 AND (id = $2 OR cause = $3)`, b.s.Shop, p.ID, p.Cause); err != nil {
+		if _, err := b.ExecContext(b.ctx, `DELETE FROM outbox WHERE shop_id = $1 AND (id = $2 OR cause = $3)`, b.s.Shop, p.ID,
+			p.Cause); err != nil {
 			return err
 		}
 		if _, err := b.post(p); err != nil {
@@ -260,7 +265,8 @@ const (
 
 // SweepPosts deletes messages that were over long ago: their entries tell of them.
 func (b *Batch) SweepPosts() error {
-	_, err := b.ExecContext(b.ctx, `DELETE FROM outbox WHERE shop_id = $1 AND id IN (SELECT id FROM outbox WHERE shop_id = $1 AND id < $2 AND due_at IS NULL ORDER BY id LIMIT $3)`,
+	_, err := b.ExecContext(b.ctx,
+		`DELETE FROM outbox WHERE shop_id = $1 AND id IN (SELECT id FROM outbox WHERE shop_id = $1 AND id < $2 AND due_at IS NULL ORDER BY id LIMIT $3)`,
 		b.s.Shop, id.First(id.Message, b.Now.Add(-postsKept)), postsSwept)
 	return err
 }

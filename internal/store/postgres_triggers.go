@@ -47,13 +47,15 @@ func (t pgTrigger) definition() string {
 		table = `"order"`
 	}
 	if t.deferred {
-		return fmt.Sprintf("CREATE CONSTRAINT TRIGGER %s %s ON public.%s DEFERRABLE INITIALLY DEFERRED FOR EACH %s EXECUTE FUNCTION %s()", t.name(), t.when, table, t.each, t.name())
+		return fmt.Sprintf("CREATE CONSTRAINT TRIGGER %s %s ON public.%s DEFERRABLE INITIALLY DEFERRED FOR EACH %s EXECUTE FUNCTION %s()",
+			t.name(), t.when, table, t.each, t.name())
 	}
 	rows := ""
 	if t.rows != "" {
 		rows = "REFERENCING NEW TABLE AS " + t.rows + " "
 	}
-	return fmt.Sprintf("CREATE TRIGGER %s %s ON public.%s %sFOR EACH %s EXECUTE FUNCTION %s()", t.name(), t.when, table, rows, t.each, t.name())
+	return fmt.Sprintf("CREATE TRIGGER %s %s ON public.%s %sFOR EACH %s EXECUTE FUNCTION %s()", t.name(), t.when, table, rows,
+		t.each, t.name())
 }
 
 func postgresTriggers() []pgTrigger {
@@ -75,7 +77,15 @@ func postgresTriggers() []pgTrigger {
 	}
 	refuse := func(table, when, words string) { row(table, when, "\nBEGIN\n  "+raise(words)+"\nEND ") }
 	truncate := func(table string) {
-		out = append(out, pgTrigger{table: table, when: "BEFORE TRUNCATE", each: "STATEMENT", body: "\nBEGIN\n  " + raise(table+" cannot be truncated") + "\nEND "})
+		out = append(
+			out,
+			pgTrigger{
+				table: table,
+				when:  "BEFORE TRUNCATE",
+				each:  "STATEMENT",
+				body:  "\nBEGIN\n  " + raise(table+" cannot be truncated") + "\nEND ",
+			},
+		)
 	}
 
 	// The journal.
@@ -110,7 +120,8 @@ func postgresTriggers() []pgTrigger {
 		check(`NEW.target_version > 1 AND NOT EXISTS (SELECT 1 FROM public.event WHERE shop_id = NEW.shop_id AND seq = NEW.target_prev_seq
       AND target_kind = NEW.target_kind AND target_id = NEW.target_id AND target_version = NEW.target_version - 1)`, badChain),
 		kinds("NEW.target_kind", func(table, also string) string {
-			return fmt.Sprintf("SELECT version INTO shown FROM public.%s r WHERE shop_id = NEW.shop_id AND id = NEW.target_id%s;", table, strings.ReplaceAll(also, "r.", ""))
+			return fmt.Sprintf("SELECT version INTO shown FROM public.%s r WHERE shop_id = NEW.shop_id AND id = NEW.target_id%s;", table,
+				strings.ReplaceAll(also, "r.", ""))
 		}),
 		check("NEW.target_version <= coalesce(shown, 0)", notAbove)))
 	out = append(out, pgTrigger{table: "event", when: "AFTER INSERT", each: "STATEMENT", rows: "added", body: `
@@ -155,7 +166,8 @@ END `})
 		batch := "FROM public.event e WHERE e.shop_id = NEW.shop_id AND e.seq > " + from + " AND e.seq <= NEW.seq"
 		return []string{
 			check("NEW.seq IS DISTINCT FROM "+last, "the head must name the last event"),
-			check("(SELECT count(*) <> count(DISTINCT e.target_kind || ' ' || e.target_id || ' ' || e.target_version) "+batch+")", "an event is a version again"),
+			check("(SELECT count(*) <> count(DISTINCT e.target_kind || ' ' || e.target_id || ' ' || e.target_version) "+batch+")",
+				"an event is a version again"),
 			"  FOR k IN SELECT DISTINCT e.target_kind " + batch + " LOOP\n",
 			kinds("k", func(table, also string) string {
 				return fmt.Sprintf(`bad := EXISTS (SELECT 1 %s AND e.target_kind = k
@@ -170,8 +182,11 @@ END `})
 		check("EXISTS (SELECT 1 FROM public.head)", "a database has one shop, and one head")}, closes("-1")...)...))
 	row("head", "BEFORE UPDATE", body("  k text;\n  bad boolean;\n", append([]string{
 		"  IF NEW IS NOT DISTINCT FROM OLD THEN\n    RETURN NEW;\n  END IF;\n", // touched
-		check("NEW.shop_id IS DISTINCT FROM OLD.shop_id OR NEW.seq < OLD.seq OR NEW.recorded_at < OLD.recorded_at OR NEW.fingerprint IS DISTINCT FROM OLD.fingerprint", "a head only grows"),
-		check("OLD.moved_to IS NOT NULL", "this journal was moved to another database: it is closed")},
+		check(
+			"NEW.shop_id IS DISTINCT FROM OLD.shop_id OR NEW.seq < OLD.seq OR NEW.recorded_at < OLD.recorded_at OR NEW.fingerprint IS DISTINCT FROM OLD.fingerprint",
+			"a head only grows"),
+		check("OLD.moved_to IS NOT NULL", "this journal was moved to another database: it is closed"),
+	},
 		closes("OLD.seq")...)...))
 	out = append(out, pgTrigger{table: "head", when: "AFTER UPDATE", each: "ROW", deferred: true, body: body("",
 		"  IF NEW IS DISTINCT FROM OLD THEN\n    RETURN NEW;\n  END IF;\n",
@@ -182,8 +197,15 @@ END `})
 	// States.
 	state := func(table, kind, idColumn string, key ...string) {
 		// The key to the journal asks this, except of a replica.
-		entry := fmt.Sprintf("  IF current_setting('session_replication_role') = 'replica' THEN\n"+check(`NOT EXISTS (SELECT 1 FROM public.event WHERE shop_id = NEW.shop_id AND seq = NEW.last_seq
-      AND target_kind = %s AND target_id = NEW.%s AND target_version = NEW.version)`, "nothing changes without an entry: no event names this row of %s and its version")+"  END IF;\n", kind, idColumn, table)
+		entry := fmt.Sprintf(
+			"  IF current_setting('session_replication_role') = 'replica' THEN\n"+check(
+				`NOT EXISTS (SELECT 1 FROM public.event WHERE shop_id = NEW.shop_id AND seq = NEW.last_seq
+      AND target_kind = %s AND target_id = NEW.%s AND target_version = NEW.version)`,
+				"nothing changes without an entry: no event names this row of %s and its version")+"  END IF;\n",
+			kind,
+			idColumn,
+			table,
+		)
 		var moved []string
 		for _, k := range key {
 			moved = append(moved, fmt.Sprintf("NEW.%s IS DISTINCT FROM OLD.%s", k, k))
@@ -193,10 +215,13 @@ END `})
 			insert = check("NEW.kind IN ("+quotedKinds()+")", "a target with a state has no row in target_head") + entry
 		}
 		row(table, "BEFORE INSERT", body("", insert))
-		row(table, "BEFORE UPDATE", body("",
+		row(table, "BEFORE UPDATE", body(
+			"",
 			check(strings.Join(moved, " OR "), "the key of a row of "+table+" never changes"),
-			check("NEW.version <= OLD.version OR NEW.last_seq <= OLD.last_seq", "nothing changes without an entry: version and last_seq of "+table+" must grow"),
-			entry))
+			check("NEW.version <= OLD.version OR NEW.last_seq <= OLD.last_seq",
+				"nothing changes without an entry: version and last_seq of "+table+" must grow"),
+			entry,
+		))
 		refuse(table, "BEFORE DELETE", "rows of "+table+" are never deleted")
 		truncate(table)
 	}
@@ -211,8 +236,18 @@ END `})
       AND target_id = NEW.owner_id AND target_version = NEW.version AND strpos(body, '"name":"' || NEW.name || '"') > 0)`,
 		"nothing changes without an entry: no event of this batch sets this secret")
 	row("secret", "BEFORE INSERT", body("", committed))
-	row("secret", "BEFORE UPDATE", body("", check(`NEW.shop_id IS DISTINCT FROM OLD.shop_id OR NEW.owner_kind IS DISTINCT FROM OLD.owner_kind OR NEW.owner_id IS DISTINCT FROM OLD.owner_id
-    OR NEW.name IS DISTINCT FROM OLD.name OR NEW.version <= OLD.version OR NEW.last_seq <= OLD.last_seq`, "the key of a secret never changes, and its version grows"), committed))
+	row(
+		"secret",
+		"BEFORE UPDATE",
+		body(
+			"",
+			check(
+				`NEW.shop_id IS DISTINCT FROM OLD.shop_id OR NEW.owner_kind IS DISTINCT FROM OLD.owner_kind OR NEW.owner_id IS DISTINCT FROM OLD.owner_id
+    OR NEW.name IS DISTINCT FROM OLD.name OR NEW.version <= OLD.version OR NEW.last_seq <= OLD.last_seq`,
+				"the key of a secret never changes, and its version grows"),
+			committed,
+		),
+	)
 	refuse("secret", "BEFORE DELETE", "secrets are never deleted")
 	truncate("secret")
 	return out
@@ -229,8 +264,11 @@ func quotedKinds() string {
 // entryKeys are the foreign keys to the journal.
 func entryKeys() []Trigger {
 	key := func(table, kind, id string) Trigger {
-		return Trigger{table + "_entry", fmt.Sprintf(`ALTER TABLE public.%q ADD CONSTRAINT %s_entry FOREIGN KEY (shop_id, last_seq, %s, %s, version)
-  REFERENCES public.event (shop_id, seq, target_kind, target_id, target_version)`, table, table, kind, id)}
+		return Trigger{
+			table + "_entry",
+			fmt.Sprintf(`ALTER TABLE public.%q ADD CONSTRAINT %s_entry FOREIGN KEY (shop_id, last_seq, %s, %s, version)
+  REFERENCES public.event (shop_id, seq, target_kind, target_id, target_version)`, table, table, kind, id),
+		}
 	}
 	keys := []Trigger{key("target_head", "kind", "id"), key("secret", "owner_kind", "owner_id")}
 	for _, k := range StateKinds {
@@ -269,7 +307,8 @@ func comparePostgres(ctx context.Context, q db.Querier) (missing []Trigger, extr
 			continue
 		}
 		missing = append(missing, Trigger{t.name(), strings.Join([]string{
-			fmt.Sprintf("CREATE OR REPLACE FUNCTION public.%s() RETURNS trigger LANGUAGE plpgsql VOLATILE AS $perennial$%s$perennial$", t.name(), t.body),
+			fmt.Sprintf("CREATE OR REPLACE FUNCTION public.%s() RETURNS trigger LANGUAGE plpgsql VOLATILE AS $perennial$%s$perennial$",
+				t.name(), t.body),
 			fmt.Sprintf("DROP TRIGGER IF EXISTS %s ON public.%q", t.name(), t.table),
 			t.definition(),
 			fmt.Sprintf("ALTER TABLE public.%q ENABLE ALWAYS TRIGGER %s", t.table, t.name()),
@@ -312,7 +351,8 @@ EXCEPTION WHEN insufficient_privilege THEN NULL; END $$`,
 		if t.Writes != "" {
 			rights += ", " + t.Writes
 		}
-		out = append(out, fmt.Sprintf(`REVOKE ALL ON public.%q FROM %s, PUBLIC`, t.Name, db.Role), fmt.Sprintf(`GRANT %s ON public.%q TO %s`, rights, t.Name, db.Role))
+		out = append(out, fmt.Sprintf(`REVOKE ALL ON public.%q FROM %s, PUBLIC`, t.Name, db.Role),
+			fmt.Sprintf(`GRANT %s ON public.%q TO %s`, rights, t.Name, db.Role))
 	}
 	return out
 }

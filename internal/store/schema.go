@@ -95,7 +95,8 @@ func Migrate(ctx context.Context, d *db.DB, dry bool) (_ *Plan, err error) {
 func rights(err error) error {
 	err = db.Fault(err)
 	if f, ok := errors.AsType[*fault.Error](err); ok && f.Code == "database_permission" {
-		return fault.Wrap(err, fault.Unavailable, "schema_rights", "The schema of the database has to be brought up to date, and the user of this address may not do it: run perennial migrate with the owner's address.")
+		return fault.Wrap(err, fault.Unavailable, "schema_rights",
+			"The schema of the database has to be brought up to date, and the user of this address may not do it: run perennial migrate with the owner's address.")
 	}
 	return err
 }
@@ -107,11 +108,13 @@ func MigrateCitus(ctx context.Context, d *db.DB) (err error) {
 		return fault.New(fault.Refused, "not_postgres", "Only a PostgreSQL can be a cluster: give its address with --database.")
 	}
 	var available bool
-	if err := d.Owner.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM pg_available_extensions WHERE name = 'citus')`).Scan(&available); err != nil {
+	if err := d.Owner.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM pg_available_extensions WHERE name = 'citus')`).Scan(
+		&available); err != nil {
 		return db.Fault(err)
 	}
 	if !available {
-		return fault.New(fault.Unavailable, "no_citus", "This PostgreSQL has no extension citus: install it on the coordinator and on every worker.")
+		return fault.New(fault.Unavailable, "no_citus",
+			"This PostgreSQL has no extension citus: install it on the coordinator and on every worker.")
 	}
 	text, err := fs.ReadFile(migrations, "migrations/citus.sql")
 	if err != nil {
@@ -163,14 +166,16 @@ func (p *Plan) look(ctx context.Context, engine db.Engine, q db.Querier) error {
 	}
 	if p.Has == 0 {
 		if slices.Contains(tables, "event") {
-			return fault.New(fault.Unavailable, "schema_unknown", "The database has a table event that no migration of perennial has made. Give another database.")
+			return fault.New(fault.Unavailable, "schema_unknown",
+				"The database has a table event that no migration of perennial has made. Give another database.")
 		}
 		return nil
 	}
 	if len(p.Files) == 0 {
 		for _, t := range Tables(engine) {
 			if !slices.Contains(tables, t.Name) {
-				return fault.New(fault.Unavailable, "schema_incomplete", "The database lacks the table %s: it was migrated only in part, or changed by hand. Restore a backup.", t.Name)
+				return fault.New(fault.Unavailable, "schema_incomplete",
+					"The database lacks the table %s: it was migrated only in part, or changed by hand. Restore a backup.", t.Name)
 			}
 		}
 	}
@@ -221,7 +226,8 @@ func checkSchema(ctx context.Context, engine db.Engine, q db.Querier) error {
 	case p.Has == 0:
 		return fault.New(fault.Unavailable, "schema_unknown", "This is not a database of perennial.")
 	case p.Has < p.Knows:
-		return fault.New(fault.Unavailable, "schema_older", "The database has schema %d, this program needs %d: start perennial serve once, or run perennial migrate.", p.Has, p.Knows)
+		return fault.New(fault.Unavailable, "schema_older",
+			"The database has schema %d, this program needs %d: start perennial serve once, or run perennial migrate.", p.Has, p.Knows)
 	}
 	return nil
 }
@@ -379,7 +385,8 @@ func copyRows(ctx context.Context, tx *sql.Tx, table string, rows *sql.Rows) err
 	if err != nil {
 		return err
 	}
-	insert, err := tx.PrepareContext(ctx, fmt.Sprintf(`INSERT INTO %q (%s) VALUES (%s)`, table, strings.Join(names, ", "), db.Placeholders(1, len(names))))
+	insert, err := tx.PrepareContext(ctx,
+		fmt.Sprintf(`INSERT INTO %q (%s) VALUES (%s)`, table, strings.Join(names, ", "), db.Placeholders(1, len(names))))
 	if err != nil {
 		return err
 	}
@@ -420,7 +427,8 @@ func found(ctx context.Context, d *db.DB, shop id.ID, fingerprint string) (id.ID
 			return "", "", err
 		}
 	}
-	_, err = conn.ExecContext(ctx, `INSERT INTO head (shop_id, seq, recorded_at, edge, fingerprint) SELECT $1, -1, $2, $3, $4 WHERE NOT EXISTS (SELECT 1 FROM head)`,
+	_, err = conn.ExecContext(ctx,
+		`INSERT INTO head (shop_id, seq, recorded_at, edge, fingerprint) SELECT $1, -1, $2, $3, $4 WHERE NOT EXISTS (SELECT 1 FROM head)`,
 		string(shop), stamp(time.Time{}), edge, fingerprint)
 	end := `COMMIT`
 	if err != nil {

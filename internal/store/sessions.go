@@ -42,7 +42,8 @@ type sessionRow struct {
 const sessionColumns = `id, opens, owner_kind, owner_id, viewer, cause, basis, created_at, seen_at, expires_at, ended_at, mac`
 
 func scanSession(scan func(...any) error) (r sessionRow, err error) {
-	if err := scan(&r.ID, &r.opens, &r.Owner.Kind, &r.Owner.ID, &r.Viewer, &r.Cause, &r.Basis, &r.created, &r.seen, &r.expires, &r.ended, &r.mac); err != nil {
+	if err := scan(&r.ID, &r.opens, &r.Owner.Kind, &r.Owner.ID, &r.Viewer, &r.Cause, &r.Basis, &r.created, &r.seen, &r.expires,
+		&r.ended, &r.mac); err != nil {
 		return r, err
 	}
 	r.Ended = r.ended.Valid
@@ -50,7 +51,19 @@ func scanSession(scan func(...any) error) (r sessionRow, err error) {
 }
 
 func (r *sessionRow) columns() []any {
-	return []any{string(r.ID), r.opens, string(r.Owner.Kind), string(r.Owner.ID), string(r.Viewer), string(r.Cause), r.Basis, r.created, r.seen, r.expires, null(r.ended)}
+	return []any{
+		string(r.ID),
+		r.opens,
+		string(r.Owner.Kind),
+		string(r.Owner.ID),
+		string(r.Viewer),
+		string(r.Cause),
+		r.Basis,
+		r.created,
+		r.seen,
+		r.expires,
+		null(r.ended),
+	}
 }
 
 func null(s sql.NullString) any {
@@ -87,7 +100,8 @@ func (b *Batch) PutSession(n Session, secret string) error {
 
 // amend changes a session. One that is not genuine, or gone, stays as it is.
 func (b *Batch) amend(session id.ID, change func(r *sessionRow)) error {
-	r, err := scanSession(b.QueryRowContext(b.ctx, `SELECT `+sessionColumns+` FROM session WHERE shop_id = $1 AND id = $2`, b.s.Shop, session).Scan)
+	r, err := scanSession(
+		b.QueryRowContext(b.ctx, `SELECT `+sessionColumns+` FROM session WHERE shop_id = $1 AND id = $2`, b.s.Shop, session).Scan)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}
@@ -131,7 +145,8 @@ func (b *Batch) EndSessions(sessions ...id.ID) error {
 // Session finds a session by its id and secret, also one that is over; ok is false when there is none. A session whose beginning is not in
 // the journal is none, and one whose end is there is over, whatever its row says.
 func (s *Store) Session(ctx context.Context, q db.Querier, session id.ID, secret string) (out Session, ok bool, err error) {
-	r, err := scanSession(q.QueryRowContext(ctx, `SELECT `+sessionColumns+` FROM session WHERE shop_id = $1 AND id = $2`, s.Shop, session).Scan)
+	r, err := scanSession(
+		q.QueryRowContext(ctx, `SELECT `+sessionColumns+` FROM session WHERE shop_id = $1 AND id = $2`, s.Shop, session).Scan)
 	if errors.Is(err, sql.ErrNoRows) {
 		return out, false, nil
 	}
@@ -267,7 +282,8 @@ func (b *Batch) UseLink(link id.ID) error {
 		return err
 	}
 	r.used = sql.NullString{String: stamp(b.Now), Valid: true}
-	_, err = b.ExecContext(b.ctx, `UPDATE link SET used_at = $1, mac = $2 WHERE shop_id = $3 AND id = $4`, r.used.String, b.s.authentic("link", r.columns()...), b.s.Shop, link)
+	_, err = b.ExecContext(b.ctx, `UPDATE link SET used_at = $1, mac = $2 WHERE shop_id = $3 AND id = $4`, r.used.String,
+		b.s.authentic("link", r.columns()...), b.s.Shop, link)
 	return err
 }
 
@@ -305,8 +321,9 @@ func (s *Store) Link(ctx context.Context, q db.Querier, link id.ID, secret strin
 // Spend says whether this is the first use of a thing that may be used once, and is worthless after until.
 func (b *Batch) Spend(thing string, until time.Time) (first bool, err error) {
 	hash := sha256.Sum256([]byte(thing))
-	done, err := b.ExecContext(b.ctx, `INSERT INTO spent (shop_id, hash, expires_at) VALUES ($1, $2, $3) ON CONFLICT (shop_id, hash) DO NOTHING`,
-		b.s.Shop, hash[:], stamp(until))
+	done, err := b.ExecContext(b.ctx,
+		`INSERT INTO spent (shop_id, hash, expires_at) VALUES ($1, $2, $3) ON CONFLICT (shop_id, hash) DO NOTHING`, b.s.Shop, hash[:],
+		stamp(until))
 	if err != nil {
 		return false, err
 	}
@@ -321,7 +338,8 @@ func (s *Store) Spent(ctx context.Context, q db.Querier, thing string) (yes bool
 	return yes, db.Fault(err)
 }
 
-// SweepSignIn deletes sessions and links that have been over for a day, and what is spent and worthless. idle is how long a session lasts unused.
+// SweepSignIn deletes sessions and links that have been over for a day, and what is spent and worthless. idle is how long a session
+// lasts unused.
 func (b *Batch) SweepSignIn(idle time.Duration) error {
 	ended := b.Now.Add(-endedFor)
 	if _, err := b.ExecContext(b.ctx, `DELETE FROM session WHERE shop_id = $1 AND (expires_at < $2 OR ended_at < $2 OR seen_at < $3)`,

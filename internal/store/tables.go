@@ -63,39 +63,128 @@ func Tables(engine db.Engine) []Table {
 		{Name: "checkpoint", Class: ClassJournal, Writes: "INSERT"},
 		{Name: "target_head", Class: ClassState, Writes: "INSERT, UPDATE"},
 		{Name: "secret", Class: ClassSecret, Writes: "INSERT, UPDATE"},
-		{Name: "head", Class: ClassMachinery, Guard: GuardVerified, Writes: "INSERT, UPDATE", Holds: "one row a shop: the last seq and the right edge of the tree; only grows, together with event",
-			Worth: "it grows only with entries, and verify makes its edge from them"},
-		{Name: "data_key", Class: ClassMachinery, Guard: GuardVerified, Copied: true, Writes: "INSERT, UPDATE", Holds: "wrapped data keys; a destroyed one keeps its row without the key",
-			Worth: "wrapped by the root key together with its id; verify opens the boxes with it"},
-		{Name: "reservation", Class: ClassMachinery, Guard: GuardVerified, Copied: true, Writes: "DELETE, INSERT", Holds: "HMACs of names held by one owner; released by the change that gives the name up",
-			Worth: "verify holds it against the names that the states have"},
-		{Name: "idempotency", Class: ClassMachinery, Guard: GuardMAC, Copied: true, Writes: "DELETE, INSERT", Holds: "sealed first answers by caller and key, unreadable once the person is erased; those of an Idempotency-Key have no expiry, what forms came to is deleted after 8 days",
-			Worth: "another answer, or that of another caller, is none; a row that was deleted lets its request be made once more, which nobody sees"},
-		{Name: "link", Class: ClassMachinery, Guard: GuardMAC, Copied: true, Writes: "DELETE, INSERT, UPDATE", Holds: "hashes of magic links; expired ones are deleted after a day",
-			Worth: "what a use did stands in the journal or in its owner, so a row that was put back opens nothing"},
-		{Name: "session", Class: ClassMachinery, Guard: GuardMAC, Copied: true, Writes: "DELETE, INSERT, UPDATE", Holds: "sessions: whose they are, when they were used, and a MAC that recognises the secret; deleted a day after their end",
-			Worth: "its beginning and its end are entries, and a new password ends it, so a row that was put back opens nothing; one that was hidden while a customer was signed out everywhere does"},
-		{Name: "spent", Class: ClassMachinery, Guard: GuardNone, Copied: true, Writes: "DELETE, INSERT", Holds: "hashes of codes and challenges that were used and are good once; deleted when they are worthless",
-			Worth: "a row only takes away; what a link or a code did stands in the journal; a code of an app is worth its 90 seconds and a challenge its minutes again, beside the password or the passkey"},
-		{Name: "saved_view", Class: ClassMachinery, Guard: GuardNone, Copied: true, Writes: "DELETE, INSERT, UPDATE", Holds: "how people of the team like to see a list; nothing of customers; deleted by its owner, or when they leave",
-			Worth: "how a list looks; whoever opens it is asked for the permission"},
-		{Name: "outbox", Class: ClassMachinery, Guard: GuardMAC, Copied: true, Writes: "DELETE, INSERT, UPDATE", Holds: "messages: which, to which customer, what caused it, and how far it came; no address, no text; a code or a link sealed, until it is sent or over; deleted 90 days later, when what caused it cannot be told again",
-			Worth: "a message that was changed is not sent so; one that was sent has its entry; one that was taken away is made anew from its entry, a code or a link is lost"},
-		{Name: "outbox_followed", Class: ClassMachinery, Guard: GuardMAC, Copied: true, Writes: "INSERT, UPDATE", Holds: "the seq up to which entries were looked at for messages",
-			Worth: "of a row that was changed or taken away the entries of two days are looked at again"},
+		{
+			Name:   "head",
+			Class:  ClassMachinery,
+			Guard:  GuardVerified,
+			Writes: "INSERT, UPDATE",
+			Holds:  "one row a shop: the last seq and the right edge of the tree; only grows, together with event",
+			Worth:  "it grows only with entries, and verify makes its edge from them",
+		},
+		{
+			Name:   "data_key",
+			Class:  ClassMachinery,
+			Guard:  GuardVerified,
+			Copied: true,
+			Writes: "INSERT, UPDATE",
+			Holds:  "wrapped data keys; a destroyed one keeps its row without the key",
+			Worth:  "wrapped by the root key together with its id; verify opens the boxes with it",
+		},
+		{
+			Name:   "reservation",
+			Class:  ClassMachinery,
+			Guard:  GuardVerified,
+			Copied: true,
+			Writes: "DELETE, INSERT",
+			Holds:  "HMACs of names held by one owner; released by the change that gives the name up",
+			Worth:  "verify holds it against the names that the states have",
+		},
+		{
+			Name:   "idempotency",
+			Class:  ClassMachinery,
+			Guard:  GuardMAC,
+			Copied: true,
+			Writes: "DELETE, INSERT",
+			Holds:  "sealed first answers by caller and key, unreadable once the person is erased; those of an Idempotency-Key have no expiry, what forms came to is deleted after 8 days",
+			Worth:  "another answer, or that of another caller, is none; a row that was deleted lets its request be made once more, which nobody sees",
+		},
+		{
+			Name:   "link",
+			Class:  ClassMachinery,
+			Guard:  GuardMAC,
+			Copied: true,
+			Writes: "DELETE, INSERT, UPDATE",
+			Holds:  "hashes of magic links; expired ones are deleted after a day",
+			Worth:  "what a use did stands in the journal or in its owner, so a row that was put back opens nothing",
+		},
+		{
+			Name:   "session",
+			Class:  ClassMachinery,
+			Guard:  GuardMAC,
+			Copied: true,
+			Writes: "DELETE, INSERT, UPDATE",
+			Holds:  "sessions: whose they are, when they were used, and a MAC that recognises the secret; deleted a day after their end",
+			Worth:  "its beginning and its end are entries, and a new password ends it, so a row that was put back opens nothing; one that was hidden while a customer was signed out everywhere does",
+		},
+		{
+			Name:   "spent",
+			Class:  ClassMachinery,
+			Guard:  GuardNone,
+			Copied: true,
+			Writes: "DELETE, INSERT",
+			Holds:  "hashes of codes and challenges that were used and are good once; deleted when they are worthless",
+			Worth:  "a row only takes away; what a link or a code did stands in the journal; a code of an app is worth its 90 seconds and a challenge its minutes again, beside the password or the passkey",
+		},
+		{
+			Name:   "saved_view",
+			Class:  ClassMachinery,
+			Guard:  GuardNone,
+			Copied: true,
+			Writes: "DELETE, INSERT, UPDATE",
+			Holds:  "how people of the team like to see a list; nothing of customers; deleted by its owner, or when they leave",
+			Worth:  "how a list looks; whoever opens it is asked for the permission",
+		},
+		{
+			Name:   "outbox",
+			Class:  ClassMachinery,
+			Guard:  GuardMAC,
+			Copied: true,
+			Writes: "DELETE, INSERT, UPDATE",
+			Holds:  "messages: which, to which customer, what caused it, and how far it came; no address, no text; a code or a link sealed, until it is sent or over; deleted 90 days later, when what caused it cannot be told again",
+			Worth:  "a message that was changed is not sent so; one that was sent has its entry; one that was taken away is made anew from its entry, a code or a link is lost",
+		},
+		{
+			Name:   "outbox_followed",
+			Class:  ClassMachinery,
+			Guard:  GuardMAC,
+			Copied: true,
+			Writes: "INSERT, UPDATE",
+			Holds:  "the seq up to which entries were looked at for messages",
+			Worth:  "of a row that was changed or taken away the entries of two days are looked at again",
+		},
 		{Name: "goose_db_version", Class: ClassMachinery, Guard: GuardNone, Holds: "the migrations that were applied",
 			Worth: "which migrations run; verify compares what they make"},
 	}
 	if engine == db.SQLite {
-		list = append(list,
-			Table{Name: "pending", Class: ClassMachinery, Guard: GuardVerified, Holds: "the events of the running batch whose rows are not written yet; empty after every commit",
-				Worth: "what is left in it after a commit is refused and shown"})
+		list = append(
+			list,
+			Table{
+				Name:  "pending",
+				Class: ClassMachinery,
+				Guard: GuardVerified,
+				Holds: "the events of the running batch whose rows are not written yet; empty after every commit",
+				Worth: "what is left in it after a commit is refused and shown",
+			},
+		)
 	} else {
-		list = append(list,
-			Table{Name: "lease", Class: ClassMachinery, Guard: GuardNone, Writes: "DELETE, INSERT, UPDATE", Holds: "which process does a job that one does at a time; runs out in seconds",
-				Worth: "a job waits for minutes at most, of the day's comparison an hour: no reader believes more"},
-			Table{Name: "claim", Class: ClassMachinery, Guard: GuardNone, Writes: "DELETE, INSERT, UPDATE", Holds: "which process has a due thing in hand; given back when it is done, or runs out",
-				Worth: "a due thing waits for two minutes at most: no reader believes more"},
+		list = append(
+			list,
+			Table{
+				Name:   "lease",
+				Class:  ClassMachinery,
+				Guard:  GuardNone,
+				Writes: "DELETE, INSERT, UPDATE",
+				Holds:  "which process does a job that one does at a time; runs out in seconds",
+				Worth:  "a job waits for minutes at most, of the day's comparison an hour: no reader believes more",
+			},
+			Table{
+				Name:   "claim",
+				Class:  ClassMachinery,
+				Guard:  GuardNone,
+				Writes: "DELETE, INSERT, UPDATE",
+				Holds:  "which process has a due thing in hand; given back when it is done, or runs out",
+				Worth:  "a due thing waits for two minutes at most: no reader believes more",
+			},
 			Table{Name: "posting", Class: ClassDerived, Writes: "DELETE, INSERT"},
 			Table{Name: "name_word", Class: ClassDerived, Writes: "DELETE, INSERT"},
 			Table{Name: "followed", Class: ClassDerived, Writes: "DELETE, INSERT, UPDATE"},
@@ -103,7 +192,8 @@ func Tables(engine db.Engine) []Table {
 			Table{Name: "rollup_entry", Class: ClassDerived, Writes: "DELETE, INSERT"},
 			Table{Name: "rollup_state", Class: ClassDerived, Writes: "DELETE, INSERT, UPDATE"},
 			Table{Name: "rollup_reason", Class: ClassDerived, Writes: "DELETE, INSERT"},
-			Table{Name: "rollup_followed", Class: ClassDerived, Writes: "DELETE, INSERT, UPDATE"})
+			Table{Name: "rollup_followed", Class: ClassDerived, Writes: "DELETE, INSERT, UPDATE"},
+		)
 	}
 	for _, k := range StateKinds {
 		list = append(list, Table{Name: string(k), Class: ClassState, Kind: k, Writes: "INSERT, UPDATE"})
@@ -143,7 +233,8 @@ func Triggers() []Trigger {
 		for i, k := range key {
 			conds[i] = fmt.Sprintf("%s = NEW.%s", k, k)
 		}
-		return fmt.Sprintf("EXISTS (SELECT 1 FROM %q WHERE rowid = NEW.rowid) OR EXISTS (SELECT 1 FROM %q WHERE %s)", table, table, strings.Join(conds, " AND "))
+		return fmt.Sprintf("EXISTS (SELECT 1 FROM %q WHERE rowid = NEW.rowid) OR EXISTS (SELECT 1 FROM %q WHERE %s)", table, table,
+			strings.Join(conds, " AND "))
 	}
 	moved := func(key ...string) string {
 		conds := []string{"NEW.rowid IS NOT OLD.rowid"}
@@ -161,9 +252,11 @@ func Triggers() []Trigger {
 	var rowVersion strings.Builder
 	rowVersion.WriteString("CASE NEW.target_kind")
 	for _, k := range StateKinds {
-		fmt.Fprintf(&rowVersion, "\n        WHEN '%s' THEN (SELECT version FROM %s WHERE shop_id = NEW.shop_id AND id = NEW.target_id)", k, quoted(k))
+		fmt.Fprintf(&rowVersion, "\n        WHEN '%s' THEN (SELECT version FROM %s WHERE shop_id = NEW.shop_id AND id = NEW.target_id)",
+			k, quoted(k))
 	}
-	rowVersion.WriteString("\n        ELSE (SELECT version FROM target_head WHERE shop_id = NEW.shop_id AND kind = NEW.target_kind AND id = NEW.target_id) END")
+	rowVersion.WriteString(
+		"\n        ELSE (SELECT version FROM target_head WHERE shop_id = NEW.shop_id AND kind = NEW.target_kind AND id = NEW.target_id) END")
 	add("event", "BEFORE INSERT", `  SELECT CASE
     WHEN EXISTS (SELECT 1 FROM event WHERE rowid = NEW.rowid)
       THEN RAISE(ABORT, 'perennial: the journal is append only: event cannot be replaced')
@@ -182,8 +275,18 @@ func Triggers() []Trigger {
   END;`)
 	add("event", "AFTER INSERT", `  DELETE FROM pending WHERE shop_id = NEW.shop_id AND kind = NEW.target_kind AND id = NEW.target_id;
   INSERT INTO pending (shop_id, kind, id, version, seq) VALUES (NEW.shop_id, NEW.target_kind, NEW.target_id, NEW.target_version, NEW.seq);`)
-	add("tree_node", "BEFORE INSERT", "  SELECT RAISE(ABORT, 'perennial: the journal is append only: tree_node cannot be replaced') WHERE "+sameRow("tree_node", "shop_id", "level", "idx")+";")
-	add("checkpoint", "BEFORE INSERT", "  SELECT RAISE(ABORT, 'perennial: the journal is append only: checkpoint cannot be replaced') WHERE "+sameRow("checkpoint", "shop_id", "size")+";")
+	add(
+		"tree_node",
+		"BEFORE INSERT",
+		"  SELECT RAISE(ABORT, 'perennial: the journal is append only: tree_node cannot be replaced') WHERE "+sameRow("tree_node",
+			"shop_id", "level", "idx")+";",
+	)
+	add(
+		"checkpoint",
+		"BEFORE INSERT",
+		"  SELECT RAISE(ABORT, 'perennial: the journal is append only: checkpoint cannot be replaced') WHERE "+sameRow("checkpoint",
+			"shop_id", "size")+";",
+	)
 
 	// The head closes a batch: every event of it has its row, and the head names the last one.
 	closes := `  SELECT CASE
@@ -194,8 +297,13 @@ func Triggers() []Trigger {
   END;`
 	add("head", "BEFORE INSERT", "  SELECT RAISE(ABORT, 'perennial: a shop has one head') WHERE "+sameRow("head", "shop_id")+";\n"+
 		"  SELECT RAISE(ABORT, 'perennial: a database has one shop, and one head') WHERE EXISTS (SELECT 1 FROM head);\n"+closes)
-	add("head", "BEFORE UPDATE", "  SELECT RAISE(ABORT, 'perennial: a head only grows') WHERE "+moved("shop_id")+" OR NEW.seq < OLD.seq OR NEW.recorded_at < OLD.recorded_at;\n"+
-		"  SELECT RAISE(ABORT, 'perennial: this journal was moved to another database: it is closed') WHERE OLD.moved_to IS NOT NULL;\n"+closes)
+	add(
+		"head",
+		"BEFORE UPDATE",
+		"  SELECT RAISE(ABORT, 'perennial: a head only grows') WHERE "+moved(
+			"shop_id")+" OR NEW.seq < OLD.seq OR NEW.recorded_at < OLD.recorded_at;\n"+
+			"  SELECT RAISE(ABORT, 'perennial: this journal was moved to another database: it is closed') WHERE OLD.moved_to IS NOT NULL;\n"+closes,
+	)
 	add("head", "BEFORE DELETE", refuse("a head is never deleted"))
 
 	// States.
@@ -233,7 +341,8 @@ func Triggers() []Trigger {
     OR NOT EXISTS (SELECT 1 FROM event WHERE shop_id = NEW.shop_id AND seq = NEW.last_seq AND target_kind = NEW.owner_kind
       AND target_id = NEW.owner_id AND target_version = NEW.version AND instr(body, '"name":"' || NEW.name || '"') > 0);`
 	secretKey := []string{"shop_id", "owner_kind", "owner_id", "name"}
-	add("secret", "BEFORE INSERT", "  SELECT RAISE(ABORT, 'perennial: this secret exists: it cannot be replaced') WHERE "+sameRow("secret", secretKey...)+";\n"+committed)
+	add("secret", "BEFORE INSERT",
+		"  SELECT RAISE(ABORT, 'perennial: this secret exists: it cannot be replaced') WHERE "+sameRow("secret", secretKey...)+";\n"+committed)
 	add("secret", "BEFORE UPDATE", "  SELECT RAISE(ABORT, 'perennial: the key of a secret never changes, and its version grows') WHERE "+
 		moved(secretKey...)+" OR NEW.version <= OLD.version OR NEW.last_seq <= OLD.last_seq;\n"+committed)
 	add("secret", "BEFORE DELETE", refuse("secrets are never deleted"))

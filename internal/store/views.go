@@ -8,8 +8,8 @@ import (
 	"perennial/internal/id"
 )
 
-// SavedView is how somebody of the team likes to see a list. It is a preference and holds no data of customers: the page that saves one leaves
-// words that were searched for out.
+// SavedView is how somebody of the team likes to see a list. It is a preference and holds no data of customers: the page that saves
+// one leaves words that were searched for out.
 type SavedView struct{ Name, Query string }
 
 // SavedViews lists somebody's views of a page, by name.
@@ -32,7 +32,8 @@ func (b *Batch) PutSavedView(owner id.ID, page string, v SavedView) error {
 
 // DropSavedView forgets a view.
 func (b *Batch) DropSavedView(owner id.ID, page, name string) error {
-	_, err := b.ExecContext(b.ctx, `DELETE FROM saved_view WHERE shop_id = $1 AND owner_id = $2 AND page = $3 AND name = $4`, b.s.Shop, owner, page, name)
+	_, err := b.ExecContext(b.ctx, `DELETE FROM saved_view WHERE shop_id = $1 AND owner_id = $2 AND page = $3 AND name = $4`,
+		b.s.Shop, owner, page, name)
 	return err
 }
 

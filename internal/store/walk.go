@@ -39,7 +39,8 @@ func (s *Store) Walk(ctx context.Context, q db.Querier, p Privacy, w Walk) iter.
 		types, args = ofTypes(w.Types, args)
 		where += types
 	}
-	query := fmt.Sprintf(`SELECT `+eventColumns+` FROM event WHERE shop_id = $1 AND seq >= $2 AND seq < $3%s ORDER BY seq %s LIMIT %d`, where, order, walkPage)
+	query := fmt.Sprintf(`SELECT `+eventColumns+` FROM event WHERE shop_id = $1 AND seq >= $2 AND seq < $3%s ORDER BY seq %s LIMIT %d`,
+		where, order, walkPage)
 	return func(yield func(Stored, error) bool) {
 		for {
 			page, err := packedRows(ctx, q, query, args...)
@@ -127,7 +128,14 @@ const renameSteps = 5000
 // Renames gives, newest first, the events of the given types in the histories that end with the events at heads, back to the seq after.
 // It walks along target_prev_seq, so it costs a look by key for each event of those histories since, and needs no index; of a history of
 // more than renameSteps events it sees the last ones.
-func (s *Store) Renames(ctx context.Context, q db.Querier, p Privacy, heads []int64, after int64, types []journal.Name) (out []Stored, err error) {
+func (s *Store) Renames(
+	ctx context.Context,
+	q db.Querier,
+	p Privacy,
+	heads []int64,
+	after int64,
+	types []journal.Name,
+) (out []Stored, err error) {
 	const most = 200 // in one statement
 	for part := range slices.Chunk(heads, most) {
 		args := []any{s.Shop, after}

@@ -20,7 +20,8 @@ type Whole struct {
 
 // RawRange reads the events with from <= seq < to.
 func (s *Store) RawRange(ctx context.Context, q db.Querier, from, to int64) ([]Whole, error) {
-	rows, err := packedRows(ctx, q, `SELECT `+eventColumns+` FROM event WHERE shop_id = $1 AND seq >= $2 AND seq < $3 ORDER BY seq`, s.Shop, from, to)
+	rows, err := packedRows(ctx, q, `SELECT `+eventColumns+` FROM event WHERE shop_id = $1 AND seq >= $2 AND seq < $3 ORDER BY seq`,
+		s.Shop, from, to)
 	if err != nil {
 		return nil, err
 	}

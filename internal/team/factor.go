@@ -111,7 +111,14 @@ func (c UseRecoveryCode) Decide(w World, _ time.Time) (journal.Decision, error) 
 		left = cleared
 	}
 	return journal.Decision{
-		Drafts: []journal.Draft{{Type: journal.TeamMemberRecoveryCodeUsed, Before: w.Member, After: next, Secrets: []journal.Secret{{Name: SecretRecoveryCodes, Value: left}}}},
+		Drafts: []journal.Draft{
+			{
+				Type:    journal.TeamMemberRecoveryCodeUsed,
+				Before:  w.Member,
+				After:   next,
+				Secrets: []journal.Secret{{Name: SecretRecoveryCodes, Value: left}},
+			},
+		},
 		Result: next.Ref(),
 	}, nil
 }
@@ -140,7 +147,8 @@ func (c AddPasskey) Decide(w World, now time.Time) (journal.Decision, error) {
 	next := journal.Clone(w.Member)
 	next.Passkeys = append(next.Passkeys, Passkey{ID: c.Passkey, AddedAt: journal.At(now)})
 	slices.SortFunc(next.Passkeys, byID)
-	return factorEvent(journal.TeamMemberSecondFactorEnabled, w.Member, next, factorPasskey, journal.Secret{Name: SecretPasskey(c.Passkey), Value: c.Credential}), nil
+	return factorEvent(journal.TeamMemberSecondFactorEnabled, w.Member, next, factorPasskey,
+		journal.Secret{Name: SecretPasskey(c.Passkey), Value: c.Credential}), nil
 }
 
 // RemovePasskey ends a passkey: by the person, or by an owner for somebody who lost it.
@@ -162,7 +170,8 @@ func (c RemovePasskey) Decide(w World, _ time.Time) (journal.Decision, error) {
 	if len(next.Passkeys) == len(w.Member.Passkeys) {
 		return journal.Decision{}, fault.New(fault.NotFound, "unknown_passkey", "There is no such passkey.")
 	}
-	return factorEvent(journal.TeamMemberSecondFactorDisabled, w.Member, next, factorPasskey, journal.Secret{Name: SecretPasskey(c.Passkey), Value: cleared}), nil
+	return factorEvent(journal.TeamMemberSecondFactorDisabled, w.Member, next, factorPasskey,
+		journal.Secret{Name: SecretPasskey(c.Passkey), Value: cleared}), nil
 }
 
 func factorEvent(typ journal.Name, before, after *TeamMember, factor string, secrets ...journal.Secret) journal.Decision {

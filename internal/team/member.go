@@ -40,7 +40,8 @@ func (c FoundTeam) Load(r journal.Reader) (w World, err error) {
 // Decide refuses wrong fields and a second founding.
 func (c FoundTeam) Decide(w World, now time.Time) (journal.Decision, error) {
 	if w.Peopled || w.Defaults != nil {
-		return journal.Decision{}, fault.New(fault.Conflict, "team_exists", "The shop already has a team. Ask one of its owners for an invitation.")
+		return journal.Decision{}, fault.New(fault.Conflict, "team_exists",
+			"The shop already has a team. Ask one of its owners for an invitation.")
 	}
 	if c.Defaults == nil {
 		c.Defaults = DefaultPermissions()

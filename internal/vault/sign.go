@@ -144,7 +144,8 @@ func (f *Folder) publish(shop, vkey string) error {
 		return fmt.Errorf("vault: %w", err)
 	case string(public) != vkey+"\n":
 		return fault.New(fault.Unavailable, "keys_damaged",
-			"The files %s and %s do not belong together. Put both back from the backup of the keys.", f.shown(signerName(shop)), f.shown(verifierName(shop)))
+			"The files %s and %s do not belong together. Put both back from the backup of the keys.", f.shown(signerName(shop)),
+			f.shown(verifierName(shop)))
 	}
 	return nil
 }

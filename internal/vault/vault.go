@@ -101,7 +101,8 @@ func (f *Folder) open() error {
 	line, ended := strings.CutSuffix(line, "\n")
 	root, err := base64.StdEncoding.Strict().DecodeString(line)
 	if !ok || !ended || err != nil || len(root) != keySize {
-		return fault.New(fault.Unavailable, "keys_damaged", "The key file %s is damaged. Put it back from the backup of the keys.", f.shown(rootName))
+		return fault.New(fault.Unavailable, "keys_damaged", "The key file %s is damaged. Put it back from the backup of the keys.",
+			f.shown(rootName))
 	}
 	f.root = root
 	f.wrapping = gcm(f.derive("wrap"))
@@ -169,7 +170,8 @@ func (f *Folder) readSecret(name string) ([]byte, error) {
 		return nil, fmt.Errorf("vault: %w", err)
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return nil, fault.New(fault.Unavailable, "keys_exposed", "Others may use the key file %s (its mode is %04o). Run chmod 600 on it.", f.shown(name), mode)
+		return nil, fault.New(fault.Unavailable, "keys_exposed",
+			"Others may use the key file %s (its mode is %04o). Run chmod 600 on it.", f.shown(name), mode)
 	}
 	content, err := os.ReadFile(f.path(name))
 	if err != nil {

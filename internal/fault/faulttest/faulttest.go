@@ -68,7 +68,8 @@ func Read(root string) ([]Refusal, error) {
 		return nil
 	})
 	if err == nil && len(unread) > 0 {
-		err = fmt.Errorf("no code can be read at %s: give it as a literal, or name the helper no, refused or refusals", strings.Join(unread, ", "))
+		err = fmt.Errorf("no code can be read at %s: give it as a literal, or name the helper no, refused or refusals",
+			strings.Join(unread, ", "))
 	}
 	return out, err
 }

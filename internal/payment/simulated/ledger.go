@@ -93,7 +93,14 @@ type ledger struct {
 }
 
 func newLedger() *ledger {
-	return &ledger{byKey: map[string]int{}, accounts: map[string]*account{}, tries: map[try]int{}, refunds: map[string]*Entry{}, disputes: map[string]*payment.DisputeReport{}, erased: map[id.ID]bool{}}
+	return &ledger{
+		byKey:    map[string]int{},
+		accounts: map[string]*account{},
+		tries:    map[try]int{},
+		refunds:  map[string]*Entry{},
+		disputes: map[string]*payment.DisputeReport{},
+		erased:   map[id.ID]bool{},
+	}
 }
 
 // check says why an entry cannot come next. It guards against a file that something else wrote.
@@ -205,7 +212,8 @@ func (l *ledger) refuseRefund(chargeID string, amount money.Amount) (code, messa
 	case a.charge.Amount.Currency != amount.Currency:
 		return payment.CodeCurrencyMismatch, "The charge was made in " + a.charge.Amount.Currency + "."
 	case amount.Minor > a.charge.Amount.Minor-a.refunded:
-		return payment.CodeAmountTooLarge, "Only " + money.Of(a.charge.Amount.Minor-a.refunded, a.charge.Amount.Currency).Format() + " of the charge is left."
+		return payment.CodeAmountTooLarge, "Only " + money.Of(a.charge.Amount.Minor-a.refunded,
+			a.charge.Amount.Currency).Format() + " of the charge is left."
 	}
 	return "", ""
 }

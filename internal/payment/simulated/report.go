@@ -37,7 +37,8 @@ func (g *Gateway) Reports(ctx context.Context, from, to time.Time) ([]payment.Ev
 				w.charge(*e, g.ledger.accounts[e.GatewayID].now())
 			case Confirmation, Cancellation:
 				a := g.ledger.accounts[e.ChargeID]
-				w.add(e.At, string(e.Kind)+"_"+e.ChargeID, payment.PaymentReport{Key: a.charge.Key, OrderID: string(a.charge.OrderID), Amount: a.charge.Amount, Result: a.now()})
+				w.add(e.At, string(e.Kind)+"_"+e.ChargeID,
+					payment.PaymentReport{Key: a.charge.Key, OrderID: string(a.charge.OrderID), Amount: a.charge.Amount, Result: a.now()})
 			case Contestation, Decision:
 				d := *g.ledger.disputes[e.GatewayID]
 				if d.Closed, d.Won = e.Kind == Decision, e.Status == payment.Succeeded; e.Kind == Contestation {
@@ -45,10 +46,15 @@ func (g *Gateway) Reports(ctx context.Context, from, to time.Time) ([]payment.Ev
 				}
 				w.add(e.At, fmt.Sprintf("%s_%s_%s", e.Kind, e.GatewayID, e.Status), d)
 			case Return:
-				w.add(e.At, "return_"+e.GatewayID, payment.RefundReport{Key: g.ledger.refundKey(e.GatewayID), ChargeID: e.ChargeID, Amount: e.Amount, RefundID: e.GatewayID,
-					Result: payment.RefundResult{Status: payment.Declined, Code: e.Code, Message: "The bank sent the money back."}})
+				w.add(
+					e.At,
+					"return_"+e.GatewayID,
+					payment.RefundReport{Key: g.ledger.refundKey(e.GatewayID), ChargeID: e.ChargeID, Amount: e.Amount, RefundID: e.GatewayID,
+						Result: payment.RefundResult{Status: payment.Declined, Code: e.Code, Message: "The bank sent the money back."}},
+				)
 			case Refund:
-				w.add(e.At, "refund_"+e.Key, payment.RefundReport{Key: e.Key, ChargeID: e.ChargeID, Amount: e.Amount, RefundID: e.GatewayID, Result: e.refundResult()})
+				w.add(e.At, "refund_"+e.Key,
+					payment.RefundReport{Key: e.Key, ChargeID: e.ChargeID, Amount: e.Amount, RefundID: e.GatewayID, Result: e.refundResult()})
 			}
 		}
 		slices.SortStableFunc(w.events, func(a, b payment.Event) int { return a.At.Compare(b.At) })

@@ -83,7 +83,14 @@ var (
 
 // New makes a gateway whose ledger is in memory. now dates the entries.
 func New(now func() time.Time, o Options) *Gateway {
-	return &Gateway{account: "sim_memory", now: now, latency: o.Latency, ledger: newLedger(), missed: map[string]bool{}, processing: map[string]bool{}}
+	return &Gateway{
+		account:    "sim_memory",
+		now:        now,
+		latency:    o.Latency,
+		ledger:     newLedger(),
+		missed:     map[string]bool{},
+		processing: map[string]bool{},
+	}
 }
 
 // Open makes a gateway whose ledger is also in a file, one JSON object a line, made if it does not exist and read if it
@@ -292,7 +299,8 @@ func (g *Gateway) charge(r payment.ChargeRequest) (payment.ChargeResult, error) 
 		g.missed[r.IdempotencyKey] = true
 		return payment.ChargeResult{}, ErrTimeout
 	}
-	e.GatewayID, e.Status, e.Code, e.Message, e.Hard = gatewayID("ch", r.IdempotencyKey), result.Status, result.Code, result.Message, result.Hard
+	e.GatewayID, e.Status, e.Code, e.Message, e.Hard = gatewayID("ch",
+		r.IdempotencyKey), result.Status, result.Code, result.Message, result.Hard
 	if err := g.append(e); err != nil {
 		return payment.ChargeResult{}, err
 	}
@@ -337,7 +345,8 @@ func (g *Gateway) first(e Entry) (first Entry, again bool, err error) {
 		return Entry{}, false, nil
 	}
 	first = *g.ledger.entries[i]
-	if first.Kind != e.Kind || first.Amount != e.Amount || first.Reference != e.Reference || first.OrderID != e.OrderID || first.ChargeID != e.ChargeID {
+	if first.Kind != e.Kind || first.Amount != e.Amount || first.Reference != e.Reference || first.OrderID != e.OrderID ||
+		first.ChargeID != e.ChargeID {
 		return Entry{}, false, payment.ErrKeyReused
 	}
 	return first, true, nil

@@ -33,9 +33,20 @@ func (l *ledger) movements(from, to time.Time) (out []payment.Movement) {
 		}
 		switch {
 		case e.Kind == Charge && l.accounts[e.GatewayID].now().Status == payment.Succeeded:
-			out = append(out, payment.Movement{Kind: payment.MovedCharge, GatewayID: e.GatewayID, Key: e.Key, OrderID: e.OrderID, Amount: e.Amount, At: e.At})
+			out = append(out,
+				payment.Movement{Kind: payment.MovedCharge, GatewayID: e.GatewayID, Key: e.Key, OrderID: e.OrderID, Amount: e.Amount, At: e.At})
 		case e.Kind == Refund && e.Status == payment.Succeeded && l.refunds[e.GatewayID] != nil:
-			out = append(out, payment.Movement{Kind: payment.MovedRefund, GatewayID: e.GatewayID, ChargeID: e.ChargeID, OrderID: l.accounts[e.ChargeID].charge.OrderID, Amount: e.Amount, At: e.At})
+			out = append(
+				out,
+				payment.Movement{
+					Kind:      payment.MovedRefund,
+					GatewayID: e.GatewayID,
+					ChargeID:  e.ChargeID,
+					OrderID:   l.accounts[e.ChargeID].charge.OrderID,
+					Amount:    e.Amount,
+					At:        e.At,
+				},
+			)
 		}
 	}
 	return out

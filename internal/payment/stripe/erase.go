@@ -89,8 +89,8 @@ func (g *Gateway) erase(ctx context.Context, at string, ours id.ID, references [
 	return err == nil, err
 }
 
-// detach takes a card away from its customer. Stripe says of one that is gone, or nobody's any more, that it is missing or that the request is
-// invalid.
+// detach takes a card away from its customer. Stripe says of one that is gone, or nobody's any more, that it is missing or that the
+// request is invalid.
 func (g *Gateway) detach(ctx context.Context, reference string) error {
 	_, method, ok := splitReference(reference)
 	if !ok {

@@ -59,7 +59,8 @@ func asked(err error) error {
 // what happened: no connection, a rate limit, a key that is being used by another call, a fault at Stripe.
 func refused(err error) (e *sdk.Error, certain bool) {
 	e, ok := errors.AsType[*sdk.Error](err)
-	if !ok || e.HTTPStatusCode != http.StatusBadRequest && e.HTTPStatusCode != http.StatusNotFound && e.HTTPStatusCode != http.StatusPaymentRequired {
+	if !ok ||
+		e.HTTPStatusCode != http.StatusBadRequest && e.HTTPStatusCode != http.StatusNotFound && e.HTTPStatusCode != http.StatusPaymentRequired {
 		return nil, false
 	}
 	return e, e.Type == sdk.ErrorTypeInvalidRequest || e.Type == sdk.ErrorTypeCard
@@ -73,7 +74,8 @@ func keyReused(err error) bool {
 
 // wantsCustomer says whether the bank asks for the customer, who was not there.
 func wantsCustomer(e *sdk.Error) bool {
-	return e.DeclineCode == payment.CodeAuthenticationRequired || e.Code == payment.CodeAuthenticationRequired || e.Code == sdk.ErrorCodePaymentIntentActionRequired
+	return e.DeclineCode == payment.CodeAuthenticationRequired || e.Code == payment.CodeAuthenticationRequired ||
+		e.Code == sdk.ErrorCodePaymentIntentActionRequired
 }
 
 // declined is the answer for a card that was not charged.

@@ -27,7 +27,13 @@ func (g *Gateway) Movements(ctx context.Context, from, to time.Time) iter.Seq2[p
 			if intent.Status != sdk.PaymentIntentStatusSucceeded {
 				continue
 			}
-			m := payment.Movement{Kind: payment.MovedCharge, GatewayID: intent.ID, Key: intent.Metadata[metaKey], OrderID: id.ID(intent.Metadata[metaOrder]), At: time.Unix(intent.Created, 0).UTC()}
+			m := payment.Movement{
+				Kind:      payment.MovedCharge,
+				GatewayID: intent.ID,
+				Key:       intent.Metadata[metaKey],
+				OrderID:   id.ID(intent.Metadata[metaOrder]),
+				At:        time.Unix(intent.Created, 0).UTC(),
+			}
 			if m.Amount, err = fromStripe(intent.AmountReceived, string(intent.Currency)); m.OrderID == "" {
 				err = nil // whatever it is, it is not ours
 			}

@@ -81,7 +81,12 @@ func New(c Config) (*Gateway, error) {
 	if c.BaseURL != "" {
 		b.URL = &c.BaseURL
 	}
-	return &Gateway{key: c.SecretKey, api: sdk.NewClient(c.SecretKey, sdk.WithBackends(sdk.NewBackendsWithConfig(b))), webhookSecret: c.WebhookSecret, publishable: c.Publishable}, nil
+	return &Gateway{
+		key:           c.SecretKey,
+		api:           sdk.NewClient(c.SecretKey, sdk.WithBackends(sdk.NewBackendsWithConfig(b))),
+		webhookSecret: c.WebhookSecret,
+		publishable:   c.Publishable,
+	}, nil
 }
 
 // Live says whether the gateway moves real money, by its key.
@@ -189,7 +194,11 @@ func (g *Gateway) missing(ctx context.Context, customer string, e *sdk.Error) (p
 }
 
 func tooSmall() payment.ChargeResult {
-	return payment.ChargeResult{Status: payment.Declined, Code: payment.CodeAmountTooSmall, Message: "Stripe does not charge so small an amount."}
+	return payment.ChargeResult{
+		Status:  payment.Declined,
+		Code:    payment.CodeAmountTooSmall,
+		Message: "Stripe does not charge so small an amount.",
+	}
 }
 
 func unknownMethod(message string) payment.ChargeResult {
@@ -207,7 +216,9 @@ func (g *Gateway) first(ctx context.Context, r payment.ChargeRequest, amount int
 			continue
 		}
 		used := usedMethod(intent)
-		if intent.Amount != amount || !strings.EqualFold(string(intent.Currency), r.Amount.Currency) || intent.Metadata[metaOrder] != string(r.OrderID) || used != "" && used != method {
+		if intent.Amount != amount || !strings.EqualFold(string(intent.Currency), r.Amount.Currency) ||
+			intent.Metadata[metaOrder] != string(r.OrderID) ||
+			used != "" && used != method {
 			break
 		}
 		return decided(intent)
@@ -325,7 +336,12 @@ func (h *hit) add(intent *sdk.PaymentIntent) error {
 // chargeOf reads a payment intent. It is not known while it has no outcome.
 func chargeOf(intent *sdk.PaymentIntent) (c payment.Charge, known bool, err error) {
 	result, known := outcome(intent)
-	c = payment.Charge{ChargeResult: result, Key: intent.Metadata[metaKey], OrderID: id.ID(intent.Metadata[metaOrder]), At: time.Unix(intent.Created, 0).UTC()}
+	c = payment.Charge{
+		ChargeResult: result,
+		Key:          intent.Metadata[metaKey],
+		OrderID:      id.ID(intent.Metadata[metaOrder]),
+		At:           time.Unix(intent.Created, 0).UTC(),
+	}
 	asked := intent.Amount
 	if result.Status == payment.Succeeded && intent.AmountReceived > 0 {
 		asked = intent.AmountReceived
@@ -358,7 +374,8 @@ func (g *Gateway) Cancel(ctx context.Context, chargeID string) (payment.ChargeRe
 	if !objectID(chargeID) {
 		return payment.GivenUp(chargeID), nil
 	}
-	intent, err := g.api.V1PaymentIntents.Cancel(ctx, chargeID, &sdk.PaymentIntentCancelParams{CancellationReason: sdk.String(string(sdk.PaymentIntentCancellationReasonAbandoned))})
+	intent, err := g.api.V1PaymentIntents.Cancel(ctx, chargeID,
+		&sdk.PaymentIntentCancelParams{CancellationReason: sdk.String(string(sdk.PaymentIntentCancellationReasonAbandoned))})
 	if e, ok := errors.AsType[*sdk.Error](err); ok && e.Code == sdk.ErrorCodePaymentIntentUnexpectedState { // it has ended, or is under way
 		intent, err = g.api.V1PaymentIntents.Retrieve(ctx, chargeID, nil)
 	}

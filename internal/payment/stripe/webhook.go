@@ -82,11 +82,19 @@ func signedAt(header string) time.Time {
 // read gives the report of an event, or nothing.
 func read(e *sdk.Event) (payment.Report, error) {
 	switch e.Type {
-	case sdk.EventTypePaymentIntentSucceeded, sdk.EventTypePaymentIntentPaymentFailed, sdk.EventTypePaymentIntentRequiresAction, sdk.EventTypePaymentIntentCanceled:
+	case sdk.EventTypePaymentIntentSucceeded,
+		sdk.EventTypePaymentIntentPaymentFailed,
+		sdk.EventTypePaymentIntentRequiresAction,
+		sdk.EventTypePaymentIntentCanceled:
 		return readPayment(e.Data.Raw)
-	case sdk.EventTypeRefundCreated, sdk.EventTypeRefundUpdated, sdk.EventTypeRefundFailed: // and not charge.refund.updated, which tells the same once more
+	case sdk.EventTypeRefundCreated,
+		sdk.EventTypeRefundUpdated,
+		sdk.EventTypeRefundFailed: // and not charge.refund.updated, which tells the same once more
 		return readRefund(e.Data.Raw)
-	case sdk.EventTypeChargeDisputeCreated, sdk.EventTypeChargeDisputeUpdated, sdk.EventTypeChargeDisputeClosed, sdk.EventTypeChargeDisputeFundsReinstated:
+	case sdk.EventTypeChargeDisputeCreated,
+		sdk.EventTypeChargeDisputeUpdated,
+		sdk.EventTypeChargeDisputeClosed,
+		sdk.EventTypeChargeDisputeFundsReinstated:
 		return readDispute(e.Data.Raw)
 	case sdk.EventTypePaymentMethodUpdated, sdk.EventTypePaymentMethodAutomaticallyUpdated:
 		return readMethod(e.Data.Raw, payment.MethodUpdated, "")
@@ -132,8 +140,14 @@ func readRefund(raw []byte) (payment.Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	return payment.RefundReport{Key: refund.Metadata[metaKey], ChargeID: refund.PaymentIntent.ID, Amount: amount, RefundID: refund.ID, Result: result,
-		Pending: refund.Status == sdk.RefundStatusPending || refund.Status == sdk.RefundStatusRequiresAction}, nil
+	return payment.RefundReport{
+		Key:      refund.Metadata[metaKey],
+		ChargeID: refund.PaymentIntent.ID,
+		Amount:   amount,
+		RefundID: refund.ID,
+		Result:   result,
+		Pending:  refund.Status == sdk.RefundStatusPending || refund.Status == sdk.RefundStatusRequiresAction,
+	}, nil
 }
 
 func readDispute(raw []byte) (payment.Report, error) {
@@ -213,6 +227,9 @@ func readExpiring(raw []byte) (payment.Report, error) {
 	if card.Customer == nil || card.ID == "" {
 		return nil, nil
 	}
-	return payment.MethodReport{Change: payment.MethodExpiring, Method: Method{Reference: Reference(card.Customer.ID, card.ID), Brand: strings.ToLower(string(card.Brand)), Last4: card.Last4,
-		ExpMonth: int(card.ExpMonth), ExpYear: int(card.ExpYear)}}, nil
+	return payment.MethodReport{
+		Change: payment.MethodExpiring,
+		Method: Method{Reference: Reference(card.Customer.ID, card.ID), Brand: strings.ToLower(string(card.Brand)), Last4: card.Last4,
+			ExpMonth: int(card.ExpMonth), ExpYear: int(card.ExpYear)},
+	}, nil
 }
