@@ -12,6 +12,7 @@ import (
 	"slices"
 
 	"perennial/internal/db"
+	"perennial/internal/fault"
 	"perennial/internal/find/postings"
 	"perennial/internal/journal"
 	"perennial/internal/store"
@@ -69,7 +70,10 @@ func (x *tables) batch(ctx context.Context, head int64) (next int64, err error) 
 	if err := tx.QueryRowContext(ctx, `SELECT next, facets FROM followed WHERE shop_id = $1 FOR UPDATE`, x.s.Shop).Scan(&next, &version); err != nil {
 		return 0, err
 	}
-	if version != facetsVersion {
+	switch {
+	case version > facetsVersion: // dropping it here and there in turns would leave nobody an index
+		return 0, fault.New(fault.Unavailable, "index_newer", "A newer version of the program keeps the index of the logs. Upgrade this process too, or stop the newer one and run perennial reindex.")
+	case version < facetsVersion:
 		if err := x.drop(ctx, tx); err != nil {
 			return 0, err
 		}
@@ -157,7 +161,7 @@ func (x *tables) call(ctx context.Context, tx *sql.Tx, changed map[journal.Ref]b
 }
 
 func (x *tables) drop(ctx context.Context, tx *sql.Tx) error {
-	for _, text := range []string{`DELETE FROM posting WHERE shop_id = $1`, `DELETE FROM name_word WHERE shop_id = $1`, `UPDATE followed SET next = 0 WHERE shop_id = $1`} {
+	for _, text := range []string{`DELETE FROM posting WHERE shop_id = $1`, `DELETE FROM name_word WHERE shop_id = $1`, `UPDATE followed SET next = 0, facets = 0 WHERE shop_id = $1`} {
 		if _, err := tx.ExecContext(ctx, text, x.s.Shop); err != nil {
 			return err
 		}

@@ -134,3 +134,41 @@ func TestAnIndexOfTheBuildBeforeIsMadeAnew(t *testing.T) {
 		t.Errorf("found %v", got)
 	}
 }
+
+// Processes of two versions on one PostgreSQL do not drop each other's index in turns: the older one leaves it alone, and says why it finds nothing.
+func TestAnIndexOfANewerBuildIsLeftAlone(t *testing.T) {
+	s := shop.Open(t)
+	if s.Store.DB.Engine != db.Postgres {
+		t.Skip("no other process opens the file")
+	}
+	f := open(t, s.Store, "")
+	s.Do(journal.Bind(catalog.CreateProduct{ID: s.IDs.New(id.Product), Title: "Tea"}))
+	if got := search(t, f, Filter{Words: "tea"}, -1, 0); len(got) != 1 {
+		t.Fatalf("found %v", got)
+	}
+	rows := func() (n int) {
+		t.Helper()
+		if err := s.Store.DB.Reader.QueryRowContext(t.Context(), `SELECT count(*) FROM posting`).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if _, err := s.Store.DB.Writer.ExecContext(t.Context(), `UPDATE followed SET facets = $1`, facetsVersion+1); err != nil {
+		t.Fatal(err)
+	}
+	before := rows()
+	s.Do(journal.Bind(catalog.CreateProduct{ID: s.IDs.New(id.Product), Title: "Milk"}))
+	err := f.CatchUp(t.Context())
+	if f := fault.As(err); err == nil || f.Code != "index_newer" || f.Kind != fault.Unavailable {
+		t.Errorf("got %v, want index_newer", err)
+	}
+	if after := rows(); after != before {
+		t.Errorf("the newer index had %d rows, and has %d", before, after)
+	}
+	if err := f.Rebuild(t.Context(), nil); err != nil { // whoever goes back to the older version
+		t.Fatal(err)
+	}
+	if got := search(t, f, Filter{Words: "milk"}, -1, 0); len(got) != 1 {
+		t.Errorf("found %v after a rebuild", got)
+	}
+}
