@@ -16,6 +16,7 @@ import (
 
 	"perennial/internal/fault"
 	"perennial/internal/find"
+	"perennial/internal/follow"
 	"perennial/internal/observe"
 	"perennial/internal/store"
 	"perennial/internal/team"
@@ -82,7 +83,7 @@ func (a *API) stream() {
 		return &answered{ContentType: "text/event-stream", Body: func(hc huma.Context) {
 			defer leave()
 			_, w := humago.Unwrap(hc)
-			if err := a.follow(ctx, w, flt, position, in.Unnamed); err != nil && ctx.Err() == nil {
+			if err := a.send(ctx, w, flt, position, in.Unnamed); err != nil && ctx.Err() == nil {
 				a.Log.Error("stream", "request_id", c.requestID, "error", err)
 			}
 		}}, nil
@@ -112,83 +113,66 @@ func (a *API) streamStart(ctx context.Context, last string) (int64, error) {
 	return n, nil
 }
 
-// follow writes the events of a filter after a seq as they are committed, until the client goes away, its key loses the
+// send writes the events of a filter after a seq as they are committed, until the client goes away, its key loses the
 // permission, or the server stops. Each stream reads for itself, so a slow client holds up nobody.
-func (a *API) follow(ctx context.Context, w http.ResponseWriter, flt find.Filter, position int64, unnamed bool) error { //nolint:revive // the client's word
+func (a *API) send(ctx context.Context, w http.ResponseWriter, flt find.Filter, position int64, unnamed bool) error { //nolint:revive // the client's word
 	rc := http.NewResponseController(w)
-	committed, unwatch := a.Program.Watch()
-	defer unwatch()
-	beat := time.NewTicker(cmp.Or(a.Beat, heartbeat))
-	defer beat.Stop()
 	send := func(format string, args ...any) error {
 		defer view.Stalls(rc)()
-		if _, err := fmt.Fprintf(w, format, args...); err != nil {
-			return err
+		_, err := fmt.Fprintf(w, format, args...)
+		if err = cmp.Or(err, rc.Flush()); err != nil {
+			return fmt.Errorf("%w: %w", errGone, err)
 		}
-		return rc.Flush()
+		return nil
 	}
 	// A client that is cut off before the first message resumes from here. It is an event of its own because some clients drop an id that has
 	// no data, and others hand it on as an empty message.
-	alive := func() error { return send("id: %d\nevent: heartbeat\ndata: {\"seq\":%[1]d}\n\n", position) }
-	if err := errors.Join(send("retry: 2000\n\n"), alive()); err != nil {
-		return nil // the client is gone
-	}
-	for {
-		for {
-			next, found, err := a.since(ctx, flt, position)
+	alive := func(upTo int64) error { return send("id: %d\nevent: heartbeat\ndata: {\"seq\":%[1]d}\n\n", upTo) }
+	tail := follow.Tail{Journal: a.Program, Beat: cmp.Or(a.Beat, heartbeat), End: a.open.done, Alive: alive,
+		Read: func(ctx context.Context, after int64) (int64, bool, error) {
+			next, found, err := a.since(ctx, flt, after)
 			if err != nil {
-				return err
+				return after, false, err
 			}
 			// After the reading: a key that lost a permission sees nothing that came after that.
 			has, err := a.holds(ctx)
-			if err != nil || !has.Allows(team.EventsView) {
-				return err
+			if err == nil && !has.Allows(team.EventsView) {
+				err = errGone
+			}
+			if err != nil {
+				return after, false, err
 			}
 			events, err := view.New(ctx, a.Store, has).Render(found)
 			if err != nil {
-				return err
+				return after, false, err
 			}
 			for _, e := range events {
 				data, err := encode(e)
 				if err != nil {
-					return err
+					return after, false, err
 				}
 				name := "event: " + e.Type + "\n"
 				if unnamed {
 					name = ""
 				}
 				if err := send("id: %d\n%sdata: %s\n", e.Seq, name, data); err != nil {
-					return nil // the client is gone
+					return after, false, err
 				}
 			}
-			more := next != position && len(events) > 0
-			position = next
-			if !more || a.stopping() {
-				break
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-a.open.done:
-			return nil
-		case <-committed:
-		case <-beat.C:
-			if err := alive(); err != nil {
-				return nil // the client is gone
-			}
-		}
+			return next, next != after && len(events) > 0, nil
+		}}
+	err := cmp.Or(send("retry: 2000\n\n"), alive(position))
+	if err == nil {
+		err = tail.Follow(ctx, position)
 	}
+	if errors.Is(err, errGone) {
+		return nil
+	}
+	return err
 }
 
-func (a *API) stopping() bool {
-	select {
-	case <-a.open.done:
-		return true
-	default:
-		return false
-	}
-}
+// errGone says that nobody listens to a stream any more, or nobody who may.
+var errGone = errors.New("the listener is gone")
 
 // since gives the next events of a filter after a seq, and the seq up to which everything was looked at.
 func (a *API) since(ctx context.Context, flt find.Filter, position int64) (int64, []store.Stored, error) {

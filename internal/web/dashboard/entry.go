@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 
 	"perennial/internal/fault"
 	"perennial/internal/find"
+	"perennial/internal/follow"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/kinds"
@@ -334,12 +336,8 @@ func (c *call) liveLog(of func(c *call) (observe.Log, answer, error)) (answer, e
 		return answer{}, f
 	}
 	defer leave()
-	committed, unwatch := c.Program.Watch()
-	defer unwatch()
 	rc := http.NewResponseController(c.w)
 	c.w.Header().Set("Content-Type", "text/event-stream")
-	beat := time.NewTicker(liveBeat)
-	defer beat.Stop()
 	send := func(format string, args ...any) error {
 		_ = rc.SetWriteDeadline(c.Program.Now().Add(2 * liveBeat)) // a connection without deadlines stays as it is
 		if _, err := fmt.Fprintf(c.w, format, args...); err != nil {
@@ -347,47 +345,39 @@ func (c *call) liveLog(of func(c *call) (observe.Log, answer, error)) (answer, e
 		}
 		return rc.Flush()
 	}
-	if send("retry: 3000\nid: %d\n\n", position) != nil {
-		return answer{sent: true}, nil
+	tail := follow.Tail{Journal: c.Program, Beat: liveBeat, End: c.ending.Done(),
+		Alive: func(upTo int64) error { return send(": still here\nid: %d\n\n", upTo) },
+		Read: func(ctx context.Context, after int64) (int64, bool, error) {
+			head := c.Program.Head()
+			page, err := c.Finder.Page(ctx, store.Opened, flt, after, entriesOnPage) // with what the index leaves out
+			if err != nil {
+				return after, false, err
+			}
+			// A session that ended, or a permission that went, ends the stream; asked after the reading, nothing is sent that came later.
+			if err := c.stillMay(); err != nil {
+				return after, false, err
+			}
+			entries, err := c.entries(page.Entries, l)
+			if err != nil {
+				return after, false, err
+			}
+			for _, e := range entries {
+				var b bytes.Buffer
+				if err := ui.EntryLine(e).Render(ctx, &b); err != nil {
+					return after, false, err
+				}
+				if err := send("id: %d\nevent: entry\ndata: %s\n\n", e.Seq, strings.ReplaceAll(b.String(), "\n", " ")); err != nil {
+					return after, false, err
+				}
+				after = e.Seq
+			}
+			if page.More {
+				return after, true, nil
+			}
+			return max(after, head), false, nil
+		}}
+	if send("retry: 3000\nid: %d\n\n", position) == nil {
+		_ = tail.Follow(c.ctx, position) // whatever ended it, the browser comes again
 	}
-	for {
-		head := c.Program.Head()
-		page, err := c.Finder.Page(c.ctx, store.Opened, flt, position, entriesOnPage) // with what the index leaves out
-		if err != nil {
-			return answer{sent: true}, nil
-		}
-		// A session that ended, or a permission that went, ends the stream; asked after the reading, nothing is sent that came later.
-		if err := c.stillMay(); err != nil {
-			return answer{sent: true}, nil
-		}
-		entries, err := c.entries(page.Entries, l)
-		if err != nil {
-			return answer{sent: true}, nil
-		}
-		for _, e := range entries {
-			var b bytes.Buffer
-			if err := ui.EntryLine(e).Render(c.ctx, &b); err != nil {
-				return answer{sent: true}, nil
-			}
-			if send("id: %d\nevent: entry\ndata: %s\n\n", e.Seq, strings.ReplaceAll(b.String(), "\n", " ")) != nil {
-				return answer{sent: true}, nil
-			}
-			position = e.Seq
-		}
-		if page.More {
-			continue
-		}
-		position = max(position, head)
-		select {
-		case <-c.ctx.Done():
-			return answer{sent: true}, nil
-		case <-c.ending.Done():
-			return answer{sent: true}, nil
-		case <-committed:
-		case <-beat.C:
-			if send(": still here\nid: %d\n\n", position) != nil {
-				return answer{sent: true}, nil
-			}
-		}
-	}
+	return answer{sent: true}, nil
 }
