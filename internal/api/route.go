@@ -19,6 +19,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"perennial/internal/access"
+	"perennial/internal/act"
 	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
@@ -90,16 +91,12 @@ type changedThing[V any] struct {
 	Created []id.ID   `json:"created,omitempty" doc:"Ids of other things that the action made."`
 }
 
-// Commented is embedded in every body of a change. It and Page are exported because the framework, which reads the
-// types of inputs, sees only exported embedded structs.
-type Commented struct {
-	Comment string `json:"comment,omitempty" maxLength:"2000" doc:"Why; kept on the events."`
-}
-
-func (c Commented) comment() string { return c.Comment }
+// Commented is embedded in every body of a change that is not made from an act. It and Page are exported because the framework, which
+// reads the types of inputs, sees only exported embedded structs.
+type Commented = act.Commented
 
 // hasComment is what every input of a change has: a comment, in the body or (DELETE) in the query.
-type hasComment interface{ comment() string }
+type hasComment interface{ Because() string }
 
 // Inputs by path.
 type (
@@ -140,16 +137,16 @@ type (
 	}
 )
 
-func (i withBody[B]) comment() string { return i.Body.comment() }
-func (i onThing[B]) comment() string  { return i.Body.comment() }
-func (i onPart[B]) comment() string   { return i.Body.comment() }
-func (i dropThing) comment() string   { return i.Comment }
-func (i dropPart) comment() string    { return i.Comment }
-func (i onThingMaybe[B]) comment() string {
+func (i withBody[B]) Because() string { return i.Body.Because() }
+func (i onThing[B]) Because() string  { return i.Body.Because() }
+func (i onPart[B]) Because() string   { return i.Body.Because() }
+func (i dropThing) Because() string   { return i.Comment }
+func (i dropPart) Because() string    { return i.Comment }
+func (i onThingMaybe[B]) Because() string {
 	if i.Body == nil {
 		return ""
 	}
-	return (*i.Body).comment()
+	return (*i.Body).Because()
 }
 
 // body gives the body, or an empty one.
@@ -373,7 +370,7 @@ func changeShown[I hasComment, V any](a *API, r route, build func(ctx context.Co
 		if err != nil {
 			return nil, a.problem(c, err)
 		}
-		out, err := run(ctx, a, r, p, (*in).comment(), show)
+		out, err := run(ctx, a, r, p, (*in).Because(), show)
 		if err != nil {
 			return nil, a.problem(c, err)
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"perennial/internal/act"
 	"perennial/internal/billing"
 	"perennial/internal/civil"
 	"perennial/internal/id"
@@ -97,11 +98,17 @@ func (anyMembers) Schema(huma.Registry) *huma.Schema {
 	return &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true, Description: "What events of this type carry besides; see /event-types."}
 }
 
-// schemaName is a type's name in the document; views of entries say there that they are.
+// schemaName is a type's name in the document; views of entries and inputs of acts say there that they are.
 func schemaName(t reflect.Type, hint string) string {
 	name := huma.DefaultSchemaNamer(t, hint)
 	if of := reflect.TypeFor[view.Event]().PkgPath(); t.PkgPath() == of || strings.Contains(t.Name(), of+".") { // or a list of them
 		name += "View"
+	}
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if t.PkgPath() == reflect.TypeFor[act.Act]().PkgPath() && t != reflect.TypeFor[Commented]() { // an act's input
+		name += "Body"
 	}
 	return name
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"perennial/internal/act"
 	"perennial/internal/billing"
 	"perennial/internal/catalog"
 	"perennial/internal/civil"
@@ -116,32 +117,11 @@ type (
 		AnchorDay     *int       `json:"anchor_day,omitempty"`
 		MaxCycles     *int       `json:"max_cycles,omitempty"`
 	}
-	noBody    struct{ Commented }
-	untilBody struct {
-		Commented
-		Until *civil.Date `json:"until,omitempty"`
-	}
-	nextDateBody struct {
-		Commented
-		NextBillingDate *civil.Date `json:"next_billing_date,omitempty"`
-	}
-	maybeDateBody struct {
-		Commented
-		Date *civil.Date `json:"date,omitempty"`
-	}
-	dateBody struct {
-		Commented
-		Date civil.Date `json:"date"`
-	}
+	noBody         struct{ Commented }
 	rescheduleBody struct {
 		Commented
 		NextBillingDate civil.Date `json:"next_billing_date"`
 		KeepRhythm      *bool      `json:"keep_rhythm,omitempty" doc:"Only this order moves; the default. false counts the rhythm from the new date."`
-	}
-	frequencyBody struct {
-		Commented
-		Interval      civil.Unit `json:"interval"`
-		IntervalCount int        `json:"interval_count"`
 	}
 	reasonBody struct {
 		Commented
@@ -265,33 +245,21 @@ func (a *API) subscriptions() {
 			return plan{command: journal.Bind(c), location: "/subscriptions/%s"}, nil
 		}, viewSubscription)
 
-	action(a, "pause", "Pause, until a date or with no end", []journal.Name{journal.SubscriptionPaused}, func(key id.ID, b untilBody) journal.Command {
-		return journal.Bind(subscription.Pause{ID: key, Until: b.Until})
-	})
-	action(a, "resume", "Resume", []journal.Name{journal.SubscriptionResumed}, func(key id.ID, b nextDateBody) journal.Command {
-		return journal.Bind(subscription.Resume{ID: key, NextBillingDate: b.NextBillingDate})
-	})
-	action(a, "skip", "Skip an order, by default the next one", []journal.Name{journal.SubscriptionOrderSkipped}, func(key id.ID, b maybeDateBody) journal.Command {
-		return journal.Bind(subscription.Skip{ID: key, Date: b.Date})
-	})
-	action(a, "unskip", "Put a skipped order back", []journal.Name{journal.SubscriptionOrderUnskipped}, func(key id.ID, b dateBody) journal.Command {
-		return journal.Bind(subscription.Unskip{ID: key, Date: b.Date})
-	})
+	onSubscriptions(a, act.Pause)
+	onSubscriptions(a, act.Resume)
+	onSubscriptions(a, act.Skip)
+	onSubscriptions(a, act.Unskip)
 	action(a, "reschedule", "Move the next order", []journal.Name{journal.SubscriptionNextBillingDateChanged}, func(key id.ID, b rescheduleBody) journal.Command {
 		return journal.Bind(subscription.Reschedule{ID: key, Date: b.NextBillingDate, NewRhythm: b.KeepRhythm != nil && !*b.KeepRhythm})
 	})
-	action(a, "frequency", "Change the frequency", []journal.Name{journal.SubscriptionFrequencyChanged}, func(key id.ID, b frequencyBody) journal.Command {
-		return journal.Bind(subscription.ChangeFrequency{ID: key, Interval: b.Interval, IntervalCount: b.IntervalCount})
-	})
+	onSubscriptions(a, act.ChangeFrequency)
 	action(a, "order-now", "Make an extra order now", []journal.Name{journal.OrderCreated, journal.SubscriptionOrderRequestedNow, journal.BillingAttemptStarted}, func(key id.ID, _ noBody) journal.Command {
 		return journal.Bind(billing.OrderNow{SubscriptionID: key, OrderID: a.newID(id.Order), AttemptID: a.newID(id.BillingAttempt)})
 	})
 	action(a, "cancel", "Cancel", []journal.Name{journal.SubscriptionCancelled}, func(key id.ID, b reasonBody) journal.Command {
 		return journal.Bind(subscription.Cancel{ID: key, Reason: b.Reason})
 	})
-	action(a, "reactivate", "Reactivate a cancelled subscription", []journal.Name{journal.SubscriptionReactivated}, func(key id.ID, b nextDateBody) journal.Command {
-		return journal.Bind(subscription.Reactivate{ID: key, NextBillingDate: b.NextBillingDate})
-	})
+	onSubscriptions(a, act.Reactivate)
 	action(a, "items", "Add an item", []journal.Name{journal.SubscriptionItemAdded, journal.SubscriptionOneTimeItemAdded}, func(key id.ID, b addItemBody) journal.Command {
 		return journal.Bind(subscription.AddItem{ID: key, Item: subscription.NewItem{ID: a.newID(id.Item), VariantID: b.VariantID, Quantity: b.Quantity, OneTime: b.OneTime}})
 	})
@@ -356,6 +324,11 @@ func deref(v *id.ID) id.ID {
 		return ""
 	}
 	return *v
+}
+
+// onSubscriptions registers an act as POST /subscriptions/{id}/<name>. The body may be left out where nothing in it is required.
+func onSubscriptions[In hasComment](a *API, x act.OnSubscription[In]) {
+	action(a, x.Name, x.Summary, x.Events, x.Command)
 }
 
 // action registers POST /subscriptions/{id}/<name>. The body may be left out where nothing in it is required.

@@ -45,7 +45,7 @@ func (a *API) undo() {
 		}
 		r := r
 		r.permission = kinds.UndoPermissions(st.Event)[0]
-		out, err := run(ctx, a, r, plan{command: journal.Bind(kinds.Undo{Event: st.ID, Actor: c.meta.Actor}), target: st.Target()}, in.comment(), a.showAny)
+		out, err := run(ctx, a, r, plan{command: journal.Bind(kinds.Undo{Event: st.ID, Actor: c.meta.Actor}), target: st.Target()}, in.Because(), a.showAny)
 		if err != nil {
 			return nil, a.problem(c, err)
 		}

@@ -30,6 +30,8 @@ var layers = []layer{
 		may: "vocabulary journal domain store", outside: ""},
 	{name: "lists", packages: "internal/query",
 		may: "vocabulary journal domain store", outside: ""},
+	{name: "acts", packages: "internal/act",
+		may: "vocabulary journal domain", outside: "", never: impure},
 	{name: "parts", packages: "internal/find/postings internal/follow internal/payment internal/auth internal/access",
 		may: "*", outside: "*"},
 	{name: "services", packages: "internal/find internal/payment/simulated internal/payment/stripe internal/mail internal/audit",

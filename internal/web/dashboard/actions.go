@@ -10,6 +10,7 @@ import (
 
 	"github.com/a-h/templ"
 
+	"perennial/internal/act"
 	"perennial/internal/billing"
 	"perennial/internal/catalog"
 	"perennial/internal/civil"
@@ -47,6 +48,7 @@ type subAction struct {
 	part              bool   // about one item or discount: its id is in the address
 	besides           string // what only some looks at the form need, in words
 	events            []journal.Name
+	useful            func(s *subscription.Subscription) bool // whether menus show it; nil: always
 	fields            func(c *call, s *subscription.Subscription, v url.Values) ([]formField, error)
 	command           func(c *call, s *subscription.Subscription, in *input) journal.Command
 }
@@ -157,25 +159,48 @@ func filled(v url.Values, name, first string) string {
 
 var intervalOptions = []ui.Option{{Value: "day", Label: "days"}, {Value: "week", Label: "weeks"}, {Value: "month", Label: "months"}, {Value: "year", Label: "years"}}
 
+// ofAct is the form of an act.
+func ofAct(a act.Act) subAction {
+	return subAction{name: a.Name, title: a.Words.Title, icon: a.Words.Icon, verb: a.Words.Verb, lead: a.Words.Lead, rule: a.Rule, events: a.Events, useful: a.Useful,
+		fields: func(c *call, s *subscription.Subscription, v url.Values) (out []formField, err error) {
+			first := a.First(s)
+			for _, f := range a.Fields {
+				made, err := c.widget(f, a, s, v, first[f.Name])
+				if err != nil {
+					return nil, err
+				}
+				out = append(out, made)
+			}
+			return out, nil
+		},
+		command: func(_ *call, s *subscription.Subscription, in *input) journal.Command { return a.Read(s.ID, in.Get) }}
+}
+
+// widget makes the field of a form from that of an act.
+func (c *call) widget(f act.Field, a act.Act, s *subscription.Subscription, v url.Values, first string) (out formField, err error) {
+	out = formField{kind: "input", Field: ui.Field{Name: f.Name, Label: f.Label, Hint: f.Hint, Value: filled(v, f.Name, first), Required: f.Required}}
+	switch f.Widget {
+	case "order":
+		out.kind, out.Required = "select", false
+		out.options, err = c.dateOptions(s, a.Rule == subscription.ActionUnskip)
+	case "day":
+		out.Type, out.Min = "date", c.today().String()
+	case "later":
+		out.Type, out.Min = "date", c.today().AddDays(1).String()
+	case "number":
+		out.Type, out.Min, out.Max = "number", "1", "365"
+	case "unit":
+		out.kind, out.options, out.Required = "select", intervalOptions, false
+	default:
+		return out, fmt.Errorf("dashboard: no widget %q for %s of %s", f.Widget, f.Name, a.Name)
+	}
+	return out, nil
+}
+
 // subActions are in the order of the menu.
 var subActions = []subAction{
-	{name: "skip", title: "Skip an order", icon: "skip-forward", verb: "Skip", rule: subscription.ActionSkip, events: []journal.Name{journal.SubscriptionOrderSkipped},
-		lead: "The rhythm stays as it is: the orders after it come on their days.",
-		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]formField, error) {
-			o, err := c.dateOptions(s, false)
-			return []formField{{kind: "select", Field: ui.Field{Name: "date", Label: "Which order", Value: v.Get("date")}, options: o}}, err
-		},
-		command: func(_ *call, s *subscription.Subscription, in *input) journal.Command {
-			return journal.Bind(subscription.Skip{ID: s.ID, Date: in.date("date")})
-		}},
-	{name: "unskip", title: "Put a skipped order back", icon: "undo-2", verb: "Put back", rule: subscription.ActionUnskip, events: []journal.Name{journal.SubscriptionOrderUnskipped},
-		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]formField, error) {
-			o, err := c.dateOptions(s, true)
-			return []formField{{kind: "select", Field: ui.Field{Name: "date", Label: "Which order", Value: v.Get("date")}, options: o}}, err
-		},
-		command: func(_ *call, s *subscription.Subscription, in *input) journal.Command {
-			return journal.Bind(subscription.Unskip{ID: s.ID, Date: in.need("date")})
-		}},
+	ofAct(act.Skip.Form()),
+	ofAct(act.Unskip.Form()),
 	{name: "reschedule", title: "Move the next order", icon: "calendar-clock", verb: "Move", rule: subscription.ActionReschedule, events: []journal.Name{journal.SubscriptionNextBillingDateChanged},
 		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]formField, error) {
 			return []formField{dateField("next_billing_date", "To", filled(v, "next_billing_date", dateText(s.NextBillingDate)), c.today(), true),
@@ -185,27 +210,9 @@ var subActions = []subAction{
 		command: func(_ *call, s *subscription.Subscription, in *input) journal.Command {
 			return journal.Bind(subscription.Reschedule{ID: s.ID, Date: in.need("next_billing_date"), NewRhythm: in.text("rhythm") == "new"})
 		}},
-	{name: "frequency", title: "Change the frequency", icon: "repeat", verb: "Change", rule: subscription.ActionFrequency, events: []journal.Name{journal.SubscriptionFrequencyChanged},
-		fields: func(_ *call, s *subscription.Subscription, v url.Values) ([]formField, error) {
-			return []formField{{kind: "input", Field: ui.Field{Name: "interval_count", Label: "Every", Type: "number", Min: "1", Max: "365", Value: filled(v, "interval_count", strconv.Itoa(s.BillingPolicy.IntervalCount)), Required: true}},
-				{kind: "select", Field: ui.Field{Name: "interval", Label: "Unit", Value: filled(v, "interval", string(s.BillingPolicy.Interval))}, options: intervalOptions}}, nil
-		},
-		command: func(_ *call, s *subscription.Subscription, in *input) journal.Command {
-			return journal.Bind(subscription.ChangeFrequency{ID: s.ID, Interval: civil.Unit(in.text("interval")), IntervalCount: in.number("interval_count", 0)})
-		}},
-	{name: "pause", title: "Pause", icon: "pause", verb: "Pause", rule: subscription.ActionPause, events: []journal.Name{journal.SubscriptionPaused},
-		fields: func(c *call, _ *subscription.Subscription, v url.Values) ([]formField, error) {
-			f := dateField("until", "Until", v.Get("until"), c.today().AddDays(1), false)
-			f.Hint = "The first day active again. Leave it empty to pause with no end."
-			return []formField{f}, nil
-		},
-		command: func(_ *call, s *subscription.Subscription, in *input) journal.Command {
-			return journal.Bind(subscription.Pause{ID: s.ID, Until: in.date("until")})
-		}},
-	{name: "resume", title: "Resume", icon: "play", verb: "Resume", rule: subscription.ActionResume, events: []journal.Name{journal.SubscriptionResumed},
-		fields: nextDateFields, command: func(_ *call, s *subscription.Subscription, in *input) journal.Command {
-			return journal.Bind(subscription.Resume{ID: s.ID, NextBillingDate: in.date("next_billing_date")})
-		}},
+	ofAct(act.ChangeFrequency.Form()),
+	ofAct(act.Pause.Form()),
+	ofAct(act.Resume.Form()),
 	{name: "order-now", title: "Make an extra order now", icon: "zap", verb: "Order and charge now", rule: subscription.ActionOrderNow, lead: "The customer is charged at once. The rhythm stays as it is.",
 		events: []journal.Name{journal.OrderCreated, journal.SubscriptionOrderRequestedNow, journal.BillingAttemptStarted, journal.OrderPlaced, journal.VariantInventoryChanged},
 		command: func(c *call, s *subscription.Subscription, _ *input) journal.Command {
@@ -325,10 +332,7 @@ var subActions = []subAction{
 			}
 			return journal.Bind(cmd)
 		}},
-	{name: "reactivate", title: "Reactivate", icon: "play", verb: "Reactivate", rule: subscription.ActionReactivate, events: []journal.Name{journal.SubscriptionReactivated},
-		fields: nextDateFields, command: func(_ *call, s *subscription.Subscription, in *input) journal.Command {
-			return journal.Bind(subscription.Reactivate{ID: s.ID, NextBillingDate: in.date("next_billing_date")})
-		}},
+	ofAct(act.Reactivate.Form()),
 	{name: "cancel", title: "Cancel the subscription", icon: "ban", verb: "Cancel the subscription", rule: subscription.ActionCancel, danger: true, events: []journal.Name{journal.SubscriptionCancelled},
 		lead: "No order comes any more. It can be reactivated later.",
 		fields: func(_ *call, _ *subscription.Subscription, v url.Values) ([]formField, error) {
@@ -375,12 +379,6 @@ func dateText(d *civil.Date) string {
 		return ""
 	}
 	return d.String()
-}
-
-func nextDateFields(c *call, _ *subscription.Subscription, v url.Values) ([]formField, error) {
-	f := dateField("next_billing_date", "Next order", v.Get("next_billing_date"), c.today(), false)
-	f.Hint = "Leave it empty for the next day of its rhythm."
-	return []formField{f}, nil
 }
 
 func quantityField(v url.Values, first int) formField {
@@ -791,14 +789,11 @@ func subscriptionActions(v subscriptionView) templ.Component {
 	var more []ui.MenuItem
 	if v.MayEdit {
 		for _, a := range subActions {
-			if a.part || v.S.May(a.rule) != nil {
+			if a.part || v.S.May(a.rule) != nil || a.useful != nil && !a.useful(v.S) {
 				continue
 			}
 			if len(first) < 2 && slices.Contains([]string{"skip", "reschedule", "resume", "reactivate"}, a.name) {
 				first = append(first, a)
-				continue
-			}
-			if a.name == "unskip" && len(v.S.SkippedDates) == 0 {
 				continue
 			}
 			more = append(more, ui.MenuItem{Href: at + a.name, Label: a.title, Icon: a.icon, Danger: a.danger, Dialog: true})

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"perennial/internal/act"
 	"perennial/internal/billing"
 	"perennial/internal/catalog"
 	"perennial/internal/civil"
@@ -71,24 +72,59 @@ func filled(v url.Values, name, first string) string {
 	return first
 }
 
+// ofAct is the form of an act. Its words stand below "action." and its name.
+func ofAct(a act.Act) action {
+	words := "action." + strings.ReplaceAll(a.Name, "-", "_") + "."
+	out := action{name: a.Name, icon: a.Words.Icon, title: words + "title", verb: words + "verb", rule: a.Rule, events: a.Events, date: a.Day(),
+		sense: func(_ *call, s *subscription.Subscription) (bool, error) { return a.Useful(s), nil },
+		fields: func(c *call, s *subscription.Subscription, v url.Values) (out []field, err error) {
+			first := a.First(s)
+			for _, f := range a.Fields {
+				made, err := c.widget(f, a, s, v, first[f.Name])
+				if err != nil {
+					return nil, err
+				}
+				out = append(out, made)
+			}
+			return out, nil
+		},
+		command: func(_ *call, s *subscription.Subscription, v url.Values) journal.Command { return a.Read(s.ID, v.Get) }}
+	if _, ok := catalogue().Variables(words + "lead"); ok {
+		out.lead = words + "lead"
+	}
+	return out
+}
+
+// widget makes the field of a form from that of an act.
+func (c *call) widget(f act.Field, a act.Act, s *subscription.Subscription, v url.Values, first string) (field, error) {
+	key := "field." + f.Word
+	out := field{Field: ui.Field{Name: f.Name, Label: c.say(key), Value: filled(v, f.Name, first), Required: f.Required}}
+	if hint := key + "_hint"; c.words().Knows(hint) {
+		out.Hint = c.say(hint)
+	}
+	switch f.Widget {
+	case "order":
+		made, err := c.dateField(s, v, a.Rule)
+		return made[0], err
+	case "day":
+		out.Type, out.Min = "date", c.today().String()
+	case "later":
+		out.Type, out.Min = "date", c.today().AddDays(1).String()
+	case "number":
+		out.Type, out.Min, out.Max = "number", "1", "365"
+	case "unit":
+		out.Required = false
+		out.options = []ui.Option{{Value: "day", Label: c.say("field.days")}, {Value: "week", Label: c.say("field.weeks")}, {Value: "month", Label: c.say("field.months")},
+			{Value: "year", Label: c.say("field.years")}}
+	default:
+		return out, fmt.Errorf("portal: no widget %q for %s of %s", f.Widget, f.Name, a.Name)
+	}
+	return out, nil
+}
+
 var actions = []action{
-	{name: "skip", title: "action.skip.title", icon: "skip-forward", verb: "action.skip.verb", rule: subscription.ActionSkip, date: "date", lead: "action.skip.lead",
-		events: []journal.Name{journal.SubscriptionOrderSkipped},
-		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]field, error) {
-			return c.dateField(s, v, subscription.ActionSkip)
-		},
-		command: func(_ *call, s *subscription.Subscription, v url.Values) journal.Command {
-			return journal.Bind(subscription.Skip{ID: s.ID, Date: dateOf(v, "date")})
-		}},
-	{name: "unskip", title: "action.unskip.title", icon: "undo-2", verb: "action.unskip.verb", rule: subscription.ActionUnskip, date: "date",
-		events: []journal.Name{journal.SubscriptionOrderUnskipped},
-		sense:  func(_ *call, s *subscription.Subscription) (bool, error) { return len(s.SkippedDates) > 0, nil },
-		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]field, error) {
-			return c.dateField(s, v, subscription.ActionUnskip)
-		},
-		command: func(_ *call, s *subscription.Subscription, v url.Values) journal.Command {
-			return journal.Bind(subscription.Unskip{ID: s.ID, Date: must(dateOf(v, "date"))})
-		}},
+	ofAct(act.Skip.Form()),
+	ofAct(act.Unskip.Form()),
 	{name: "reschedule", title: "action.reschedule.title", icon: "calendar-clock", verb: "action.reschedule.verb", rule: subscription.ActionReschedule, date: "next_billing_date",
 		events: []journal.Name{journal.SubscriptionNextBillingDateChanged},
 		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]field, error) {
@@ -102,28 +138,9 @@ var actions = []action{
 		command: func(_ *call, s *subscription.Subscription, v url.Values) journal.Command {
 			return journal.Bind(subscription.Reschedule{ID: s.ID, Date: must(dateOf(v, "next_billing_date")), NewRhythm: v.Get("rhythm") == "new"})
 		}},
-	{name: "frequency", title: "action.frequency.title", icon: "repeat", verb: "action.frequency.verb", rule: subscription.ActionFrequency,
-		events: []journal.Name{journal.SubscriptionFrequencyChanged},
-		fields: func(c *call, s *subscription.Subscription, v url.Values) ([]field, error) {
-			return []field{{Field: ui.Field{Name: "interval_count", Label: c.say("field.every"), Type: "number", Min: "1", Max: "365", Value: filled(v, "interval_count", strconv.Itoa(s.BillingPolicy.IntervalCount)), Required: true}},
-				{Field: ui.Field{Name: "interval", Label: c.say("field.unit"), Value: filled(v, "interval", string(s.BillingPolicy.Interval))}, options: []ui.Option{{Value: "day", Label: c.say("field.days")}, {Value: "week", Label: c.say("field.weeks")}, {Value: "month", Label: c.say("field.months")}, {Value: "year", Label: c.say("field.years")}}}}, nil
-		},
-		command: func(_ *call, s *subscription.Subscription, v url.Values) journal.Command {
-			return journal.Bind(subscription.ChangeFrequency{ID: s.ID, Interval: civil.Unit(v.Get("interval")), IntervalCount: count(v, "interval_count")})
-		}},
-	{name: "pause", title: "action.pause.title", icon: "pause", verb: "action.pause.verb", rule: subscription.ActionPause, date: "until",
-		events: []journal.Name{journal.SubscriptionPaused},
-		fields: func(c *call, _ *subscription.Subscription, v url.Values) ([]field, error) {
-			return []field{{Field: ui.Field{Name: "until", Label: c.say("field.until"), Type: "date", Value: v.Get("until"), Min: c.today().AddDays(1).String(), Hint: c.say("field.until_hint")}}}, nil
-		},
-		command: func(_ *call, s *subscription.Subscription, v url.Values) journal.Command {
-			return journal.Bind(subscription.Pause{ID: s.ID, Until: dateOf(v, "until")})
-		}},
-	{name: "resume", title: "action.resume.title", icon: "play", verb: "action.resume.verb", rule: subscription.ActionResume, date: "next_billing_date", fields: nextDate,
-		events: []journal.Name{journal.SubscriptionResumed},
-		command: func(_ *call, s *subscription.Subscription, v url.Values) journal.Command {
-			return journal.Bind(subscription.Resume{ID: s.ID, NextBillingDate: dateOf(v, "next_billing_date")})
-		}},
+	ofAct(act.ChangeFrequency.Form()),
+	ofAct(act.Pause.Form()),
+	ofAct(act.Resume.Form()),
 	{name: "order-now", title: "action.order_now.title", icon: "zap", verb: "action.order_now.verb", rule: subscription.ActionOrderNow, lead: "action.order_now.lead",
 		events: []journal.Name{journal.OrderCreated, journal.SubscriptionOrderRequestedNow, journal.BillingAttemptStarted, journal.OrderPlaced, journal.VariantInventoryChanged},
 		command: func(c *call, s *subscription.Subscription, _ url.Values) journal.Command {
@@ -255,12 +272,7 @@ var actions = []action{
 			}
 			return journal.Bind(cmd)
 		}},
-	{name: "reactivate", title: "action.reactivate.title", icon: "play", verb: "action.reactivate.verb", rule: subscription.ActionReactivate, date: "next_billing_date", fields: nextDate,
-		events: []journal.Name{journal.SubscriptionReactivated},
-		sense:  func(_ *call, s *subscription.Subscription) (bool, error) { return s.MergedInto == "", nil },
-		command: func(_ *call, s *subscription.Subscription, v url.Values) journal.Command {
-			return journal.Bind(subscription.Reactivate{ID: s.ID, NextBillingDate: dateOf(v, "next_billing_date")})
-		}},
+	ofAct(act.Reactivate.Form()),
 	{name: "cancel", title: "action.cancel.title", icon: "ban", verb: "action.cancel.verb", danger: true, rule: subscription.ActionCancel, lead: "action.cancel.lead",
 		events: []journal.Name{journal.SubscriptionCancelled},
 		fields: func(c *call, _ *subscription.Subscription, v url.Values) ([]field, error) {
@@ -298,10 +310,6 @@ func (c *call) lead(a action) string {
 		return ""
 	}
 	return c.say(a.lead)
-}
-
-func nextDate(c *call, _ *subscription.Subscription, v url.Values) ([]field, error) {
-	return []field{{Field: ui.Field{Name: "next_billing_date", Label: c.say("field.next"), Type: "date", Value: v.Get("next_billing_date"), Min: c.today().String(), Hint: c.say("field.next_hint")}}}, nil
 }
 
 func (c *call) item(s *subscription.Subscription) subscription.Item {

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"perennial/internal/act"
 	"perennial/internal/fault/faulttest"
 	"perennial/internal/journal"
 )
@@ -154,8 +155,20 @@ func TestTheSourceAndTheCatalogueAgree(t *testing.T) {
 		}
 	}
 	rules := sources(t, "../../subscription", "../../billing", "../../customer", "../../catalog", "../../program", "../../kinds", "../../plain", "../../settings", "../../privacy", "../../fault", "../../team", "../../cancelflow", "../ui", ".")
+	ofActs := map[string]bool{}
+	for _, a := range act.All() {
+		for _, part := range []string{"title", "verb", "lead"} {
+			ofActs["action."+strings.ReplaceAll(a.Name, "-", "_")+"."+part] = true
+		}
+		for _, f := range a.Fields {
+			ofActs["field."+f.Word], ofActs["field."+f.Word+"_hint"] = true, true
+			if _, ok := catalogue().Variables("field." + f.Word); !ok {
+				t.Errorf("there is no field.%s, for %s of %s", f.Word, f.Name, a.Name)
+			}
+		}
+	}
 	for _, key := range catalogue().Keys() {
-		if src.literals[key] {
+		if src.literals[key] || ofActs[key] {
 			continue
 		}
 		if code, ok := strings.CutPrefix(key, "refusal."); ok {
