@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -435,9 +436,7 @@ func (h *house) known() {
 			h.ids["event"] = string(e.ID)
 		}
 	}
-	for name, is := range map[string]string{"language": "en", "message": "paused", "kind": "customer", "mail": "1.eml", "token": "x", "file": "x.css", "view": "x"} {
-		h.ids[name] = is
-	}
+	maps.Copy(h.ids, map[string]string{"language": "en", "message": "paused", "kind": "customer", "mail": "1.eml", "token": "x", "file": "x.css", "view": "x"})
 	h.ids["passkey"], h.ids["session"] = string(h.i.IDs.New(id.Passkey)), string(h.i.IDs.New(id.Session))
 	h.ids["key"] = string(keyID(h.key(team.EventsView)))
 }

@@ -73,17 +73,18 @@ func folded(r access.Route, rows []access.Route) bool {
 }
 
 func whoOf(r access.Route) string {
-	words := r.Who.String()
+	var words strings.Builder
+	words.WriteString(r.Who.String())
 	for i, p := range r.Needs {
-		words += []string{" with ", " and "}[min(i, 1)] + "`" + string(p) + "`"
+		words.WriteString([]string{" with ", " and "}[min(i, 1)] + "`" + string(p) + "`")
 	}
 	if r.Besides != "" {
-		words += "; " + r.Besides
+		words.WriteString("; " + r.Besides)
 	}
 	if r.Fresh {
-		words += "; shown again"
+		words.WriteString("; shown again")
 	}
-	return words
+	return words.String()
 }
 
 // outlasting are the changes that give somebody a way in which is there when the session is over.
