@@ -105,7 +105,15 @@ func (d *Reason) check(f *fault.Fields) {
 var offers = []struct {
 	kind                              string
 	days, interval, code, variantUsed bool
-}{{kind: OfferSkip}, {kind: OfferPause, days: true}, {kind: OfferSwap, variantUsed: true}, {kind: OfferFrequency, interval: true}, {kind: OfferDiscount, code: true}, {kind: OfferGift, variantUsed: true}, {kind: OfferTalk}}
+}{
+	{kind: OfferSkip},
+	{kind: OfferPause, days: true},
+	{kind: OfferSwap, variantUsed: true},
+	{kind: OfferFrequency, interval: true},
+	{kind: OfferDiscount, code: true},
+	{kind: OfferGift, variantUsed: true},
+	{kind: OfferTalk},
+}
 
 // OfferKinds gives the kinds of offer, in the order in which they are shown to the team.
 func OfferKinds() []string {

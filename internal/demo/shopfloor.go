@@ -104,7 +104,9 @@ func (l *life) stock() error {
 		upsell      bool
 		variants    []variant
 	}{
-		{"Harbor Blend", "Our house coffee: chocolate, hazelnut, a long finish.", false, []variant{{title: "250 g", price: 1250}, {title: "500 g", price: 2250}, {title: "1 kg", price: 3950}}},
+		{"Harbor Blend", "Our house coffee: chocolate, hazelnut, a long finish.", false, []variant{
+			{title: "250 g", price: 1250}, {title: "500 g", price: 2250}, {title: "1 kg", price: 3950},
+		}},
 		{"Lighthouse Espresso", "Dark and sweet, made for milk.", false, []variant{{title: "250 g", price: 1350}, {title: "1 kg", price: 4350}}},
 		{"Fog Decaf", "Swiss Water decaf from Huila.", false, []variant{{title: "250 g", price: 1450}, {title: "500 g", price: 2650}}},
 		{"Single Origin", "A different farm each month.", false, []variant{{title: "250 g", price: 1750}}},

@@ -192,7 +192,8 @@ func Valid(s string) bool {
 func form(prefix string) (length, at int, most byte) {
 	switch prefix {
 	case Subscription, Customer, Order, PaymentMethod, Address, Product, Variant, SellingPlan, SellingPlanGroup, Discount, Item, TeamMember,
-		APIKey, Session, SignIn, Request, Command, Operation, Message, Job, Source, DataKey, Link, BillingAttempt, Passkey, CancelFlow, CancelReason, CancelSession:
+		APIKey, Session, SignIn, Request, Command, Operation, Message, Job, Source, DataKey, Link,
+		BillingAttempt, Passkey, CancelFlow, CancelReason, CancelSession:
 		return uuidLength, 0, '7'
 	case Shop:
 		return tagLength, 0, 'z'

@@ -37,7 +37,8 @@ func Read(root string) ([]Refusal, error) {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && (strings.HasPrefix(d.Name(), ".") && path != root || slices.Contains([]string{"test", "testdata", "journaltest", "tools"}, d.Name())):
+		case d.IsDir() && (strings.HasPrefix(d.Name(), ".") && path != root ||
+			slices.Contains([]string{"test", "testdata", "journaltest", "tools"}, d.Name())):
 			return fs.SkipDir
 		case d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") || strings.HasSuffix(path, "_templ.go"):
 			return nil

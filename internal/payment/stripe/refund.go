@@ -30,7 +30,8 @@ func (g *Gateway) Refund(ctx context.Context, r payment.RefundRequest) (payment.
 		}
 		return payment.RefundResult{}, asked(err)
 	}
-	for refund, err := range g.api.V1Refunds.List(ctx, &sdk.RefundListParams{PaymentIntent: &intent.ID, ListParams: sdk.ListParams{Limit: sdk.Int64(100)}}).All(ctx) {
+	of := &sdk.RefundListParams{PaymentIntent: &intent.ID, ListParams: sdk.ListParams{Limit: sdk.Int64(100)}}
+	for refund, err := range g.api.V1Refunds.List(ctx, of).All(ctx) {
 		if err != nil {
 			return payment.RefundResult{}, asked(err)
 		}

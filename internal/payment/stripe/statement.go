@@ -19,7 +19,8 @@ func (g *Gateway) Movements(ctx context.Context, from, to time.Time) iter.Seq2[p
 	created := &sdk.RangeQueryParams{GreaterThanOrEqual: from.Unix(), LesserThan: to.Unix()}
 	page := sdk.ListParams{Limit: sdk.Int64(100)}
 	return func(yield func(payment.Movement, error) bool) {
-		for intent, err := range g.api.V1PaymentIntents.List(ctx, &sdk.PaymentIntentListParams{CreatedRange: created, ListParams: page}).All(ctx) {
+		intents := &sdk.PaymentIntentListParams{CreatedRange: created, ListParams: page}
+		for intent, err := range g.api.V1PaymentIntents.List(ctx, intents).All(ctx) {
 			if err != nil {
 				yield(payment.Movement{}, asked(err))
 				return

@@ -208,7 +208,8 @@ func unknownMethod(message string) payment.ChargeResult {
 // first gives what the first request with a key came to, if it asked for the same money: Stripe binds a key to the description
 // too, which we do not. A list is up to date at once, where a search is not.
 func (g *Gateway) first(ctx context.Context, r payment.ChargeRequest, amount int64, customer, method string) (payment.ChargeResult, error) {
-	for intent, err := range g.api.V1PaymentIntents.List(ctx, &sdk.PaymentIntentListParams{Customer: &customer, ListParams: sdk.ListParams{Limit: sdk.Int64(100)}}).All(ctx) {
+	of := &sdk.PaymentIntentListParams{Customer: &customer, ListParams: sdk.ListParams{Limit: sdk.Int64(100)}}
+	for intent, err := range g.api.V1PaymentIntents.List(ctx, of).All(ctx) {
 		if err != nil {
 			return payment.ChargeResult{}, plain(err)
 		}

@@ -142,7 +142,8 @@ func everythingInABatch(t *testing.T, e Engine) {
 		}
 		return err
 	})
-	if list, err := other.Checkpoints(t.Context(), other.Read, head.Seq+2, 5); err != nil || len(list) != 1 || !bytes.Equal(list[0].Root, root[:]) {
+	if list, err := other.Checkpoints(t.Context(), other.Read, head.Seq+2, 5); err != nil || len(list) != 1 ||
+		!bytes.Equal(list[0].Root, root[:]) {
 		t.Errorf("checkpoints: %+v, %v", list, err)
 	}
 }

@@ -96,7 +96,8 @@ func signIn(t *testing.T, e Engine) {
 		return out
 	}
 	first, second := session("one"), session("two")
-	if got, ok := find(first, "one"); !ok || got.Ended || got.Owner != ada.Ref() || got.Basis != "basis" || !got.ExpiresAt.Equal(first.ExpiresAt) {
+	if got, ok := find(first, "one"); !ok || got.Ended || got.Owner != ada.Ref() || got.Basis != "basis" ||
+		!got.ExpiresAt.Equal(first.ExpiresAt) {
 		t.Errorf("a session is found as %+v, %v", got, ok)
 	}
 	if _, ok := find(first, "two"); ok {
@@ -369,7 +370,14 @@ func (p *process) shell(t *testing.T, e Engine) *sql.Conn {
 // worths make a row of each authenticated table, and give what says whether it is worth anything.
 var worths = map[string]func(t *testing.T, p *process, owner journal.Ref) func() bool{
 	"session": func(t *testing.T, p *process, owner journal.Ref) func() bool {
-		x := store.Session{ID: p.ids.New(id.Session), Owner: owner, Viewer: "mem_x", Cause: "evt_x", Basis: "basis", ExpiresAt: p.now.Add(time.Hour)}
+		x := store.Session{
+			ID:        p.ids.New(id.Session),
+			Owner:     owner,
+			Viewer:    "mem_x",
+			Cause:     "evt_x",
+			Basis:     "basis",
+			ExpiresAt: p.now.Add(time.Hour),
+		}
 		p.do(func(b *store.Batch) error {
 			_, err := p.put(b, observed(journal.CustomerLoggedIn, x.ID, nil))
 			return errors.Join(err, b.PutSession(x, "secret"))
@@ -420,7 +428,8 @@ var worths = map[string]func(t *testing.T, p *process, owner journal.Ref) func()
 	},
 	"idempotency": func(t *testing.T, p *process, owner journal.Ref) func() bool {
 		p.do(func(b *store.Batch) error {
-			return b.KeepAnswers([]store.Answer{{CallerKey: []byte("caller"), RequestHash: []byte("request"), Person: owner.ID, Bytes: []byte("once")}})
+			return b.KeepAnswers(
+				[]store.Answer{{CallerKey: []byte("caller"), RequestHash: []byte("request"), Person: owner.ID, Bytes: []byte("once")}})
 		})
 		return func() (good bool) {
 			p.do(func(b *store.Batch) error {

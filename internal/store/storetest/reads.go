@@ -96,7 +96,8 @@ func walks(t *testing.T, e Engine) {
 	if got, err := p.First(ctx, q, tea.Ref()); err != nil || got.Seq != 0 {
 		t.Errorf("the first of the product: %v, %v", got, err)
 	}
-	for at, want := range map[time.Time]int64{first[0].RecordedAt: 0, second[0].RecordedAt: 600, second[0].RecordedAt.Add(time.Hour): entries} {
+	end := second[0].RecordedAt.Add(time.Hour)
+	for at, want := range map[time.Time]int64{first[0].RecordedAt: 0, second[0].RecordedAt: 600, end: entries} {
 		if got, err := p.SeqAt(ctx, q, at); err != nil || got != want {
 			t.Errorf("at %v: %d, %v, want %d", at, got, err, want)
 		}

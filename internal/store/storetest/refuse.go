@@ -31,7 +31,9 @@ func (x *Target) LastSeq() string {
 // Event is a statement that appends an event like the last one about a product.
 func (x *Target) Event(seq string, product id.ID, version, prev string) string {
 	return `INSERT INTO event (shop_id, seq, recorded_at, type, target_kind, target_id, target_version, target_prev_seq, leaf_hash, body, boxes)
-		SELECT shop_id, ` + seq + `, recorded_at, 'product.updated', 'product', ` + Quoted(product) + `, ` + version + `, ` + prev + `, leaf_hash, body, boxes
+		SELECT shop_id, ` + seq + `, recorded_at, 'product.updated', 'product', ` + Quoted(
+		product,
+	) + `, ` + version + `, ` + prev + `, leaf_hash, body, boxes
 		FROM event ORDER BY seq DESC LIMIT 1`
 }
 
@@ -75,12 +77,13 @@ func (x *Target) ways() map[string]string {
 		"a chain to another target": x.Event(Next, x.Product, "3", ofOther),
 		"a chain to an older event": x.Event(Next, x.Product, "3", prev),
 		"no chain":                  x.Event(Next, x.Product, "3", "NULL"),
-		"an earlier time":           strings.Replace(good, "recorded_at, 'product.updated'", "'2001-01-01T00:00:00.000000Z', 'product.updated'", 1),
-		"an event, and no row":      good + head,
-		"a forked chain":            good + `; ` + good + heads,
-		"a fork, then the row":      good + `; ` + good + `; ` + x.Row(x.Product) + heads,
-		"the row of another event":  good + `; ` + x.Row(x.Other),
-		"swap a secret":             `UPDATE secret SET value = salt`,
+		"an earlier time": strings.Replace(good, "recorded_at, 'product.updated'", "'2001-01-01T00:00:00.000000Z', 'product.updated'",
+			1),
+		"an event, and no row":     good + head,
+		"a forked chain":           good + `; ` + good + heads,
+		"a fork, then the row":     good + `; ` + good + `; ` + x.Row(x.Product) + heads,
+		"the row of another event": good + `; ` + x.Row(x.Other),
+		"swap a secret":            `UPDATE secret SET value = salt`,
 		"swap with a higher version": `UPDATE secret SET value = salt, version = version + 1,
 			last_seq = last_seq + 1`,
 		"delete a secret": `DELETE FROM secret`,

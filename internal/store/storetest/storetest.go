@@ -230,7 +230,8 @@ func (p *process) put(b *store.Batch, drafts ...journal.Draft) (_ []*journal.Eve
 		return nil, err
 	}
 	var changed []store.Changed
-	for _, ref := range slices.SortedFunc(maps.Keys(after), func(x, y journal.Ref) int { return cmp.Compare(after[x].LastSeq, after[y].LastSeq) }) {
+	bySeq := func(x, y journal.Ref) int { return cmp.Compare(after[x].LastSeq, after[y].LastSeq) }
+	for _, ref := range slices.SortedFunc(maps.Keys(after), bySeq) {
 		row, was := after[ref], before[ref]
 		changed = append(changed, store.Changed{Ref: ref, Row: &row, Prev: &was})
 	}
@@ -332,7 +333,14 @@ func retitled(x *catalog.Product, title string) (*catalog.Product, journal.Draft
 
 // customer is a draft of a new customer, whose address is sealed, and the customer.
 func (p *process) customer(email string) (*customer.Customer, journal.Draft) {
-	x := &customer.Customer{ID: p.ids.New(id.Customer), Email: journal.Secluded(email), Locale: "en", Tags: []string{}, Status: customer.Active, CreatedAt: journal.At(p.now)}
+	x := &customer.Customer{
+		ID:        p.ids.New(id.Customer),
+		Email:     journal.Secluded(email),
+		Locale:    "en",
+		Tags:      []string{},
+		Status:    customer.Active,
+		CreatedAt: journal.At(p.now),
+	}
 	return x, journal.Draft{Type: journal.CustomerCreated, After: x}
 }
 
