@@ -92,16 +92,16 @@ func TestBodiesThatDoNotCome(t *testing.T) {
 		if _, err := io.Copy(io.Discard, c); err != nil || time.Since(began) > bodyTime+2*time.Second {
 			t.Errorf("a body byte by byte held the connection for %s, %v", time.Since(began), err)
 		}
-		c = l.dial()
+		steady := l.dial()
 		const pieces = 180
 		go func() {
-			fmt.Fprintf(c, "POST /read HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", pieces*bodyRate)
+			fmt.Fprintf(steady, "POST /read HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", pieces*bodyRate)
 			for range pieces {
-				_, _ = c.Write(make([]byte, bodyRate))
+				_, _ = steady.Write(make([]byte, bodyRate))
 				time.Sleep(time.Second)
 			}
 		}()
-		if status := answered(t, c); status != 200 {
+		if status := answered(t, steady); status != 200 {
 			t.Errorf("a large body that came steadily: %d", status)
 		}
 		c.Close()
