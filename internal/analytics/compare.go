@@ -21,8 +21,8 @@ import (
 	"perennial/internal/fault"
 	"perennial/internal/id"
 	"perennial/internal/journal"
-	"perennial/internal/settings"
 	"perennial/internal/query"
+	"perennial/internal/settings"
 	"perennial/internal/store"
 	"perennial/internal/subscription"
 )
