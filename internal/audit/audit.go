@@ -59,7 +59,7 @@ type Report struct {
 	Covered     []string      `json:"covered"`           // what was compared beside the entries and rows
 	Missed      []string      `json:"missed"`            // what was not looked at, and why
 	Unread      []string      `json:"unread"`            // what is derived and could not be read, and why: of it nothing can be said
-	Derived     bool          `json:"derived"`           // whether what is derived was compared
+	Derived     bool          `json:"derived"`           // whether all that is derived was compared
 	Took        time.Duration `json:"took_ns"`           // set by whoever has a clock
 	Differences int64         `json:"differences"`       // how many problems there are; the first ones are in Problems
 	Problems    []Problem     `json:"problems"`
@@ -192,8 +192,10 @@ func Check(ctx context.Context, s *store.Store, opt Options) (*Report, error) {
 	if err := a.indexes(); err != nil {
 		return nil, a.failed(err)
 	}
+	a.r.Derived = len(opt.Derived) > 0
 	for _, d := range opt.Derived {
 		covered, missed, err := d.Compare(ctx, opt.Deep, a.r.add)
+		a.r.Derived = a.r.Derived && covered != ""
 		switch {
 		case err == nil:
 			a.r.note(covered, missed)
@@ -207,7 +209,6 @@ func Check(ctx context.Context, s *store.Store, opt Options) (*Report, error) {
 			a.r.note("", d.Name+": an entry or a row that it follows from cannot be read")
 		}
 	}
-	a.r.Derived = len(opt.Derived) > 0
 	a.r.Missed = append(a.r.Missed, never...)
 	return a.r, nil
 }
