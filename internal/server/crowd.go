@@ -8,37 +8,105 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"perennial/internal/auth"
 )
 
 // What strangers may hold of a listener. A request's head has ten seconds (ReadHeaderTimeout); its body has bodyTime, and a second more
-// for each bodyRate bytes that came: how long that is at most, each route says by how much it reads.
+// for each bodyRate bytes that came: how long that is at most, each route says by how much it reads. For the answer a client may keep
+// us waiting answerTime, and a second more for each answerRate bytes; the time that the work takes does not count.
 const (
 	headTime       = 10 * time.Second
 	idleTime       = 2 * time.Minute
 	bodyTime       = 20 * time.Second
 	bodyRate       = 64 << 10
+	answerTime     = 30 * time.Second
+	answerRate     = 16 << 10
 	connections    = 4096 // when Config.Connections says nothing
 	connectedShare = 8    // one network has at most this part of them
 )
 
 // newHTTP makes the server of a listener, with its bounds.
 func newHTTP(h http.Handler, log *slog.Logger) *http.Server {
-	return &http.Server{Handler: punctual(h), ReadHeaderTimeout: headTime, IdleTimeout: idleTime, MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
+	return &http.Server{
+		Handler:           punctual(h),
+		ReadHeaderTimeout: headTime,
+		IdleTimeout:       idleTime,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
 }
 
-// punctual ends requests whose body does not come.
+// punctual ends requests whose body does not come, and those whose answer is not taken.
 func punctual(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer := &punctualAnswer{ResponseWriter: w, rc: http.NewResponseController(w)}
+		_ = answer.rc.SetWriteDeadline(time.Time{}) // the last request's on this connection
+		defer answer.last()
 		if r.Body != nil && r.Body != http.NoBody {
 			b := &punctualBody{ReadCloser: r.Body, rc: http.NewResponseController(w), began: time.Now()}
 			b.wait()
 			r.Body = b
 		}
-		next.ServeHTTP(w, r)
+		next.ServeHTTP(answer, r)
 	})
+}
+
+// punctualAnswer is an answer whose client may keep it waiting for so long. It is used by one goroutine, but for SetWriteDeadline: a stream
+// or a download that sets a deadline of its own is left to it.
+type punctualAnswer struct {
+	http.ResponseWriter
+	rc     *http.ResponseController
+	own    atomic.Bool
+	sent   int64         // bytes
+	waited time.Duration // for the client
+}
+
+// left is for how long the client may still keep us waiting.
+func (a *punctualAnswer) left() time.Duration {
+	return answerTime + time.Duration(a.sent)*time.Second/answerRate - a.waited
+}
+
+func (a *punctualAnswer) send(bytes int, f func() error) error {
+	began := time.Now()
+	a.sent += int64(bytes)
+	if !a.own.Load() {
+		_ = a.rc.SetWriteDeadline(began.Add(a.left())) // a connection without deadlines stays as it is
+	}
+	err := f()
+	a.waited += time.Since(began)
+	return err
+}
+
+// Write implements http.ResponseWriter.
+func (a *punctualAnswer) Write(p []byte) (n int, err error) {
+	return n, a.send(len(p), func() error {
+		n, err = a.ResponseWriter.Write(p)
+		return err
+	})
+}
+
+// FlushError is what http.ResponseController flushes by.
+func (a *punctualAnswer) FlushError() error { return a.send(0, a.rc.Flush) }
+
+// SetWriteDeadline is what http.ResponseController sets a deadline by.
+func (a *punctualAnswer) SetWriteDeadline(t time.Time) error {
+	a.own.Store(true)
+	return a.rc.SetWriteDeadline(t)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (a *punctualAnswer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+// last bounds what the server sends when the handler is done: what is still buffered, and the end of the body.
+func (a *punctualAnswer) last() {
+	left := answerTime
+	if !a.own.Load() {
+		left = a.left()
+	}
+	_ = a.rc.SetWriteDeadline(time.Now().Add(left))
 }
 
 // punctualBody is a body with a deadline that moves on as it comes. It is read by one goroutine.

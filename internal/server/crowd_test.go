@@ -2,6 +2,7 @@ package server
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"perennial/internal/view"
 )
 
 // pipes is a listener in memory.
@@ -118,6 +121,116 @@ func TestBodiesThatDoNotCome(t *testing.T) {
 	})
 }
 
+// TestAnswersThatAreNotTaken is about clients that ask and do not read, or read as slowly as they can: none holds a goroutine for long, and
+// what comes slowly because the work or the line is slow is not cut.
+func TestAnswersThatAreNotTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const large = 1 << 20
+		ended := make(chan error, 1)
+		mux := http.NewServeMux()
+		piece := func(w http.ResponseWriter, n int) (err error) {
+			_, err = w.Write(make([]byte, n))
+			return err
+		}
+		mux.HandleFunc("/large", func(w http.ResponseWriter, _ *http.Request) { ended <- piece(w, large) })
+		mux.HandleFunc("/pieces", func(w http.ResponseWriter, _ *http.Request) {
+			var err error
+			for range large / 4096 {
+				err = cmp.Or(err, piece(w, 4096))
+			}
+			ended <- err
+		})
+		mux.HandleFunc("/small", func(w http.ResponseWriter, _ *http.Request) { ended <- piece(w, 10) }) // sent when the handler is done
+		mux.HandleFunc("/work", func(w http.ResponseWriter, r *http.Request) {
+			err := cmp.Or(piece(w, 10), http.NewResponseController(w).Flush())
+			select {
+			case <-time.After(10 * time.Minute):
+			case <-r.Context().Done():
+			}
+			ended <- cmp.Or(err, piece(w, 10))
+		})
+		mux.HandleFunc("/stream", func(w http.ResponseWriter, _ *http.Request) {
+			rc := http.NewResponseController(w)
+			var err error
+			for range large / 4096 {
+				done := view.Stalls(rc)
+				err = cmp.Or(err, piece(w, 4096), rc.Flush())
+				done()
+			}
+			ended <- err
+		})
+		l := pipes{make(chan net.Conn), make(chan struct{})}
+		s := newHTTP(mux, slog.New(slog.DiscardHandler))
+		closed := make(chan struct{}, 1)
+		s.ConnState = func(_ net.Conn, state http.ConnState) {
+			if state == http.StateClosed {
+				closed <- struct{}{}
+			}
+		}
+		go func() { _ = s.Serve(l) }()
+		t.Cleanup(func() { _ = s.Close() })
+		ask := func(path string) net.Conn {
+			c := l.dial()
+			fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path)
+			return c
+		}
+		// The longest that a client may wait with an answer of a size.
+		most := func(size int) time.Duration { return answerTime + time.Duration(size)*time.Second/answerRate }
+		for _, tt := range []struct {
+			path string
+			rate int // bytes a second that the client takes; none
+			most time.Duration
+		}{
+			{"/large", 0, most(large)},
+			{"/pieces", 0, most(8192)},
+			{"/small", 0, most(10)},
+			{"/large", 100, most(large)},
+			{"/pieces", 100, most(16384)},
+			{"/work", 0, most(10)},
+			{"/stream", 0, answerTime},
+		} {
+			began := time.Now()
+			c := ask(tt.path)
+			go func() {
+				for one := make([]byte, max(1, tt.rate)); tt.rate > 0; time.Sleep(time.Second) {
+					if _, err := io.ReadFull(c, one); err != nil {
+						return
+					}
+				}
+			}()
+			<-ended
+			<-closed
+			if took := time.Since(began); took > tt.most+time.Second {
+				t.Errorf("%s, of which %d bytes a second are taken, held its goroutine for %s, want at most %s", tt.path, tt.rate, took, tt.most)
+			}
+			c.Close()
+		}
+		// What is taken at the rate that is asked for comes whole, also on a connection that was used before; work may take its time.
+		c := l.dial()
+		for _, path := range []string{"/large", "/pieces", "/work", "/small", "/stream", "/large"} {
+			go fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path)
+			if status := answered(t, slowly{c}); status != 200 {
+				t.Errorf("%s: %d", path, status)
+			}
+			if err := <-ended; err != nil {
+				t.Errorf("%s taken steadily: %v", path, err)
+			}
+			time.Sleep(idleTime / 2)
+		}
+		c.Close()
+		<-closed
+	})
+}
+
+// slowly takes answerRate bytes a second.
+type slowly struct{ net.Conn }
+
+func (s slowly) Read(p []byte) (int, error) {
+	n, err := s.Conn.Read(p)
+	time.Sleep(time.Duration(n) * time.Second / answerRate)
+	return n, err
+}
+
 func answered(t *testing.T, c net.Conn) int {
 	t.Helper()
 	res, err := http.ReadResponse(bufio.NewReader(c), nil)
@@ -125,7 +238,9 @@ func answered(t *testing.T, c net.Conn) int {
 		t.Fatal(err)
 	}
 	defer res.Body.Close()
-	_, _ = io.Copy(io.Discard, res.Body)
+	if _, err := io.Copy(io.Discard, res.Body); err != nil {
+		t.Error(err)
+	}
 	return res.StatusCode
 }
 

@@ -96,8 +96,10 @@ func WriteList(ctx context.Context, w http.ResponseWriter, f *find.Finder, rende
 	return nil
 }
 
-// Stalls closes a connection that takes nothing for stallTime, by a deadline in the past. What it returns ends the watch.
+// Stalls closes a connection that takes nothing for stallTime, by a deadline in the past, and takes the place of the server's own bound.
+// What it returns ends the watch.
 func Stalls(rc *http.ResponseController) func() {
+	_ = rc.SetWriteDeadline(time.Time{})
 	t := time.AfterFunc(stallTime, func() { _ = rc.SetWriteDeadline(time.Unix(1, 0)) }) // one that cannot be set has no connection to close
 	return func() { t.Stop() }
 }
