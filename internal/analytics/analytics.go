@@ -236,7 +236,7 @@ func (a *Analytics) ours(ctx context.Context) error {
 // clear drops everything that was counted.
 func (a *Analytics) clear(ctx context.Context, tx *sql.Tx) error {
 	for _, t := range tables {
-		text := `DELETE FROM ` + t + ` WHERE shop_id = $1`
+		text := `DELETE FROM ` + t + ` WHERE shop_id = $1` //nolint:gosec // one of the tables above
 		if t == "rollup_followed" {
 			text = `UPDATE rollup_followed SET day = '', zone = 'UTC' WHERE shop_id = $1`
 		}

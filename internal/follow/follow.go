@@ -400,7 +400,7 @@ func (r *Row) within(ctx context.Context, f func(tx *sql.Tx) error) error {
 
 // Lock reads the position in a transaction that nobody else's passes until it ends, and says whether this version made what is there.
 func (r *Row) Lock(ctx context.Context, tx *sql.Tx) (at Position, same bool, err error) {
-	if _, err := tx.ExecContext(ctx, `INSERT INTO `+r.Table+` (shop_id, next, leaf_hash, `+r.Column+r.First+`) VALUES ($1, 0, $2, $3`+r.Values+`) ON CONFLICT DO NOTHING`,
+	if _, err := tx.ExecContext(ctx, `INSERT INTO `+r.Table+` (shop_id, next, leaf_hash, `+r.Column+r.First+`) VALUES ($1, 0, $2, $3`+r.Values+`) ON CONFLICT DO NOTHING`, //nolint:gosec // names that the follower is made with
 		r.Store.Shop, []byte{}, r.Version); err != nil {
 		return at, false, err
 	}
@@ -429,6 +429,8 @@ func (r *Row) read(ctx context.Context, q db.Querier, lock string) (at Position,
 }
 
 func (r *Row) keep(ctx context.Context, tx *sql.Tx, at Position) error {
-	_, err := tx.ExecContext(ctx, `UPDATE `+r.Table+` SET next = $2, leaf_hash = $3, `+r.Column+` = $4 WHERE shop_id = $1`, r.Store.Shop, at.Next, at.Leaf[:], r.Version)
+	_, err := tx.ExecContext(ctx,
+		`UPDATE `+r.Table+` SET next = $2, leaf_hash = $3, `+r.Column+` = $4 WHERE shop_id = $1`, //nolint:gosec // as above
+		r.Store.Shop, at.Next, at.Leaf[:], r.Version)
 	return err
 }

@@ -194,7 +194,7 @@ func (c *call) widget(f act.Field, a act.Act, s *subscription.Subscription, v ur
 	default:
 		return out, fmt.Errorf("dashboard: no widget %q for %s of %s", f.Widget, f.Name, a.Name)
 	}
-	return out, nil
+	return out, err
 }
 
 // subActions are in the order of the menu.

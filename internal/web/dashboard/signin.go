@@ -231,7 +231,7 @@ func (c *call) proved(m *team.TeamMember, how team.Method, next string) (answer,
 
 // entered goes on after signing in. A form that comes twice, by a double click, comes to what the first one came to: in, or to the sign-in.
 func (c *call) entered(next string, err error) (answer, error) {
-	if err != nil && fault.As(err).Code == program.SentAlready().(*fault.Error).Code {
+	if err != nil && fault.As(err).Code == fault.As(program.SentAlready()).Code {
 		err = nil
 	}
 	return goTo(next), err
