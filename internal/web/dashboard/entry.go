@@ -339,7 +339,7 @@ func (c *call) liveLog(of func(c *call) (observe.Log, answer, error)) (answer, e
 	rc := http.NewResponseController(c.w)
 	c.w.Header().Set("Content-Type", "text/event-stream")
 	send := func(format string, args ...any) error {
-		_ = rc.SetWriteDeadline(c.Program.Now().Add(2 * liveBeat)) // a connection without deadlines stays as it is
+		defer view.Stalls(rc)()
 		if _, err := fmt.Fprintf(c.w, format, args...); err != nil {
 			return err
 		}
