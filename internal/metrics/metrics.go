@@ -38,6 +38,7 @@ type Sources struct {
 	Streams    func() int // clients that follow the journal
 	Checkpoint func() Checkpoint
 	Verified   func() (at time.Time, differences int64) // the last check of the whole journal in this process; zero before the first
+	Forged     func() map[string]int64                  // rows of the machinery since the start that were not as they were written, by table
 	Held       []string                                 // the codes of reasons to hold something up
 	IsHeld     func(code string) bool
 	Now        func() time.Time
@@ -52,7 +53,6 @@ type Messages struct {
 	Waiting int64 // to be sent, those that will be tried again included
 	Sent    int64 // since the start
 	Failed  int64 // tries without success since the start
-	Forged  int64 // rows since the start that were not as they were written, or were taken out
 }
 
 // Follower is how one who follows the journal is.
@@ -139,9 +139,8 @@ func New(s Sources) *Metrics {
 	m.counted("perennial_messages_sent_total", "Messages that a mail server took.", func() float64 { return float64(s.Messages().Sent) })
 	m.counted("perennial_messages_failed_tries_total", "Tries to send a message that no mail server took.",
 		func() float64 { return float64(s.Messages().Failed) })
-	m.counted("perennial_messages_forged_total",
-		"Rows of messages that were not as they were written, were put back, or were taken out by hand. None of them was sent as it was.",
-		func() float64 { return float64(s.Messages().Forged) })
+	m.add(perTable{prometheus.NewDesc("perennial_forged_rows_total", forgedHelp, []string{"table"}, nil), s.Forged},
+		"perennial_forged_rows_total", "counter", forgedHelp, "table")
 	m.followers("perennial_follower_lag_entries",
 		"Entries that are committed and not taken yet, by who follows the journal; 0 where another process does.", s.Followers,
 		func(f Follower) float64 { return float64(f.Lag) })
@@ -268,6 +267,24 @@ func (m *Metrics) flags(name, help, label string, values []string, is func(value
 // followers is a gauge for each follower.
 func (m *Metrics) followers(name, help string, list func() []Follower, value func(f Follower) float64) {
 	m.add(perFollower{prometheus.NewDesc(name, help, []string{"follower"}, nil), list, value}, name, "gauge", help, "follower")
+}
+
+const forgedHelp = "Rows without entries (sessions, links, messages, kept answers) that were not as this program wrote them, or were taken out, each once; anything but 0 is an alarm. None of them had any effect."
+
+// perTable is a counter for each table.
+type perTable struct {
+	desc *prometheus.Desc
+	rows func() map[string]int64
+}
+
+// Describe implements prometheus.Collector.
+func (p perTable) Describe(to chan<- *prometheus.Desc) { to <- p.desc }
+
+// Collect implements prometheus.Collector.
+func (p perTable) Collect(to chan<- prometheus.Metric) {
+	for table, n := range p.rows() {
+		to <- prometheus.MustNewConstMetric(p.desc, prometheus.CounterValue, float64(n), table)
+	}
 }
 
 type perFollower struct {

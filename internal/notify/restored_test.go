@@ -45,7 +45,7 @@ func TestWhatACopyHadStillToSendIsLeftOut(t *testing.T) {
 				if len(got) != want || !strings.Contains(header(got[len(got)-1], "Subject"), "pausiert") {
 					t.Errorf("%d messages, want %d", len(got), want)
 				}
-				if n := w.n.Forged(); n != 0 {
+				if n := w.forged(); n != 0 {
 					t.Errorf("%d messages are taken for changed by hand", n)
 				}
 			})

@@ -24,7 +24,9 @@ func (s *Server) observe() {
 	zones, origin := civil.ZoneData()
 	s.metrics = metrics.New(metrics.Sources{
 		Zones: zones, ZonesOrigin: origin,
-		Head: s.Program.Head, Indexed: func() int64 { return s.Finder.Indexed() - 1 }, Missed: s.Finder.Missed, Counted: func() int64 { return s.Analytics.Counted() - 1 }, Messages: s.messageFigures, Followers: s.followerFigures, Waiting: s.Program.Waiting, Streams: func() int { return s.api.Streams() },
+		Head: s.Program.Head, Indexed: func() int64 { return s.Finder.Indexed() - 1 }, Missed: s.Finder.Missed,
+		Counted: func() int64 { return s.Analytics.Counted() - 1 }, Messages: s.messageFigures, Followers: s.followerFigures,
+		Forged: s.Store.Forged, Waiting: s.Program.Waiting, Streams: func() int { return s.api.Streams() },
 		Checkpoint: func() metrics.Checkpoint {
 			if g := s.signing.Load(); g != nil {
 				return g.last
@@ -65,7 +67,7 @@ func (s *Server) messageFigures() metrics.Messages {
 	if s.letters == nil {
 		return metrics.Messages{}
 	}
-	return metrics.Messages{Lag: s.letters.Lag(), Waiting: s.letters.Waiting(), Sent: s.letters.Sent(), Failed: s.letters.Failed(), Forged: s.letters.Forged()}
+	return metrics.Messages{Lag: s.letters.Lag(), Waiting: s.letters.Waiting(), Sent: s.letters.Sent(), Failed: s.letters.Failed()}
 }
 
 func (s *Server) followerFigures() (out []metrics.Follower) {

@@ -88,6 +88,10 @@ func (s *Server) ready(ctx context.Context) readiness {
 				f.Name, f.Since.UTC().Format("2 January 2006, 15:04:05"), f.Lag, publicly(f.Err))})
 		}
 	}
+	if tables := s.Store.ForgedTables(); len(tables) > 0 {
+		r.Warnings = append(r.Warnings, reason{"forged_rows", fmt.Sprintf("Since the start there were rows of %s that this program did not write so. They had no effect. Find out who can write to the database, and run perennial verify.",
+			strings.Join(tables, ", "))})
+	}
 	if past, err := s.pastChecks(ctx); err == nil {
 		r.Warnings = append(r.Warnings, checkWarnings(past)...)
 	}

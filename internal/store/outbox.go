@@ -21,6 +21,7 @@ type Posted struct {
 	Body  string // the sender's own notes, JSON without personal values
 	// Before says that a build which did not authenticate its messages may have told of the cause: its word that it did is taken then.
 	Before bool
+	Bare   bool // of a row that is not genuine: it has no mac, as the builds before wrote it
 }
 
 // The states of a message. One that was being sent when its process ended is sent again when it is due, with the same id.
@@ -292,6 +293,7 @@ func (s *Store) sorted(rows []postRow, err error) (out, forged []Posted, _ error
 		if genuine {
 			out = append(out, r.Posted)
 		} else {
+			r.Bare = len(r.mac) == 0
 			forged = append(forged, r.Posted)
 		}
 	}

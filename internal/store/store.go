@@ -43,6 +43,7 @@ type Store struct {
 
 	writeTexts map[journal.Kind][3]string // the statements that write a row
 	rowKey     [32]byte                   // authenticates rows of the machinery; never changes
+	forged     forgeries
 
 	runningMu sync.Mutex
 	running   map[id.ID]int64 // guarded by runningMu; sessions and the seq up to which no entry ends them

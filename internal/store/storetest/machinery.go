@@ -471,6 +471,9 @@ func worth(t *testing.T, e Engine) {
 			continue
 		}
 		columns, putBack := remember(t, shell, table.Name)
+		if n := p.Forged()[table.Name]; n != 0 {
+			t.Errorf("%s: %d rows are taken for forged before anybody did anything", table.Name, n)
+		}
 		for _, c := range columns {
 			for _, value := range []string{`'x'`, `'2099-01-01T00:00:00.000000Z'`, `7`, `NULL`, e.Bytes("07"), e.Bytes(strings.Repeat("0011", 16))} {
 				done, err := shell.ExecContext(t.Context(), fmt.Sprintf(`UPDATE %s SET %s = %s`, table.Name, c, value))
@@ -491,7 +494,71 @@ func worth(t *testing.T, e Engine) {
 				}
 			}
 		}
+		// Each of them is counted once, however often it is met.
+		met := p.Forged()[table.Name]
+		if met == 0 {
+			t.Errorf("no changed row of %s was counted", table.Name)
+		}
+		for range 3 {
+			_, err := shell.ExecContext(t.Context(), `UPDATE `+table.Name+` SET mac = `+e.Bytes(strings.Repeat("11", 32)))
+			must(t, err)
+			holds()
+		}
+		putBack()
+		if n := p.Forged()[table.Name]; n != met+1 {
+			t.Errorf("%s: one more changed row makes %d of %d", table.Name, n, met)
+		}
 	}
+}
+
+// swapped puts the answer that was kept for one request in the place of another's.
+func swapped(t *testing.T, e Engine) {
+	p := open(t, e)
+	ada, hers := p.customer("ada@example.org")
+	p.record(hers)
+	bob, his := p.customer("bob@example.org")
+	p.record(his)
+	keep := []store.Answer{
+		{CallerKey: []byte("mine"), RequestHash: []byte("request"), Person: ada.ID, Bytes: []byte("about ada")},
+		{CallerKey: []byte("also mine"), RequestHash: []byte("request"), Person: ada.ID, Bytes: []byte("also about ada")},
+		{CallerKey: []byte("theirs"), RequestHash: []byte("request"), Person: bob.ID, Bytes: []byte("about bob")},
+		{CallerKey: []byte("plain"), RequestHash: []byte("request"), Bytes: []byte("about nobody")},
+	}
+	p.do(func(b *store.Batch) error { return b.KeepAnswers(keep) })
+	shell := p.shell(t, e)
+	columns, putBack := remember(t, shell, "idempotency")
+	var others []string // all but the name of the row
+	for _, c := range columns {
+		if c != "shop_id" && c != "caller_key" {
+			others = append(others, c)
+		}
+	}
+	all := strings.Join(others, ", ")
+	for _, from := range []string{"also mine", "theirs", "plain"} {
+		for _, columns := range []string{all, "answer", "answer, key_id", "answer, key_id, mac", "mac", "request_hash, mac"} {
+			_, err := shell.ExecContext(t.Context(), fmt.Sprintf(`UPDATE idempotency SET (%s) = (SELECT %s FROM idempotency o WHERE o.caller_key = $1)
+				WHERE caller_key = $2`, columns, columns), []byte(from), []byte("mine"))
+			must(t, err)
+			p.do(func(b *store.Batch) error {
+				a, err := b.FindAnswer([]byte("mine"))
+				if err == nil && (a == nil || !a.Unknown || a.Answer != nil) {
+					t.Errorf("%s of the answer %q in the place of another is given: %+v", columns, from, a)
+				}
+				return err
+			})
+			putBack()
+		}
+	}
+	if p.Forged()["idempotency"] == 0 {
+		t.Error("no swapped answer was counted")
+	}
+	p.do(func(b *store.Batch) error {
+		a, err := b.FindAnswer([]byte("mine"))
+		if err == nil && (a == nil || string(a.Answer) != "about ada") {
+			t.Errorf("the answer that was put back is %+v", a)
+		}
+		return err
+	})
 }
 
 // remember reads a table, and gives its columns and what puts it back as it was.

@@ -80,6 +80,7 @@ func Exercise(t *testing.T, e Engine) {
 		{"a message has one row for each cause", outbox},
 		{"a job and a due thing have one holder, and none for ever", held},
 		{"a row of the machinery is worth nothing once it is changed", worth},
+		{"an answer that was kept for one request is not given to another", swapped},
 		{"every table has a class, and its triggers", classes},
 		{"a migrated database is what the migrations say, from every version", migrations},
 		{"what was taken away is found and mended", mended},

@@ -58,6 +58,11 @@ func (c *call) homePage() (answer, error) {
 	for _, r := range c.Gate.Reasons() {
 		v.Held = append(v.Held, held(r))
 	}
+	if tables := c.Store.ForgedTables(); len(tables) > 0 {
+		v.Held = append(v.Held, ui.Notice{Tone: ui.Bad, Title: "Somebody writes to the database beside the program",
+			Text: "Since the server started there were rows of " + strings.Join(tables, ", ") +
+				" that it did not write so. They had no effect. Have whoever runs the server find out who can write there, and run perennial verify."})
+	}
 	if err := c.doubted(&v); err != nil {
 		return answer{}, err
 	}
