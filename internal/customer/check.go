@@ -239,6 +239,9 @@ func Undo(e *journal.Event, now time.Time, current, restored journal.State, gene
 	if err := Check(restored); err != nil {
 		return fault.Wrap(err, fault.Conflict, "undo_not_allowed", "What this entry changed cannot be put back: it would not be allowed today.")
 	}
+	if c, ok := restored.(*Customer); ok { // an address that is put back brings back none of those who read it then
+		anotherMailbox(current.(*Customer), c, now)
+	}
 	if p, ok := restored.(*PaymentMethod); ok && p.Expired(settings.Today(general, now)) {
 		return fault.New(fault.Conflict, "undo_expired", "The payment method as it was has expired by now.")
 	}

@@ -29,6 +29,7 @@ const ScopeEmail = "customer_email"
 type Customer struct {
 	ID                     id.ID                    `json:"id"`
 	Email                  journal.Personal[string] `json:"email"`
+	EmailChangedAt         *journal.Time            `json:"email_changed_at"` // what let people in before does no more
 	FirstName              journal.Personal[string] `json:"first_name"`
 	LastName               journal.Personal[string] `json:"last_name"`
 	Phone                  journal.Personal[string] `json:"phone"`

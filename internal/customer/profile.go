@@ -80,12 +80,13 @@ func (c UpdateProfile) Load(r journal.Reader) (World, error) {
 }
 
 // Decide gives up to two events: the profile's and the e-mail's.
-func (c UpdateProfile) Decide(w World, _ time.Time) (journal.Decision, error) {
+func (c UpdateProfile) Decide(w World, now time.Time) (journal.Decision, error) {
 	if err := w.present(); err != nil {
 		return journal.Decision{}, err
 	}
 	next := journal.Clone(w.Customer)
 	c.apply(next)
+	anotherMailbox(w.Customer, next, now)
 	if err := refusals(next); err != nil {
 		return journal.Decision{}, err
 	}
@@ -93,7 +94,7 @@ func (c UpdateProfile) Decide(w World, _ time.Time) (journal.Decision, error) {
 		return journal.Decision{}, emailTaken()
 	}
 	profile := journal.Clone(next)
-	profile.Email = w.Customer.Email
+	profile.Email, profile.EmailChangedAt = w.Customer.Email, w.Customer.EmailChangedAt
 	var s steps
 	if err := s.add(journal.CustomerProfileUpdated, w.Customer, profile); err != nil {
 		return journal.Decision{}, err
@@ -104,6 +105,15 @@ func (c UpdateProfile) Decide(w World, _ time.Time) (journal.Decision, error) {
 	d := s.decision(next)
 	d.Reservations = moveEmail(w.Customer, next)
 	return d, nil
+}
+
+// anotherMailbox notes when the address became another one, by a change or by an undo. An address in other letters is the same.
+func anotherMailbox(was, next *Customer, now time.Time) {
+	if plain.EmailKey(was.Email.Value) == plain.EmailKey(next.Email.Value) {
+		next.EmailChangedAt = was.EmailChangedAt
+	} else {
+		next.EmailChangedAt = journal.AtPtr(now)
+	}
 }
 
 func (c UpdateProfile) apply(next *Customer) {

@@ -249,7 +249,7 @@ var catalogue = []Type{
 	forCustomer("portal", CustomerQuickActionUsed, "Quick action used", Message).details("action").mentions(Customer, Subscription, Order).never("Undo what it did."),
 	forCustomer("profile", CustomerCreated, "Customer created", Customer, All).never("Erase the customer instead."),
 	forCustomer("profile", CustomerProfileUpdated, "Profile updated", Customer, "first_name", "last_name", "phone", "locale", "tags").undoSelf(),
-	forCustomer("profile", CustomerEmailChanged, "E-mail changed", Customer, "email").undoSelf(),
+	forCustomer("profile", CustomerEmailChanged, "E-mail changed", Customer, "email", "email_changed_at").undoSelf(),
 	forCustomer("profile", CustomerDefaultAddressChanged, "Default address changed", Customer, "default_address_id").mentions(Address).undoSelf(),
 	forCustomer("profile", AddressAdded, "Address added", Address, All).never("Remove the address instead."),
 	forCustomer("profile", AddressUpdated, "Address updated", Address, All).undoSelf(),

@@ -37,7 +37,7 @@ func edits(what, prep, name, gone string) sentence {
 }
 
 // consequences are fields that change because others do: a sentence names the others.
-var consequences = []string{"renewed_at"}
+var consequences = []string{"renewed_at", "email_changed_at"}
 
 func withoutConsequences(e *Event) *Event {
 	rest := slices.DeleteFunc(slices.Clone(e.Changes), func(c Change) bool { return slices.Contains(consequences, c.Root()) })
@@ -257,6 +257,7 @@ var fieldNamed = map[string]string{
 	"exp_year":                 "expiry year",
 	"refused_at":               "refusal",
 	"renewed_at":               "renewal",
+	"email_changed_at":         "change of the e-mail address",
 	"image_url":                "image",
 	"last4":                    "last four digits",
 	"line1":                    "first line",

@@ -55,12 +55,13 @@ type Config struct {
 type Link struct {
 	Action       string // "skip", "reschedule", "swap", "reactivate", "pay", "card"
 	Customer     id.ID
-	Email        string `json:"-"` // that it is sent to
-	Subscription id.ID  // empty for a new card that is about none
-	Order        id.ID  // of a payment
-	Item         id.ID  // that is swapped
-	Message      id.ID  // in which it stands
-	Date         string // of the order that it is about
+	Email        string        `json:"-"` // that it is sent to
+	EmailSince   *journal.Time `json:"-"` // since when that is the customer's; nil: since always
+	Subscription id.ID         // empty for a new card that is about none
+	Order        id.ID         // of a payment
+	Item         id.ID         // that is swapped
+	Message      id.ID         // in which it stands
+	Date         string        // of the order that it is about
 	Expires      time.Time
 }
 

@@ -27,9 +27,14 @@ type PortalLink struct {
 	Machinery func(b *store.Batch) error
 }
 
-// Mailbox is what a customer's sessions, codes and links stand on: who reads a mailbox that is the customer's no more is not them.
+// Mailbox is what a customer's sessions, codes and links stand on: who reads a mailbox that is the customer's no more is not them, and does
+// not become them again when the address is put back.
 func Mailbox(s *store.Store, who *customer.Customer) string {
-	return s.Basis([]byte("mailbox"), []byte(who.ID), []byte(plain.EmailKey(who.Email.Value)))
+	parts := [][]byte{[]byte("mailbox"), []byte(who.ID), []byte(plain.EmailKey(who.Email.Value))}
+	if at := who.EmailChangedAt; at != nil {
+		parts = append(parts, []byte(at.UTC().Format(journal.TimeLayout)))
+	}
+	return s.Basis(parts...)
 }
 
 // Sessions are a customer's running sessions in the Portal, with the looks that the team takes there. One that stands on a mailbox that is

@@ -363,7 +363,7 @@ func (v *values) cardLink() (err error) {
 }
 
 func (v *values) link(s id.ID, action string, item id.ID) (string, error) {
-	return v.n.Links(Link{Action: action, Customer: v.who.ID, Email: v.who.Email.Value, Subscription: s, Order: v.what.Order, Item: item,
+	return v.n.Links(Link{Action: action, Customer: v.who.ID, Email: v.who.Email.Value, EmailSince: v.who.EmailChangedAt, Subscription: s, Order: v.what.Order, Item: item,
 		Message: v.key, Date: v.what.Date, Expires: v.n.Program.Now().Add(linkLife)})
 }
 

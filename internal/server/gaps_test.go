@@ -2,6 +2,7 @@ package server
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"perennial/internal/audit"
@@ -176,4 +177,39 @@ func TestGapsWaitOnce(t *testing.T) {
 	if n := len(g.waiting); n != gapsWait {
 		t.Errorf("%d wait", n)
 	}
+}
+
+// Rows that somebody wrote beside the program are told by /readyz and counted in the metrics, by table.
+func TestForgedRowsAreTold(t *testing.T) {
+	c, _ := config(t.TempDir())
+	i := open(t, c)
+	found(t, i)
+	s := serve(t, i, nil)
+	forged := func() bool {
+		return slices.ContainsFunc(s.ready(t.Context()).Warnings, func(r reason) bool {
+			return r.Code == "forged_rows" && strings.Contains(r.Detail, "rows of outbox, session that")
+		})
+	}
+	counted := func(want ...string) {
+		t.Helper()
+		_, text, _ := get(t, "http://"+s.Addr+"/metrics")
+		for _, w := range want {
+			if !strings.Contains(text, "perennial_forged_rows_total"+w) {
+				t.Errorf("the metrics are without %s", w)
+			}
+		}
+	}
+	if forged() {
+		t.Error("nobody forged anything")
+	}
+	counted(`{table="session"} 0`, `{table="link"} 0`, `{table="idempotency"} 0`, `{table="outbox_followed"} 0`)
+	for range 2 {
+		i.Store.NoteForged("session", "one")
+		i.Store.NoteForged("outbox", "one")
+		i.Store.NoteForged("outbox", "two")
+	}
+	if !forged() {
+		t.Errorf("/readyz does not tell of forged rows: %+v", s.ready(t.Context()).Warnings)
+	}
+	counted(`{table="session"} 1`, `{table="outbox"} 2`, `{table="link"} 0`)
 }

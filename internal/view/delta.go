@@ -236,7 +236,7 @@ func (d *deltas) internal(root, leaf string) bool {
 }
 
 var (
-	internalFields = []string{"id", "position", "extra", "earlier", "extra_orders", "gateway_data", "gateway_reference", "recovery.retry_days", "recovery.silent_days",
+	internalFields = []string{"id", "email_changed_at", "position", "extra", "earlier", "extra_orders", "gateway_data", "gateway_reference", "recovery.retry_days", "recovery.silent_days",
 		"items.product_id", "items.variant_id", "expiry_told", "recovery.order_id", "attempts.code", "attempts.hard", "deliveries.number", "repayments.number"}
 	internalLeaves = []string{"id", "key", "gateway_id", "attempt_id"}
 )

@@ -131,3 +131,21 @@ func TestAPaymentOfAnotherAmountIsEnded(t *testing.T) {
 	}
 	w.want(owner.post(at+"/other-charge", "as", "payment"), 200, at, "Took €0.99 as the payment")
 }
+
+// Home says that somebody writes to the database beside the program, once a row was met that it did not write so.
+func TestForgedRowsAreOnHome(t *testing.T) {
+	w, owner, _ := owned(t, auth.ProviderConfig{})
+	const words = "Somebody writes to the database beside the program"
+	if s := owner.get("/"); strings.Contains(s.body, words) {
+		t.Error("Home warns of nothing")
+	}
+	if _, err := w.Shell(`INSERT INTO link (shop_id, id, mac, opens, purpose, owner_kind, owner_id, basis, expires_at)
+		SELECT shop_id, 'lnk_x', $1, $1, 'invitation', 'team_member', 'mem_x', '', '2099-01-01T00:00:00.000000Z' FROM head`, []byte("mac")); err != nil {
+		t.Fatal(err)
+	}
+	if _, there, err := w.Store.Link(t.Context(), w.Store.Read, "lnk_x", "secret"); err != nil || there {
+		t.Fatalf("a link that somebody made: %v, %v", there, err)
+	}
+	w.want(owner.get("/"), 200, "/", words)
+	w.want(owner.get("/"), 200, "/", "rows of link")
+}

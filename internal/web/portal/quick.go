@@ -34,7 +34,7 @@ const (
 
 // QuickLink makes the address of a quick action.
 func (p *Portal) QuickLink(l notify.Link) (string, error) {
-	t, err := p.box.Ticket(quickPurpose, sealedLink{l, mailbox(l.Customer, l.Email)}, l.Expires)
+	t, err := p.box.Ticket(quickPurpose, sealedLink{l, mailbox(l.Customer, l.Email, l.EmailSince)}, l.Expires)
 	return p.where + "/quick/" + t, err
 }
 
@@ -45,8 +45,12 @@ type sealedLink struct {
 }
 
 // mailbox is the mark of a customer's e-mail address. It is only ever sealed; a mark, and not the address, so that no link grows with it.
-func mailbox(who id.ID, email string) []byte {
-	sum := sha256.Sum256([]byte(string(who) + "\n" + plain.EmailKey(email)))
+func mailbox(who id.ID, email string, since *journal.Time) []byte {
+	text := string(who) + "\n" + plain.EmailKey(email)
+	if since != nil {
+		text += "\n" + since.UTC().Format(journal.TimeLayout)
+	}
+	sum := sha256.Sum256([]byte(text))
 	return sum[:16]
 }
 
@@ -85,7 +89,7 @@ func (c *call) quick() (q quickAction, err error) {
 	if err != nil {
 		return q, err
 	}
-	if who == nil || who.Status != customer.Active || !bytes.Equal(sealed.Mailbox, mailbox(who.ID, who.Email.Value)) {
+	if who == nil || who.Status != customer.Active || !bytes.Equal(sealed.Mailbox, mailbox(who.ID, who.Email.Value, who.EmailChangedAt)) {
 		return q, over
 	}
 	if q.Subscription != "" || q.Action != quickCard {

@@ -21,7 +21,7 @@ func (w *world) link(action, date string) string {
 		w.t.Fatal(err)
 	}
 	to := row.State.(*customer.Customer).Email.Value
-	at, err := w.p.QuickLink(notify.Link{Action: action, Customer: w.ada, Email: to, Subscription: w.hers, Message: w.IDs.New(id.Message), Date: date, Expires: w.clock().Add(time.Hour)})
+	at, err := w.p.QuickLink(notify.Link{Action: action, Customer: w.ada, Email: to, EmailSince: w.customer(w.ada).EmailChangedAt, Subscription: w.hers, Message: w.IDs.New(id.Message), Date: date, Expires: w.clock().Add(time.Hour)})
 	if err != nil {
 		w.t.Fatal(err)
 	}
