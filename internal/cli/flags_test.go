@@ -43,7 +43,7 @@ func TestFlagsAreDocumented(t *testing.T) {
 			t.Errorf("docs/operations.md does not explain --%s of perennial serve", name)
 		}
 	}
-	for _, line := range strings.Split(table, "\n") {
+	for line := range strings.SplitSeq(table, "\n") {
 		if !strings.HasPrefix(line, "| `--") {
 			continue
 		}

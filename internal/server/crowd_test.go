@@ -198,7 +198,7 @@ func TestAnswersThatAreNotTaken(t *testing.T) {
 					}
 				}
 			}()
-			_ = <-ended // the client is who ends it
+			<-ended //nolint:errcheck // the client is who ends it
 			<-closed
 			if took := time.Since(began); took > tt.most+time.Second {
 				t.Errorf("%s, of which %d bytes a second are taken, held its goroutine for %s, want at most %s", tt.path, tt.rate, took, tt.most)

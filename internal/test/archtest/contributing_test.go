@@ -30,7 +30,7 @@ func TestContributingCountsItsFiles(t *testing.T) {
 			continue
 		}
 		files := map[string]bool{}
-		for _, line := range strings.Split(rest, "\n") {
+		for line := range strings.SplitSeq(rest, "\n") {
 			head, _, _ := strings.Cut(line, ": ")
 			switch {
 			case strings.HasPrefix(line, "- a file of its own"):
