@@ -291,7 +291,7 @@ func (a *auditor) steps() error {
 	}{
 		{"the heads", a.shops}, {"the table event", func() error { return a.entries(-1) }}, {"the table tree_node", a.tree}, {"the table checkpoint", a.checkpoints},
 		{"the rows of state", a.states}, {"the table target_head", a.heads}, {"the table reservation", a.reservations}, {"the table secret", a.checkSecrets},
-		{"the table data_key", a.keys}, {"what entries made", a.missing}, {"the schema", a.schema},
+		{"the table data_key", a.keys}, {"the machinery", a.machinery}, {"what entries made", a.missing}, {"the schema", a.schema},
 		{"what the server's role sees", a.seen},
 	} {
 		if err := a.step(step.reads, step.check); err != nil {

@@ -149,6 +149,19 @@ func (a *auditor) strangers(shops []id.ID) error {
 	return nil
 }
 
+// machinery names the rows without entries that are not as the program wrote them. They have no effect; who wrote them can write more.
+func (a *auditor) machinery() error {
+	found, rows, err := a.s.Spurious(a.ctx, a.q)
+	if err != nil {
+		return err
+	}
+	for _, f := range found {
+		a.r.add(Problem{-1, f.ID, f.Table + ".mac", "the row is not as the program wrote it; it has no effect"})
+	}
+	a.r.Covered = append(a.r.Covered, fmt.Sprintf("the MACs of %d rows without entries", rows))
+	return nil
+}
+
 // keys compares the data keys with their ids, with the root key, and the destroyed ones with the entries that destroyed them.
 func (a *auditor) keys() error {
 	folder := a.s.Keys.Folder()

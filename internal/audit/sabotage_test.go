@@ -177,6 +177,13 @@ func base(t *testing.T) *victim {
 	_, err = i.Program.Checkpoint(t.Context())
 	check(t, err)
 	do(journal.Bind(observe.Verification{Result: observe.Unfinished}))
+	check(t, i.Program.Upkeep(t.Context(), func(b *store.Batch) error { // a row of each table without entries
+		paid, later := journal.Ref{Kind: journal.Customer, ID: up.ID(t, "paid_customer")}, now.Add(time.Hour)
+		return errors.Join(b.PutSession(store.Session{ID: "ses_x", Owner: paid, ExpiresAt: later}, "secret"),
+			b.PutLink(store.Link{ID: "lnk_x", Purpose: "invitation", Owner: paid, ExpiresAt: later}, "secret"),
+			b.Post(store.Posted{ID: "msg_x", Cause: "cause", DueAt: later, Body: "{}"}), b.Follow(store.Following{Next: 7, SinceAt: now}),
+			b.KeepAnswers([]store.Answer{{CallerKey: []byte("caller"), RequestHash: []byte("request"), Bytes: []byte("once")}}))
+	}))
 	check(t, i.Finder.CatchUp(t.Context()))
 	check(t, i.Analytics.CatchUp(t.Context()))
 	months, err := i.Store.Keys.NetworkMonths(t.Context(), i.Store.Read)
@@ -434,7 +441,18 @@ func machinerySabotages() (list []sabotage) {
 			list = append(list, sabotage{rowMachinery, "empty " + t.Name, byOwner, []string{`DELETE FROM ` + t.Name}, nil, unseen + t.Worth})
 		}
 	}
-	return list
+	return append(list, []sabotage{
+		{rowMachinery, "the session of somebody else", byServer, []string{`UPDATE session SET owner_id = '{other}'`}, nil, "ses_x, field session.mac"},
+		{rowMachinery, "a session without end", byServer, []string{`UPDATE session SET expires_at = '2099-01-01T00:00:00.000000Z'`}, nil, "ses_x, field session.mac"},
+		{rowMachinery, "a session that somebody made", byServer, []string{`INSERT INTO session SELECT shop_id, 'ses_y', mac, opens, owner_kind, '{other}', viewer, cause, basis, created_at, seen_at, expires_at, ended_at FROM session`}, nil, "ses_y, field session.mac"},
+		{rowMachinery, "a link that was used, unused again", byServer, []string{`UPDATE link SET used_at = '2027-01-01T00:00:00.000000Z'`}, nil, "lnk_x, field link.mac"},
+		{rowMachinery, "a link that somebody made", byServer, []string{`INSERT INTO link SELECT shop_id, 'lnk_y', {zeros}, {zeros}, purpose, owner_kind, '{other}', basis, expires_at, used_at FROM link`}, nil, "lnk_y, field link.mac"},
+		{rowMachinery, "a message to somebody else", byServer, []string{`UPDATE outbox SET body = '{"customer":"{other}"}'`}, nil, "msg_x, field outbox.mac"},
+		{rowMachinery, "a message that was not sent, and says so", byServer, []string{`UPDATE outbox SET state = 'sent', due_at = NULL`}, nil, "msg_x, field outbox.mac"},
+		{rowMachinery, "how far the messages have come", byServer, []string{`UPDATE outbox_followed SET next = 1000000`}, nil, "next 1000000, field outbox_followed.mac"},
+		{rowMachinery, "the answer to another request", byServer, []string{`INSERT INTO idempotency (shop_id, caller_key, request_hash, key_id, answer, created_at, mac) SELECT shop_id, {zeros}, request_hash, key_id, answer, created_at, mac FROM idempotency`}, nil, "caller_key 00000000, field idempotency.mac"},
+		{rowMachinery, "a message without a MAC", byServer, []string{`UPDATE outbox SET mac = NULL`}, nil, unseen + "it may be of a build that wrote none; it is sent by nobody, and the running server tells of it"},
+	}...)
 }
 
 // deniedOr gives the words of a refusal: by grants in PostgreSQL, by a trigger in SQLite.
