@@ -13,6 +13,9 @@ import (
 // Whatever somebody changes in the figures is found: by a sample, where sums are held against lists of entries or the sample has it, and
 // by counting all again.
 func TestCompare(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine does it all, and takes long")
+	}
 	y := live(t, 25)
 	must(t, y.CatchUp(t.Context()))
 	compare := func(all bool) (Compared, []string) {

@@ -95,6 +95,9 @@ func dump(t testing.TB, a *Analytics) map[string][]string {
 }
 
 func TestAYear(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine does it all, and takes long")
+	}
 	y := live(t, 60)
 	ctx := t.Context()
 	y.f.Batch = 37 // so that operations are cut in every way

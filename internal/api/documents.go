@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -62,22 +63,27 @@ func (a *API) document() []byte {
 	return doc
 }
 
-// documents serves the OpenAPI document and the page about it. It comes after all other registrations: both are made
-// once, here.
+// documents serves the OpenAPI document and the page about it. It comes after all other registrations. Both are made once, for the first
+// who asks: they take most of a start.
 func (a *API) documents(mux *access.Mux) {
-	var page bytes.Buffer
-	if err := template.Must(template.New("docs").Parse(docsTemplate)).Execute(&page, describe(a.huma.OpenAPI())); err != nil {
-		panic(fmt.Sprintf("api: the page of the API: %v", err))
-	}
-	serve := func(mux *access.Mux, pattern, contentType string, body []byte) {
+	serve := func(mux *access.Mux, pattern, contentType string, body func() []byte) {
 		mux.Handle(access.Route{Pattern: pattern, Who: access.Anyone}, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", contentType)
-			_, _ = w.Write(body) // a reader that went away
+			_, _ = w.Write(body()) // a reader that went away
 		}))
 	}
-	serve(a.mux, "GET /openapi.json", "application/json", a.document())
-	serve(mux, "GET /api/docs", "text/html; charset=utf-8", page.Bytes())
-	serve(mux, "GET /api/docs.css", "text/css; charset=utf-8", docsStyle)
+	serve(a.mux, "GET /openapi.json", "application/json", sync.OnceValue(a.document))
+	serve(mux, "GET /api/docs", "text/html; charset=utf-8", sync.OnceValue(a.page))
+	serve(mux, "GET /api/docs.css", "text/css; charset=utf-8", func() []byte { return docsStyle })
+}
+
+// page is the page about the document.
+func (a *API) page() []byte {
+	var page bytes.Buffer
+	if err := template.Must(template.New("docs").Parse(docsTemplate)).Execute(&page, describe(a.huma.OpenAPI())); err != nil {
+		panic(fmt.Sprintf("api: the page of the API: %v", err)) // as for the document
+	}
+	return page.Bytes()
 }
 
 // What the page shows.

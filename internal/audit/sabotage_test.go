@@ -231,6 +231,9 @@ func (v *victim) copyOf(t *testing.T) *victim {
 // TestSabotage changes a database in every way that we could think of, and says what comes of each: the database refuses it, verify
 // names it, or nobody can see it, and why.
 func TestSabotage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine does it all, and takes long")
+	}
 	whole := base(t)
 	if r, err := server.Verify(t.Context(), whole.Config, nil); err != nil || !r.Holds() {
 		t.Fatalf("before anything was changed: %+v, %v", r, err)

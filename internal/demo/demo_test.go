@@ -63,6 +63,9 @@ func story(t *testing.T, s *shop.Shop) []string {
 }
 
 func TestTheSameSeedLivesTheSameYear(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine does it all, and takes long")
+	}
 	a, b := story(t, live(t, 25, 7)), story(t, live(t, 25, 7))
 	for i := range min(len(a), len(b)) {
 		// The shop's id and what is derived from it differ as little as anything else: the ids come from the seed too.
@@ -76,6 +79,9 @@ func TestTheSameSeedLivesTheSameYear(t *testing.T) {
 }
 
 func TestAYearIsBelievable(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine does it all, and takes long")
+	}
 	s := live(t, 120, 1)
 	seen := map[string]int{}
 	actors := map[journal.ActorKind]int{}

@@ -17,6 +17,9 @@ import (
 
 // TestEveryFormIsSentOnce walks to every form of the Dashboard and sends it twice as it stands: the second time changes nothing.
 func TestEveryFormIsSentOnce(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine does it all, and takes long")
+	}
 	w, b, _ := owned(t, auth.ProviderConfig{})
 	f := furnish(w)
 	w.hire(b, "ben@example.com", "192.0.2.3", "role", "member", "defaults", "yes")

@@ -82,6 +82,9 @@ func (w *world) pattern(method, address string) string {
 // TestEveryPage walks from the start page along every link and form. Each page keeps the rules of htmlcheck (browser.send looks), each
 // link leads to a page, each form to a route; and each page of the Dashboard can be reached so.
 func TestEveryPage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine does it all, and takes long")
+	}
 	w, b, _ := owned(t, auth.ProviderConfig{})
 	f := furnish(w)
 	w.hire(b, "ben@example.com", "192.0.2.3", "role", "member", "defaults", "yes")

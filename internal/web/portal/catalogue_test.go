@@ -215,6 +215,9 @@ var (
 
 // TestEveryPageInEveryLanguage looks at each page and finds no key, no variable that was not filled, and nothing English.
 func TestEveryPageInEveryLanguage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine does it all, and takes long")
+	}
 	w := newWorld(t)
 	v := w.signIn("ada@example.com")
 	at := "/portal/subscriptions/" + string(w.hers)

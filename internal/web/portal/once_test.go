@@ -71,6 +71,9 @@ func TestAnOrderIsMadeOnce(t *testing.T) {
 
 // TestEveryFormIsSentOnce walks to every form of the Portal and sends it twice as it stands: the second time changes nothing.
 func TestEveryFormIsSentOnce(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine does it all, and takes long")
+	}
 	w := newWorld(t)
 	for _, cmd := range []func(id.ID) journal.Command{
 		func(s id.ID) journal.Command { return journal.Bind(subscription.Pause{ID: s}) },

@@ -49,6 +49,9 @@ func (w *world) belongings(who, sub id.ID) map[string][]string {
 // TestNobodyReachesWhatBelongsToAnother asks by every route for the things of another customer and of another shop, alone and mixed with
 // one's own: nothing is found, and nothing changes.
 func TestNobodyReachesWhatBelongsToAnother(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine does it all, and takes long")
+	}
 	w, foreign := newWorld(t), newWorld(t)
 	w.signIn("ben@example.com")
 	foreign.signIn("ben@example.com")
@@ -111,6 +114,9 @@ func TestNobodyReachesWhatBelongsToAnother(t *testing.T) {
 // TestAMillionGuesses asks for codes and guesses at them as fast as the rules allow, from a million networks. At one address they are few;
 // over all addresses the codes are so many that one is found in ten thousand years.
 func TestAMillionGuesses(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine does it all, and takes long")
+	}
 	const tries = 1_000_000
 	l, now := auth.NewLimits(), time.Date(2027, 3, 3, 12, 0, 0, 0, time.UTC)
 	sent := 0
@@ -132,6 +138,9 @@ func TestAMillionGuesses(t *testing.T) {
 
 // TestCodesOverAllAddresses counts what a minute of asking for many addresses from many networks comes to.
 func TestCodesOverAllAddresses(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine does it all, and takes long")
+	}
 	l, now := auth.NewLimits(), time.Date(2027, 3, 3, 12, 0, 0, 0, time.UTC)
 	sent := 0
 	const seconds = 3600
