@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"perennial/internal/audit"
 	"perennial/internal/fault"
 	"perennial/internal/journal"
 	"perennial/internal/observe"
@@ -131,7 +130,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 // of the same: the version of the chain decides.
 func (s *Server) recordGap(ctx context.Context, g observe.FindGap) error {
 	for {
-		past, err := audit.LastChecks(ctx, s.Store)
+		past, err := s.checks.Last(ctx)
 		if err != nil {
 			return err
 		}

@@ -74,7 +74,7 @@ func (s *Server) proofDue(ctx context.Context) (bool, error) {
 
 // pastChecks reads what the last checks came to, and keeps it for the metrics.
 func (s *Server) pastChecks(ctx context.Context) (audit.PastChecks, error) {
-	past, err := audit.LastChecks(ctx, s.Store)
+	past, err := s.checks.Last(ctx)
 	if err == nil {
 		s.checked.Store(&past)
 	}
@@ -137,7 +137,7 @@ func (s *Server) ProveOnce(ctx context.Context) error {
 
 // check checks the whole journal and all that is derived from it, beside whoever works. What the index lacks becomes an entry of its own.
 func (s *Server) check(ctx context.Context, progress audit.Progress) (*audit.Report, error) {
-	past, err := audit.LastChecks(ctx, s.Store)
+	past, err := s.checks.Last(ctx)
 	if err != nil {
 		return nil, err
 	}

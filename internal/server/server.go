@@ -53,6 +53,7 @@ type Server struct {
 	reports *Reports
 	gateway payment.Gateway
 	metrics *metrics.Metrics
+	checks  *audit.Checks
 	door    *door
 	routes  []access.Route // of all faces
 	http    []*http.Server
@@ -102,7 +103,7 @@ func Start(ctx context.Context, i *Instance, gateway payment.Gateway, extra *acc
 	if i.Config.Listen == "" {
 		return nil, fault.New(fault.Refused, "listen", "Give an address to listen on.")
 	}
-	s := &Server{Instance: i, gateway: gateway, engine: newEngine(i, gateway), door: newDoor()}
+	s := &Server{Instance: i, gateway: gateway, engine: newEngine(i, gateway), door: newDoor(), checks: &audit.Checks{Store: i.Store}}
 	s.engine.InFlight = cmp.Or(i.Config.InFlight, engine.Busy)
 	s.nightly = string(i.IDs.New(id.Command))
 	s.reports = NewReports(i.Program, i.Store, s.engine, gateway, i.Config.Log)
@@ -444,7 +445,7 @@ func (c Config) portal(base string) string {
 func (s *Server) team(mux *access.Mux, base string) (err error) {
 	i := s.Instance
 	s.Dashboard, err = dashboard.New(dashboard.Config{Program: i.Program, Strangers: s.strangers, Store: i.Store, Finder: i.Finder, Analytics: i.Analytics, IDs: i.IDs, Log: i.Config.Log, BaseURL: base, PortalURL: i.Config.portal(base), Provider: i.Config.Provider, Noted: noted,
-		Gate: i.Gate, Check: s.check, DataCopy: s.api.DataCopy, ViewAs: s.portal.ViewAs, Mail: s.mail, Values: s.samples.Values})
+		Gate: i.Gate, Check: s.check, LastChecks: s.checks.Last, DataCopy: s.api.DataCopy, ViewAs: s.portal.ViewAs, Mail: s.mail, Values: s.samples.Values})
 	if err != nil {
 		return fault.Wrap(err, fault.Refused, "public_url", "The address %s cannot be used: it has to look like https://shop.example.", base)
 	}

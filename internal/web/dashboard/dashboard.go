@@ -51,6 +51,8 @@ type Config struct {
 	Gate *gate.Gate
 	// Check checks the whole journal, and all that is derived from it; nil: the database alone.
 	Check func(ctx context.Context, progress audit.Progress) (*audit.Report, error)
+	// LastChecks gives what the newest checks came to; nil: it is read here.
+	LastChecks func(ctx context.Context) (audit.PastChecks, error)
 	// DataCopy puts together what the shop keeps of a customer, for a request that is in the log.
 	DataCopy func(ctx context.Context, m program.Meta, customer, request id.ID) ([]byte, error)
 	// ViewAs starts a look at the Portal as a customer sees it, under both names.
@@ -100,6 +102,9 @@ func New(c Config) (*Dashboard, error) {
 	forged := http.NewCrossOriginProtection()
 	if err := forged.AddTrustedOrigin(base.Scheme + "://" + base.Host); err != nil {
 		return nil, err
+	}
+	if c.LastChecks == nil {
+		c.LastChecks = (&audit.Checks{Store: c.Store}).Last
 	}
 	if c.Strangers == nil {
 		c.Strangers = auth.NewStrangers()

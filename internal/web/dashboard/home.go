@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"perennial/internal/audit"
 	"perennial/internal/billing"
 	"perennial/internal/civil"
 	"perennial/internal/customer"
@@ -86,7 +85,7 @@ func (c *call) homePage() (answer, error) {
 
 // doubted tells the team, from the journal, what no check saw mended: entries that logs were without, and differences.
 func (c *call) doubted(v *homeView) error {
-	past, err := audit.LastChecks(c.ctx, c.Store)
+	past, err := c.LastChecks(c.ctx)
 	if err != nil {
 		return err
 	}
