@@ -25,7 +25,9 @@ func TestTheLastChecksAreFoundBehindManyEntries(t *testing.T) {
 		check(t, err)
 	}
 	somebody := journal.Actor{Kind: journal.ActorAPIKey, ID: string(s.IDs.New(id.APIKey))}
-	gap := func(seqs ...int64) { record(shop.System.Actor, journal.Bind(observe.FindGap{By: observe.ByReading, Hidden: seqs})) }
+	gap := func(seqs ...int64) {
+		record(shop.System.Actor, journal.Bind(observe.FindGap{By: observe.ByReading, Hidden: seqs}))
+	}
 	checked := func(by journal.Actor, v observe.Verification) { record(by, journal.Bind(v)) }
 	want := func(when, last, nightly, doubt, gaps string) {
 		t.Helper()

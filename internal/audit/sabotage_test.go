@@ -506,7 +506,7 @@ func rowSabotages() []sabotage {
 		{rowNames, "a name that is taken", byServer, []string{`INSERT INTO reservation (shop_id, scope, hash, owner) VALUES ('{shop}', 'customer_email', {zeros}, '{cus}')`}, nil, "its entries do not give it"},
 		{rowShop, "a state of another shop", byOwner, []string{`INSERT INTO product (shop_id, id, version, last_seq, schema_version, status, doc) SELECT 'shop_zzzzzzzz', id, version, last_seq, schema_version, status, doc FROM product LIMIT 1`}, nil, "shop_zzzzzzzz, field product"},
 		{rowShop, "a session of another shop", byServer, []string{`INSERT INTO spent (shop_id, hash, expires_at) VALUES ('shop_00000000', {zeros}, '2099-01-01T00:00:00.000000Z')`}, nil, "shop_00000000, field spent"},
-		{rowMachinery, "messages that are never sent", byServer, []string{`UPDATE outbox_followed SET next = next + 1000000`, `DELETE FROM outbox`}, nil, unseen + "machinery has no entry: the messages that were sent have"},
+		{rowMachinery, "messages that are never sent", byServer, []string{`UPDATE outbox_followed SET next = next + 1000000`, `DELETE FROM outbox`}, nil, "field outbox_followed.mac"},
 		{rowMachinery, "codes that are good again", byServer, []string{`DELETE FROM spent`}, nil, unseen + "machinery has no entry"},
 		{rowMachinery, "answers that are forgotten", byServer, []string{`DELETE FROM idempotency`}, nil, unseen + "machinery has no entry; a change under its key is made again"},
 		{rowMachinery, "views that are lost", byServer, []string{`DELETE FROM saved_view`}, nil, unseen + "machinery has no entry"},

@@ -13,6 +13,7 @@ import (
 // many rows were changed, or the refusal.
 func (s *Shop) Shell(text string, args ...any) (changed int64, err error) {
 	s.t.Helper()
+	s.beside = true
 	s.shell(db.Role, func(c *sql.Conn) {
 		var done sql.Result
 		if done, err = c.ExecContext(context.Background(), text, args...); err == nil {

@@ -33,6 +33,7 @@ type Shop struct {
 	IDs     *id.Maker
 	t       testing.TB
 	skip    bool
+	beside  bool // somebody wrote beside the program
 }
 
 // Open makes a shop in an empty folder, with its settings. When the test ends the whole journal is checked, unless
@@ -119,6 +120,9 @@ func (s *Shop) Check() {
 	s.t.Helper()
 	r := s.Verify()
 	for _, p := range r.Problems {
+		if s.beside && strings.HasSuffix(p.Field, ".mac") { // what the test forged
+			continue
+		}
 		s.t.Errorf("verify: %s", p)
 	}
 }
