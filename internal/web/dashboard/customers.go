@@ -356,7 +356,7 @@ func (c *call) customerShown(who *customer.Customer, shown revealed) (answer, er
 		return answer{}, err
 	}
 	l := observe.Log{Name: "customer", Customer: who.ID}
-	_, entries, err := c.lines(find.Filter{Scope: who.ID}, -1, 10, l)
+	_, entries, err := c.foldedLines(find.Filter{Scope: who.ID}, -1, linesOnCard, l)
 	if err != nil {
 		return answer{}, err
 	}

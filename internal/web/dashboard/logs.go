@@ -90,6 +90,9 @@ type logView struct {
 	Types   []typeGroup
 	Presets []ui.Link
 	Scoped  bool // the log of one thing: it needs no field for another
+	// Unfolded was asked for: each entry has a line of its own. Otherwise what one cause made is one line.
+	Unfolded bool
+	Folded   bool // so it is shown
 }
 
 // typeGroup is a family of the catalogue for the filter.
@@ -135,6 +138,9 @@ func (v logView) link(change func(url.Values)) string {
 	if v.Order == "asc" {
 		u.Set("order", "asc")
 	}
+	if v.Unfolded {
+		u.Set("fold", "0")
+	}
 	change(u)
 	if q := u.Encode(); q != "" {
 		return v.Path + "?" + q
@@ -153,6 +159,7 @@ func (c *call) logPage(of func(c *call) (observe.Log, answer, error)) (answer, e
 	if format := c.r.FormValue("format"); format != "" && err == nil {
 		return c.downloadLog(l, v, flt, format)
 	}
+	v.Unfolded = c.r.FormValue("fold") == "0"
 	page := func(u url.Values) {}
 	v.Any = v.link(page) != v.Path && v.link(page) != v.Path+"?order=asc"
 	v.Presets = c.presets(v)
@@ -168,7 +175,12 @@ func (c *call) logPage(of func(c *call) (observe.Log, answer, error)) (answer, e
 	}
 	var found find.Page
 	var entries []ui.Entry
-	if err == nil {
+	v.Folded = !v.Unfolded && flt.CorrelationID == ""
+	switch {
+	case err != nil:
+	case v.Folded:
+		found, entries, err = c.foldedLines(flt, after, linesOnPage, l)
+	default:
 		found, entries, err = c.lines(flt, after, entriesOnPage, l)
 	}
 	if err != nil {
@@ -187,22 +199,40 @@ func (c *call) logPage(of func(c *call) (observe.Log, answer, error)) (answer, e
 		v.Held = found.Check.Words()
 	}
 	v.Days = ui.Days(entries, c.Program.Now())
-	v.Pager.Shown = ui.Count(int64(len(entries)), "entry", "entries")
+	n := len(found.Entries)
+	v.Pager.Shown = ui.Count(int64(n), "entry", "entries")
+	if len(entries) < n {
+		v.Pager.Shown += ", in " + ui.Count(int64(len(entries)), "line", "lines")
+	}
+	c.countDays(v.Days, found, after >= 0)
 	if after >= 0 {
 		v.Pager.First = v.link(page)
 	} else if v.Order == "desc" {
 		v.Live = c.r.URL.Path + "/live" + strings.TrimPrefix(v.link(page), v.Path)
-		if n := len(entries); n > 0 {
-			v.Live = withQuery(v.Live, "after", strconv.FormatInt(entries[0].Seq, 10))
+		if n > 0 {
+			v.Live = withQuery(v.Live, "after", strconv.FormatInt(found.Entries[0].Seq, 10))
 		}
 	}
 	if found.More {
-		v.Pager.Next = v.link(func(u url.Values) { u.Set("after", strconv.FormatInt(entries[len(entries)-1].Seq, 10)) })
+		v.Pager.Next = v.link(func(u url.Values) { u.Set("after", strconv.FormatInt(found.Entries[n-1].Seq, 10)) })
 	}
 	c.viewed(l)
 	a.body = logBody(v)
 	a.act = logActions(v)
 	return a, nil
+}
+
+// countDays says of the days that are whole on a page how many entries they have.
+func (c *call) countDays(days []ui.Day, found find.Page, later bool) {
+	counts := map[string]int64{}
+	for _, st := range found.Entries {
+		counts[ui.DayOf(st.RecordedAt.In(c.here().zone), c.Program.Now())]++
+	}
+	for i := range days {
+		if (i > 0 || !later) && (i < len(days)-1 || !found.More) {
+			days[i].Count = ui.Count(counts[days[i].Label], "entry", "entries")
+		}
+	}
 }
 
 func withQuery(address, name, value string) string {
@@ -305,10 +335,7 @@ func (c *call) entriesWith(found []store.Stored, l observe.Log) ([]ui.Entry, []v
 	if err != nil {
 		return nil, nil, err
 	}
-	undone := map[id.ID]bool{}
-	for _, st := range found {
-		undone[st.Corrects] = true
-	}
+	undone := undoneOf(found)
 	out := make([]ui.Entry, len(shown))
 	for i, v := range shown {
 		out[i] = c.entry(r, v, found[i], l)
@@ -317,6 +344,31 @@ func (c *call) entriesWith(found []store.Stored, l observe.Log) ([]ui.Entry, []v
 		}
 	}
 	return out, shown, nil
+}
+
+// undoneOf gives the entries that others of the list take back.
+func undoneOf(found []store.Stored) map[id.ID]bool {
+	undone := map[id.ID]bool{}
+	for _, st := range found {
+		undone[st.Corrects] = true
+	}
+	return undone
+}
+
+// about links to what an event is about: all of it, and what a line of a log does not say already.
+func (c *call) about(v view.Event, l observe.Log) (all, besides []ui.Link) {
+	for _, t := range v.Targets {
+		link := c.thing(t.Kind, t.ID, t.Words())
+		if link.Href == "" {
+			continue
+		}
+		all = append(all, link)
+		own := t.ID == string(l.Subscription) || t.ID == string(l.Customer) || t.Kind == string(journal.Settings)
+		if !own && (len(besides) == 0 || len(besides) == 1 && l.Subscription == "" && l.Customer == "") {
+			besides = append(besides, link)
+		}
+	}
+	return all, besides
 }
 
 // entry makes a line of an event.
@@ -328,16 +380,8 @@ func (c *call) entry(r *view.Renderer, v view.Event, st store.Stored, l observe.
 	default:
 		e.Reason = comment.Value
 	}
-	var about []ui.Link
-	for _, t := range v.Targets {
-		if link := c.thing(t.Kind, t.ID, t.Words()); link.Href != "" {
-			about = append(about, link)
-			own := t.ID == string(l.Subscription) || t.ID == string(l.Customer) || t.Kind == string(journal.Settings)
-			if !own && (len(e.About) == 0 || len(e.About) == 1 && l.Subscription == "" && l.Customer == "") {
-				e.About = append(e.About, link)
-			}
-		}
-	}
+	about, besides := c.about(v, l)
+	e.About = besides
 	e.Facts = c.facts(r, v, about)
 	target := st.Target()
 	if c.permitted(team.EventsView) {

@@ -367,7 +367,7 @@ func (c *call) subscriptionPage() (answer, error) {
 	}
 	if v.Past == nil {
 		l := observe.Log{Name: "subscription", Subscription: s.ID, Customer: s.CustomerID}
-		_, entries, err := c.lines(find.Filter{Scope: s.ID}, -1, 10, l)
+		_, entries, err := c.foldedLines(find.Filter{Scope: s.ID}, -1, linesOnCard, l)
 		if err != nil {
 			return answer{}, err
 		}
