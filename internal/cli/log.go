@@ -27,8 +27,8 @@ type logCommand struct {
 	Channel       []string `help:"From where: api, portal, dashboard, billing …" placeholder:"NAME"`
 	Target        []string `help:"Something that is concerned, by id." placeholder:"ID"`
 	CorrelationID string   `name:"correlation-id" help:"One operation." placeholder:"ID"`
-	From          string   `help:"A day in the shop's zone, or a time; it belongs to the range." placeholder:"DATE"`
-	To            string   `help:"A day or a time; it does not belong to the range." placeholder:"DATE"`
+	From          string   `help:"The first day, in the shop's zone, or a time." placeholder:"DATE"`
+	To            string   `help:"The last day, or a time before which." placeholder:"DATE"`
 	Q             string   `help:"Words, whole numbers, sums, dates or \"phrases\" of the sentence, a name, an e-mail address or an id." placeholder:"WORDS"`
 	Order         string   `help:"desc shows the newest first, asc the oldest." enum:"desc,asc" default:"desc"`
 	N             int      `short:"n" help:"At most so many; 0 for all." default:"50"`
@@ -171,7 +171,7 @@ const followPage = 200
 // filter is what the flags ask for: the filters of the API, and the log.
 func (c logCommand) filter(w *world, s *store.Store, zone *time.Location) (find.Filter, error) {
 	q := view.Filter{Type: c.Type, Category: c.Category, ActorKind: c.ActorKind, ActorID: c.ActorID, Channel: c.Channel, Target: c.Target,
-		CorrelationID: c.CorrelationID, From: c.From, To: c.To, Q: c.Q}
+		CorrelationID: c.CorrelationID, From: c.From, To: view.LastDay(c.To), Q: c.Q}
 	flt, err := q.Parse(zone)
 	if err != nil {
 		return flt, err

@@ -93,6 +93,16 @@ func Zone(ctx context.Context, s *store.Store) (*time.Location, error) {
 	return settings.Zone(g), err
 }
 
+// LastDay makes the end of a range of what a person gave as its last day: a day belongs to the range, and so its end is the day after. What
+// is no date stays as it is.
+func LastDay(s string) string {
+	d, err := civil.Parse(strings.TrimSpace(s))
+	if err != nil {
+		return s
+	}
+	return d.AddDays(1).String()
+}
+
 // instant reads a time, or a date as its first moment in the zone. Times of the journal have microseconds, so one
 // between two of them counts as the later.
 func instant(f *fault.Fields, at, s string, zone *time.Location) time.Time {

@@ -7,12 +7,16 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"perennial/internal/auth"
 	"perennial/internal/billing"
+	"perennial/internal/civil"
 	"perennial/internal/id"
 	"perennial/internal/journal"
+	"perennial/internal/program"
 	"perennial/internal/subscription"
+	"perennial/internal/view"
 )
 
 var (
@@ -80,4 +84,32 @@ func TestAFoldedLogHoldsEveryEntry(t *testing.T) {
 		t.Errorf("unfolded it has %d lines", n)
 	}
 	w.want(owner.get("/events?type=subscription.note_changed"), 200, "/events", " times</span>")
+}
+
+// Both days of a range belong to it, in the shop's zone.
+func TestTheLastDayBelongsToARange(t *testing.T) {
+	w, owner, _ := owned(t, auth.ProviderConfig{})
+	f := furnish(w)
+	sub := w.IDs.New(id.Subscription)
+	w.Do(journal.Bind(subscription.Create{ID: sub, CustomerID: f.ada, SellingPlanID: f.plan, Items: []subscription.NewItem{{ID: w.IDs.New(id.Item), VariantID: f.variant, Quantity: 1}}}))
+	zone, err := view.Zone(t.Context(), w.Store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	today := civil.Of(w.clock(), zone)
+	w.pass(today.AddDays(1).Start(zone).Add(-time.Minute).Sub(w.clock())) // the last minute of the day
+	late := w.Do(journal.Bind(subscription.ChangeNote{ID: sub, Note: "Late."})).Events[0]
+	w.pass(2 * time.Minute)
+	tomorrow := w.Do(journal.Bind(subscription.ChangeNote{ID: sub, Note: "Tomorrow."})).Events[0]
+	has := func(query string, e program.Done, want bool) {
+		t.Helper()
+		if got := strings.Contains(owner.get("/events?"+query).body, string(e.ID)); got != want {
+			t.Errorf("%s: %v, want %v", query, got, want)
+		}
+	}
+	has("to="+today.String(), late, true)
+	has("to="+today.String(), tomorrow, false)
+	has("from="+today.String()+"&to="+today.String(), late, true)
+	has("from="+today.AddDays(1).String(), late, false)
+	has("from="+today.AddDays(1).String()+"&to="+today.AddDays(1).String(), tomorrow, true)
 }

@@ -113,7 +113,7 @@ func (c *call) filterOf(l observe.Log) (q view.Filter, order string, flt find.Fi
 	if v.Get("order") == "asc" {
 		order = "asc"
 	}
-	flt, err = q.Parse(c.here().zone)
+	flt, err = exactly(q).Parse(c.here().zone)
 	flt.Oldest = order == "asc"
 	switch l.Name {
 	case "activity":
@@ -124,6 +124,12 @@ func (c *call) filterOf(l observe.Log) (q view.Filter, order string, flt find.Fi
 		flt.Scope = l.Subscription
 	}
 	return q, order, flt, err
+}
+
+// exactly is the filter as the API has it: a range ends before the day after its last.
+func exactly(q view.Filter) *view.Filter {
+	q.To = view.LastDay(q.To)
+	return &q
 }
 
 // link is an address of a log with its filters, changed.
@@ -272,7 +278,7 @@ func (c *call) presets(v logView) []ui.Link {
 			}
 		})}
 	}
-	return []ui.Link{span("Today", today.String(), ""), span("Yesterday", today.AddDays(-1).String(), today.String()), span("7 days", today.AddDays(-6).String(), ""),
+	return []ui.Link{span("Today", today.String(), ""), span("Yesterday", today.AddDays(-1).String(), today.AddDays(-1).String()), span("7 days", today.AddDays(-6).String(), ""),
 		span("30 days", today.AddDays(-29).String(), ""), span("All time", "", "")}
 }
 
@@ -564,7 +570,7 @@ func (c *call) downloadLog(l observe.Log, v logView, flt find.Filter, format str
 	if err != nil {
 		return answer{}, store.Fault(err)
 	}
-	words, err := v.Query.Words(v.Order)
+	words, err := exactly(v.Query).Words(v.Order)
 	if err != nil {
 		return answer{}, err
 	}
