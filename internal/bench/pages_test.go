@@ -14,6 +14,9 @@ import (
 
 // Every page that is measured is there; how long it takes says nothing on a machine that others use.
 func TestPages(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine does it all, and takes long")
+	}
 	shop.OnlySQLite(t)
 	r, err := bench.Pages(t.Context(), bench.Options{Dir: t.TempDir(), Events: bench.MinEvents, Found: func(ctx context.Context, p *program.Program, _ *id.Maker) (string, error) {
 		for _, d := range settings.Defaults("Bench", "UTC", "USD") {

@@ -153,6 +153,9 @@ func (h *house) filters() *rapid.Generator[find.Filter] {
 }
 
 func TestAPageSaysNothingWhereNothingIsHidden(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine does it all, and takes long")
+	}
 	h := openHouse(t, 40)
 	filters := h.filters()
 	rapid.Check(t, func(rt *rapid.T) {
@@ -169,6 +172,9 @@ func TestAPageSaysNothingWhereNothingIsHidden(t *testing.T) {
 
 // What the index hides is on the page of whoever looks, where a chain leads to it.
 func TestAPageShowsWhatIsHidden(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine does it all, and takes long")
+	}
 	h := openHouse(t, 40)
 	filters := h.filters()
 	type question struct {

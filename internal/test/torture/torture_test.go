@@ -32,6 +32,9 @@ func TestItSurvives(t *testing.T) {
 
 // What is broken on purpose is seen, each time by the invariant that is about it.
 func TestSabotages(t *testing.T) {
+	if testing.Short() {
+		t.Skip("TestItSurvives runs the same servers")
+	}
 	t.Parallel()
 	for _, s := range sabotages() {
 		t.Run(s.name, func(t *testing.T) {
