@@ -302,7 +302,7 @@ func TestFinderAgreesWithANaiveFilter(t *testing.T) {
 	path := filepath.Join(y.Dir, "find.db")
 	f := open(t, y.Store, path)
 	t.Run("fed", func(t *testing.T) {
-		something := 0
+		all, something := 0, 0
 		filters := y.filters()
 		rapid.Check(t, func(rt *rapid.T) {
 			flt := filters.Draw(rt, "filter")
@@ -311,12 +311,13 @@ func TestFinderAgreesWithANaiveFilter(t *testing.T) {
 			if diff != "" {
 				rt.Fatalf("%+v by pages of %d (-want +got):\n%s", flt, size, diff)
 			}
+			all++
 			if found > 0 {
 				something++
 			}
 		})
-		if something < 20 {
-			t.Errorf("only %d filters found anything", something)
+		if something*5 < all {
+			t.Errorf("only %d of %d filters found anything", something, all)
 		}
 	})
 
