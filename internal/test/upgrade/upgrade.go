@@ -46,6 +46,12 @@ type Shop struct {
 // Open gives a copy of the shop for a test, on the engine of the tests. Its schema is brought up to date.
 func Open(t testing.TB) *Shop {
 	t.Helper()
+	return OpenAfter(t, nil)
+}
+
+// OpenAfter is Open, after something was done to the database with the schema of the build before.
+func OpenAfter(t testing.TB, do func(s *Shop, d *db.DB)) *Shop {
+	t.Helper()
 	s, err := unpack(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -63,6 +69,9 @@ func Open(t testing.TB) *Shop {
 	d, err := opener(ctx, path, db.Options{})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if do != nil {
+		do(s, d)
 	}
 	if _, err := store.Migrate(ctx, d, false); err != nil {
 		t.Fatal(errors.Join(err, d.Close()))
