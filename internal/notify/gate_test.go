@@ -8,9 +8,7 @@ import (
 	"perennial/internal/gate"
 	"perennial/internal/journal"
 	"perennial/internal/mail"
-	"perennial/internal/notify"
 	"perennial/internal/subscription"
-	"perennial/internal/test/shop"
 )
 
 // closes is a mail server at whose first message the gate closes.
@@ -28,13 +26,12 @@ func (c *closes) Send(context.Context, mail.Message) error {
 
 // While the gate is closed nothing is made ready or sent, also when it closes between two messages.
 func TestNothingIsSentWhileTheGateIsClosed(t *testing.T) {
-	shop.OnlySQLite(t) // on PostgreSQL the world's own notifier holds the lease
 	w := newWorld(t)
 	w.Do(journal.Bind(subscription.Skip{ID: w.sub}))
 	g := gate.New(slog.New(slog.DiscardHandler), w.clock)
 	post := &closes{gate: g}
-	n := notify.New(notify.Config{Program: w.Program, Store: w.Store, Mail: post, Log: slog.New(slog.DiscardHandler), Portal: "https://harbor.example/portal",
-		Links: func(notify.Link) (string, error) { return "https://harbor.example/portal/quick/x", nil }, SignIns: w.signIns, Gate: g})
+	n := w.n // which holds the lease
+	n.Mail, n.Gate = post, g
 	waiting := func() int64 {
 		t.Helper()
 		n, err := w.Store.PostsWaiting(t.Context(), w.Store.Read)
