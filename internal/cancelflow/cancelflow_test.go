@@ -381,3 +381,19 @@ func TestAnything(t *testing.T) {
 		}
 	})
 }
+
+// The products of an audience are a set: one that comes twice is there once, and another order changes nothing.
+func TestTheAudienceIsASet(t *testing.T) {
+	w := newWorld(t)
+	w.do(journal.Bind(catalog.CreateProduct{ID: "prod_2", Title: "Tea"}))
+	aim := func(products ...id.ID) []string {
+		t.Helper()
+		return w.do(journal.Bind(cancelflow.UpdateFlow{ID: flow, Fields: cancelflow.FlowFields{Audience: &cancelflow.Audience{ProductIDs: products}}}))
+	}
+	if types := aim("prod_2", "prod_1", "prod_2"); len(types) != 1 {
+		t.Errorf("got %v, want one entry", types)
+	}
+	if types := aim("prod_1", "prod_2"); len(types) != 0 {
+		t.Errorf("the same products make %v", types)
+	}
+}

@@ -47,8 +47,7 @@ func (c FlowFields) over(d *Flow) *Flow {
 	}
 	if c.Audience != nil {
 		next.Audience = *c.Audience
-		next.Audience.ProductIDs = slices.Clone(c.Audience.ProductIDs)
-		slices.Sort(next.Audience.ProductIDs)
+		next.Audience.ProductIDs = slices.Compact(slices.Sorted(slices.Values(c.Audience.ProductIDs)))
 	}
 	if next.Audience.ProductIDs == nil {
 		next.Audience.ProductIDs = []id.ID{}

@@ -109,15 +109,15 @@ func TestBodiesThatDoNotCome(t *testing.T) {
 		}
 		c.Close()
 		// Work that takes long after the body came is not cut.
-		c = l.dial()
-		go fmt.Fprint(c, "POST /work HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc")
-		if status := answered(t, c); status != 200 {
+		busy := l.dial()
+		go fmt.Fprint(busy, "POST /work HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc")
+		if status := answered(t, busy); status != 200 {
 			t.Errorf("long work: %d", status)
 		}
 		if err := <-worked; err != nil {
 			t.Errorf("long work was given up: %v", err)
 		}
-		c.Close()
+		busy.Close()
 	})
 }
 

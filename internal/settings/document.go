@@ -386,7 +386,7 @@ func (d *Portal) tidied() Document     { return journal.Clone(d) }
 func (d *CancelFlow) tidied() Document { return journal.Clone(d) }
 func (d *Log) tidied() Document        { return journal.Clone(d) }
 
-// tidied sorts the countries: their order means nothing.
+// tidied sorts the countries: they are a set.
 func (d *Shipping) tidied() Document {
 	next := journal.Clone(d)
 	slices.Sort(next.Countries)

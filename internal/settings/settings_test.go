@@ -160,6 +160,9 @@ func TestCountriesAreKeptSorted(t *testing.T) {
 	if diff := cmp.Diff([]string{"AT", "DE", "FR"}, page[*settings.Shipping](w, settings.PageShipping).Countries); diff != "" {
 		t.Errorf("countries (-want +got):\n%s", diff)
 	}
+	if events, err := save(w, &settings.Shipping{DefaultDeliveryPrice: money.Of(490, "EUR"), Countries: []string{"DE", "FR", "AT"}}); err != nil || len(events) > 0 {
+		t.Errorf("the same countries in another order: %d entries, %v", len(events), err)
+	}
 	if doc.Countries[0] != "FR" {
 		t.Error("the command changed the caller's document")
 	}
