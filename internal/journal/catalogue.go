@@ -74,6 +74,19 @@ func Types() []Type { return append(slices.Clone(catalogue), externalType) }
 // Undoable says whether an event of the type can be undone at all.
 func (t Type) Undoable() bool { return t.Undo != "" }
 
+// In says whether entries of the type can stand in a log: in the Activity Log by the type alone, in the other two whenever the entry names the
+// customer or the subscription, unless it tells of the reading of a log.
+func (t Type) In(log LogName) bool {
+	names := func(k Kind) bool { return t.Family() != "log" && (t.Target == k || slices.Contains(t.Mentions, k)) }
+	switch log {
+	case CustomerLog:
+		return names(Customer)
+	case SubscriptionLog:
+		return names(Subscription)
+	}
+	return t.Log == log
+}
+
 // Family is the first half of the name: "subscription" of "subscription.paused".
 func (t Type) Family() string {
 	f, _, _ := strings.Cut(string(t.Name), ".")

@@ -38,11 +38,14 @@ func (d *Dashboard) registerLogs() {
 		d.on(route{pattern: "GET " + path, permission: p, besides: "exports.edit for a download"}, func(c *call) (answer, error) { return c.logPage(of) })
 		d.on(route{pattern: "GET " + path + "/live", permission: p, stream: true}, func(c *call) (answer, error) { return c.liveLog(of) })
 	}
+	d.on(route{pattern: "GET /help/logs", who: signedIn}, func(*call) (answer, error) {
+		return answer{title: "What the three logs have", head: ui.Head{Lead: "All are views of one journal: an entry is made once, and stands in each log that it belongs to."}, body: logHelpBody()}, nil
+	})
 	log("/activity", team.ActivityLogView, func(*call) (observe.Log, answer, error) {
-		return observe.Log{Name: "activity"}, answer{title: "Activity Log", head: ui.Head{Lead: "What the team did to the account: products, plans, settings, people and keys."}}, nil
+		return observe.Log{Name: "activity"}, answer{title: "Activity Log", head: ui.Head{Lead: "What the team did to the shop: products, plans, settings, people and keys.", Help: logHelp}}, nil
 	})
 	log("/events", team.EventsView, func(*call) (observe.Log, answer, error) {
-		return observe.Log{Name: "explorer"}, answer{title: "Explorer", head: ui.Head{Lead: "Everything that happened, on one timeline."}}, nil
+		return observe.Log{Name: "explorer"}, answer{title: "Explorer", head: ui.Head{Lead: "Everything that happened, on one timeline.", Help: logHelp}}, nil
 	})
 	log("/customers/{id}/log", team.CustomersView, (*call).customerLog)
 	log("/subscriptions/{id}/log", team.SubscriptionsView, (*call).subscriptionLog)
@@ -61,7 +64,7 @@ func (c *call) customerLog() (observe.Log, answer, error) {
 	}
 	at := "/customers/" + string(who.ID)
 	return observe.Log{Name: "customer", Customer: who.ID}, answer{title: "Customer Audit Log", head: ui.Head{Crumbs: []ui.Link{{Href: "/customers", Text: "Customers"}, {Href: at, Text: c.called(who)}},
-		Lead: "Everything about this customer and all their subscriptions, whoever acted."}}, nil
+		Lead: "Everything about this customer and all their subscriptions, whoever acted.", Help: logHelp}}, nil
 }
 
 func (c *call) subscriptionLog() (observe.Log, answer, error) {
@@ -71,8 +74,11 @@ func (c *call) subscriptionLog() (observe.Log, answer, error) {
 	}
 	at := "/subscriptions/" + string(s.ID)
 	return observe.Log{Name: "subscription", Subscription: s.ID, Customer: s.CustomerID}, answer{title: "Subscription Audit Log", head: ui.Head{
-		Crumbs: []ui.Link{{Href: "/subscriptions", Text: "Subscriptions"}, {Href: at, Text: kinds.Contents(s)}}, Lead: "Everything about this subscription, whoever acted."}}, nil
+		Crumbs: []ui.Link{{Href: "/subscriptions", Text: "Subscriptions"}, {Href: at, Text: kinds.Contents(s)}}, Lead: "Everything about this subscription, whoever acted.", Help: logHelp}}, nil
 }
+
+// logHelp leads from a log to what the others have.
+var logHelp = ui.Link{Href: "/help/logs", Text: "Which log has what?"}
 
 // logView is a page of a log.
 type logView struct {

@@ -48,6 +48,7 @@ var (
 		}},
 		{"What happened", []place{
 			{path: "/events", label: "Explorer", icon: "history", needs: team.EventsView},
+			{path: "/activity", label: "Activity Log", icon: "users", needs: team.ActivityLogView},
 			{path: "/analytics", label: "Analytics", icon: "chart-line", needs: team.AnalyticsView},
 			{path: "/integrity", label: "Integrity", icon: "shield-check", needs: team.EventsView},
 		}},
@@ -59,7 +60,6 @@ var (
 	}
 	account = []place{
 		{path: "/account", label: "Your account", icon: "user"},
-		{path: "/activity", label: "Activity Log", icon: "history", needs: team.ActivityLogView},
 		{path: "/team", label: "Team", icon: "users", needs: team.TeamView},
 		{path: "/api-keys", label: "API keys", icon: "key-round", needs: team.APIKeysView},
 	}
