@@ -74,7 +74,7 @@ func (c *Checks) Last(ctx context.Context) (PastChecks, error) {
 	if c.known.Version == row.Version {
 		return c.known, nil
 	}
-	stop := int64(journal.NoPrev)
+	stop := journal.NoPrev
 	if c.known.Version > 0 {
 		stop = c.newest
 	}
