@@ -18,7 +18,7 @@ import (
 type Refund struct {
 	OrderID id.ID
 	Amount  *money.Amount
-	Reason  string // at most 500 characters; not kept when the customer was erased
+	Reason  string // at most 500 characters; none when the customer was erased
 }
 
 type refundDetails struct {
@@ -67,11 +67,7 @@ func (c Refund) Decide(w World, now time.Time) (journal.Decision, error) {
 		return journal.Decision{}, err
 	}
 	d := orderDraft(journal.OrderRefunded, w.Order, next)
-	details := refundDetails{Amount: amount}
-	if !next.TrackingURL.Erased { // money goes back to who was erased, too, but nothing new is kept about them
-		details.Reason = journal.Secluded(c.Reason)
-	}
-	d.Details = details
+	d.Details = refundDetails{Amount: amount, Reason: journal.Secluded(c.Reason)}
 	return journal.Decision{Drafts: []journal.Draft{d}, Result: next.Ref()}, nil
 }
 
