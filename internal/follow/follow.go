@@ -21,13 +21,13 @@
 //
 // # Places
 //
-// Row keeps a position in a table with what was made: the figures on both engines, the index on PostgreSQL. Memory forgets it with the
-// process. Two followers bring a Place of their own. The index file of package find has its newest part in memory, and a position that
-// lags behind what was written. The outbox authenticates its position, because a forged one would silence messages.
+// Row keeps a position in a table with what was made, as the figures do. Memory forgets it with the process. The index of the logs and the
+// messages keep their own positions still, and billing goes by the orders that are due: they are here for their rounds, leases and stops
+// (Round), and have no lag of this package.
 //
 // A live page or stream is a follower without a place, as its reader knows where it is: Tail.
 //
-// follow_test.go puts a journal back; live_test.go fails, waits and stops under synctest; house_test.go counts what a new follower takes.
+// follow_test.go puts a journal back; live_test.go fails, waits and stops under synctest.
 package follow
 
 import (

@@ -37,7 +37,7 @@ type status struct {
 // Figure says how a follower is.
 type Figure struct {
 	Name  string
-	Lag   int64     // entries that are committed and not taken; 0 where another process follows
+	Lag   int64     // entries that are committed and not taken; 0 where another process follows, -1 for one that takes none
 	Since time.Time // when it began to fail; zero: it does not
 	Err   error     // why, as of the last try
 }
@@ -89,8 +89,11 @@ func (f *Follower) figure(head int64) Figure {
 	return Figure{f.Name, f.Lag(head), f.live.since, f.live.err}
 }
 
-// Lag is how many entries up to a head are not taken; 0 where another process follows.
+// Lag is how many entries up to a head are not taken: 0 where another process follows, -1 for a follower that only has rounds.
 func (f *Follower) Lag(head int64) int64 {
+	if f.Take == nil {
+		return -1
+	}
 	if (f.Lease != "" || f.May != nil) && !f.holding.Load() {
 		return 0
 	}

@@ -58,7 +58,7 @@ type Messages struct {
 // Follower is how one who follows the journal is.
 type Follower struct {
 	Name    string
-	Lag     int64 // entries that are committed and not taken
+	Lag     int64 // entries that are committed and not taken; negative: it takes none
 	Failing time.Duration
 }
 
@@ -142,7 +142,7 @@ func New(s Sources) *Metrics {
 	m.add(perTable{prometheus.NewDesc("perennial_forged_rows_total", forgedHelp, []string{"table"}, nil), s.Forged},
 		"perennial_forged_rows_total", "counter", forgedHelp, "table")
 	m.followers("perennial_follower_lag_entries",
-		"Entries that are committed and not taken yet, by who follows the journal; 0 where another process does.", s.Followers,
+		"Entries that are committed and not taken yet, by who takes entries of the journal; 0 where another process does.", s.taking,
 		func(f Follower) float64 { return float64(f.Lag) })
 	m.followers("perennial_follower_failing_seconds",
 		"For how long a follower has failed at each try; 0 when the last one went well.", s.Followers,
@@ -267,6 +267,11 @@ func (m *Metrics) flags(name, help, label string, values []string, is func(value
 // followers is a gauge for each follower.
 func (m *Metrics) followers(name, help string, list func() []Follower, value func(f Follower) float64) {
 	m.add(perFollower{prometheus.NewDesc(name, help, []string{"follower"}, nil), list, value}, name, "gauge", help, "follower")
+}
+
+// taking are the followers that take entries, and so can be behind.
+func (s Sources) taking() []Follower {
+	return slices.DeleteFunc(s.Followers(), func(f Follower) bool { return f.Lag < 0 })
 }
 
 const forgedHelp = "Rows without entries (sessions, links, messages, kept answers) that were not as this program wrote them, or were taken out, each once; anything but 0 is an alarm. None of them had any effect."

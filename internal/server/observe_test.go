@@ -77,6 +77,10 @@ func TestMetricsCountWhatHappens(t *testing.T) {
 	if strings.Contains(body, "olga") || !strings.Contains(body, "go_goroutines") || !strings.Contains(body, "process_open_fds") {
 		t.Errorf("the scrape:\n%s", body)
 	}
+	if !strings.Contains(body, `perennial_follower_lag_entries{follower="analytics"}`) || strings.Contains(body, `perennial_follower_lag_entries{follower="billing"}`) ||
+		!strings.Contains(body, `perennial_follower_failing_seconds{follower="billing"}`) {
+		t.Errorf("who takes entries can be behind, who only has rounds cannot:\n%s", body)
+	}
 }
 
 func TestMetricsAreNotForTheInternet(t *testing.T) {

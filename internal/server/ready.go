@@ -84,8 +84,8 @@ func (s *Server) ready(ctx context.Context) readiness {
 	}
 	for _, f := range s.followers.Figures() {
 		if !f.Since.IsZero() && s.Program.Now().Sub(f.Since) >= failsLong {
-			r.Warnings = append(r.Warnings, reason{"follower_failing", fmt.Sprintf("What follows the journal as %s fails at each try since %s, and is %d entries behind: %s",
-				f.Name, f.Since.UTC().Format("2 January 2006, 15:04:05"), f.Lag, publicly(f.Err))})
+			r.Warnings = append(r.Warnings, reason{"follower_failing", fmt.Sprintf("What follows the journal as %s fails at each try since %s%s: %s",
+				f.Name, f.Since.UTC().Format("2 January 2006, 15:04:05"), lagWords(f.Lag), publicly(f.Err))})
 		}
 	}
 	if tables := s.Store.ForgedTables(); len(tables) > 0 {
@@ -200,4 +200,12 @@ func writeReadiness(w http.ResponseWriter, r *http.Request, is readiness) {
 	for _, x := range is.Warnings {
 		fmt.Fprintf(w, "warning %s: %s\n", x.Code, x.Detail)
 	}
+}
+
+// lagWords says how far a follower is, where that is known.
+func lagWords(lag int64) string {
+	if lag < 0 {
+		return ""
+	}
+	return fmt.Sprintf(", and is %d entries behind", lag)
 }
