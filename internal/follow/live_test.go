@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -121,12 +122,12 @@ func TestRounds(t *testing.T) {
 // What fails is tried less and less often however much is committed, says so, and goes on as before when it works again.
 func TestWhatFailsBacksOff(t *testing.T) {
 	answer := fault.New(fault.Unavailable, "storage_full", "The disk is full.")
-	fails := true
+	var works atomic.Bool
 	got, log := live(t, &Follower{Every: time.Second, Pause: time.Second, Longest: 10 * time.Second}, func() error {
-		if fails {
-			return answer
+		if works.Load() {
+			return nil
 		}
-		return nil
+		return answer
 	}, func(w *written, g *Group) {
 		for range 400 {
 			w.commit()
@@ -136,7 +137,7 @@ func TestWhatFailsBacksOff(t *testing.T) {
 		if is.Lag != -1 || !errors.Is(is.Err, answer) || time.Since(is.Since) != 40*time.Second {
 			t.Errorf("it is said to be %+v", is)
 		}
-		fails = false
+		works.Store(true)
 		time.Sleep(6500 * time.Millisecond)
 		if is := g.Figures()[0]; is.Err != nil || !is.Since.IsZero() {
 			t.Errorf("after it worked again: %+v", is)
