@@ -1,4 +1,4 @@
-// Package gate knows why a shop must not use its powers now: charge, send, destroy, compare its books, take reports, write.
+// Package gate knows why a shop must not use its powers now: charge, send, destroy, compare its books, take reports, change subscriptions, write.
 //
 // A fact that one part of the program knows (the database is an old copy, the gateway's account is another one, the clock is
 // wrong) is raised here once, and every part that has a power asks here at the moment it uses it: before each charge, each
@@ -33,6 +33,7 @@ const (
 	Destroy                   // erase by itself what is kept no longer
 	Compare                   // hold the orders against the gateway's books
 	Report                    // take what the gateway reports
+	Plan                      // change subscriptions, and with them what the next charges pay for
 	Write                     // write anything at all
 
 	All = Charge | Send | Destroy | Compare | Report // what a server does by itself

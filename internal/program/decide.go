@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"maps"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"perennial/internal/fault"
+	"perennial/internal/gate"
 	"perennial/internal/id"
 	"perennial/internal/journal"
 	"perennial/internal/seal"
@@ -32,6 +34,11 @@ func (t *transaction) decide(j *job) (out *Outcome, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if changesSubscriptions(decision) {
+		if err := t.w.p.gate.Ask(gate.Plan); err != nil {
+			return nil, err
+		}
+	}
 	n := &entry{t: t, j: j, v: v, network: j.network, edge: t.head.Edge.Clone(), seq: t.head.Seq, nodes: t.nodes,
 		out: &Outcome{Command: j.command, Decision: decision}, placed: make([]id.ID, len(decision.Drafts))}
 	if n.network == nil && len(decision.Drafts) > 0 {
@@ -46,6 +53,14 @@ func (t *transaction) decide(j *job) (out *Outcome, err error) {
 	}
 	n.merge()
 	return n.out, nil
+}
+
+// changesSubscriptions says whether a decision changes which orders come, of what and when: in an old copy of the database that would make other
+// orders than those that were charged after it, and they would be charged again.
+func changesSubscriptions(d journal.Decision) bool {
+	return slices.ContainsFunc(d.Drafts, func(d journal.Draft) bool {
+		return d.After != nil && d.After.Ref().Kind == journal.Subscription
+	})
 }
 
 // admit asks again, under the head, what the request asks for: that it is allowed, and that nothing changed since the version it saw.

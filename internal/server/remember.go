@@ -82,9 +82,9 @@ func (s *Server) recollect(ctx context.Context) error {
 // behind holds everything up.
 func (s *Server) behind(c observe.NoticeRestore) {
 	s.noticed.Store(true)
-	s.Gate.Raise(gate.Reason{Code: gate.GatewayAhead, Holds: gate.All, Sentence: fmt.Sprintf("The payment gateway charged for this shop after the last entry of the database, of %s, and the database knows nothing "+
+	s.Gate.Raise(gate.Reason{Code: gate.GatewayAhead, Holds: gate.All | gate.Plan, Sentence: fmt.Sprintf("The payment gateway charged for this shop after the last entry of the database, of %s, and the database knows nothing "+
 		"of it (%d, the first is %s): it was restored from an older copy, and so was the keys folder. Put the newer ones back, or go on from these with perennial accept-restore. "+
-		"Until then nothing is charged, sent or erased.", c.Since.UTC().Format("2 January 2006, 15:04 UTC"), c.Charges, c.First)})
+		"Until then nothing is charged, sent or erased, and no subscription can be changed.", c.Since.UTC().Format("2 January 2006, 15:04 UTC"), c.Charges, c.First)})
 }
 
 // lastWord gives the newest entry that says that the database is an older copy, or that the shop goes on from one; nil for none.

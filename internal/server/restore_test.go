@@ -13,9 +13,13 @@ import (
 	"time"
 
 	"perennial/internal/billing"
+	"perennial/internal/fault"
+	"perennial/internal/gate"
 	"perennial/internal/journal"
 	"perennial/internal/observe"
 	"perennial/internal/payment/simulated"
+	"perennial/internal/program"
+	"perennial/internal/subscription"
 	"perennial/internal/web/ui"
 )
 
@@ -130,6 +134,15 @@ func TestARestoreFromEndToEnd(t *testing.T) {
 			if !strings.Contains(home, want) {
 				t.Errorf("Home does not say %q", want)
 			}
+		}
+		// What is changed now would make other orders than those that were charged after the copy, under other keys: charged again.
+		rows, err := s.Store.List(t.Context(), s.Store.Read, journal.Subscription, `TRUE ORDER BY id`)
+		if err != nil || len(rows) == 0 {
+			t.Fatal(len(rows), err)
+		}
+		_, err = s.Program.Do(t.Context(), &program.Request{Meta: setup, Command: journal.Bind(subscription.Pause{ID: rows[0].State.Ref().ID})})
+		if err == nil || fault.As(err).Code != gate.DatabaseBehind || !strings.Contains(fault.As(err).Public, "no subscription can be changed") {
+			t.Errorf("a subscription of an old copy is changed: %v", err)
 		}
 	})
 	if charges(gateway) != taken || mails() != sent || taken != 1 {

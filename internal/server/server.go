@@ -392,7 +392,7 @@ func (i *Instance) proved(err error) {
 	f := fault.As(err)
 	switch {
 	case err != nil && refusesToSign(err):
-		i.Gate.Raise(gate.Reason{Code: f.Code, Holds: gate.All, Sentence: f.Public + " Until then nothing is charged, sent or erased."})
+		i.Gate.Raise(gate.Reason{Code: f.Code, Holds: gate.All | gate.Plan, Sentence: f.Public + " Until then nothing is charged, sent or erased, and no subscription can be changed."})
 		i.Gate.Clear(gate.DatabaseUnproved)
 	case i.Program.Continued():
 		for _, code := range []string{gate.DatabaseBehind, gate.DatabaseForked, gate.DatabaseUnproved} {
