@@ -1,10 +1,13 @@
 package portal
 
 import (
+	"log/slog"
+	"net/http"
 	"strings"
 	"testing"
 
 	"perennial/internal/find/findtest"
+	"perennial/internal/gate"
 	"perennial/internal/journal"
 	"perennial/internal/subscription"
 )
@@ -33,4 +36,27 @@ func TestAHiddenEntryIsInTheHistory(t *testing.T) {
 			}
 		}
 	}
+}
+
+// In an old copy of the database nobody changes a subscription; a subscriber hears it in their language, and nothing of the server.
+func TestNothingIsChangedInAnOldCopy(t *testing.T) {
+	w := newWorld(t)
+	v := w.signIn("ada@example.com")
+	at := "/portal/subscriptions/" + string(w.hers)
+	was := w.subscription(w.hers)
+	g := gate.New(slog.New(slog.DiscardHandler), w.Program.Now)
+	w.Program.Guard(g)
+	g.Raise(gate.Reason{Code: gate.DatabaseBehind, Holds: gate.All | gate.Plan, Sentence: "Run perennial accept-restore."})
+	for language, want := range map[string]string{"en": "Nothing was changed", "de": "Es wurde nichts geändert", "fr": "Rien n’a été modifié", "es": "No se ha cambiado nada"} {
+		v.post("/portal/language", "language", language, "back", "/portal")
+		s := v.send(http.MethodPost, at+"/skip", values([]string{"date", was.NextBillingDate.String()}))
+		if s.status != http.StatusServiceUnavailable || !strings.Contains(s.body, want) || strings.Contains(s.body, "accept-restore") {
+			t.Errorf("%s: %d\n%s", language, s.status, s.body)
+		}
+	}
+	if now := w.subscription(w.hers); *now.NextBillingDate != *was.NextBillingDate {
+		t.Error("the order was skipped")
+	}
+	g.Clear(gate.DatabaseBehind)
+	w.want(v.send(http.MethodPost, at+"/skip", values([]string{"date", was.NextBillingDate.String()})), 200, at)
 }

@@ -11,7 +11,11 @@ func (c *call) refusal(f *fault.Error) string {
 	if f.Code == "fields_refused" {
 		return c.say("frame.look_again")
 	}
-	return cmp.Or(c.because(f.Code, f.Args), f.Public)
+	words := c.because(f.Code, f.Args)
+	if words == "" && f.Kind == fault.Unavailable { // its sentence is for those who run the server
+		words = c.say("failed.not_now")
+	}
+	return cmp.Or(words, f.Public)
 }
 
 // wrong says what is wrong with a field.
