@@ -279,7 +279,7 @@ func TestOneHolder(t *testing.T) {
 	rounds := make(chan string, 100)
 	follower := func(name string) *follow.Follower {
 		return &follow.Follower{Name: "outwards", Store: s.Store, Lease: "outwards", Holder: name, Every: 20 * time.Millisecond,
-			Round: func(context.Context, bool) error { rounds <- name; return nil }}
+			Take: func(context.Context, *follow.Run) error { return nil }, Round: func(context.Context, bool) error { rounds <- name; return nil }}
 	}
 	a, b := follow.New(s.Program, nil, follower("a")), follow.New(s.Program, nil, follower("b"))
 	a.Start(t.Context())
