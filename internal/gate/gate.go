@@ -1,4 +1,5 @@
-// Package gate knows why a shop must not use its powers now: charge, send, destroy, compare its books, take reports, change subscriptions, write.
+// Package gate knows why a shop must not use its powers now: charge, send, destroy, compare its books, take reports, change subscriptions,
+// write.
 //
 // A fact that one part of the program knows (the database is an old copy, the gateway's account is another one, the clock is
 // wrong) is raised here once, and every part that has a power asks here at the moment it uses it: before each charge, each

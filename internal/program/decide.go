@@ -55,8 +55,8 @@ func (t *transaction) decide(j *job) (out *Outcome, err error) {
 	return n.out, nil
 }
 
-// changesSubscriptions says whether a decision changes which orders come, of what and when: in an old copy of the database that would make other
-// orders than those that were charged after it, and they would be charged again.
+// changesSubscriptions says whether a decision changes which orders come, of what and when: in an old copy of the database that would make
+// other orders than those that were charged after it, and they would be charged again.
 func changesSubscriptions(d journal.Decision) bool {
 	return slices.ContainsFunc(d.Drafts, func(d journal.Draft) bool {
 		return d.After != nil && d.After.Ref().Kind == journal.Subscription
